@@ -1,0 +1,1 @@
+"""Backbones: what turns instances into the features of the last layer."""

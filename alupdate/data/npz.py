@@ -1,0 +1,35 @@
+"""Your own arrays in one NumPy archive."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from alupdate.data.dataset import Dataset, make_dataset
+from alupdate.errors import InputError
+
+ARRAYS = ("X_train", "y_train", "X_test", "y_test")
+
+
+def read_npz(path: str, name: str) -> Dataset:
+    """Read X_train, y_train, X_test and y_test; anything that would need unpickling is refused.
+
+    Raises:
+        InputError: no such file, not an archive, an array missing or malformed.
+    """
+    where = f"dataset.path={path}"
+    if not Path(path).is_file():
+        raise InputError(f"{where}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [array for array in ARRAYS if array not in archive.files]
+            if missing:
+                raise InputError(
+                    f"{where}: lacks {', '.join(missing)}; it must hold {', '.join(ARRAYS)}"
+                )
+            arrays = [archive[array] for array in ARRAYS]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise InputError(
+            f"{where}: cannot be read as a NumPy archive of plain arrays ({error})"
+        ) from error
+    return make_dataset(name, *arrays, where=where)

@@ -1,0 +1,80 @@
+"""What a person sees while a run works: a live bar, or plain lines where there is no terminal."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+SECONDS_BETWEEN_LINES = 5.0
+Advance = Callable[[int, str], None]
+"""Reports steps done since the last call, and a note to show beside the bar."""
+
+
+class Display:
+    """Progress and messages of one run, on standard error; the final table on standard output."""
+
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled
+        self._errors = Console(stderr=True, highlight=False)
+        self._output = Console(highlight=False)
+
+    def say(self, message: str) -> None:
+        """Print one line."""
+        if self._enabled:
+            self._errors.print(message, soft_wrap=True, markup=False)
+
+    @contextmanager
+    def progress(self, title: str, total: int, done: int = 0) -> Iterator[Advance]:
+        """Show progress and time left; yields the function to report steps to."""
+        if not self._enabled:
+            yield lambda steps, note: None
+        elif self._errors.is_terminal:
+            with self._bar() as bar:
+                task = bar.add_task(title, total=total, completed=done, note="")
+                yield lambda steps, note: bar.update(task, advance=steps, note=note)
+        else:
+            yield _PlainProgress(self.say, title, total, done).advance
+
+    def _bar(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._errors,
+        )
+
+    def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
+        """Print a small table."""
+        if not self._enabled:
+            return
+        table = Table(title=title, title_justify="left")
+        for column in columns:
+            table.add_column(column, justify="right")
+        for row in rows:
+            table.add_row(*row)
+        self._output.print(table)
+
+
+class _PlainProgress:
+    """A line at the first step, every few seconds, and at the last step."""
+
+    def __init__(self, say: Callable[[str], None], title: str, total: int, done: int) -> None:
+        self._say, self._title, self._total = say, title, total
+        self._done, self._first = done, done
+        self._start = time.monotonic()
+        self._next_line = 0.0
+
+    def advance(self, steps: int, note: str) -> None:
+        self._done += steps
+        elapsed = time.monotonic() - self._start
+        if elapsed < self._next_line and self._done < self._total:
+            return
+        self._next_line = elapsed + SECONDS_BETWEEN_LINES
+        left = elapsed / (self._done - self._first) * (self._total - self._done)
+        self._say(f"{self._title}: {self._done}/{self._total}  {note}  {left:.0f} s left")

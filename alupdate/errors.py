@@ -1,0 +1,18 @@
+"""The one exception that stands for bad input."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """The command or its input is wrong.
+
+    The message is a single line: what is wrong, where, and what would be right. The command
+    prints it without a traceback and exits with code 2.
+    """
+
+
+def suggestion(name: str, allowed: Iterable[str]) -> str:
+    """Return ``did you mean a or b? `` for the names nearest to ``name``, or an empty string."""
+    nearest = difflib.get_close_matches(name, list(allowed), n=2, cutoff=0.5)
+    return f"did you mean {' or '.join(nearest)}? " if nearest else ""

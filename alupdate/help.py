@@ -1,0 +1,55 @@
+"""The answer to --help: every group and option with one line each, read from conf/."""
+
+from pathlib import Path
+
+from alupdate.paths import conf_dir
+
+GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task", "experiment")
+HEAD = """\
+alupdate: deep active learning with efficient Bayesian updates
+
+usage: python -m alupdate.run [KEY=VALUE ...]          one run
+       python -m alupdate.run -m [KEY=V1,V2,... ...]   one run per combination
+
+examples:
+  python -m alupdate.run strategy=lookahead
+  python -m alupdate.run dataset=digits backbone=pixels batch=sequential seed=3
+  python -m alupdate.run update=second_order update.gamma=3 update.compare=true
+  python -m alupdate.run dataset=npz dataset.path=my.npz backbone=identity
+  python -m alupdate.run -m strategy=random,margin,lookahead 'seed=range(5)'
+"""
+TAIL = """\
+exit codes: 0 done or already done, 1 a run failed, 2 the command or its input is wrong,
+130 interrupted. --cfg job shows the whole config of a command, --hydra-help Hydra's flags."""
+
+
+def help_text() -> str:
+    """Return the help, with the options that conf/ holds now."""
+    conf = conf_dir()
+    parts = [HEAD]
+    for group in GROUPS:
+        options = sorted((conf / group).glob("*.yaml"))
+        if options:
+            lines = [f"  {path.stem:<20} {_first_comment(path)}" for path in options]
+            parts.append("\n".join([f"{group}=", *lines, ""]))
+    parts.append("\n".join(["keys:", *_keys(conf / "config.yaml"), ""]))
+    return "\n".join([*parts, TAIL])
+
+
+def _first_comment(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("# ") and not line.startswith("# @"):
+                return line[2:].strip()
+    return ""
+
+
+def _keys(path: Path) -> list[str]:
+    """Return the top-level ``key: value # comment`` lines of the main config."""
+    keys = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        key, separator, rest = line.partition(": ")
+        if separator and key.isidentifier():
+            value, _, comment = rest.partition(" # ")
+            keys.append(f"  {key + '=' + value:<24} {comment}".rstrip())
+    return keys

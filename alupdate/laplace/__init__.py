@@ -1,0 +1,1 @@
+"""The last-layer Laplace posterior and its updates: pure mathematics on tensors."""

@@ -1,0 +1,46 @@
+"""The paper's update: one second-order step per label, with the closed-form inverse Hessian."""
+
+import torch
+from torch import Tensor
+
+from alupdate.laplace.dual import update_batches
+from alupdate.laplace.posterior import LowRankUpdate, Posterior
+
+
+def second_order(
+    posterior: Posterior, features: Tensor, labels: Tensor, gamma: float
+) -> LowRankUpdate:
+    """Update the posterior with b labels, one after the other.
+
+    For each instance (Huseljic et al. 2025, update equations of mean and covariance):
+
+        Sigma' = Sigma - w / (1 + w v) (Sigma phi)(Sigma phi)^T,     v = phi^T Sigma phi
+        W'     = W + gamma (e_y - softmax(W phi)) (Sigma' phi)^T
+
+    computed for the whole batch in the dual form of ``alupdate.laplace.dual``: O(b D^2) for the
+    covariance, once. Updates accumulate: b updates with one label equal one update with b.
+
+    Args:
+        posterior: before the update; it is left as it is.
+        features: (b, D), of the newly labelled instances, in order.
+        labels: (b,), their class indices.
+        gamma: step size.
+    """
+    projected = features @ posterior.covariance
+    update = update_batches(
+        (projected @ features.T)[None],
+        posterior.logits(features)[None],
+        labels[None],
+        gamma,
+        posterior.likelihood,
+    )
+    coefficients = gamma * update.coefficients[0]
+    mean = torch.addmm(posterior.mean, coefficients.T, projected)
+    steps = torch.linalg.solve_triangular(
+        update.elimination[0], projected, upper=False, unitriangular=True
+    )
+    covariance = torch.addmm(
+        posterior.covariance, steps.T, update.shrinkage[0][:, None] * steps, alpha=-1
+    )
+    updated = Posterior(mean, covariance, posterior.likelihood)
+    return LowRankUpdate(updated, projected, coefficients)

@@ -1,0 +1,145 @@
+"""The learner: a backbone with its last-layer posterior, to be fitted and updated."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alupdate.backbones.cnn import features_of, initial_network, train_network
+from alupdate.config import UpdateConfig
+from alupdate.data.dataset import Dataset, IntArray
+from alupdate.data.features import Features
+from alupdate.laplace.posterior import Posterior, fit_posterior, with_bias
+from alupdate.laplace.second_order import second_order
+from alupdate.seeds import Stream, generator
+from alupdate.training.lbfgs import optimal_linear
+from alupdate.training.recipe import Recipe, train_linear
+
+
+@dataclass(frozen=True)
+class Model:
+    """What has been learnt: the features under the current backbone, and the posterior on them.
+
+    Attributes:
+        pool: (N, D), features of the pool; the last column is the constant 1 for the bias.
+        test: (T, D), of the test set.
+        posterior: over the last layer's weights.
+    """
+
+    pool: Tensor
+    test: Tensor
+    posterior: Posterior
+
+
+class Learner(Protocol):
+    """Retrains from the same initial weights on the labels bought so far."""
+
+    def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
+        """Return the model retrained on pool instances (N,) with labels (N,).
+
+        The same arguments give the same model, in any process.
+        """
+        ...
+
+
+class FrozenLearner:
+    """A linear layer on fixed features."""
+
+    def __init__(
+        self,
+        features: Features,
+        n_classes: int,
+        settings: UpdateConfig,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self._pool = with_bias(torch.from_numpy(features.pool).to(device))
+        self._test = with_bias(torch.from_numpy(features.test).to(device))
+        self._settings, self._seed, self._classes = settings, seed, n_classes
+
+    def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
+        """See ``Learner``."""
+        rows = self._pool[torch.from_numpy(indices)]
+        targets = torch.from_numpy(labels).to(rows.device)
+        if self._settings.solver == "lbfgs":
+            weights = optimal_linear(rows, targets, self._classes, self._settings.weight_decay)
+        else:
+            rng = generator(self._seed, Stream.TRAINING, cycle)
+            weights = train_linear(
+                self._initial_weights(), rows, targets, recipe_of(self._settings), rng
+            )
+        return Model(self._pool, self._test, _posterior(weights, rows, self._settings))
+
+    def _initial_weights(self) -> Tensor:
+        """Draw PyTorch's default initialisation of a linear layer: U(-1/sqrt(D), 1/sqrt(D))."""
+        columns = self._pool.shape[1]
+        bound = (columns - 1) ** -0.5
+        rng = generator(self._seed, Stream.MODEL_INIT)
+        drawn = rng.uniform(-bound, bound, size=(self._classes, columns))
+        return torch.from_numpy(drawn).to(self._pool)
+
+
+class CnnLearner:
+    """A small convolutional network, retrained end to end; its last layer has the posterior."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        width: int,
+        settings: UpdateConfig,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self._pool = _normalised(dataset.train, dataset, device)
+        self._test = _normalised(dataset.test, dataset, device)
+        self._classes, self._width = len(dataset.classes), width
+        self._settings, self._seed = settings, seed
+
+    def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
+        """See ``Learner``."""
+        network = initial_network(
+            self._pool.shape[1],
+            self._width,
+            self._classes,
+            generator(self._seed, Stream.MODEL_INIT),
+        ).to(self._pool.device)
+        chosen = torch.from_numpy(indices)
+        targets = torch.from_numpy(labels).to(self._pool.device)
+        train_network(
+            network,
+            self._pool[chosen],
+            targets,
+            recipe_of(self._settings),
+            generator(self._seed, Stream.TRAINING, cycle),
+        )
+        pool, test = (with_bias(features_of(network, x)) for x in (self._pool, self._test))
+        weights = torch.cat([network.last.weight, network.last.bias[:, None]], dim=1).detach()
+        return Model(pool, test, _posterior(weights, pool[chosen], self._settings))
+
+
+def update_model(model: Model, indices: IntArray, labels: IntArray, gamma: float) -> Model:
+    """Return the model after the second-order update with newly bought labels (b,)."""
+    rows = model.pool[torch.from_numpy(indices)]
+    targets = torch.from_numpy(labels).to(rows.device)
+    updated = second_order(model.posterior, rows, targets, gamma)
+    return Model(model.pool, model.test, updated.posterior)
+
+
+def recipe_of(settings: UpdateConfig) -> Recipe:
+    """Return the training recipe that the update group configures."""
+    return Recipe(
+        settings.learning_rate, settings.weight_decay, settings.epochs, settings.minibatch
+    )
+
+
+def _posterior(weights: Tensor, rows: Tensor, settings: UpdateConfig) -> Posterior:
+    return fit_posterior(weights, rows, settings.likelihood, settings.prior_precision)
+
+
+def _normalised(images: np.ndarray, dataset: Dataset, device: torch.device) -> Tensor:
+    """Return uint8 images (N, H, W, channels) as floats (N, channels, H, W), mean 0, variance 1."""
+    mean, deviation = float(dataset.train.mean()), float(dataset.train.std()) or 1.0
+    planes = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
+    return ((planes - mean) / deviation).contiguous()

@@ -1,0 +1,24 @@
+"""Where the configs and the caches are."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from alupdate.errors import InputError
+
+
+def conf_dir() -> Path:
+    """Return the directory of the YAML configs: inside an installed wheel, or beside a checkout."""
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "conf", package.parent / "conf"):
+        if (candidate / "config.yaml").is_file():
+            return candidate
+    raise InputError(f"no conf/config.yaml in or beside {package}; reinstall alupdate")
+
+
+def cache_dir(configured: str | None) -> Path:
+    """Return where features are kept: as configured, $ALUPDATE_CACHE, or the user's cache."""
+    if configured is not None:
+        return Path(configured)
+    return Path(os.environ.get("ALUPDATE_CACHE") or platformdirs.user_cache_dir("alupdate"))

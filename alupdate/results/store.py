@@ -1,0 +1,143 @@
+"""The run directory: identity, lock, state, resume.
+
+The truth about a run is one file, ``state.json``, replaced atomically at the end of every cycle
+and guarded by a checksum. The CSV files are written from it, so they can never disagree with each
+other: whatever moment a run is killed at, it resumes at its last finished cycle, and the CSV files
+are written again.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
+
+from alupdate.config import HOW_TO_RUN, NpzDataset, RunConfig, run_prefix
+from alupdate.errors import InputError
+from alupdate.results.files import replace_file
+from alupdate.results.provenance import now, provenance
+from alupdate.results.records import CycleRecord, tables
+
+FORMAT_VERSION = 1
+"""Version of the result format and of what the numbers mean; part of every run's hash."""
+State = Literal["running", "completed", "failed", "interrupted"]
+log = logging.getLogger(__name__)
+
+
+class RunStore:
+    """One run's directory, ``results_dir/experiment_name/<readable prefix>-<hash>``."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._config = config
+        self._settings = _settings(config)
+        self.name = f"{run_prefix(config)}-{_digest(self._settings)}"
+        self.path = Path(config.results_dir) / config.experiment_name / self.name
+
+    def state(self) -> State | None:
+        """Return what status.json says, or None if there is no (readable) status."""
+        try:
+            state: State = json.loads((self.path / "status.json").read_text())["state"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return state
+
+    def is_complete(self) -> bool:
+        """Return whether the run has finished and its curve is there."""
+        return self.state() == "completed" and (self.path / "curve.csv").is_file()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Create the directory and hold it for this process.
+
+        The operating system frees the lock with the process, so a dead run never holds it.
+
+        Raises:
+            InputError: another process is running this very run, or the directory cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"results_dir: cannot write {self.path} ({error.strerror})") from error
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(f"{self.path}: another process is running this run") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def begin(self, facts: dict[str, Any]) -> None:
+        """Write config.yaml and the status ``running``; ``facts`` go into the status."""
+        self._facts = provenance() | facts | {"started": now()}
+        replace_file(self.path / "config.yaml", yaml.safe_dump(self._settings, sort_keys=False))
+        self.set_state("running")
+
+    def set_state(self, state: State, error: str | None = None) -> None:
+        """Replace status.json."""
+        status = {"state": state, "error": error} | self._facts | {"updated": now()}
+        replace_file(self.path / "status.json", json.dumps(status, indent=2) + "\n")
+
+    def clear(self) -> None:
+        """Forget all results of the run, before it is done again."""
+        for path in self.path.iterdir():
+            if path.name != ".lock":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def load(self) -> list[CycleRecord]:
+        """Return the finished cycles of an earlier attempt; an unreadable state counts as none."""
+        path = self.path / "state.json"
+        if not path.is_file():
+            return []
+        try:
+            document = json.loads(path.read_bytes())
+            cycles = document["cycles"]
+            if document["sha256"] != _checksum(cycles):
+                raise ValueError("checksum mismatch")
+            return TypeAdapter(list[CycleRecord]).validate_python(cycles)
+        except (ValueError, KeyError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            log.warning("%s is damaged (%s); starting from the first cycle", path, reason)
+            return []
+
+    def save(self, records: list[CycleRecord], oracle: bool) -> None:
+        """Commit the finished cycles, then write the CSV files from them."""
+        cycles = [asdict(record) for record in records]
+        document = {"format": FORMAT_VERSION, "sha256": _checksum(cycles), "cycles": cycles}
+        replace_file(self.path / "state.json", json.dumps(document))
+        for name, content in tables(self.name, self._config, oracle, records).items():
+            replace_file(self.path / name, content)
+
+
+def _settings(config: RunConfig) -> dict[str, Any]:
+    """Return everything that decides the result; for data from a file, its hash as well."""
+    settings = {key: value for key, value in asdict(config).items() if key not in HOW_TO_RUN}
+    if isinstance(config.dataset, NpzDataset):
+        settings["dataset"]["sha256"] = _file_digest(Path(config.dataset.path))
+    return settings
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"dataset.path={path}: {error.strerror}") from error
+
+
+def _digest(settings: dict[str, Any]) -> str:
+    document = json.dumps({"format": FORMAT_VERSION} | settings, sort_keys=True)
+    return hashlib.sha256(document.encode()).hexdigest()[:8]
+
+
+def _checksum(cycles: list[dict[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(cycles, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,71 @@
+"""The command: ``python -m alupdate.run KEY=VALUE ...``."""
+
+import os
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from alupdate.errors import InputError
+from alupdate.job import RunError, run_job
+from alupdate.paths import conf_dir
+from alupdate.validate import HYDRA_ERRORS, explain_hydra_error, parse_config
+
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+class JobError(Exception):
+    """A job ended early and has said why; carries the exit code."""
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(exit_code(sys.argv[1:]))
+
+
+def exit_code(arguments: list[str]) -> int:
+    """Run the command line; return 0 done, 1 a run failed, 2 wrong input, 130 interrupted."""
+    if {"-h", "--help"} & set(arguments):
+        from alupdate.help import help_text
+
+        print(help_text())
+        return DONE
+    try:
+        _refuse_targets(arguments)
+        # Hydra prints its errors and exits with 1 unless it is told to raise them.
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_job)()
+    except JobError as stopped:
+        return int(stopped.args[0])
+    except KeyboardInterrupt:
+        return _say("interrupted; the same command resumes the run", INTERRUPTED)
+    except InputError as error:
+        return _say(f"error: {error}", WRONG_INPUT)
+    except HYDRA_ERRORS as error:
+        return _say(f"error: {explain_hydra_error(error)}", WRONG_INPUT)
+    return DONE
+
+
+def _job(composed: DictConfig) -> None:
+    """Run one job. In a multirun the others go on after a failure, so each says its own."""
+    try:
+        run_job(parse_config(composed))
+    except InputError as error:
+        raise JobError(_say(f"error: {error}", WRONG_INPUT)) from error
+    except RunError as error:
+        raise JobError(_say(f"failed: {error}", FAILED)) from error
+
+
+def _refuse_targets(arguments: list[str]) -> None:
+    for argument in arguments:
+        if "_target_" in argument:
+            raise InputError(f"{argument}: configs never name Python objects; remove this key")
+
+
+def _say(line: str, code: int) -> int:
+    print(line, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""How a batch is built from a strategy: at once, or one by one with an update in between."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alupdate.config import BatchConfig, SequentialBatch
+from alupdate.laplace.second_order import second_order
+from alupdate.strategies.query import Positions, Query, Strategy
+
+BuyLabels = Callable[[Positions], Tensor]
+"""Buys the labels (b,) of candidates (b,); every call is a purchase."""
+
+
+def build_batch(strategy: Strategy, query: Query, batch: BatchConfig, buy: BuyLabels) -> Positions:
+    """Return ``batch.size`` distinct positions among the candidates, in the order of selection."""
+    if isinstance(batch, SequentialBatch):
+        return _sequential(strategy, query, batch, buy)
+    return strategy.select(query, batch.size)
+
+
+def _sequential(
+    strategy: Strategy, query: Query, batch: SequentialBatch, buy: BuyLabels
+) -> Positions:
+    """Pick ``every`` instances, buy their labels, update the model, pick the next ones."""
+    chosen: list[Positions] = []
+    while (missing := batch.size - sum(map(len, chosen))) > 0:
+        picked = strategy.select(query, min(batch.every, missing))
+        chosen.append(picked)
+        if missing > len(picked):
+            query = after_labels(query, picked, buy(picked))
+    return np.concatenate(chosen)
+
+
+def after_labels(query: Query, picked: Positions, labels: Tensor) -> Query:
+    """Return the query's state after the model was updated with the labels of ``picked``.
+
+    The logits of all candidates change by a term of rank b: O(P D) per label, not O(P D C).
+    """
+    positions = torch.from_numpy(picked).to(query.features.device)
+    rows = query.features[positions]
+    update = second_order(query.posterior, rows, labels, query.gamma)
+    taken = query.taken.clone()
+    taken[positions] = True
+    return replace(
+        query,
+        logits=update.move(query.logits, query.features),
+        posterior=update.posterior,
+        taken=taken,
+        labelled_features=torch.cat([query.labelled_features, rows]),
+        labelled_labels=torch.cat([query.labelled_labels, labels]),
+    )

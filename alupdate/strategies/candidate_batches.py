@@ -1,0 +1,73 @@
+"""The candidate batches among which look-ahead chooses: random, diverse and informative ones."""
+
+import numpy as np
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
+
+from alupdate.config import BatchMix
+from alupdate.seeds import sub_seed
+from alupdate.strategies.query import Positions, Query
+from alupdate.strategies.uncertainty import margin_uncertainty
+
+
+def candidate_batches(query: Query, size: int, count: int, mix: BatchMix) -> Positions:
+    """Return ``count`` batches (count, size) of distinct free positions.
+
+    The paper (section on look-ahead selection) takes a third of each kind:
+
+    - random: any free candidates;
+    - diverse: one random member of each of ``size`` k-means clusters;
+    - informative: random among those whose margin uncertainty is above the mean.
+    """
+    random, diverse, informative = _shares(count, mix)
+    free = query.free()
+    parts = [_draw(free, size, random, query.rng)]
+    if diverse:
+        parts.append(_one_per_cluster(query, free, size, diverse))
+    if informative:
+        parts.append(_above_mean_margin(query, free, size, informative))
+    return np.concatenate(parts)
+
+
+def _shares(count: int, mix: BatchMix) -> tuple[int, int, int]:
+    """Split ``count`` by the mix; what does not divide goes to the largest remainders."""
+    weights = np.array([mix.random, mix.diverse, mix.informative])
+    exact = count * weights / weights.sum()
+    shares = np.floor(exact).astype(int)
+    for position in np.argsort(shares - exact, kind="stable")[: count - shares.sum()]:
+        shares[position] += 1
+    return int(shares[0]), int(shares[1]), int(shares[2])
+
+
+def _draw(source: Positions, size: int, count: int, rng: np.random.Generator) -> Positions:
+    draws = [rng.choice(source, size=size, replace=False) for _ in range(count)]
+    return np.array(draws, dtype=np.int64).reshape(count, size)
+
+
+def _one_per_cluster(query: Query, free: Positions, size: int, count: int) -> Positions:
+    """One member of each cluster; empty clusters (few distinct points) are made up at random.
+
+    One OpenMP thread: scikit-learn adds up the threads' shares in the order in which they finish,
+    and a result must not depend on that.
+    """
+    points = query.features.numpy(force=True)[free]
+    kmeans = KMeans(n_clusters=size, n_init=1, random_state=sub_seed(query.rng))
+    with threadpool_limits(limits=1, user_api="openmp"):
+        assignment = kmeans.fit_predict(points)
+    members = [free[assignment == cluster] for cluster in range(size)]
+    members = [cluster for cluster in members if len(cluster)]
+    batches = []
+    for _ in range(count):
+        batch = np.array([query.rng.choice(cluster) for cluster in members])
+        rest = np.setdiff1d(free, batch)
+        extra = query.rng.choice(rest, size=size - len(batch), replace=False)
+        batches.append(np.concatenate([batch, extra]))
+    return np.array(batches, dtype=np.int64)
+
+
+def _above_mean_margin(query: Query, free: Positions, size: int, count: int) -> Positions:
+    uncertainty = margin_uncertainty(query.logits).numpy(force=True)[free]
+    informative = free[uncertainty > uncertainty.mean()]
+    if len(informative) < size:
+        informative = free[np.argsort(-uncertainty, kind="stable")[:size]]
+    return _draw(informative, size, count, query.rng)

@@ -1,0 +1,1 @@
+"""The tasks: what ``task=NAME`` runs."""

@@ -1,0 +1,101 @@
+"""From the pool and the model to a strategy's query, and back to pool indices."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from alupdate.config import LookaheadStrategy, RunConfig
+from alupdate.data.dataset import Dataset, IntArray
+from alupdate.data.pool import Annotator, Pool
+from alupdate.errors import InputError
+from alupdate.learner import Model
+from alupdate.seeds import Stream, generator
+from alupdate.strategies import make_strategy
+from alupdate.strategies.batch import build_batch
+from alupdate.strategies.query import Oracle, Query
+
+
+class Selector:
+    """Asks the configured strategy for the next batch."""
+
+    def __init__(self, config: RunConfig, dataset: Dataset, annotator: Annotator) -> None:
+        self._config, self._dataset, self._annotator = config, dataset, annotator
+        self._strategy = make_strategy(config.strategy)
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether the strategy sees labels that were not bought."""
+        return self._strategy.needs_oracle
+
+    def select(self, cycle: int, pool: Pool, model: Model) -> IntArray:
+        """Return the pool indices (b,) of the next batch.
+
+        Candidates come in random order, so that a strategy's ties are broken at random.
+        """
+        seed = self._config.seed
+        candidates = generator(seed, Stream.SUBSET, cycle).permutation(pool.candidates())
+        if self._config.subset is not None:
+            candidates = candidates[: self._config.subset]
+        query = self._query(candidates, pool, model, generator(seed, Stream.STRATEGY, cycle))
+        if self.is_oracle:
+            query = replace(query, oracle=self._oracle(candidates, pool, model))
+        positions = build_batch(
+            self._strategy,
+            query,
+            self._config.batch,
+            buy=lambda picked: _on_device_of(model, self._annotator.annotate(candidates[picked])),
+        )
+        return candidates[positions]
+
+    def _query(
+        self, candidates: IntArray, pool: Pool, model: Model, rng: np.random.Generator
+    ) -> Query:
+        features = model.pool[torch.from_numpy(candidates)]
+        return Query(
+            features=features,
+            logits=model.posterior.logits(features),
+            posterior=model.posterior,
+            taken=torch.zeros(len(candidates), dtype=torch.bool, device=features.device),
+            labelled_features=model.pool[torch.from_numpy(pool.indices)],
+            labelled_labels=_on_device_of(model, pool.labels),
+            gamma=self._config.update.gamma,
+            rng=rng,
+        )
+
+    def _oracle(self, candidates: IntArray, pool: Pool, model: Model) -> Oracle:
+        """Return the labels that only an upper baseline may see."""
+        settings, dataset = self._config.strategy, self._dataset
+        assert isinstance(settings, LookaheadStrategy)
+        candidate_labels = _on_device_of(model, dataset.train_labels[candidates])
+        if settings.evaluate_on == "test":
+            return Oracle(candidate_labels, model.test, _on_device_of(model, dataset.test_labels))
+        chosen = pool.reserved if settings.evaluate_on == "holdout" else pool.candidates()
+        return Oracle(
+            candidate_labels,
+            model.pool[torch.from_numpy(chosen)],
+            _on_device_of(model, dataset.train_labels[chosen]),
+        )
+
+
+def holdout(config: RunConfig, order: IntArray) -> IntArray:
+    """Return the pool instances that are set aside to evaluate look-ahead on, if it wants any.
+
+    They come from the end of the random ``order`` whose start are the initial labels, so that
+    runs with and without a holdout begin with the same labels.
+
+    Raises:
+        InputError: nothing but the initial labels would be left.
+    """
+    settings = config.strategy
+    if not isinstance(settings, LookaheadStrategy) or settings.evaluate_on != "holdout":
+        return order[:0]
+    if settings.holdout >= len(order) - config.n_initial:
+        raise InputError(
+            f"strategy.holdout={settings.holdout}: leaves no candidates in a pool of {len(order)}"
+        )
+    return order[-settings.holdout :]
+
+
+def _on_device_of(model: Model, values: IntArray) -> torch.Tensor:
+    return torch.from_numpy(values).to(model.pool.device)

@@ -1,0 +1,33 @@
+"""Wall-clock time of a step, with the device's queue drained before and after."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has finished all work that was given to it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def timed(step: Callable[[], T], device: torch.device) -> tuple[T, float]:
+    """Return a step's result and its seconds."""
+    synchronise(device)
+    start = time.perf_counter()
+    result = step()
+    synchronise(device)
+    return result, time.perf_counter() - start
+
+
+def median_seconds(step: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
+    """Return the median seconds of a step over ``repeats``, after one run as warm-up."""
+    step()
+    return median(timed(step, device)[1] for _ in range(repeats))

@@ -1,0 +1,144 @@
+"""Turn a composed Hydra config into a RunConfig, and every complaint into one clear line."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+
+from alupdate.config import LookaheadStrategy, RunConfig
+from alupdate.errors import InputError, suggestion
+
+
+def parse_config(composed: DictConfig) -> RunConfig:
+    """Check a composed config against the schema.
+
+    Raises:
+        InputError: unknown key, missing or wrong value, a ``_target_``, or settings that
+            contradict each other.
+    """
+    try:
+        tree = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = error.full_key or error.key
+        raise InputError(f"{key}: a value is required, give {key}=...") from error
+    except OmegaConfBaseException as error:
+        raise InputError(_first_line(error)) from error
+    assert isinstance(tree, dict)
+    refuse_targets(tree)
+    try:
+        config = TypeAdapter(RunConfig).validate_python(tree)
+    except ValidationError as error:
+        raise InputError(_explain_validation(error)) from error
+    _check_consistency(config)
+    return config
+
+
+def refuse_targets(tree: Any, path: str = "") -> None:
+    """Raise InputError if any key of a nested config is a ``_target_``-like instantiation key."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            here = f"{path}.{key}" if path else str(key)
+            if str(key) in {"_target_", "_partial_", "_args_"}:
+                raise InputError(f"{here}: configs never name Python objects; remove this key")
+            refuse_targets(value, here)
+    elif isinstance(tree, list):
+        for position, value in enumerate(tree):
+            refuse_targets(value, f"{path}[{position}]")
+
+
+def explain_hydra_error(error: Exception) -> str:
+    """Return one line for an error that Hydra or OmegaConf raised while composing."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        options = [str(name) for name in error.options]
+        return (
+            f"{group}={option}: no such {group}; {suggestion(option, options)}"
+            f"available: {', '.join(options)}"
+        )
+    unknown = re.search(r"Could not override '([^']+)'", str(error))
+    if unknown is not None:
+        return _unknown_key(unknown.group(1))
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read as KEY=VALUE ({_first_line(error)})"
+    return _first_line(error)
+
+
+HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _explain_validation(error: ValidationError) -> str:
+    problems = error.errors(include_url=False)
+    line = _explain_problem(dict(problems[0]))
+    return line if len(problems) == 1 else f"{line} (and {len(problems) - 1} more)"
+
+
+def _explain_problem(problem: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in _without_tags(problem["loc"]))
+    kind, value = problem["type"], problem["input"]
+    if kind == "unexpected_keyword_argument":
+        return _unknown_key(key)
+    if kind == "missing":
+        return f"{key}: a value is required"
+    if kind == "union_tag_invalid":
+        allowed = problem["ctx"]["expected_tags"].replace("'", "").split(", ")
+        tag = problem["ctx"]["tag"]
+        hint = suggestion(tag, allowed)
+        return f"{key}.name={tag}: no such {key}; {hint}available: {', '.join(allowed)}"
+    if kind == "union_tag_not_found":
+        return f"{key}: a name is required, as in {key}=OPTION"
+    message = problem["msg"].replace("Input should", "must", 1).replace("String should", "must", 1)
+    return f"{key}={value}: {message}"
+
+
+def _without_tags(location: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Drop the element that names the chosen member of a union: ('dataset', 'npz', 'path')."""
+    unions = {f.name for f in fields(RunConfig) if _members(f.type)}
+    if len(location) > 2 and location[0] in unions:
+        return (location[0], *location[2:])
+    return location
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """Return the dataclasses of a discriminated union, or an empty tuple."""
+    arguments = get_args(annotation)
+    inner = get_args(arguments[0]) if arguments else ()
+    return tuple(member for member in inner if is_dataclass(member))
+
+
+def _unknown_key(key: str) -> str:
+    return f"{key}: no such key; {suggestion(key, sorted(set(_all_keys())))}see --help"
+
+
+def _all_keys() -> Iterator[str]:
+    for top in fields(RunConfig):
+        yield top.name
+        for schema in (*_members(top.type), top.type):
+            if is_dataclass(schema):
+                yield from (f"{top.name}.{nested.name}" for nested in fields(schema))
+
+
+def _check_consistency(config: RunConfig) -> None:
+    """Refuse combinations that cannot work, as far as they are known without the data."""
+    if config.subset is not None and config.subset < config.batch.size:
+        raise InputError(
+            f"subset={config.subset}: must be at least batch.size={config.batch.size}, "
+            "or null for the whole pool"
+        )
+    if config.update.solver == "lbfgs" and config.backbone.name == "cnn":
+        raise InputError(
+            "update.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
+            "backbone; use update.solver=recipe with backbone=cnn"
+        )
+    if isinstance(config.strategy, LookaheadStrategy):
+        mix = config.strategy.mix
+        if mix.random + mix.diverse + mix.informative == 0:
+            raise InputError("strategy.mix: at least one of the three shares must be above 0")
