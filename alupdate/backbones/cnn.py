@@ -64,4 +64,4 @@ def train_network(
 @torch.no_grad()
 def features_of(network: SmallCnn, images: Tensor) -> Tensor:
     """Return the last layer's inputs (N, width) for images (N, channels, H, W)."""
-    return torch.cat([network.body(chunk) for chunk in images.split(CHUNK)])
+    return torch.cat([network.body(chunk) for chunk in torch.split(images, CHUNK)])

@@ -81,8 +81,9 @@ def _pretrained_network() -> torch.nn.Module:
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     names = list(network.state_dict())
     network.load_state_dict(dict(zip(names, shipped.values(), strict=True)), strict=True)
-    network.reset_classifier(0)
-    return network
+    network.classifier = torch.nn.Identity()
+    pooled: torch.nn.Module = network
+    return pooled
 
 
 def _weights_path() -> Path:

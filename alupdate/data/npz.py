@@ -27,9 +27,9 @@ def read_npz(path: str, name: str) -> Dataset:
                 raise InputError(
                     f"{where}: lacks {', '.join(missing)}; it must hold {', '.join(ARRAYS)}"
                 )
-            arrays = [archive[array] for array in ARRAYS]
+            train, train_labels, test, test_labels = (archive[array] for array in ARRAYS)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise InputError(
             f"{where}: cannot be read as a NumPy archive of plain arrays ({error})"
         ) from error
-    return make_dataset(name, *arrays, where=where)
+    return make_dataset(name, train, train_labels, test, test_labels, where)

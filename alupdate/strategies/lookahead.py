@@ -26,7 +26,8 @@ class Lookahead:
         """See ``Strategy``."""
         settings = self._settings
         batches = candidate_batches(query, size, settings.n_batches, settings.mix)
-        return batches[int(self._losses(query, batches).argmin())]
+        best: Positions = batches[int(self._losses(query, batches).argmin())]
+        return best
 
     def _losses(self, query: Query, batches: Positions) -> torch.Tensor:
         """Return the mean loss (M,) after the update on each of M batches (M, b)."""

@@ -55,5 +55,6 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
             f"L-BFGS stopped with a gradient of {steepest:.1e} after {result.nit} iterations: "
             f"{result.message}"
         )
-    solution = torch.from_numpy(result.x.reshape(n_classes, -1)) @ basis.T
-    return solution.to(features)
+    solution = torch.from_numpy(np.asarray(result.x).reshape(n_classes, -1)) @ basis.T
+    weights: Tensor = solution.to(features)
+    return weights

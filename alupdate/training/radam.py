@@ -6,6 +6,7 @@ several times the arithmetic of a small layer on bookkeeping per step.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 class RAdam:
     """Rectified Adam with L2 weight decay (Liu et al. 2020, algorithm 2)."""
 
-    def __init__(self, parameters: list[Tensor], weight_decay: float) -> None:
+    def __init__(self, parameters: Sequence[Tensor], weight_decay: float) -> None:
         self._parameters = parameters
         self._weight_decay = weight_decay
         self._means = [torch.zeros_like(p) for p in parameters]

@@ -1,7 +1,7 @@
 """The paper's training recipe: RAdam, weight decay, a cosine schedule, small batches."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +28,11 @@ def minibatches(count: int, size: int, rng: np.random.Generator) -> Iterator[Ten
     ``size - 1`` labels, a large share of what an active learner has bought.
     """
     order = torch.from_numpy(rng.permutation(count))
-    yield from order.split(size)
+    yield from torch.split(order, size)
 
 
 def optimise(
-    parameters: list[Tensor],
+    parameters: Sequence[Tensor],
     gradients: Callable[[Tensor], list[Tensor]],
     count: int,
     recipe: Recipe,
