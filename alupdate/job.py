@@ -84,9 +84,20 @@ def _try(step: Callable[[], None]) -> None:
         return
 
 
+class _RunLog(logging.FileHandler):
+    """A log whose own trouble, such as a full disk, does not drown the run's error."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Give up on the record."""
+
+    def close(self) -> None:
+        """Close the file; what cannot be flushed is lost."""
+        _try(super().close)
+
+
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _RunLog(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -4,6 +4,8 @@ import os
 import sys
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from alupdate.errors import InputError
@@ -15,7 +17,7 @@ DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 class JobError(Exception):
-    """A job ended early and has said why; carries the exit code."""
+    """A job of a multirun ended early and has said why; carries the exit code."""
 
 
 def main() -> None:
@@ -30,11 +32,21 @@ def exit_code(arguments: list[str]) -> int:
 
         print(help_text())
         return DONE
+    codes: list[int] = []
+
+    def job(composed: DictConfig) -> None:
+        code = _run_composed(composed)
+        codes.append(code)
+        # In a multirun the launcher may be in another process: an exception is the only way back.
+        if code != DONE and HydraConfig.get().mode is RunMode.MULTIRUN:
+            raise JobError(code)
+
     try:
         _refuse_targets(arguments)
         # Hydra prints its errors and exits with 1 unless it is told to raise them.
         os.environ["HYDRA_FULL_ERROR"] = "1"
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_job)()
+        sys.argv[1:] = _multirun_first(arguments)
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
     except JobError as stopped:
         return int(stopped.args[0])
     except KeyboardInterrupt:
@@ -43,17 +55,25 @@ def exit_code(arguments: list[str]) -> int:
         return _say(f"error: {error}", WRONG_INPUT)
     except HYDRA_ERRORS as error:
         return _say(f"error: {explain_hydra_error(error)}", WRONG_INPUT)
-    return DONE
+    return max(codes, default=DONE)
 
 
-def _job(composed: DictConfig) -> None:
-    """Run one job. In a multirun the others go on after a failure, so each says its own."""
+def _run_composed(composed: DictConfig) -> int:
+    """Run one job and return its exit code; a job that fails says so itself, in one line."""
     try:
         run_job(parse_config(composed))
     except InputError as error:
-        raise JobError(_say(f"error: {error}", WRONG_INPUT)) from error
+        return _say(f"error: {error}", WRONG_INPUT)
     except RunError as error:
-        raise JobError(_say(f"failed: {error}", FAILED)) from error
+        return _say(f"failed: {error}", FAILED)
+    return DONE
+
+
+def _multirun_first(arguments: list[str]) -> list[str]:
+    """Move the multirun flag to the front, since Hydra does not take it between overrides."""
+    flags = {"-m", "--multirun"}
+    rest = [argument for argument in arguments if argument not in flags]
+    return rest if len(rest) == len(arguments) else ["-m", *rest]
 
 
 def _refuse_targets(arguments: list[str]) -> None:

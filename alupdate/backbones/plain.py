@@ -24,7 +24,5 @@ def standardise(features: Features) -> Features:
     deviation = features.pool.std(axis=0, dtype=np.float64)
     varies = deviation > 1e-6 * max(1.0, float(np.abs(mean).max(initial=0.0)))
     scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
-    pool, test = (
-        ((part - mean) * scale).astype(np.float32) for part in (features.pool, features.test)
-    )
-    return Features(pool, test)
+    shift, factor = mean.astype(np.float32), scale.astype(np.float32)
+    return Features((features.pool - shift) * factor, (features.test - shift) * factor)

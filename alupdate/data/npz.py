@@ -21,7 +21,7 @@ def read_npz(path: str, name: str) -> Dataset:
     if not Path(path).is_file():
         raise InputError(f"{where}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [array for array in ARRAYS if array not in archive.files]
             if missing:
                 raise InputError(

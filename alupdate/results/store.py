@@ -62,15 +62,14 @@ class RunStore:
         Raises:
             InputError: another process is running this very run, or the directory cannot be made.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"results_dir: cannot write {self.path} ({error.strerror})") from error
         lock = FileLock(self.path / ".lock")
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout as error:
             raise InputError(f"{self.path}: another process is running this run") from error
+        except OSError as error:
+            raise InputError(f"results_dir: cannot write {self.path} ({error.strerror})") from error
         try:
             yield
         finally:

@@ -1,7 +1,10 @@
 """The candidate batches among which look-ahead chooses: random, diverse and informative ones."""
 
+import warnings
+
 import numpy as np
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from alupdate.config import BatchMix
@@ -52,7 +55,8 @@ def _one_per_cluster(query: Query, free: Positions, size: int, count: int) -> Po
     """
     points = query.features.numpy(force=True)[free]
     kmeans = KMeans(n_clusters=size, n_init=1, random_state=sub_seed(query.rng))
-    with threadpool_limits(limits=1, user_api="openmp"):
+    with threadpool_limits(limits=1, user_api="openmp"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
         assignment = kmeans.fit_predict(points)
     members = [free[assignment == cluster] for cluster in range(size)]
     members = [cluster for cluster in members if len(cluster)]

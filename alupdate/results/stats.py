@@ -1,0 +1,63 @@
+"""Numbers that summarise learning curves: area under the curve, standard errors, paired tests."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import ttest_rel
+
+VARIANT = ["dataset", "backbone", "strategy", "batch", "update", "oracle"]
+"""The columns that say what was run; runs of one variant differ in the seed."""
+
+
+def normalised_area(curves: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
+    """Return one row per run: its variant, seed and ``area``, the mean height of its curve.
+
+    The area under the curve by the trapezoidal rule, over the range of labels.
+    """
+    rows = []
+    ordered = curves.sort_values("n_labelled")
+    for key, run in ordered.groupby([*VARIANT, "seed"], sort=True):
+        labels, heights = run["n_labelled"].to_numpy(), run[metric].to_numpy()
+        area = np.trapezoid(heights, labels) / (labels[-1] - labels[0])
+        rows.append([*key, area])
+    return pd.DataFrame(rows, columns=[*VARIANT, "seed", "area"])
+
+
+def summarise(areas: pd.DataFrame) -> pd.DataFrame:
+    """Return mean, standard error and number of seeds of each variant, best first."""
+    grouped = areas.groupby(VARIANT)["area"]
+    table = grouped.agg(["mean", "sem", "count"]).reset_index()
+    return table.rename(columns={"sem": "standard_error", "count": "seeds"}).sort_values(
+        ["dataset", "mean"], ascending=[True, False], ignore_index=True
+    )
+
+
+def compare(areas: pd.DataFrame, reference: dict[str, str]) -> pd.DataFrame:
+    """Return each variant's difference to a reference variant, paired by seed.
+
+    Args:
+        areas: from ``normalised_area``, of one data set and backbone.
+        reference: column values that name the reference, such as {"strategy": "random"}.
+
+    Returns:
+        One row per other variant: mean difference, its standard error, the number of common
+        seeds, and the p-value of a paired t-test (NaN below two seeds).
+    """
+    wide = areas.pivot_table(index="seed", columns=VARIANT, values="area")
+    names = [dict(zip(VARIANT, map(str, key), strict=True)) for key in wide.columns]
+    matches = [i for i, name in enumerate(names) if reference.items() <= name.items()]
+    if len(matches) != 1:
+        raise ValueError(f"{reference} names {len(matches)} variants, not one")
+    base = wide.iloc[:, matches[0]]
+    rows = []
+    for i, key in enumerate(wide.columns):
+        pairs = pd.concat([wide.iloc[:, i], base], axis=1).dropna().to_numpy()
+        if i == matches[0] or not len(pairs):
+            continue
+        difference = pairs[:, 0] - pairs[:, 1]
+        enough = len(difference) > 1
+        error = difference.std(ddof=1) / np.sqrt(len(difference)) if enough else np.nan
+        p_value = float(ttest_rel(pairs[:, 0], pairs[:, 1]).pvalue) if enough else np.nan
+        rows.append([*key, difference.mean(), error, len(difference), p_value])
+    return pd.DataFrame(
+        rows, columns=[*VARIANT, "difference", "standard_error", "seeds", "p_value"]
+    )

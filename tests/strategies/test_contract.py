@@ -1,0 +1,108 @@
+"""What every strategy must do, in every construction."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from alupdate.config import LookaheadStrategy, PlainStrategy, SequentialBatch, TopBatch
+from alupdate.strategies import PLAIN, make_strategy
+from alupdate.strategies.batch import build_batch
+from tests.support.problems import make_query
+
+
+def _plain(name: Any) -> PlainStrategy:
+    return PlainStrategy(name=name)
+
+
+CONFIGS: dict[str, Any] = {name: _plain(name) for name in PLAIN} | {
+    "lookahead": LookaheadStrategy(name="lookahead", n_batches=12),
+    "lookahead-error": LookaheadStrategy(name="lookahead", n_batches=12, loss="error"),
+    "lookahead-brier": LookaheadStrategy(name="lookahead", n_batches=12, loss="brier"),
+}
+BATCHES = {
+    "top_b": TopBatch(name="top_b", size=5),
+    "sequential": SequentialBatch(name="sequential", size=5),
+    "every-2": SequentialBatch(name="sequential", size=5, every=2),
+}
+
+
+@pytest.fixture(params=CONFIGS)
+def strategy(request):
+    return make_strategy(CONFIGS[request.param])
+
+
+@pytest.fixture(params=BATCHES)
+def batch(request):
+    return BATCHES[request.param]
+
+
+def choose(strategy, batch, query):
+    truth = query.oracle.candidate_labels
+    return build_batch(strategy, query, batch, buy=lambda picked: truth[torch.from_numpy(picked)])
+
+
+def check(chosen, query, size):
+    assert chosen.dtype.kind == "i"
+    assert chosen.shape == (size,)
+    assert len(set(chosen.tolist())) == size
+    assert chosen.min() >= 0
+    assert chosen.max() < len(query.features)
+    assert not query.taken[torch.from_numpy(chosen)].any()
+
+
+def test_distinct_free_positions_of_the_right_number(strategy, batch):
+    query = make_query(taken=(0, 3, 7))
+    check(choose(strategy, batch, query), query, 5)
+
+
+def test_same_seed_same_answer(strategy, batch):
+    first, second = (choose(strategy, batch, make_query(seed=4)) for _ in range(2))
+    assert first.tolist() == second.tolist()
+
+
+def test_another_seed_reaches_every_random_choice(strategy, batch):
+    """Random and look-ahead draw from the generator; the others depend on the data alone."""
+    answers = set()
+    for seed in range(6):
+        query = make_query(seed=1)
+        query = type(query)(**{**vars(query), "rng": np.random.default_rng(seed)})
+        answers.add(tuple(choose(strategy, batch, query).tolist()))
+    is_random = type(strategy).__name__ in {"RandomSampling", "Lookahead"}
+    assert (len(answers) > 1) == is_random
+
+
+def test_query_is_untouched(strategy, batch):
+    query = make_query()
+    tensors = ("features", "logits", "taken", "labelled_features", "labelled_labels")
+    before = {name: getattr(query, name).clone() for name in tensors}
+    mean, covariance = query.posterior.mean.clone(), query.posterior.covariance.clone()
+    choose(strategy, batch, query)
+    for name, value in before.items():
+        assert torch.equal(getattr(query, name), value), name
+    assert torch.equal(query.posterior.mean, mean)
+    assert torch.equal(query.posterior.covariance, covariance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("classes", [2, 200])
+def test_any_number_of_classes_and_precision(strategy, batch, classes, dtype):
+    query = make_query(classes=classes, dtype=dtype)
+    check(choose(strategy, batch, query), query, 5)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_identical_candidates(strategy, batch, value):
+    query = make_query(features=torch.full((40, 6), value))
+    check(choose(strategy, batch, query), query, 5)
+
+
+def test_as_many_candidates_as_the_batch_needs(strategy, batch):
+    query = make_query(candidates=7, taken=(2, 4))
+    assert sorted(choose(strategy, batch, query).tolist()) == [0, 1, 3, 5, 6]
+
+
+def test_one_candidate(strategy):
+    query = make_query(candidates=1)
+    assert strategy.select(query, 1).tolist() == [0]

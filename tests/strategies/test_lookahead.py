@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+
+from alupdate.config import BatchMix, LookaheadStrategy
+from alupdate.strategies.candidate_batches import candidate_batches
+from alupdate.strategies.lookahead import Lookahead
+from alupdate.strategies.uncertainty import margin_uncertainty
+from tests.support.problems import make_query
+from tests.support.references import mean_loss, sequential_update
+
+RANDOM = BatchMix(random=1, diverse=0, informative=0)
+DIVERSE = BatchMix(random=0, diverse=1, informative=0)
+INFORMATIVE = BatchMix(random=0, diverse=0, informative=1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("loss", ["nll", "brier", "error"])
+def test_chooses_the_batch_that_a_naive_search_chooses(seed, loss):
+    """A copy of the model per candidate batch, updated and evaluated with plain loops."""
+    settings = LookaheadStrategy(name="lookahead", n_batches=15, loss=loss)
+    query = make_query(seed=seed, dtype=torch.float64)
+    batches = candidate_batches(make_query(seed=seed, dtype=torch.float64), 4, 15, settings.mix)
+    losses = []
+    for batch in batches:
+        mean, _ = sequential_update(
+            query.posterior.mean.numpy(),
+            query.posterior.covariance.numpy(),
+            query.features[batch].numpy(),
+            query.oracle.candidate_labels[batch].numpy(),
+            query.gamma,
+            "gaussian",
+        )
+        losses.append(
+            mean_loss(mean, query.oracle.features.numpy(), query.oracle.labels.numpy(), loss)
+        )
+    chosen = Lookahead(settings).select(query, 4)
+    assert chosen.tolist() == batches[int(np.argmin(losses))].tolist()
+
+
+def test_refuses_to_work_without_an_oracle():
+    query = make_query()
+    blind = type(query)(**{**vars(query), "oracle": None})
+    with pytest.raises(ValueError, match="oracle"):
+        Lookahead(LookaheadStrategy(name="lookahead")).select(blind, 3)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 300])
+def test_number_of_batches_is_exact_for_any_mix(count):
+    mix = BatchMix(random=1, diverse=2, informative=0.5)
+    assert candidate_batches(make_query(), 4, count, mix).shape == (count, 4)
+
+
+@pytest.mark.parametrize("mix", [RANDOM, DIVERSE, INFORMATIVE])
+def test_members_are_distinct_and_free(mix):
+    query = make_query(taken=(1, 2))
+    for batch in candidate_batches(query, 5, 30, mix):
+        assert len(set(batch.tolist())) == 5
+        assert not {1, 2} & set(batch.tolist())
+
+
+def test_diverse_batches_have_one_member_of_each_cluster():
+    centres = torch.tensor([[0.0, 0], [9, 0], [0, 9], [9, 9]])
+    query = make_query(features=centres.repeat(10, 1) + 0.01 * torch.rand(40, 2))
+    for batch in candidate_batches(query, 4, 20, DIVERSE):
+        assert sorted(position % 4 for position in batch.tolist()) == [0, 1, 2, 3]
+
+
+def test_informative_batches_stay_above_the_mean_uncertainty():
+    query = make_query()
+    uncertainty = margin_uncertainty(query.logits).numpy()
+    batches = candidate_batches(query, 5, 20, INFORMATIVE)
+    assert (uncertainty[batches] > uncertainty.mean()).all()
+    assert len(np.unique(batches)) > 5

@@ -1,0 +1,102 @@
+"""Random small problems for property tests."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from alupdate.laplace.posterior import Posterior, fit_posterior
+from alupdate.strategies.query import Oracle, Query
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A posterior, new labelled instances, and points to predict; float64."""
+
+    posterior: Posterior
+    features: Tensor
+    labels: Tensor
+    points: Tensor
+    point_labels: Tensor
+    gamma: float
+
+
+def make_problem(
+    seed: int,
+    dimension: int,
+    classes: int,
+    size: int,
+    gamma: float,
+    likelihood: Literal["gaussian", "categorical"],
+) -> Problem:
+    rng = np.random.default_rng(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.from_numpy(rng.normal(size=shape))
+
+    def classes_of(count: int) -> Tensor:
+        return torch.from_numpy(rng.integers(classes, size=count))
+
+    posterior = fit_posterior(
+        normal(classes, dimension), normal(7, dimension), likelihood, float(rng.uniform(0.1, 3))
+    )
+    return Problem(
+        posterior,
+        normal(size, dimension),
+        classes_of(size),
+        normal(9, dimension),
+        classes_of(9),
+        gamma,
+    )
+
+
+problems = st.builds(
+    make_problem,
+    seed=st.integers(0, 2**32 - 1),
+    dimension=st.integers(1, 12),
+    classes=st.integers(2, 6),
+    size=st.integers(1, 8),
+    gamma=st.floats(0.01, 30),
+    likelihood=st.sampled_from(["gaussian", "categorical"]),
+)
+
+
+def make_query(
+    candidates: int = 40,
+    dimension: int = 6,
+    classes: int = 3,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    features: Tensor | None = None,
+    taken: tuple[int, ...] = (),
+) -> Query:
+    """A query on random data, with an oracle for the strategies that need one."""
+    rng = np.random.default_rng(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.from_numpy(rng.normal(size=shape)).to(dtype)
+
+    points = normal(candidates, dimension) if features is None else features.to(dtype)
+    dimension = points.shape[1]
+    labelled = normal(8, dimension)
+    posterior = fit_posterior(normal(classes, dimension), labelled, "gaussian", 1.0)
+    mask = torch.zeros(candidates, dtype=torch.bool)
+    mask[list(taken)] = True
+    return Query(
+        features=points,
+        logits=posterior.logits(points),
+        posterior=posterior,
+        taken=mask,
+        labelled_features=labelled,
+        labelled_labels=torch.from_numpy(rng.integers(classes, size=8)),
+        gamma=1.0,
+        rng=np.random.default_rng(seed),
+        oracle=Oracle(
+            torch.from_numpy(rng.integers(classes, size=candidates)),
+            normal(25, dimension),
+            torch.from_numpy(rng.integers(classes, size=25)),
+        ),
+    )

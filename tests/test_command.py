@@ -1,0 +1,259 @@
+"""The command line: exit codes, one-line complaints, nothing half-written."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.support.runs import only_run, run_command, run_small
+
+WRONG = {
+    "+unknown=1": "unknown: no such key",
+    "unknown=1": "unknown: no such key",
+    "sed=1": "sed: no such key; did you mean seed",
+    "batch.sizes=3": "batch.sizes: no such key; did you mean batch.size",
+    "+strategy.colour=red": "strategy.colour: no such key",
+    "strategy=margn": "strategy=margn: no such strategy; did you mean margin",
+    "dataset=cifar": "dataset=cifar: no such dataset; available: digits",
+    "backbone=vgg": "backbone=vgg: no such backbone",
+    "update=magic": "update=magic: no such update",
+    "batch=none": "batch=none: no such batch",
+    "strategy.name=margn": "strategy.name=margn: no such strategy; did you mean margin",
+    "batch.size=0": "batch.size=0: must be greater than or equal to 1",
+    "batch.size=ten": "batch.size=ten: must be a valid integer",
+    "batch.size=2.5": "batch.size=2.5: must be a valid integer",
+    "update.gamma=0": "update.gamma=0: must be greater than 0",
+    "update.gamma=-1": "update.gamma=-1: must be greater than 0",
+    "update.gamma=nan": "update.gamma=nan: must be",
+    "update.likelihood=poisson": "update.likelihood=poisson: must be 'gaussian' or 'categorical'",
+    "update.compare=perhaps": "update.compare=perhaps: must be a valid boolean",
+    "seed=-1": "seed=-1: must be greater than or equal to 0",
+    "seed=true": "seed=True: must be a valid integer",
+    "n_initial=0": "n_initial=0: must be greater than or equal to 1",
+    "n_initial=5000": "n_initial=5000: the pool of digits has only 1297 instances",
+    "n_cycles=2000": "n_cycles can be",
+    "subset=2": "subset=2: must be at least batch.size=3",
+    "device=tpu": "device=tpu: must match pattern",
+    "device=cuda:99": "device=cuda:99: there is no such device",
+    "experiment_name=../up": "experiment_name=../up: must match pattern",
+    "dataset=npz": "dataset.path: a value is required",
+    "+strategy._target_=os.system": "configs never name Python objects",
+    "seed=[1": "seed=[1: cannot be read",
+    "seed=${nothing}": "nothing",
+}
+
+
+@pytest.mark.parametrize("argument", WRONG)
+def test_wrong_command_is_one_line_and_exit_code_2(argument, monkeypatch, tmp_path, capsys):
+    assert run_small(monkeypatch, tmp_path, argument) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert WRONG[argument] in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_contradictions_are_refused(monkeypatch, tmp_path, capsys):
+    commands = {
+        ("backbone=cnn", "update.solver=lbfgs"): "needs a frozen backbone",
+        ("strategy=lookahead", "strategy.mix={random:0,diverse:0,informative:0}"): "strategy.mix",
+        ("strategy=lookahead", "strategy.evaluate_on=holdout", "strategy.holdout=1290"): "holdout",
+    }
+    for arguments, message in commands.items():
+        assert run_small(monkeypatch, tmp_path, *arguments) == 2
+        assert message in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []
+
+
+def write_npz(path, **changes):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "X_train": rng.normal(size=(80, 4)),
+        "y_train": np.arange(80) % 3,
+        "X_test": rng.normal(size=(30, 4)),
+        "y_test": np.arange(30) % 3,
+    } | changes
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+
+
+def with_nan():
+    rows = np.zeros((80, 4))
+    rows[7, 1] = np.nan
+    return rows
+
+
+BAD_ARCHIVES = {
+    "lacks X_test": {"X_test": None},
+    "NaN or infinite values in 1 rows, the first is row 7": {"X_train": with_nan()},
+    "one class only": {"y_train": np.zeros(80, dtype=int)},
+    "classes that y_train lacks, such as 9 in row 0": {"y_test": np.full(30, 9)},
+    "must hold one label for each of the 80 rows": {"y_train": np.arange(79)},
+    "they must agree": {"X_test": np.zeros((30, 5))},
+    "labels must be integers or strings": {"y_train": np.linspace(0, 1, 80)},
+    "X_train is empty": {"X_train": np.zeros((0, 4)), "y_train": np.zeros(0, dtype=int)},
+    "it must be (N, D) or images": {"X_train": np.zeros(80)},
+    "plain arrays": {"y_train": np.array(["a", 1] * 40, dtype=object)},
+}
+
+
+@pytest.mark.parametrize("message", BAD_ARCHIVES)
+def test_malformed_archives_are_refused(message, monkeypatch, tmp_path, capsys):
+    write_npz(tmp_path / "data.npz", **BAD_ARCHIVES[message])
+    arguments = ("dataset=npz", "dataset.path=data.npz", "backbone=identity")
+    assert run_small(monkeypatch, tmp_path, *arguments) == 2
+    captured = capsys.readouterr().err
+    assert captured.startswith("error: dataset.path=data.npz: ")
+    assert message in captured
+    assert captured.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["data.npz"]
+
+
+def test_missing_truncated_and_foreign_files_are_refused(monkeypatch, tmp_path, capsys):
+    write_npz(tmp_path / "whole.npz")
+    whole = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.npz").write_text("hello")
+    for name in ("none.npz", "cut.npz", "text.npz"):
+        arguments = ("dataset=npz", f"dataset.path={name}", "backbone=identity")
+        assert run_small(monkeypatch, tmp_path, *arguments) == 2
+        assert f"dataset.path={name}" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+def test_image_backbone_on_vectors_is_refused(monkeypatch, tmp_path, capsys):
+    write_npz(tmp_path / "data.npz")
+    for backbone in ("cnn", "efficientnet_lite0"):
+        arguments = ("dataset=npz", "dataset.path=data.npz", f"backbone={backbone}")
+        assert run_small(monkeypatch, tmp_path, *arguments) == 2
+        assert "use backbone=identity" in capsys.readouterr().err
+
+
+def test_string_labels_and_a_changed_file(monkeypatch, tmp_path):
+    """Labels may be strings; a file with other content is another run."""
+    names = np.array(["cat", "dog", "eel"])
+    write_npz(tmp_path / "data.npz", y_train=names[np.arange(80) % 3], y_test=names[[0] * 30])
+    arguments = ("dataset=npz", "dataset.path=data.npz", "backbone=identity", "progress=false")
+    assert run_small(monkeypatch, tmp_path, *arguments) == 0
+    assert run_small(monkeypatch, tmp_path, *arguments) == 0
+    assert len(list((tmp_path / "results" / "default").iterdir())) == 1
+    write_npz(tmp_path / "data.npz")
+    assert run_small(monkeypatch, tmp_path, *arguments) == 0
+    assert len(list((tmp_path / "results" / "default").iterdir())) == 2
+
+
+def test_help_lists_every_option_and_imports_nothing_heavy():
+    code = (
+        "import sys; from alupdate.run import exit_code; exit_code(['--help']);"
+        "heavy = {'torch', 'sklearn', 'pandas', 'matplotlib', 'timm'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+    for word in ("mnist5k", "efficientnet_lite0", "lookahead", "sequential", "second_order"):
+        assert f"\n  {word}" in answer.stdout
+    assert "strategy=lookahead" in answer.stdout
+
+
+def test_wrong_command_is_refused_before_anything_heavy_is_imported():
+    code = (
+        "import sys; sys.argv = ['x', 'seed=-1']; from alupdate.run import exit_code;"
+        "assert exit_code(sys.argv[1:]) == 2;"
+        "sys.exit('torch imported' if 'torch' in sys.modules else 0)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_failed_run_keeps_its_traceback_in_the_log(monkeypatch, tmp_path, capsys):
+    def broken(*_args):
+        raise RuntimeError("the disk caught fire\nand burnt")
+
+    monkeypatch.setattr("alupdate.tasks.active_learning.score", broken)
+    assert run_small(monkeypatch, tmp_path, "progress=false") == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "RuntimeError: the disk caught fire" in error
+    run = only_run(tmp_path)
+    assert "Traceback" in (run / "run.log").read_text()
+    assert json.loads((run / "status.json").read_text())["state"] == "failed"
+
+
+def test_interrupted_run_says_so_and_resumes(monkeypatch, tmp_path, capsys):
+    from alupdate.tasks import active_learning
+
+    original, calls = active_learning.score, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(active_learning, "score", interrupted)
+    assert run_small(monkeypatch, tmp_path, "progress=false") == 130
+    assert capsys.readouterr().err.count("\n") == 1
+    run = only_run(tmp_path)
+    assert json.loads((run / "status.json").read_text())["state"] == "interrupted"
+    assert run_small(monkeypatch, tmp_path) == 0
+    assert "resuming after cycle 0" in capsys.readouterr().err
+
+
+def test_a_multirun_goes_on_after_a_failure_and_reports_it(monkeypatch, tmp_path, capsys):
+    from alupdate.tasks import active_learning
+
+    original = active_learning.Selector.select
+
+    def fails_for_entropy(self, *arguments):
+        if self._config.strategy.name == "entropy":
+            raise RuntimeError("no entropy today")
+        return original(self, *arguments)
+
+    monkeypatch.setattr(active_learning.Selector, "select", fails_for_entropy)
+    arguments = ("-m", "strategy=entropy,margin", "seed=0,1", "progress=false")
+    assert run_small(monkeypatch, tmp_path, *arguments) == 1
+    assert capsys.readouterr().err.count("no entropy today") == 2
+    states = [
+        json.loads(path.read_text())["state"]
+        for path in sorted((tmp_path / "results").glob("*/*/status.json"))
+    ]
+    assert states == ["failed", "failed", "completed", "completed"]
+
+
+def test_config_can_be_shown_without_running(monkeypatch, tmp_path, capsys):
+    assert run_command(monkeypatch, tmp_path, "strategy=lookahead", "--cfg", "job") == 0
+    assert "n_batches: 300" in capsys.readouterr().out
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_full_disk_is_one_line_and_the_run_resumes(monkeypatch, tmp_path, capsys):
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip("this machine does not let tests mount a file system")
+    try:
+        filler = small / "filler"
+        filler.write_bytes(b"x" * 180_000)
+        arguments = ("results_dir=small", "progress=false")
+        assert run_small(monkeypatch, tmp_path, *arguments) in (1, 2)
+        assert capsys.readouterr().err.count("\n") == 1
+        filler.unlink()
+        assert run_small(monkeypatch, tmp_path, *arguments) == 0
+        assert run_small(monkeypatch, tmp_path, "results_dir=large", "progress=false") == 0
+        curves = [p.read_bytes() for p in sorted(tmp_path.glob("*/default/*/curve.csv"))]
+        assert len(curves) == 2
+        assert curves[0] == curves[1]
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

@@ -1,0 +1,93 @@
+"""Every file under conf/ is composed and run."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import yaml
+
+from alupdate.config import RunConfig
+from alupdate.paths import conf_dir
+from alupdate.results.frame import read_runs
+from tests.support.runs import run_small
+
+GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task")
+OPTIONS = [
+    (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
+]
+EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("**/*.yaml"))
+EXTRA = {
+    ("dataset", "npz"): ("dataset.path=data.npz", "backbone=identity"),
+    ("backbone", "identity"): ("dataset=npz", "dataset.path=data.npz"),
+    ("backbone", "efficientnet_lite0"): (
+        "dataset=npz",
+        "dataset.path=images.npz",
+        "backbone.image_size=32",
+    ),
+}
+
+
+@pytest.fixture
+def archives(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = {"y_train": np.arange(90) % 3, "y_test": np.arange(30) % 3}
+    for name, shape, kind in (("data", (5,), float), ("images", (8, 8, 3), np.uint8)):
+        arrays = {
+            f"X_{part}": (rng.random((count, *shape)) * 255).astype(kind)
+            for part, count in (("train", 90), ("test", 30))
+        }
+        np.savez(tmp_path / f"{name}.npz", **arrays, **labels)
+
+
+@pytest.mark.usefixtures("archives")
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_option_runs(group, option, monkeypatch, tmp_path):
+    extra = EXTRA.get((group, option), ())
+    assert run_small(monkeypatch, tmp_path, f"{group}={option}", *extra) == 0
+    curve = read_runs(tmp_path / "results")
+    assert curve["n_labelled"].tolist() == [10, 13, 16]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_experiment_runs(experiment, monkeypatch, tmp_path):
+    arguments = ("-m", f"experiment={experiment}", "seed=0")
+    assert run_small(monkeypatch, tmp_path, *arguments) == 0
+    assert len(read_runs(tmp_path / "results")) >= 3
+
+
+def test_every_file_is_covered():
+    covered = {f"{group}/{option}" for group, option in OPTIONS}
+    covered |= {f"experiment/{name}" for name in EXPERIMENTS}
+    covered |= {"config", "shared/update"}  # included in every run above
+    present = {
+        str(path.relative_to(conf_dir()).with_suffix("")) for path in conf_dir().rglob("*.yaml")
+    }
+    assert present == covered
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_file_names_every_key_of_its_schema(group, option):
+    """So that each can be set on the command line without a plus sign."""
+    text = yaml.safe_load((conf_dir() / group / f"{option}.yaml").read_text())
+    if "defaults" in text:
+        text |= yaml.safe_load((conf_dir() / "shared" / f"{group}.yaml").read_text())
+        del text["defaults"]
+    assert set(text) == {field.name for field in fields(schema_of(group, text["name"]))}
+
+
+def schema_of(group, name):
+    annotation = next(field.type for field in fields(RunConfig) if field.name == group)
+    arguments = get_args(annotation)
+    members = get_args(arguments[0]) if arguments else (annotation,)
+    for member in members:
+        if name in get_args(next(f.type for f in fields(member) if f.name == "name")):
+            return member
+    raise AssertionError(f"no schema for {group}={name}")
+
+
+def test_main_config_names_every_top_level_key():
+    text = yaml.safe_load(Path(conf_dir() / "config.yaml").read_text())
+    groups = {*GROUPS, "defaults", "hydra"}
+    assert set(text) - groups == {field.name for field in fields(RunConfig)} - set(GROUPS)
