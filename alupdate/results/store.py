@@ -77,6 +77,8 @@ class RunStore:
 
     def begin(self, facts: dict[str, Any]) -> None:
         """Write config.yaml and the status ``running``; ``facts`` go into the status."""
+        for stray in self.path.glob(".*.partial*"):  # of an attempt that was killed
+            stray.unlink()
         self._facts = provenance() | facts | {"started": now()}
         replace_file(self.path / "config.yaml", yaml.safe_dump(self._settings, sort_keys=False))
         self.set_state("running")

@@ -1,0 +1,26 @@
+PYTHON ?= .venv/bin/python
+BIN := $(dir $(PYTHON))
+
+.PHONY: help demo test check figures benchmark
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+demo: ## look-ahead selection on real images
+	$(PYTHON) -m alupdate.run strategy=lookahead
+
+test: ## the tests
+	$(BIN)pytest
+
+check: ## lint, types and the layering rule
+	$(BIN)ruff format --check .
+	$(BIN)ruff check .
+	$(BIN)mypy
+	$(BIN)lint-imports
+
+figures: ## every picture of the README, from results/reference
+	$(PYTHON) scripts/figures.py results/reference/strategies-mnist5k.csv docs/figures
+	$(PYTHON) scripts/figures.py results/reference/strategies-digits.csv docs/figures
+
+benchmark: ## time look-ahead and updates against plain alternatives
+	$(PYTHON) scripts/benchmark.py

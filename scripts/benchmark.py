@@ -1,0 +1,187 @@
+"""Time look-ahead and the update against plain alternatives, in one process, with equal threads.
+
+usage: python scripts/benchmark.py [OUTPUT.csv] [--quick]
+
+Every ratio is of medians over the same number of repeats, measured in turn after a warm-up.
+Imports, data and warm-up are left out. --quick repeats less often.
+"""
+
+import platform
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from alupdate.config import BatchMix, LookaheadStrategy
+from alupdate.laplace.posterior import Posterior, fit_posterior, with_bias
+from alupdate.laplace.second_order import second_order
+from alupdate.strategies.candidate_batches import candidate_batches
+from alupdate.strategies.lookahead import Lookahead
+from alupdate.strategies.query import Oracle, Query
+from alupdate.tasks.timing import median_seconds
+from alupdate.training.lbfgs import optimal_linear
+from alupdate.training.recipe import Recipe, train_linear
+
+PAPER_RECIPE = Recipe(learning_rate=0.01, weight_decay=1e-4, epochs=200, minibatch=64)
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Task:
+    """Features (N, D) with a bias column, and labels (N,), of a noisy linear problem."""
+
+    features: Tensor
+    labels: Tensor
+
+
+def make_task(count: int, dimension: int, classes: int, seed: int = 0) -> Task:
+    """Return a problem on which a linear layer is right most of the time."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(classes, size=count)
+    centres = np.random.default_rng(99).normal(size=(classes, dimension))
+    rows = rng.normal(size=(count, dimension)) + 0.3 * centres[labels]
+    features = with_bias(torch.from_numpy(rows.astype(np.float32)))
+    return Task(features, torch.from_numpy(labels))
+
+
+def trained(task: Task, classes: int) -> Posterior:
+    """Return the posterior of a layer trained on the task."""
+    weights = optimal_linear(task.features, task.labels, classes, 1e-4)
+    return fit_posterior(weights, task.features, "gaussian", 1.0)
+
+
+def lookahead_rows(repeats: int) -> list[dict[str, object]]:
+    """One look-ahead query: the dual form against a model copy per candidate batch."""
+    classes, candidates, points = 10, 1000, 10_000
+    posterior = trained(make_task(200, 384, classes), classes)
+    pool, test = make_task(candidates, 384, classes, 1), make_task(points, 384, classes, 2)
+    settings = LookaheadStrategy(name="lookahead", n_batches=300, mix=BatchMix())
+
+    def query() -> Query:
+        return Query(
+            pool.features,
+            posterior.logits(pool.features),
+            posterior,
+            torch.zeros(candidates, dtype=torch.bool),
+            pool.features[:0],
+            pool.labels[:0],
+            1.0,
+            np.random.default_rng(0),
+            Oracle(pool.labels, test.features, test.labels),
+        )
+
+    def fast() -> list[int]:
+        return [int(i) for i in Lookahead(settings).select(query(), 10)]
+
+    def naive() -> list[int]:
+        batches = candidate_batches(query(), 10, settings.n_batches, settings.mix)
+        losses = [_loss_of_copy(posterior, pool, batch, test) for batch in batches]
+        return [int(i) for i in batches[int(np.argmin(losses))]]
+
+    seconds = median_seconds(fast, CPU, repeats)
+    memory = peak_memory()
+    return [
+        {
+            "what": "look-ahead query, D=384 C=10 P=1,000 300x10 T=10,000",
+            "against": "a model copy per candidate batch",
+            "seconds": seconds,
+            "other_seconds": median_seconds(naive, CPU, max(1, repeats // 3)),
+            "peak_mib": memory,
+            "same_answer": fast() == naive(),
+        }
+    ]
+
+
+def _loss_of_copy(posterior: Posterior, pool: Task, batch: np.ndarray, test: Task) -> float:
+    """Copy the model, update it instance by instance with full matrices, and evaluate it."""
+    mean, covariance = posterior.mean.clone(), posterior.covariance.clone()
+    for i in batch:
+        row = pool.features[i]
+        direction = covariance @ row
+        covariance -= torch.outer(direction, direction) / (1 + row @ direction)
+        error = -torch.softmax(mean @ row, dim=0)
+        error[pool.labels[i]] += 1
+        mean += torch.outer(error, covariance @ row)
+    loss = torch.nn.functional.cross_entropy(test.features @ mean.T, test.labels)
+    return loss.item()
+
+
+def update_rows(repeats: int) -> list[dict[str, object]]:
+    """One update with ten labels against retraining on all labels, by both solvers."""
+    classes, new, rows = 10, 10, []
+    for initial in (10, 100, 1000):
+        everything = make_task(initial + new, 384, classes)
+        old = Task(everything.features[:initial], everything.labels[:initial])
+        posterior = trained(old, classes)
+        fresh = everything.features[initial:], everything.labels[initial:]
+        update = median_seconds(partial(second_order, posterior, *fresh, 10.0), CPU, 50)
+        for name, solver in _solvers(everything, classes).items():
+            rows.append(
+                {
+                    "what": f"update with {new} labels, D=384 C=10, {initial} initial labels",
+                    "against": f"retraining, {name}",
+                    "seconds": update,
+                    "other_seconds": median_seconds(solver, CPU, repeats),
+                    "peak_mib": peak_memory(),
+                    "same_answer": None,
+                }
+            )
+    return rows
+
+
+def _solvers(task: Task, classes: int) -> dict[str, Callable[[], Tensor]]:
+    start = torch.zeros(classes, task.features.shape[1])
+    return {
+        "paper's recipe": lambda: train_linear(
+            start, task.features, task.labels, PAPER_RECIPE, np.random.default_rng(0)
+        ),
+        "L-BFGS to the optimum": lambda: optimal_linear(
+            task.features, task.labels, classes, PAPER_RECIPE.weight_decay
+        ),
+    }
+
+
+def peak_memory() -> float:
+    """Return the process's peak resident memory so far, in MiB (the imports' share included)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table, write it if a file is named, and return the exit code."""
+    repeats = 5 if "--quick" in arguments else 15
+    outputs = [argument for argument in arguments if argument != "--quick"]
+    if len(outputs) > 1 or any(output.startswith("-") for output in outputs):
+        print(__doc__, file=sys.stderr)
+        return 2
+    print(
+        f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"numpy {np.__version__}; {peak_memory():.0f} MiB before the first measurement"
+    )
+    table = pd.DataFrame(lookahead_rows(repeats) + update_rows(repeats))
+    table.insert(4, "ratio", table["other_seconds"] / table["seconds"])
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    if outputs:
+        table.to_csv(outputs[0], index=False, float_format="%.6g")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,30 @@
+"""Gather one kind of CSV of all runs of an experiment into one compact file.
+
+usage: python scripts/gather.py results/<experiment> OUTPUT.csv [curve.csv | timings.csv | ...]
+"""
+
+import sys
+from pathlib import Path
+
+from alupdate.errors import InputError
+from alupdate.results.files import replace_file
+from alupdate.results.frame import read_runs
+
+
+def main(arguments: list[str]) -> int:
+    """Write the gathered table and return the exit code."""
+    if len(arguments) not in (2, 3):
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        table = read_runs(Path(arguments[0]), *arguments[2:])
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    replace_file(Path(arguments[1]), table.to_csv(index=False, lineterminator="\n"))
+    print(f"{arguments[1]}: {len(table)} rows of {table['run'].nunique()} runs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

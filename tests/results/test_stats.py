@@ -1,0 +1,75 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from alupdate.errors import InputError
+from alupdate.plots.learning_curve import learning_curve
+from alupdate.results.frame import read_runs
+from alupdate.results.stats import compare, normalised_area, summarise
+
+
+def curves(heights):
+    """Curves of strategy -> list of runs, each a list of accuracies at 10, 20, 30 ... labels."""
+    rows = [
+        {
+            "run": f"{strategy}-{seed}", "dataset": "d", "backbone": "b", "strategy": strategy,
+            "batch": "top_b", "update": "retrain", "seed": seed, "cycle": cycle,
+            "n_labelled": 10 * (cycle + 1), "accuracy": accuracy, "oracle": strategy == "lookahead",
+        }
+        for strategy, runs in heights.items()
+        for seed, run in enumerate(runs)
+        for cycle, accuracy in enumerate(run)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_area_of_a_straight_line_is_its_mean_height():
+    areas = normalised_area(curves({"random": [[0.2, 0.4, 0.6]]}))
+    assert areas["area"].tolist() == pytest.approx([0.4])
+
+
+def test_area_does_not_depend_on_the_order_of_rows():
+    table = curves({"random": [[0.1, 0.9, 0.3]]})
+    assert normalised_area(table.iloc[::-1])["area"].tolist() == pytest.approx([0.55])
+
+
+def test_summary_and_paired_difference():
+    table = curves({"random": [[0.1, 0.1], [0.3, 0.3]], "margin": [[0.3, 0.3], [0.4, 0.4]]})
+    areas = normalised_area(table)
+    summary = summarise(areas).set_index("strategy")
+    assert summary.index.tolist() == ["margin", "random"]
+    assert summary.loc["random", "mean"] == pytest.approx(0.2)
+    assert summary.loc["random", "standard_error"] == pytest.approx(0.1)
+    difference = compare(areas, {"strategy": "random"}).iloc[0]
+    assert difference["difference"] == pytest.approx(0.15)
+    assert difference["standard_error"] == pytest.approx(0.05)
+    assert difference["p_value"] == pytest.approx(2 * np.arctan(1 / 3) / np.pi)  # t = 3, 1 df
+
+
+def test_only_common_seeds_are_paired():
+    table = curves({"random": [[0.1, 0.1]], "margin": [[0.3, 0.3], [0.9, 0.9]]})
+    difference = compare(normalised_area(table), {"strategy": "random"}).iloc[0]
+    assert difference["seeds"] == 1
+    assert difference["difference"] == pytest.approx(0.2)
+    assert np.isnan(difference["p_value"])
+
+
+def test_unknown_reference_is_refused():
+    with pytest.raises(ValueError, match="names 0 variants"):
+        compare(normalised_area(curves({"random": [[0.1, 0.1]]})), {"strategy": "entropy"})
+
+
+def test_empty_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"holds no curve\.csv"):
+        read_runs(tmp_path)
+
+
+def test_figure_has_a_line_per_strategy_and_dashes_oracles():
+    table = curves({"random": [[0.1, 0.2], [0.2, 0.3]], "lookahead": [[0.4, 0.5], [0.6, 0.7]]})
+    (axes,) = learning_curve(table).axes
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert set(lines) == {"random", "lookahead (oracle)"}
+    assert lines["lookahead (oracle)"].get_linestyle() == "--"
+    assert lines["random"].get_linestyle() == "-"
+    np.testing.assert_allclose(lines["random"].get_ydata(), [0.15, 0.25])
+    assert axes.get_xlabel() == "labels bought"

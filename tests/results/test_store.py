@@ -1,0 +1,155 @@
+import errno
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alupdate.config import RunConfig
+from alupdate.errors import InputError
+from alupdate.results import files
+from alupdate.results.records import Comparison, CycleRecord
+from alupdate.results.store import RunStore
+
+SCORES = {"accuracy": 0.5, "nll": 1 / 3, "brier": 0.1, "ece": 0.2, "ace": 0.3}
+RECORDS = [
+    CycleRecord(0, 2, (4, 7), (0, 1), SCORES, {"retrain": 0.25}),
+    CycleRecord(
+        1, 3, (9,), (1,), SCORES, {"update": 0.5}, Comparison(1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    ),
+]
+
+
+def config(**changes):
+    settings = {
+        "dataset": {"name": "digits"},
+        "backbone": {"name": "pixels"},
+        "strategy": {"name": "margin"},
+        "batch": {"name": "top_b"},
+        "update": {"name": "retrain"},
+        "task": {"name": "active_learning"},
+    } | changes
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(RunConfig).validate_python(settings)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = RunStore(config(results_dir=str(tmp_path)))
+    with store.locked():
+        yield store
+
+
+def test_state_survives_a_round_trip(store):
+    store.save(RECORDS, oracle=False)
+    assert store.load() == RECORDS
+
+
+def test_tables_have_the_documented_columns(store):
+    store.save(RECORDS, oracle=True)
+    header, first, _ = (store.path / "curve.csv").read_text().splitlines()
+    assert header == (
+        "run,dataset,backbone,strategy,batch,update,seed,cycle,n_labelled,"
+        "accuracy,nll,brier,ece,ace,oracle"
+    )
+    assert first == (
+        f"{store.name},digits,pixels,margin,top_b,retrain,0,0,2,0.5,0.3333333333,0.1,0.2,0.3,true"
+    )
+    assert (store.path / "timings.csv").read_text().splitlines() == [
+        "run,cycle,phase,seconds",
+        f"{store.name},0,retrain,0.250000",
+        f"{store.name},1,update,0.500000",
+    ]
+    assert (store.path / "queries.csv").read_text().splitlines() == [
+        "run,cycle,position,pool_index,label",
+        f"{store.name},0,0,4,0",
+        f"{store.name},0,1,7,1",
+        f"{store.name},1,0,9,1",
+    ]
+    assert (store.path / "comparison.csv").read_text().splitlines()[1] == (
+        f"{store.name},1,3,1,0.100000,0.200000,2,0.3,0.4,0.5,0.6"
+    )
+
+
+@pytest.mark.parametrize("keep", [0, 1, 10, 100, -1])
+def test_damaged_state_counts_as_none(store, keep, caplog):
+    store.save(RECORDS, oracle=False)
+    path = store.path / "state.json"
+    path.write_bytes(path.read_bytes()[:keep])
+    assert store.load() == []
+    assert "damaged" in caplog.text
+
+
+def test_altered_state_is_noticed(store):
+    store.save(RECORDS, oracle=False)
+    path = store.path / "state.json"
+    path.write_text(path.read_text().replace('"n_labelled": 3', '"n_labelled": 4'))
+    assert store.load() == []
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    files.replace_file(path, "old")
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        files.replace_file(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_name_depends_on_everything_that_decides_the_result():
+    base = RunStore(config()).name
+    others = [
+        config(seed=1),
+        config(n_initial=11),
+        config(subset=None),
+        config(strategy={"name": "entropy"}),
+        config(update={"name": "retrain", "gamma": 3}),
+        config(update={"name": "retrain", "solver": "lbfgs"}),
+        config(batch={"name": "top_b", "size": 3}),
+    ]
+    names = {RunStore(other).name for other in others}
+    assert len(names) == len(others)
+    assert base not in names
+
+
+def test_the_name_does_not_depend_on_where_and_how_to_run():
+    base = RunStore(config()).name
+    for changes in ({"results_dir": "x"}, {"force": True}, {"device": "cpu"}, {"threads": 2}):
+        assert RunStore(config(**changes)).name == base
+
+
+def test_another_result_format_is_another_run(monkeypatch):
+    base = RunStore(config()).name
+    monkeypatch.setattr("alupdate.results.store.FORMAT_VERSION", 999)
+    assert RunStore(config()).name != base
+
+
+def test_a_run_is_done_by_one_process_at_a_time(store):
+    again = RunStore(replace(config(), results_dir=str(store.path.parents[1])))
+    with pytest.raises(InputError, match="another process"), again.locked():
+        pass
+
+
+def test_status_names_versions_host_and_times(store):
+    store.begin({"device": "cpu"})
+    status = json.loads((store.path / "status.json").read_text())
+    assert status["state"] == "running"
+    assert {"versions", "git_revision", "host", "started", "updated", "device"} <= set(status)
+    assert status["versions"]["torch"]
+    store.set_state("failed", "because")
+    assert store.state() == "failed"
+    assert not store.is_complete()
+
+
+def test_clear_forgets_everything(store):
+    store.begin({})
+    store.save(RECORDS, oracle=False)
+    store.clear()
+    assert [path.name for path in Path(store.path).iterdir()] == [".lock"]

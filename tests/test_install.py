@@ -1,0 +1,77 @@
+"""The four ways to start: checkout, editable install, wheel elsewhere, console script."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.support.runs import SMALL, only_run
+
+ROOT = Path(__file__).parents[1]
+RUN = ["dataset=digits", "backbone=pixels", "strategy=lookahead", "strategy.n_batches=3", *SMALL]
+
+
+def run(command, folder):
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    answer = subprocess.run(
+        [str(part) for part in command],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
+
+
+def environment_with(folder, *install):
+    """A new environment that holds alupdate, and sees this one's dependencies behind it."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    packages = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], "/")
+    behind = Path(packages.strip()) / "zz_dependencies.pth"
+    behind.write_text(sysconfig.get_path("purelib") + "\n")
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "-q"]
+    run([*pip, "--no-build-isolation", "--ignore-installed", *install], folder)
+    return python
+
+
+def test_checkout(tmp_path):
+    run([sys.executable, "-m", "alupdate.run", *RUN, f"results_dir={tmp_path}/results"], ROOT)
+    assert (only_run(tmp_path) / "curve.png").stat().st_size > 10_000
+
+
+def test_editable_install(tmp_path):
+    python = environment_with(tmp_path / "env", "-e", ROOT)
+    place = run([python, "-c", "import alupdate; print(alupdate.__file__)"], tmp_path)
+    assert Path(place.strip()).is_relative_to(ROOT)
+    run([python, "-m", "alupdate.run", *RUN], tmp_path)
+    assert (only_run(tmp_path) / "curve.csv").is_file()
+
+
+@pytest.fixture(scope="module")
+def installed_wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", folder, ROOT], folder)
+    (wheel,) = folder.glob("*.whl")
+    return environment_with(folder / "env", wheel)
+
+
+def test_wheel_in_another_directory(installed_wheel, tmp_path):
+    code = "import alupdate, alupdate.paths as p; print(alupdate.__file__); print(p.conf_dir())"
+    for place in run([installed_wheel, "-c", code], tmp_path).splitlines():
+        assert Path(place).is_relative_to(installed_wheel.parents[1])
+    run([installed_wheel, "-m", "alupdate.run", *RUN], tmp_path)
+    assert (only_run(tmp_path) / "curve.csv").is_file()
+
+
+def test_console_script(installed_wheel, tmp_path):
+    command = installed_wheel.with_name("alupdate")
+    assert "strategy=" in run([command, "--help"], tmp_path)
+    run([command, *RUN], tmp_path)
+    assert (only_run(tmp_path) / "curve.csv").is_file()

@@ -1,0 +1,112 @@
+"""Runs that are killed at random moments end with the curve of an uninterrupted one."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.runs import only_run
+
+KILLS = 24
+COMMON = ("dataset=digits", "backbone=pixels", "n_cycles=8", "subset=200", "batch.size=4")
+VARIANTS = {
+    "retrain": ("strategy=margin", "batch=sequential", "update.epochs=20"),
+    "second_order": (
+        "strategy=lookahead",
+        "update=second_order",
+        "update.retrain_every=3",
+        "update.epochs=20",
+        "update.compare=true",
+    ),
+    "cnn": ("backbone=cnn", "strategy=entropy", "update.epochs=3"),
+}
+
+
+def run_in(folder: Path, arguments: tuple[str, ...]) -> None:
+    """The whole command, in a process of its own."""
+    import sys
+
+    import torch
+
+    from alupdate.run import exit_code
+
+    torch.set_num_threads(1)
+    os.chdir(folder)
+    command = [*COMMON, *arguments, "progress=false", "threads=1"]
+    chosen = {argument.split("=")[0]: argument for argument in command}
+    sys.argv = ["alupdate", *chosen.values()]
+    os._exit(exit_code(sys.argv[1:]))
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """A server that has imported everything, so that each run starts at once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["alupdate.run", "alupdate.tasks.active_learning", "alupdate.data.embedded",
+         "sklearn.cluster", "alupdate.plots.learning_curve"]
+    )  # fmt: skip
+    return context
+
+
+def start(processes, folder, arguments):
+    folder.mkdir(exist_ok=True)
+    process = processes.Process(target=run_in, args=(folder, arguments))
+    process.start()
+    return process
+
+
+def finish(processes, folder, arguments):
+    process = start(processes, folder, arguments)
+    process.join(timeout=120)
+    assert process.exitcode == 0
+
+
+def files_of(folder):
+    """Return the files that must be identical; a kill must leave nothing half-written."""
+    run = only_run(folder)
+    assert not list(run.glob(".*.partial*"))
+    return [(run / name).read_bytes() for name in ("curve.csv", "queries.csv")]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_killed_runs_resume_to_the_identical_curve(variant, processes, tmp_path):
+    arguments = VARIANTS[variant]
+    finish(processes, tmp_path / "warm-up", arguments)
+    begin = time.monotonic()
+    finish(processes, tmp_path / "whole", arguments)
+    duration = time.monotonic() - begin
+    expected = files_of(tmp_path / "whole")
+    moments, landed, resumed = random.Random(0), 0, 0
+    for attempt in range(10 * KILLS):
+        folder = tmp_path / f"killed-{attempt}"
+        process = start(processes, folder, arguments)
+        time.sleep(moments.uniform(0, duration))
+        process.kill()
+        process.join()
+        if process.exitcode != -signal.SIGKILL:
+            continue  # it had finished before
+        landed += 1
+        resumed += bool(list(folder.glob("results/*/*/state.json")))
+        finish(processes, folder, arguments)
+        assert files_of(folder) == expected
+        if landed == KILLS // len(VARIANTS):
+            break
+    assert landed == KILLS // len(VARIANTS)
+    assert resumed >= landed // 4, "too few kills hit a run that had finished a cycle"
+
+
+def test_a_truncated_state_file_costs_only_time(processes, tmp_path):
+    arguments = VARIANTS["retrain"]
+    finish(processes, tmp_path / "whole", arguments)
+    finish(processes, tmp_path / "cut", arguments)
+    run = only_run(tmp_path / "cut")
+    state = run / "state.json"
+    state.write_bytes(state.read_bytes()[:200])
+    (run / "status.json").unlink()
+    finish(processes, tmp_path / "cut", arguments)
+    assert files_of(tmp_path / "cut") == files_of(tmp_path / "whole")

@@ -1,0 +1,129 @@
+"""Every command of the README works, and the code in it does what it says."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.problems import make_query
+from tests.support.runs import run_command
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line
+    for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+]
+RUNS = [c for c in COMMANDS if c.startswith("python -m alupdate.run")]
+SCRIPTS = [c for c in COMMANDS if c.startswith("python scripts/")]
+SETUP = [c for c in COMMANDS if c.startswith("python3 -m venv")]
+SMALL = [
+    "n_cycles=1", "subset=30", "batch.size=2", "update.epochs=2", "progress=false",
+    "results_dir=results",
+]  # fmt: skip
+
+
+@pytest.fixture
+def data(monkeypatch, tmp_path):
+    """A folder with an archive as the README describes it, and a quick pretrained backbone."""
+    rng = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "my.npz",
+        X_train=rng.normal(size=(50, 4)),
+        y_train=np.array(["a", "b"])[np.arange(50) % 2],
+        X_test=rng.normal(size=(20, 4)),
+        y_test=np.array(["a", "b"])[np.arange(20) % 2],
+    )
+    return tmp_path
+
+
+def small(command):
+    """Return a README command's arguments, made quick; only the sizes change."""
+    arguments = shlex.split(command)[3:]
+    if "--help" in arguments:
+        return arguments
+    given = {argument.split("=")[0] for argument in arguments}
+    added = [s for s in SMALL if s.split("=")[0] not in given]
+    if "strategy=lookahead" in arguments:
+        added.append("strategy.n_batches=3")
+    if not {"dataset", "backbone"} & given:
+        added += ["dataset=digits", "backbone.image_size=32"]
+    kept = [re.sub(r"^n_cycles=.*", "n_cycles=1", argument) for argument in arguments]
+    seeds = ["seed=0,1"] if "-m" in arguments else []
+    return [*(k for k in kept if not k.startswith("seed=range")), *added, *seeds]
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_run_command(command, data, monkeypatch):
+    assert run_command(monkeypatch, data, *small(command)) == 0
+
+
+@pytest.mark.parametrize("command", SCRIPTS)
+def test_script_command(command, data, monkeypatch):
+    script, folder = shlex.split(command)[1:]
+    sweep = "python -m alupdate.run -m strategy=random,margin dataset=digits backbone=pixels"
+    name = f"experiment_name={Path(folder).name}"
+    assert run_command(monkeypatch, data, *small(sweep), name) == 0
+    answer = subprocess.run(
+        [sys.executable, str(ROOT / script), folder],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=data,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "margin" in answer.stdout or list(data.glob(f"{folder}/*.png"))
+
+
+def test_first_command_sets_up_and_runs_the_default():
+    assert SETUP[0].endswith(".venv/bin/python -m alupdate.run strategy=lookahead")
+    assert "python -m alupdate.run strategy=lookahead" in (ROOT / "Makefile").read_text().replace(
+        "$(PYTHON)", "python"
+    )
+
+
+def test_second_command_is_what_ci_runs():
+    assert SETUP[1].endswith(".venv/bin/pytest")
+    assert f"\n{SETUP[1]}\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_no_command_is_left_out():
+    assert set(COMMANDS) == {*RUNS, *SCRIPTS, *SETUP}
+    assert len(SETUP) == 2
+
+
+def test_strategy_in_20_lines():
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(code.splitlines()) <= 20
+    namespace = {}
+    exec(code, namespace)
+    query = make_query(dtype=torch.float64)
+    chosen = namespace["LeastFamiliar"]().select(query, 3)
+    covariance = query.posterior.covariance.numpy()
+    variances = [row @ covariance @ row for row in query.features.numpy()]
+    assert chosen.tolist() == np.argsort(variances)[::-1][:3].tolist()
+
+
+@pytest.mark.parametrize("name", re.findall(r"\]\(((?:docs/|[A-Z]+\.)[^)]*)\)", README))
+def test_linked_file_exists(name):
+    assert (ROOT / name).is_file()
+
+
+def test_pictures_come_from_the_committed_results(tmp_path):
+    """``make figures`` draws each picture of the README from results/reference."""
+    makefile = (ROOT / "Makefile").read_text()
+    sources = re.findall(r"scripts/figures\.py (results/reference/\S+) docs/figures", makefile)
+    for source in sources:
+        subprocess.run(
+            [sys.executable, str(ROOT / "scripts/figures.py"), str(ROOT / source), str(tmp_path)],
+            check=True,
+            capture_output=True,
+        )
+    drawn = {path.name for path in tmp_path.glob("*.png")}
+    assert {Path(p).name for p in re.findall(r"\]\((docs/figures/[^)]*)\)", README)} <= drawn
