@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 from alupdate.laplace.dual import update_batches
-from alupdate.laplace.posterior import LowRankUpdate, Posterior
+from alupdate.laplace.posterior import LastLayer, LowRankUpdate, Posterior
 
 
 def second_order(
-    posterior: Posterior, features: Tensor, labels: Tensor, gamma: float
-) -> LowRankUpdate:
+    posterior: LastLayer, features: Tensor, labels: Tensor, gamma: float
+) -> LowRankUpdate[Posterior]:
     """Update the posterior with b labels, one after the other.
 
     For each instance (Huseljic et al. 2025, update equations of mean and covariance):
@@ -25,7 +25,17 @@ def second_order(
         features: (b, D), of the newly labelled instances, in order.
         labels: (b,), their class indices.
         gamma: step size.
+
+    Raises:
+        ValueError: each class has its own covariance. A single step along p_c (1 - p_c), which
+            nearly vanishes where a class is far from the decision, overshoots; see ``map_update``.
     """
+    if not isinstance(posterior, Posterior):
+        raise ValueError(
+            f"the second-order update does not work with likelihood '{posterior.likelihood}': "
+            "one step along per-class curvatures overshoots; use update 'map', or the likelihood "
+            "gaussian or categorical"
+        )
     projected = features @ posterior.covariance
     update = update_batches(
         (projected @ features.T)[None],
