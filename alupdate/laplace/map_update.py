@@ -71,11 +71,11 @@ def map_update(
 def map_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
     """Return the coefficients (M, b, C) of the MAP update on each of M batches.
 
-    New logits of any points T are ``old + K_T,B @ coefficients``, K the kernel of the shared
-    covariance. The step size is inside the coefficients.
+    New logits of any points T are ``old_c + K_c,T,B @ coefficients_c`` for each class c, K_c the
+    kernel of its covariance. The step size is inside the coefficients.
 
     Args:
-        gram: (M, b, b), Phi_B Sigma Phi_B^T of each batch.
+        gram: (M, K, b, b), Phi_B Sigma_k Phi_B^T of each batch; K = 1 for a shared covariance.
         logits: (M, b, C), of the batch members before the update.
         labels: (M, b), the class indices to update with.
         gamma: step size.
@@ -84,12 +84,8 @@ def map_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> T
     """
     size, classes = logits.shape[1:]
     chunk = max(1, CHUNK_NUMBERS // max(1, classes * size**2))
-    parts = [
-        _coefficients(*piece, gamma)
-        for piece in zip(
-            *(torch.split(whole, chunk) for whole in (gram[:, None], logits, labels)), strict=True
-        )
-    ]
+    grams, starts, targets = (torch.split(whole, chunk) for whole in (gram, logits, labels))
+    parts = [_coefficients(*piece, gamma) for piece in zip(grams, starts, targets, strict=True)]
     return torch.cat(parts)
 
 

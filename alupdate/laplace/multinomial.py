@@ -143,7 +143,7 @@ class MultinomialPosterior:
 
 
 def class_curvature(logits: Tensor) -> Tensor:
-    """Return p_c (1 - p_c), the curvature per class (..., C) of observations with logits (..., C).."""
+    """Return p_c (1 - p_c), the curvature per class (..., C) of logits (..., C)."""
     probabilities = torch.softmax(logits, dim=-1)
     return probabilities * (1 - probabilities)
 

@@ -115,6 +115,20 @@ class LowRankUpdate(Generic[Layer]):
         return torch.addmm(logits, features @ self.directions.T, self.coefficients)
 
 
+def require_shared(posterior: LastLayer, update: str) -> Posterior:
+    """Return the posterior if all classes share its covariance.
+
+    Raises:
+        ValueError: they do not, and ``update`` cannot work with that.
+    """
+    if not isinstance(posterior, Posterior):
+        raise ValueError(
+            f"the update '{update}' does not work with likelihood '{posterior.likelihood}': "
+            "use the update 'map', or the likelihood gaussian or categorical"
+        )
+    return posterior
+
+
 def with_bias(features: Tensor) -> Tensor:
     """Append the constant 1 to features (N, D), so that the bias is updated like any weight."""
     return torch.cat([features, features.new_ones(len(features), 1)], dim=1)

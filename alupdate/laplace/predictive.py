@@ -41,8 +41,8 @@ def predict(
 def mean_field(posterior: LastLayer, features: Tensor) -> Tensor:
     """Return softmax(f_c / sqrt(1 + pi/8 v_c)) of shape (T, C), with v_c = phi^T Sigma_c phi.
 
-    MacKay's (1992) approximation of the logistic-Gaussian integral, applied per class. For C = 2 and
-    a shared covariance the logit difference has variance 2 v, of which this counts one half.
+    MacKay's (1992) approximation of the logistic-Gaussian integral, applied per class. For C = 2
+    and a shared covariance the difference of the logits has variance 2 v; this counts half of it.
     """
     spread = posterior.variances(features).mul_(math.pi / 8).add_(1).sqrt_()
     return torch.softmax(posterior.logits(features) / spread, dim=1)
