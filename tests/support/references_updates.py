@@ -7,7 +7,7 @@ from scipy.special import log_softmax, softmax
 
 from alupdate.laplace.posterior import Likelihood
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
 def covariances(weights: Array, features: Array, likelihood: Likelihood, prior: float) -> Array:
@@ -60,11 +60,18 @@ def map_weights(
     start: Array, covariance: Array, features: Array, labels: Array, gamma: float
 ) -> Array:
     """The minimiser of the primal objective by a general-purpose optimiser."""
-    arguments = (start, np.linalg.inv(covariance), features, labels, gamma)
+    precisions = np.linalg.inv(covariance)
+
+    def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weights = flat.reshape(start.shape)
+        value = map_objective(weights, start, precisions, features, labels, gamma)
+        gradient = map_gradient(weights, start, precisions, features, labels, gamma)
+        return value, gradient.ravel().astype(np.float64)
+
     result = minimize(
-        lambda flat: map_objective(flat.reshape(start.shape), *arguments),
-        start.ravel(),
-        jac=lambda flat: map_gradient(flat.reshape(start.shape), *arguments).ravel(),
+        objective,
+        start.ravel().astype(np.float64),
+        jac=True,
         method="BFGS",
         options={"gtol": 1e-9, "maxiter": 10_000},
     )
