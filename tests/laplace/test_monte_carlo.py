@@ -25,6 +25,7 @@ def run(problem: Problem, gamma: float, n_hypotheses: int) -> MonteCarloUpdate:
 
 
 def brute_force(problem: Problem, gamma: float) -> tuple[reference.Array, reference.Array]:
+    """Whole weight matrices, as many of them."""
     return reference.monte_carlo(
         problem.mean.numpy(),
         problem.covariances("gaussian")[0],
@@ -43,8 +44,10 @@ def test_agrees_with_sampling_all_weights(seed: int, gamma: float) -> None:
     problem = make_problem(seed, size=2)
     predictions, mean = brute_force(problem, gamma)
     update = run(problem, gamma, MANY)
-    np.testing.assert_allclose(update.predict(problem.points), predictions, atol=0.02)
-    np.testing.assert_allclose(update.posterior.mean, mean, atol=0.05)
+    # Sampling errors of both: standard deviations (at most .5, at most prior^-1/2) / sqrt(size).
+    error = update.effective_size() ** -0.5
+    np.testing.assert_allclose(update.predict(problem.points), predictions, atol=1.5 * error)
+    np.testing.assert_allclose(update.posterior.mean, mean, atol=5 * error * problem.prior**-0.5)
 
 
 def test_one_label_and_two_classes_agree_with_quadrature() -> None:
