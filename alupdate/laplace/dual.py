@@ -33,7 +33,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alupdate.laplace.posterior import Likelihood
+from alupdate.laplace.posterior import SharedLikelihood
 
 Array = NDArray[np.floating]
 
@@ -54,7 +54,7 @@ class BatchUpdates:
 
 
 def update_batches(
-    gram: Tensor, logits: Tensor, labels: Tensor, gamma: float, likelihood: Likelihood
+    gram: Tensor, logits: Tensor, labels: Tensor, gamma: float, likelihood: SharedLikelihood
 ) -> BatchUpdates:
     """Run the sequential update on M batches at once.
 

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 from alupdate.laplace.dual import update_batches
-from alupdate.laplace.posterior import LowRankUpdate, Posterior
+from alupdate.laplace.posterior import LastLayer, LowRankUpdate, Posterior, require_shared
 
 
 def second_order(
-    posterior: Posterior, features: Tensor, labels: Tensor, gamma: float
-) -> LowRankUpdate:
+    posterior: LastLayer, features: Tensor, labels: Tensor, gamma: float
+) -> LowRankUpdate[Posterior]:
     """Update the posterior with b labels, one after the other.
 
     For each instance (Huseljic et al. 2025, update equations of mean and covariance):
@@ -25,22 +25,27 @@ def second_order(
         features: (b, D), of the newly labelled instances, in order.
         labels: (b,), their class indices.
         gamma: step size.
+
+    Raises:
+        ValueError: each class has its own covariance. A single step along p_c (1 - p_c), which
+            nearly vanishes where a class is far from the decision, overshoots; see ``map_update``.
     """
-    projected = features @ posterior.covariance
+    shared = require_shared(posterior, "second_order")
+    projected = features @ shared.covariance
     update = update_batches(
         (projected @ features.T)[None],
-        posterior.logits(features)[None],
+        shared.logits(features)[None],
         labels[None],
         gamma,
-        posterior.likelihood,
+        shared.likelihood,
     )
     coefficients = gamma * update.coefficients[0]
-    mean = torch.addmm(posterior.mean, coefficients.T, projected)
+    mean = torch.addmm(shared.mean, coefficients.T, projected)
     steps = torch.linalg.solve_triangular(
         update.elimination[0], projected, upper=False, unitriangular=True
     )
     covariance = torch.addmm(
-        posterior.covariance, steps.T, update.shrinkage[0][:, None] * steps, alpha=-1
+        shared.covariance, steps.T, update.shrinkage[0][:, None] * steps, alpha=-1
     )
-    updated = Posterior(mean, covariance, posterior.likelihood)
+    updated = Posterior(mean, covariance, shared.likelihood)
     return LowRankUpdate(updated, projected, coefficients)

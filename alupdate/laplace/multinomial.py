@@ -1,0 +1,220 @@
+"""The posterior in which each class has its own covariance: the multinomial likelihood.
+
+The Hessian of the cross entropy of softmax(W phi) in the weights is the Kronecker product of
+(diag(p) - p p^T) and phi phi^T. Its block diagonal gives every class c its own covariance,
+
+    Sigma_c = (lambda I + sum_n p_nc (1 - p_nc) phi_n phi_n^T)^-1.
+
+C matrices of D x D numbers are too many for a large network with many classes. With few labelled
+instances there is a smaller form: with S_c = diag(sqrt(p_nc (1 - p_nc))) and K = Phi Phi^T (N x N),
+Woodbury's identity gives
+
+    Sigma_c = (I - Phi^T M_c Phi) / lambda,      M_c = S_c (lambda I + S_c K S_c)^-1 S_c
+
+so that C matrices of N x N numbers and the labelled features say everything. It loses digits where
+Sigma_c is many orders of magnitude below 1 / lambda, hence the dense form wherever it fits.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from alupdate.laplace.posterior import downdate
+
+DENSE_BYTES = 2**30
+"""The largest dense covariances, all classes together, that ``fit_multinomial`` keeps."""
+
+CHUNK_BYTES = 2**27
+"""Working memory for one group of classes in float64."""
+
+
+@dataclass(frozen=True)
+class DenseCovariances:
+    """One matrix per class.
+
+    Attributes:
+        matrices: (C, D, D).
+    """
+
+    matrices: Tensor
+
+    def project(self, features: Tensor) -> Tensor:
+        """Return Sigma_c phi for features (b, D), of shape (C, b, D)."""
+        return features @ self.matrices
+
+    def variances(self, features: Tensor) -> Tensor:
+        """Return phi^T Sigma_c phi for features (N, D), of shape (N, C)."""
+        columns = [((features @ matrix).mul_(features)).sum(dim=1) for matrix in self.matrices]
+        return torch.stack(columns, dim=1)
+
+    def conditioned(self, features: Tensor, weights: Tensor) -> "DenseCovariances":
+        """Return the covariances after observing instances (b, D) with curvatures (b, C)."""
+        updated = torch.empty_like(self.matrices)
+        for c, matrix in enumerate(self.matrices):
+            updated[c] = downdate(matrix, features, weights[:, c])
+        return DenseCovariances(updated)
+
+
+@dataclass(frozen=True)
+class LowRankCovariances:
+    """Sigma_c = (I - Phi^T M_c Phi) / lambda, with Phi the N instances observed so far.
+
+    Attributes:
+        observed: (N, D), Phi.
+        inner: (C, N, N), M_c.
+        prior_precision: lambda.
+    """
+
+    observed: Tensor
+    inner: Tensor
+    prior_precision: float
+
+    def project(self, features: Tensor) -> Tensor:
+        """Return Sigma_c phi for features (b, D), of shape (C, b, D)."""
+        explained = ((features @ self.observed.T) @ self.inner) @ self.observed
+        return explained.neg_().add_(features).div_(self.prior_precision)
+
+    def variances(self, features: Tensor) -> Tensor:
+        """Return phi^T Sigma_c phi for features (N', D), of shape (N', C)."""
+        cross = features @ self.observed.T
+        explained = [((cross @ inner).mul_(cross)).sum(dim=1) for inner in self.inner]
+        total = features.square().sum(dim=1)
+        return (total[:, None] - torch.stack(explained, dim=1)).clamp_(min=0) / self.prior_precision
+
+    def conditioned(self, features: Tensor, weights: Tensor) -> "LowRankCovariances":
+        """Return the covariances after observing instances (b, D) with curvatures (b, C).
+
+        With Phi' = [Phi; Phi_b] the new covariance is Sigma_c - Sigma_c Phi_b^T Q_c Phi_b Sigma_c,
+        Q_c = S (I + S G_c S)^-1 S, and Sigma_c Phi_b^T = Phi'^T U_c / lambda with
+        U_c = [-M_c Phi Phi_b^T; I]. So M'_c = diag(M_c, 0) + U_c Q_c U_c^T / lambda.
+        O(C N b (N + b)) operations; the old and the new form are in memory together.
+        """
+        known, count = len(self.observed), len(features)
+        cross, own = features @ self.observed.T, features @ features.T
+        inner = self.inner.new_zeros(len(self.inner), known + count, known + count)
+        identity = torch.eye(count, dtype=features.dtype, device=features.device)
+        for c, old in enumerate(self.inner):
+            explained = cross @ old
+            gram = (own - explained @ cross.T) / self.prior_precision
+            root = weights[:, c].sqrt()
+            factor = torch.linalg.cholesky(identity + root[:, None] * gram * root)
+            basis = torch.cat([-explained, identity], dim=1)
+            half = torch.linalg.solve_triangular(factor, root[:, None] * basis, upper=False)
+            inner[c, :known, :known] = old
+            inner[c].addmm_(half.T, half, alpha=1 / self.prior_precision)
+        return LowRankCovariances(torch.cat([self.observed, features]), inner, self.prior_precision)
+
+
+@dataclass(frozen=True)
+class MultinomialPosterior:
+    """Independent Gaussians over the C weight vectors of a last layer, each with its covariance.
+
+    Attributes:
+        mean: (C, D), the weights of the last layer, bias column included.
+        covariances: of the C weight vectors.
+    """
+
+    mean: Tensor
+    covariances: DenseCovariances | LowRankCovariances
+
+    @property
+    def likelihood(self) -> Literal["multinomial"]:
+        """See ``LastLayer``."""
+        return "multinomial"
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return the logits (N, C) of features (N, D) under the mean weights."""
+        return features @ self.mean.T
+
+    def project(self, features: Tensor) -> Tensor:
+        """See ``LastLayer``: (C, b, D)."""
+        return self.covariances.project(features)
+
+    def variances(self, features: Tensor) -> Tensor:
+        """See ``LastLayer``: (N, C)."""
+        return self.covariances.variances(features)
+
+    def conditioned(self, mean: Tensor, features: Tensor) -> "MultinomialPosterior":
+        """See ``LastLayer``."""
+        weights = class_curvature(features @ mean.T)
+        return MultinomialPosterior(mean, self.covariances.conditioned(features, weights))
+
+
+def class_curvature(logits: Tensor) -> Tensor:
+    """Return p_c (1 - p_c), the curvature per class (..., C) of logits (..., C)."""
+    probabilities = torch.softmax(logits, dim=-1)
+    return probabilities * (1 - probabilities)
+
+
+def fit_multinomial(
+    mean: Tensor, features: Tensor, prior_precision: float, dense_bytes: int = DENSE_BYTES
+) -> MultinomialPosterior:
+    """Return the per-class Laplace posterior around trained weights.
+
+    Dense covariances where they take at most ``dense_bytes`` or fewer bytes than the low-rank
+    form; low-rank otherwise. Both are computed in float64 where the device has it.
+
+    Args:
+        mean: (C, D), the trained weights.
+        features: (N, D), the labelled instances they were trained on.
+        prior_precision: lambda > 0.
+        dense_bytes: the largest dense form to keep.
+    """
+    weights = class_curvature(features @ mean.T)
+    size = features.shape[1]
+    dense_size = len(mean) * size**2 * features.element_size()
+    covariances: DenseCovariances | LowRankCovariances
+    if dense_size <= dense_bytes or len(features) >= size:
+        covariances = _fit_dense(features, weights, prior_precision)
+    else:
+        covariances = _fit_low_rank(features, weights, prior_precision)
+    return MultinomialPosterior(mean, covariances)
+
+
+def _fit_dense(features: Tensor, weights: Tensor, prior_precision: float) -> DenseCovariances:
+    """Invert D x D precisions, or with fewer instances than that expand the low-rank form."""
+    exact = _exact_type(features)
+    size = features.shape[1]
+    rows = features.to(exact)
+    matrices = features.new_empty(weights.shape[1], size, size)
+    if len(features) < size:
+        gram = rows @ rows.T
+        for c, column in enumerate(weights.to(exact).T):
+            explained = rows.T @ _inner(gram, column[None], prior_precision)[0] @ rows
+            explained.diagonal().sub_(1)
+            matrices[c] = explained.div_(-prior_precision)
+        return DenseCovariances(matrices)
+    for c, column in enumerate(weights.to(exact).T):
+        precision = rows.T @ (column[:, None] * rows)
+        precision.diagonal().add_(prior_precision)
+        matrices[c] = torch.cholesky_inverse(torch.linalg.cholesky(precision))
+    return DenseCovariances(matrices)
+
+
+def _fit_low_rank(features: Tensor, weights: Tensor, prior_precision: float) -> LowRankCovariances:
+    """Compute M_c for a few classes at a time, which bounds the working memory."""
+    exact = _exact_type(features)
+    rows = features.to(exact)
+    gram = rows @ rows.T
+    count, classes = weights.shape
+    inner = features.new_empty(classes, count, count)
+    group = max(1, CHUNK_BYTES // (8 * count**2))
+    for start in range(0, classes, group):
+        chosen = slice(start, start + group)
+        inner[chosen] = _inner(gram, weights[:, chosen].T.to(exact), prior_precision)
+    return LowRankCovariances(features, inner, prior_precision)
+
+
+def _inner(gram: Tensor, weights: Tensor, prior_precision: float) -> Tensor:
+    """Return M_c (c, N, N) from Phi Phi^T (N, N) and the curvatures (c, N) of some classes."""
+    roots = weights.sqrt()
+    system = roots[:, :, None] * gram * roots[:, None, :]
+    system.diagonal(dim1=1, dim2=2).add_(prior_precision)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(system))
+    return inverse.mul_(roots[:, :, None]).mul_(roots[:, None, :])
+
+
+def _exact_type(features: Tensor) -> torch.dtype:
+    return torch.float32 if features.device.type == "mps" else torch.float64

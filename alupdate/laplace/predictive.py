@@ -1,0 +1,76 @@
+"""Predictive probabilities under the posterior over the last layer's weights."""
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alupdate.laplace.posterior import LastLayer
+
+Predictive = Literal["map", "mean_field", "monte_carlo"]
+
+CHUNK_NUMBERS = 2**23
+"""How many sampled logits are in memory at a time."""
+
+
+def predict(
+    posterior: LastLayer,
+    features: Tensor,
+    predictive: Predictive,
+    rng: np.random.Generator,
+    n_samples: int = 1000,
+) -> Tensor:
+    """Return the predictive probabilities (T, C) of features (T, D) by the chosen method.
+
+    Args:
+        posterior: over the last layer's weights.
+        features: (T, D).
+        predictive: ``map``, ``mean_field`` or ``monte_carlo``.
+        rng: source of the samples; ``map`` and ``mean_field`` draw none.
+        n_samples: how many samples ``monte_carlo`` averages.
+    """
+    if predictive == "map":
+        return torch.softmax(posterior.logits(features), dim=1)
+    if predictive == "mean_field":
+        return mean_field(posterior, features)
+    return monte_carlo_predictive(posterior, features, n_samples, rng)
+
+
+def mean_field(posterior: LastLayer, features: Tensor) -> Tensor:
+    """Return softmax(f_c / sqrt(1 + pi/8 v_c)) of shape (T, C), with v_c = phi^T Sigma_c phi.
+
+    MacKay's (1992) approximation of the logistic-Gaussian integral, applied per class. For C = 2
+    and a shared covariance the difference of the logits has variance 2 v; this counts half of it.
+    """
+    spread = posterior.variances(features).mul_(math.pi / 8).add_(1).sqrt_()
+    return torch.softmax(posterior.logits(features) / spread, dim=1)
+
+
+def monte_carlo_predictive(
+    posterior: LastLayer, features: Tensor, n_samples: int, rng: np.random.Generator
+) -> Tensor:
+    """Return the mean softmax (T, C) over samples of the logits.
+
+    The rows of W are independent, so the logits of one point are independent Gaussians with mean
+    f_c and variance v_c: they are sampled directly, O(C) numbers per point and sample instead of
+    O(C D). All points share the same standard normal numbers. The mean at each point does not
+    depend on how points go together, and neighbouring points get equal sampling errors.
+
+    Args:
+        posterior: over the last layer's weights.
+        features: (T, D).
+        n_samples: S.
+        rng: source of the S C standard normal numbers.
+
+    Cost: O(S T C), memory for a bounded number of samples at a time.
+    """
+    logits = posterior.logits(features)
+    deviations = posterior.variances(features).clamp_(min=0).sqrt_()
+    drawn = rng.standard_normal((n_samples, logits.shape[1]), dtype=np.float32)
+    noise = torch.from_numpy(drawn).to(logits)
+    total = torch.zeros_like(logits)
+    for part in torch.split(noise, max(1, CHUNK_NUMBERS // logits.numel())):
+        total += torch.softmax(logits + deviations * part[:, None], dim=2).sum(dim=0)
+    return total / n_samples

@@ -1,0 +1,20 @@
+"""The memory that a piece of code takes, measured in a process of its own."""
+
+import subprocess
+import sys
+import textwrap
+
+
+def peak_mebibytes(code: str) -> float:
+    """Run the code on one thread; return the largest resident size of its process."""
+    measured = (
+        "import resource, torch\ntorch.set_num_threads(1)\n"
+        + textwrap.dedent(code)
+        + "\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", measured], capture_output=True, text=True, check=False
+    )
+    if process.returncode != 0:
+        raise AssertionError(process.stderr)
+    return float(process.stdout.split()[-1])
