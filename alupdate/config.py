@@ -18,6 +18,9 @@ FolderName = Annotated[str, Field(strict=True, pattern=r"^[\w][\w.+-]*$")]
 Natural = Annotated[int, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+UpdateName = Literal["first_order", "second_order", "monte_carlo", "map"]
+LikelihoodName = Literal["gaussian", "categorical", "multinomial"]
+StepSize = Positive | Literal["auto"]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 
@@ -101,7 +104,7 @@ class LookaheadStrategy:
     evaluate_on: Literal["test", "holdout", "pool"] = "test"
     holdout: Count = 500
     loss: Literal["nll", "error", "brier"] = "nll"
-    update: Literal["second_order"] = "second_order"
+    update: UpdateName = "second_order"
     label: Text | None = None
 
 
@@ -123,7 +126,7 @@ class SequentialBatch:
     name: Literal["sequential"]
     size: Count = 10
     every: Count = 1
-    update: Literal["second_order"] = "second_order"
+    update: UpdateName = "second_order"
 
 
 BatchConfig = Annotated[TopBatch | SequentialBatch, Field(discriminator="name")]
@@ -133,12 +136,15 @@ BatchConfig = Annotated[TopBatch | SequentialBatch, Field(discriminator="name")]
 class UpdateConfig:
     """How the model learns from a bought batch, and the settings of every (hypothetical) update."""
 
-    name: Literal["retrain", "second_order"]
-    gamma: Positive = 10.0
-    likelihood: Literal["gaussian", "categorical"] = "gaussian"
+    name: Literal["retrain"] | UpdateName
+    gamma: StepSize = 10.0
+    likelihood: LikelihoodName = "gaussian"
     prior_precision: Positive = 1.0
+    n_hypotheses: Count = 10_000
+    predictive: Literal["map", "mean_field", "monte_carlo"] = "map"
     retrain_every: Count | None = None
     compare: Flag = False
+    compare_with: UpdateName = "second_order"
     solver: Literal["recipe", "lbfgs"] = "recipe"
     learning_rate: Positive = 0.01
     weight_decay: Positive = 1e-4
@@ -147,10 +153,33 @@ class UpdateConfig:
 
 
 @dataclass(frozen=True, config=SETTINGS)
-class TaskConfig:
-    """What to run."""
+class ActiveLearningTask:
+    """The cycle: select, label, learn, evaluate, record."""
 
     name: Literal["active_learning"]
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class MethodConfig:
+    """One update rule with its posterior, at each of several step sizes."""
+
+    update: UpdateName
+    gammas: Annotated[tuple[StepSize, ...], Field(min_length=1)]
+    likelihood: LikelihoodName = "gaussian"
+    prior_precision: Positive = 1.0
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class UpdatingTask:
+    """A base model on n_initial labels; n_new more by each update rule, and by retraining."""
+
+    name: Literal["updating"]
+    initial_sizes: Annotated[tuple[Count, ...], Field(min_length=1)]
+    new_sizes: Annotated[tuple[Count, ...], Field(min_length=1)]
+    methods: Annotated[tuple[MethodConfig, ...], Field(min_length=1)]
+
+
+TaskConfig = Annotated[ActiveLearningTask | UpdatingTask, Field(discriminator="name")]
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -189,6 +218,10 @@ def display_name(group: Any) -> str:
 
 def run_prefix(config: RunConfig) -> str:
     """Return the readable part of a run's directory name."""
-    groups = (config.dataset, config.backbone, config.strategy, config.batch, config.update)
+    groups: tuple[Any, ...] = (config.dataset, config.backbone)
+    if isinstance(config.task, UpdatingTask):
+        groups += (config.task,)
+    else:
+        groups += (config.strategy, config.batch, config.update)
     name = "-".join(display_name(group) for group in groups)
     return "".join(c if c.isalnum() or c in "._-" else "_" for c in name) + f"-s{config.seed}"

@@ -5,11 +5,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alupdate.config import RunConfig
 from alupdate.display import Display
-from alupdate.results.records import CycleRecord
 from alupdate.results.store import RunStore
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 log = logging.getLogger("alupdate")
 
@@ -28,13 +31,13 @@ def run_job(config: RunConfig) -> None:
     display = Display(config.progress)
     store = RunStore(config)
     if store.is_complete() and not config.force:
-        display.say(f"already done: {store.path / 'curve.csv'} (force=true runs it again)")
+        display.say(f"already done: {store.main_table} (force=true runs it again)")
         return
-    from alupdate.tasks.active_learning import ActiveLearning
+    from alupdate.tasks import make_task
     from alupdate.tasks.setup import prepare
 
     setup = prepare(config, display)
-    task = ActiveLearning(config, setup)
+    task = make_task(config, setup)
     with store.locked():
         if config.force:
             store.clear()
@@ -45,10 +48,11 @@ def run_job(config: RunConfig) -> None:
                 log.warning(facts["oracle"])
                 display.say(f"note: {facts['oracle']}")
             store.begin(facts)
-            records = task.run(store, display)
-            _draw_curve(store.path)
+            outcome = task.run(store, display)
+            _save_figure(outcome.figure, store.main_table.with_suffix(".png"))
             store.set_state("completed")
-    _summarise(store, records, display)
+    display.table(store.name, outcome.columns, outcome.rows)
+    display.say(f"results: {store.main_table} and {store.main_table.stem}.png")
 
 
 def _oracle_note(config: RunConfig) -> str:
@@ -110,21 +114,7 @@ def _logging_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _draw_curve(folder: Path) -> None:
-    import pandas as pd
-
-    from alupdate.plots.learning_curve import learning_curve
-
-    figure = learning_curve(pd.read_csv(folder / "curve.csv"))
-    partial = folder / ".curve.partial.png"
+def _save_figure(figure: "Figure", path: Path) -> None:
+    partial = path.with_name(f".{path.stem}.partial.png")
     figure.savefig(partial, dpi=150)
-    partial.replace(folder / "curve.png")
-
-
-def _summarise(store: RunStore, records: list[CycleRecord], display: Display) -> None:
-    step = max(1, len(records) // 5)
-    shown = [*records[:-1:step], records[-1]]
-    metrics = ("accuracy", "nll", "ece")
-    rows = [[str(r.n_labelled), *(f"{r.scores[m]:.3f}" for m in metrics)] for r in shown]
-    display.table(store.name, ["labels", *metrics], rows)
-    display.say(f"curve: {store.path / 'curve.csv'} and curve.png")
+    partial.replace(path)

@@ -11,8 +11,8 @@ from alupdate.backbones.cnn import features_of, initial_network, train_network
 from alupdate.config import UpdateConfig
 from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.features import Features
-from alupdate.laplace.posterior import Posterior, fit_posterior, with_bias
-from alupdate.laplace.second_order import second_order
+from alupdate.laplace.posterior import LastLayer, with_bias
+from alupdate.laplace.updates import fit
 from alupdate.seeds import Stream, generator
 from alupdate.training.lbfgs import optimal_linear
 from alupdate.training.recipe import Recipe, train_linear
@@ -30,7 +30,7 @@ class Model:
 
     pool: Tensor
     test: Tensor
-    posterior: Posterior
+    posterior: LastLayer
 
 
 class Learner(Protocol):
@@ -119,14 +119,6 @@ class CnnLearner:
         return Model(pool, test, _posterior(weights, pool[chosen], self._settings))
 
 
-def update_model(model: Model, indices: IntArray, labels: IntArray, gamma: float) -> Model:
-    """Return the model after the second-order update with newly bought labels (b,)."""
-    rows = model.pool[torch.from_numpy(indices)]
-    targets = torch.from_numpy(labels).to(rows.device)
-    updated = second_order(model.posterior, rows, targets, gamma)
-    return Model(model.pool, model.test, updated.posterior)
-
-
 def recipe_of(settings: UpdateConfig) -> Recipe:
     """Return the training recipe that the update group configures."""
     return Recipe(
@@ -134,8 +126,8 @@ def recipe_of(settings: UpdateConfig) -> Recipe:
     )
 
 
-def _posterior(weights: Tensor, rows: Tensor, settings: UpdateConfig) -> Posterior:
-    return fit_posterior(weights, rows, settings.likelihood, settings.prior_precision)
+def _posterior(weights: Tensor, rows: Tensor, settings: UpdateConfig) -> LastLayer:
+    return fit(weights, rows, settings.likelihood, settings.prior_precision)
 
 
 def _normalised(images: np.ndarray, dataset: Dataset, device: torch.device) -> Tensor:

@@ -20,6 +20,9 @@ class Stream(IntEnum):
     TRAINING = 3
     SUBSET = 4
     STRATEGY = 5
+    STEP_SIZE = 6
+    HYPOTHESES = 7
+    PREDICTIVE = 8
 
 
 def generator(seed: int, stream: Stream, cycle: int = 0) -> np.random.Generator:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from alupdate.config import LookaheadStrategy, RunConfig
+from alupdate.config import LookaheadStrategy, RunConfig, UpdatingTask
 from alupdate.errors import InputError, suggestion
 
 
@@ -138,7 +138,29 @@ def _check_consistency(config: RunConfig) -> None:
             "update.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
             "backbone; use update.solver=recipe with backbone=cnn"
         )
+    _check_likelihoods(config)
     if isinstance(config.strategy, LookaheadStrategy):
         mix = config.strategy.mix
         if mix.random + mix.diverse + mix.informative == 0:
             raise InputError("strategy.mix: at least one of the three shares must be above 0")
+
+
+def _check_likelihoods(config: RunConfig) -> None:
+    """The per-class posterior is for converged and first-order updates: one step overshoots."""
+    if config.update.likelihood == "multinomial":
+        for key in ("update.name", "batch.update", "strategy.update"):
+            group, field = key.split(".")
+            name = getattr(getattr(config, group), field, None)
+            if name in ("second_order", "monte_carlo"):
+                raise InputError(
+                    f"{key.removesuffix('.name')}={name}: does not work with "
+                    "update.likelihood=multinomial; use map, or likelihood gaussian or categorical"
+                )
+    if isinstance(config.task, UpdatingTask):
+        for i, method in enumerate(config.task.methods):
+            alone = method.update in ("second_order", "monte_carlo")
+            if alone and method.likelihood == "multinomial":
+                raise InputError(
+                    f"task.methods[{i}].likelihood=multinomial: does not work with "
+                    f"{method.update}; use gaussian or categorical"
+                )

@@ -1,11 +1,10 @@
 """What is recorded of each cycle, and the CSV tables made of it."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alupdate.config import RunConfig, display_name
+from alupdate.results.tables import csv_text
 
 CURVE_COLUMNS = (
     "run", "dataset", "backbone", "strategy", "batch", "update", "seed",
@@ -79,13 +78,13 @@ def tables(
         for position, (index, label) in enumerate(zip(r.indices, r.labels, strict=True))
     ]
     files = {
-        "curve.csv": _csv(CURVE_COLUMNS, curve),
-        "timings.csv": _csv(TIMING_COLUMNS, timings),
-        "queries.csv": _csv(QUERY_COLUMNS, queries),
+        "curve.csv": csv_text(CURVE_COLUMNS, curve),
+        "timings.csv": csv_text(TIMING_COLUMNS, timings),
+        "queries.csv": csv_text(QUERY_COLUMNS, queries),
     }
     comparisons = [_comparison_row(run, r, r.comparison) for r in records if r.comparison]
     if comparisons:
-        files["comparison.csv"] = _csv(COMPARISON_COLUMNS, comparisons)
+        files["comparison.csv"] = csv_text(COMPARISON_COLUMNS, comparisons)
     return files
 
 
@@ -96,18 +95,3 @@ def _comparison_row(run: str, record: CycleRecord, c: Comparison) -> list[object
         c.retrain_seconds / c.update_seconds,
         c.before_accuracy, c.update_accuracy, c.retrain_accuracy, c.agreement,
     ]  # fmt: skip
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Format rows as CSV; floats with ten significant digits, booleans in lower case."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.10g}" if isinstance(value, float) else value

@@ -18,16 +18,15 @@ from typing import Any, Literal
 
 import yaml
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter
 
 from alupdate.config import HOW_TO_RUN, NpzDataset, RunConfig, run_prefix
 from alupdate.errors import InputError
 from alupdate.results.files import replace_file
 from alupdate.results.provenance import now, provenance
-from alupdate.results.records import CycleRecord, tables
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the result format and of what the numbers mean; part of every run's hash."""
+MAIN_TABLES = {"active_learning": "curve.csv", "updating": "updates.csv"}
 State = Literal["running", "completed", "failed", "interrupted"]
 log = logging.getLogger(__name__)
 
@@ -41,6 +40,11 @@ class RunStore:
         self.name = f"{run_prefix(config)}-{_digest(self._settings)}"
         self.path = Path(config.results_dir) / config.experiment_name / self.name
 
+    @property
+    def main_table(self) -> Path:
+        """The CSV file for which the run was made."""
+        return self.path / MAIN_TABLES[self._config.task.name]
+
     def state(self) -> State | None:
         """Return what status.json says, or None if there is no (readable) status."""
         try:
@@ -50,8 +54,8 @@ class RunStore:
         return state
 
     def is_complete(self) -> bool:
-        """Return whether the run has finished and its curve is there."""
-        return self.state() == "completed" and (self.path / "curve.csv").is_file()
+        """Return whether the run has finished and its main table is there."""
+        return self.state() == "completed" and self.main_table.is_file()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -94,28 +98,27 @@ class RunStore:
             if path.name != ".lock":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def load(self) -> list[CycleRecord]:
-        """Return the finished cycles of an earlier attempt; an unreadable state counts as none."""
+    def load(self) -> list[dict[str, Any]]:
+        """Return the finished steps of an earlier attempt; an unreadable state counts as none."""
         path = self.path / "state.json"
         if not path.is_file():
             return []
         try:
             document = json.loads(path.read_bytes())
-            cycles = document["cycles"]
-            if document["sha256"] != _checksum(cycles):
+            steps: list[dict[str, Any]] = document["steps"]
+            if document["sha256"] != _checksum(steps):
                 raise ValueError("checksum mismatch")
-            return TypeAdapter(list[CycleRecord]).validate_python(cycles)
         except (ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0]
-            log.warning("%s is damaged (%s); starting from the first cycle", path, reason)
+            log.warning("%s is damaged (%s); starting from the beginning", path, reason)
             return []
+        return steps
 
-    def save(self, records: list[CycleRecord], oracle: bool) -> None:
-        """Commit the finished cycles, then write the CSV files from them."""
-        cycles = [asdict(record) for record in records]
-        document = {"format": FORMAT_VERSION, "sha256": _checksum(cycles), "cycles": cycles}
+    def save(self, steps: list[dict[str, Any]], tables: dict[str, str]) -> None:
+        """Commit the finished steps, then replace the CSV files (name to content) made of them."""
+        document = {"format": FORMAT_VERSION, "sha256": _checksum(steps), "steps": steps}
         replace_file(self.path / "state.json", json.dumps(document))
-        for name, content in tables(self.name, self._config, oracle, records).items():
+        for name, content in tables.items():
             replace_file(self.path / name, content)
 
 
@@ -140,5 +143,5 @@ def _digest(settings: dict[str, Any]) -> str:
     return hashlib.sha256(document.encode()).hexdigest()[:8]
 
 
-def _checksum(cycles: list[dict[str, Any]]) -> str:
-    return hashlib.sha256(json.dumps(cycles, sort_keys=True).encode()).hexdigest()
+def _checksum(steps: list[dict[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()

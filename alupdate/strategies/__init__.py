@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from alupdate.config import LookaheadStrategy, StrategyConfig
+from alupdate.config import LookaheadStrategy, StrategyConfig, UpdateName
+from alupdate.laplace.updates import Rule
 from alupdate.strategies.lookahead import Lookahead
 from alupdate.strategies.query import Strategy
 from alupdate.strategies.random_sampling import RandomSampling
@@ -16,8 +17,13 @@ PLAIN: dict[str, Callable[[], Strategy]] = {
 }
 
 
-def make_strategy(config: StrategyConfig) -> Strategy:
-    """Return the configured strategy."""
+def make_strategy(config: StrategyConfig, rule_of: Callable[[UpdateName], Rule]) -> Strategy:
+    """Return the configured strategy.
+
+    Args:
+        config: name and settings.
+        rule_of: gives the update rule of a name, for strategies that foresee updates.
+    """
     if isinstance(config, LookaheadStrategy):
-        return Lookahead(config)
+        return Lookahead(config, rule_of(config.update))
     return PLAIN[config.name]()

@@ -8,22 +8,32 @@ import torch
 from torch import Tensor
 
 from alupdate.config import BatchConfig, SequentialBatch
-from alupdate.laplace.second_order import second_order
+from alupdate.laplace.updates import Rule
 from alupdate.strategies.query import Positions, Query, Strategy
 
 BuyLabels = Callable[[Positions], Tensor]
 """Buys the labels (b,) of candidates (b,); every call is a purchase."""
 
 
-def build_batch(strategy: Strategy, query: Query, batch: BatchConfig, buy: BuyLabels) -> Positions:
-    """Return ``batch.size`` distinct positions among the candidates, in the order of selection."""
+def build_batch(
+    strategy: Strategy, query: Query, batch: BatchConfig, rule: Rule, buy: BuyLabels
+) -> Positions:
+    """Return ``batch.size`` distinct positions among the candidates, in the order of selection.
+
+    Args:
+        strategy: chooses.
+        query: the state before the batch.
+        batch: size and construction.
+        rule: the update between the picks of a sequential batch.
+        buy: gives the labels of what was picked, where an update needs them.
+    """
     if isinstance(batch, SequentialBatch):
-        return _sequential(strategy, query, batch, buy)
+        return _sequential(strategy, query, batch, rule, buy)
     return strategy.select(query, batch.size)
 
 
 def _sequential(
-    strategy: Strategy, query: Query, batch: SequentialBatch, buy: BuyLabels
+    strategy: Strategy, query: Query, batch: SequentialBatch, rule: Rule, buy: BuyLabels
 ) -> Positions:
     """Pick ``every`` instances, buy their labels, update the model, pick the next ones."""
     chosen: list[Positions] = []
@@ -31,18 +41,18 @@ def _sequential(
         picked = strategy.select(query, min(batch.every, missing))
         chosen.append(picked)
         if missing > len(picked):
-            query = after_labels(query, picked, buy(picked))
+            query = after_labels(query, picked, buy(picked), rule)
     return np.concatenate(chosen)
 
 
-def after_labels(query: Query, picked: Positions, labels: Tensor) -> Query:
+def after_labels(query: Query, picked: Positions, labels: Tensor, rule: Rule) -> Query:
     """Return the query's state after the model was updated with the labels of ``picked``.
 
     The logits of all candidates change by a term of rank b: O(P D) per label, not O(P D C).
     """
     positions = torch.from_numpy(picked).to(query.features.device)
     rows = query.features[positions]
-    update = second_order(query.posterior, rows, labels, query.gamma)
+    update = rule.update(query.posterior, rows, labels, query.gamma)
     taken = query.taken.clone()
     taken[positions] = True
     return replace(

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alupdate.laplace.posterior import Posterior
+from alupdate.laplace.posterior import LastLayer
 
 Positions = NDArray[np.int64]
 
@@ -46,7 +46,7 @@ class Query:
 
     features: Tensor
     logits: Tensor
-    posterior: Posterior
+    posterior: LastLayer
     taken: Tensor
     labelled_features: Tensor
     labelled_labels: Tensor

@@ -2,22 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import torch
+from pydantic import TypeAdapter
 
 from alupdate.config import RunConfig
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.display import Display
-from alupdate.learner import Model, update_model
+from alupdate.laplace.predictive import predict
+from alupdate.learner import Model
 from alupdate.metrics import Scores, score
-from alupdate.results.records import Comparison, CycleRecord
+from alupdate.plots.learning_curve import learning_curve
+from alupdate.results.records import Comparison, CycleRecord, tables
 from alupdate.results.store import RunStore
 from alupdate.seeds import Stream, generator
+from alupdate.tasks.outcome import Outcome
 from alupdate.tasks.select import Selector, holdout
 from alupdate.tasks.setup import Setup, check_sizes
 from alupdate.tasks.timing import median_seconds, timed
+from alupdate.updater import make_rule, step_size, updated_model
 
 
 class ActiveLearning:
@@ -31,6 +38,8 @@ class ActiveLearning:
         self._config, self._setup = config, setup
         self._annotator = Annotator(setup.dataset.train_labels)
         self._selector = Selector(config, setup.dataset, self._annotator)
+        name = config.update.compare_with if config.update.name == "retrain" else config.update.name
+        self._rule = make_rule(name, config.update, config.seed)
         size = len(setup.dataset.train)
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
         self._reserved = holdout(config, self._order)
@@ -42,9 +51,9 @@ class ActiveLearning:
         """Whether the strategy sees labels that were not bought."""
         return self._selector.is_oracle
 
-    def run(self, store: RunStore, display: Display) -> list[CycleRecord]:
+    def run(self, store: RunStore, display: Display) -> Outcome:
         """Run the cycles that are not recorded yet; each is committed as it ends."""
-        records = store.load()
+        records = TypeAdapter(list[CycleRecord]).validate_python(store.load())
         if records:
             display.say(f"resuming after cycle {records[-1].cycle}")
         pool, model = self._pool_after(records), self._model_after(records)
@@ -53,11 +62,15 @@ class ActiveLearning:
             for cycle in range(len(records), total):
                 pool, model, record = self._cycle(cycle, pool, model)
                 records.append(record)
-                store.save(records, self.is_oracle)
+                self._save(store, records)
                 accuracy = record.scores["accuracy"]
                 advance(1, f"{record.n_labelled} labels, accuracy {accuracy:.3f}")
-        store.save(records, self.is_oracle)
-        return records
+        self._save(store, records)
+        return _outcome(store, records)
+
+    def _save(self, store: RunStore, records: list[CycleRecord]) -> None:
+        files = tables(store.name, self._config, self.is_oracle, records)
+        store.save([asdict(record) for record in records], files)
 
     def _cycle(
         self, cycle: int, pool: Pool, before: Model | None
@@ -73,14 +86,18 @@ class ActiveLearning:
             )
         labels = self._annotator.annotate(indices)
         after = pool.label(indices, labels)
-        phase = "retrain" if before is None or self._retrains(cycle) else "update"
-        model, timings[phase] = timed(
-            lambda: self._learn(cycle, after, before, indices, labels), device
-        )
+        if before is None or self._retrains(cycle):
+            model, timings["retrain"] = timed(lambda: self._retrain(cycle, after), device)
+        else:
+            gamma, timings["step_size"] = timed(lambda: self._gamma(cycle, pool, before), device)
+            model, timings["update"] = timed(
+                lambda: updated_model(self._rule, before, indices, labels, gamma), device
+            )
         scores, timings["evaluate"] = timed(lambda: self._score(model), device)
         comparison = None
         if before is not None and self._config.update.compare:
-            comparison = self._compare(cycle, after, before, indices, labels)
+            gamma = self._gamma(cycle, pool, before)
+            comparison = self._compare(cycle, after, before, indices, labels, gamma)
         record = CycleRecord(
             cycle=cycle,
             n_labelled=len(after.indices),
@@ -97,29 +114,31 @@ class ActiveLearning:
         every = settings.retrain_every
         return settings.name == "retrain" or (every is not None and cycle % every == 0)
 
-    def _learn(
-        self, cycle: int, pool: Pool, before: Model | None, indices: IntArray, labels: IntArray
-    ) -> Model:
-        if before is None or self._retrains(cycle):
-            return self._setup.learner.fit(pool.indices, pool.labels, cycle)
-        return self._update(before, indices, labels)
+    def _retrain(self, cycle: int, pool: Pool) -> Model:
+        return self._setup.learner.fit(pool.indices, pool.labels, cycle)
 
-    def _update(self, before: Model, indices: IntArray, labels: IntArray) -> Model:
-        return update_model(before, indices, labels, self._config.update.gamma)
+    def _gamma(self, cycle: int, pool: Pool, model: Model) -> float:
+        """Return the step size for the update in a cycle, given the labels before it."""
+        return step_size(self._rule, model, pool, self._config.batch.size, self._config, cycle)
 
     def _compare(
-        self, cycle: int, pool: Pool, before: Model, indices: IntArray, labels: IntArray
+        self,
+        cycle: int,
+        pool: Pool,
+        before: Model,
+        indices: IntArray,
+        labels: IntArray,
+        gamma: float,
     ) -> Comparison:
         """Update and retrain on the same new labels, and time both on their own."""
         device = self._setup.device
-        updated = self._update(before, indices, labels)
-        retrained, retrain_seconds = timed(
-            lambda: self._setup.learner.fit(pool.indices, pool.labels, cycle), device
-        )
+        update = partial(updated_model, self._rule, before, indices, labels, gamma)
+        updated = update()
+        retrained, retrain_seconds = timed(lambda: self._retrain(cycle, pool), device)
         predictions = [m.posterior.logits(m.test).argmax(dim=1) for m in (updated, retrained)]
         return Comparison(
             n_new=len(indices),
-            update_seconds=median_seconds(lambda: self._update(before, indices, labels), device),
+            update_seconds=median_seconds(update, device),
             retrain_seconds=retrain_seconds,
             before_accuracy=self._score(before).accuracy,
             update_accuracy=self._score(updated).accuracy,
@@ -128,7 +147,13 @@ class ActiveLearning:
         )
 
     def _score(self, model: Model) -> Scores:
-        return score(model.posterior.logits(model.test), self._test_labels)
+        """Score a model's test predictions; sampled predictives see the same noise each time."""
+        settings = self._config.update
+        if settings.predictive == "map":
+            return score(model.posterior.logits(model.test), self._test_labels)
+        rng = generator(self._config.seed, Stream.PREDICTIVE)
+        probabilities = predict(model.posterior, model.test, settings.predictive, rng)
+        return score(probabilities.double().log(), self._test_labels)
 
     def _pool_after(self, records: Sequence[CycleRecord]) -> Pool:
         pool = Pool.unlabelled(len(self._order), self._reserved)
@@ -142,7 +167,18 @@ class ActiveLearning:
             return None
         last = max(c for c in range(len(records)) if c == 0 or self._retrains(c))
         pool = self._pool_after(records[: last + 1])
-        model = self._setup.learner.fit(pool.indices, pool.labels, last)
+        model = self._retrain(last, pool)
         for record in records[last + 1 :]:
-            model = self._update(model, np.array(record.indices), np.array(record.labels))
+            indices, labels = np.array(record.indices), np.array(record.labels)
+            gamma = self._gamma(record.cycle, pool, model)
+            model = updated_model(self._rule, model, indices, labels, gamma)
+            pool = pool.label(indices, labels)
         return model
+
+
+def _outcome(store: RunStore, records: Sequence[CycleRecord]) -> Outcome:
+    step = max(1, len(records) // 5)
+    shown = [*records[:-1:step], records[-1]]
+    metrics = ("accuracy", "nll", "ece")
+    rows = [[str(r.n_labelled), *(f"{r.scores[m]:.3f}" for m in metrics)] for r in shown]
+    return Outcome(["labels", *metrics], rows, learning_curve(pd.read_csv(store.main_table)))

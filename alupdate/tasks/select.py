@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 
-from alupdate.config import LookaheadStrategy, RunConfig
+from alupdate.config import LookaheadStrategy, RunConfig, SequentialBatch
 from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.errors import InputError
@@ -14,6 +13,7 @@ from alupdate.seeds import Stream, generator
 from alupdate.strategies import make_strategy
 from alupdate.strategies.batch import build_batch
 from alupdate.strategies.query import Oracle, Query
+from alupdate.updater import labelled, make_rule, step_size
 
 
 class Selector:
@@ -21,7 +21,13 @@ class Selector:
 
     def __init__(self, config: RunConfig, dataset: Dataset, annotator: Annotator) -> None:
         self._config, self._dataset, self._annotator = config, dataset, annotator
-        self._strategy = make_strategy(config.strategy)
+        between = config.batch.update if isinstance(config.batch, SequentialBatch) else None
+        self._between = make_rule(between or "second_order", config.update, config.seed)
+        self._strategy = make_strategy(
+            config.strategy, lambda name: make_rule(name, config.update, config.seed)
+        )
+        foreseen = getattr(config.strategy, "update", between)
+        self._rehearsed = foreseen and make_rule(foreseen, config.update, config.seed)
 
     @property
     def is_oracle(self) -> bool:
@@ -37,31 +43,37 @@ class Selector:
         candidates = generator(seed, Stream.SUBSET, cycle).permutation(pool.candidates())
         if self._config.subset is not None:
             candidates = candidates[: self._config.subset]
-        query = self._query(candidates, pool, model, generator(seed, Stream.STRATEGY, cycle))
+        query = self._query(cycle, candidates, pool, model)
         if self.is_oracle:
             query = replace(query, oracle=self._oracle(candidates, pool, model))
         positions = build_batch(
             self._strategy,
             query,
             self._config.batch,
+            self._between,
             buy=lambda picked: _on_device_of(model, self._annotator.annotate(candidates[picked])),
         )
         return candidates[positions]
 
-    def _query(
-        self, candidates: IntArray, pool: Pool, model: Model, rng: np.random.Generator
-    ) -> Query:
+    def _query(self, cycle: int, candidates: IntArray, pool: Pool, model: Model) -> Query:
         features = model.pool[torch.from_numpy(candidates)]
+        rows, labels = labelled(model, pool.indices, pool.labels)
         return Query(
             features=features,
             logits=model.posterior.logits(features),
             posterior=model.posterior,
             taken=torch.zeros(len(candidates), dtype=torch.bool, device=features.device),
-            labelled_features=model.pool[torch.from_numpy(pool.indices)],
-            labelled_labels=_on_device_of(model, pool.labels),
-            gamma=self._config.update.gamma,
-            rng=rng,
+            labelled_features=rows,
+            labelled_labels=labels,
+            gamma=self._gamma(cycle, pool, model),
+            rng=generator(self._config.seed, Stream.STRATEGY, cycle),
         )
+
+    def _gamma(self, cycle: int, pool: Pool, model: Model) -> float:
+        """Return the step size of foreseen updates; 0 where the query foresees none."""
+        if self._rehearsed is None:
+            return 0.0
+        return step_size(self._rehearsed, model, pool, self._config.batch.size, self._config, cycle)
 
     def _oracle(self, candidates: IntArray, pool: Pool, model: Model) -> Oracle:
         """Return the labels that only an upper baseline may see."""

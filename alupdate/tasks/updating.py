@@ -1,0 +1,214 @@
+"""Updating against retraining: one base model, new labels, every update rule beside retraining."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+
+import pandas as pd
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from alupdate.config import CnnBackbone, MethodConfig, RunConfig, StepSize, UpdatingTask
+from alupdate.data.dataset import IntArray
+from alupdate.data.pool import Pool
+from alupdate.display import Display
+from alupdate.errors import InputError
+from alupdate.laplace.monte_carlo import MonteCarloUpdate
+from alupdate.laplace.posterior import LastLayer, Updated
+from alupdate.laplace.updates import Rule, fit
+from alupdate.learner import Model
+from alupdate.metrics import score
+from alupdate.plots.updating import accuracy_by_update
+from alupdate.results.store import RunStore
+from alupdate.results.update_records import UpdateRecord, update_table
+from alupdate.seeds import Stream, generator
+from alupdate.tasks.outcome import Outcome
+from alupdate.tasks.setup import Setup
+from alupdate.tasks.timing import median_seconds, timed
+from alupdate.training.lbfgs import optimal_linear
+from alupdate.updater import apply_rule, labelled, make_rule, step_size
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """An initial and a new set of labels, with the models that do not depend on the update.
+
+    Attributes:
+        base: trained on the initial labels.
+        old: the initial labels.
+        new_indices, new_labels: (b,), the new ones.
+        base_logits: (T, C), of the test set under the base model.
+        retrained_logits: (T, C), under the model retrained on all labels.
+        retrain_seconds: what retraining took.
+    """
+
+    base: Model
+    old: Pool
+    new_indices: IntArray
+    new_labels: IntArray
+    base_logits: Tensor
+    retrained_logits: Tensor
+    retrain_seconds: float
+
+
+class Updating:
+    """Compares every update rule with retraining, over initial and new label sizes.
+
+    The labels of a seed are one random order of the pool: the first n_initial train the base
+    model, the next n_new are new. Smaller sizes are nested in larger ones.
+    """
+
+    is_oracle = False
+
+    def __init__(self, config: RunConfig, setup: Setup) -> None:
+        assert isinstance(config.task, UpdatingTask)
+        self._config, self._setup, self._task = config, setup, config.task
+        size = len(setup.dataset.train)
+        self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
+        self._test_labels = torch.from_numpy(setup.dataset.test_labels).to(setup.device)
+        wanted = max(self._task.initial_sizes) + max(self._task.new_sizes)
+        if wanted > size:
+            raise InputError(
+                f"task.initial_sizes and task.new_sizes: the largest two are {wanted} labels, but "
+                f"the pool has {size}"
+            )
+
+    def run(self, store: RunStore, display: Display) -> Outcome:
+        """Run the initial sizes that are not recorded yet; each is committed as it ends."""
+        steps = TypeAdapter(list[list[UpdateRecord]]).validate_python(
+            [step["records"] for step in store.load()]
+        )
+        sizes = self._task.initial_sizes
+        with display.progress("initial sizes", len(sizes), len(steps)) as advance:
+            for n_initial in sizes[len(steps) :]:
+                steps.append(list(self._records(n_initial)))
+                self._save(store, steps)
+                advance(1, f"{n_initial} labels")
+        self._save(store, steps)
+        return _outcome(store)
+
+    def _save(self, store: RunStore, steps: list[list[UpdateRecord]]) -> None:
+        records = [record for step in steps for record in step]
+        documents = [{"records": [asdict(record) for record in step]} for step in steps]
+        store.save(documents, {"updates.csv": update_table(store.name, self._config, records)})
+
+    def _records(self, n_initial: int) -> Iterator[UpdateRecord]:
+        old = self._bought(n_initial)
+        base = self._setup.learner.fit(old.indices, old.labels, n_initial)
+        posteriors = [self._posterior(base, old, method) for method in self._task.methods]
+        for n_new in self._task.new_sizes:
+            pair, retrain_rows = self._retrained(base, old, n_new)
+            yield from retrain_rows
+            for method, posterior in zip(self._task.methods, posteriors, strict=True):
+                model = replace(base, posterior=posterior)
+                rule = make_rule(method.update, self._config.update, self._config.seed)
+                for gamma in method.gammas:
+                    yield self._updated(pair, model, method, rule, gamma)
+
+    def _bought(self, count: int) -> Pool:
+        indices = self._order[:count]
+        labels = self._setup.dataset.train_labels[indices]
+        return Pool.unlabelled(len(self._order)).label(indices, labels)
+
+    def _posterior(self, base: Model, old: Pool, method: MethodConfig) -> LastLayer:
+        rows, _ = labelled(base, old.indices, old.labels)
+        return fit(base.posterior.mean, rows, method.likelihood, method.prior_precision)
+
+    def _retrained(self, base: Model, old: Pool, n_new: int) -> tuple[_Pair, list[UpdateRecord]]:
+        """Retrain on old and new labels; also by L-BFGS where the backbone is frozen."""
+        count = len(old.indices)
+        everything = self._bought(count + n_new)
+        learner, device = self._setup.learner, self._setup.device
+        retrained, seconds = timed(
+            lambda: learner.fit(everything.indices, everything.labels, count + n_new), device
+        )
+        pair = _Pair(
+            base,
+            old,
+            everything.indices[count:],
+            everything.labels[count:],
+            base.posterior.logits(base.test),
+            retrained.posterior.logits(retrained.test),
+            seconds,
+        )
+        rows = [
+            self._record(pair, "base", pair.base_logits, 0.0),
+            self._record(pair, "retrain", pair.retrained_logits, seconds),
+        ]
+        if not isinstance(self._config.backbone, CnnBackbone):
+            features, labels = labelled(base, everything.indices, everything.labels)
+            classes, decay = len(base.posterior.mean), self._config.update.weight_decay
+            weights, seconds = timed(
+                lambda: optimal_linear(features, labels, classes, decay), device
+            )
+            rows.append(self._record(pair, "retrain_lbfgs", base.test @ weights.T, seconds))
+        return pair, rows
+
+    def _updated(
+        self, pair: _Pair, model: Model, method: MethodConfig, rule: Rule, gamma: StepSize
+    ) -> UpdateRecord:
+        device, n_new = self._setup.device, len(pair.new_indices)
+        chosen_by = replace(
+            self._config,
+            update=replace(
+                self._config.update,
+                gamma=gamma,
+                likelihood=method.likelihood,
+                prior_precision=method.prior_precision,
+            ),
+        )
+        value, choice_seconds = timed(
+            lambda: step_size(rule, model, pair.old, n_new, chosen_by, len(pair.old.indices)),
+            device,
+        )
+        update = partial(apply_rule, rule, model, pair.new_indices, pair.new_labels, value)
+        logits = _test_logits(update(), model, pair.base_logits)
+        record = self._record(pair, method.update, logits, median_seconds(update, device))
+        return replace(
+            record,
+            likelihood=method.likelihood,
+            gamma=value,
+            step_size="auto" if gamma == "auto" else "fixed",
+            choice_seconds=choice_seconds if gamma == "auto" else 0.0,
+        )
+
+    def _record(self, pair: _Pair, method: str, logits: Tensor, seconds: float) -> UpdateRecord:
+        predictions, before, after = (
+            x.argmax(dim=1) for x in (logits, pair.base_logits, pair.retrained_logits)
+        )
+        return UpdateRecord(
+            n_initial=len(pair.old.indices),
+            n_new=len(pair.new_indices),
+            method=method,
+            likelihood="",
+            gamma=math.nan,
+            step_size="",
+            **asdict(score(logits, self._test_labels)),
+            decision_flips=(predictions != before).double().mean().item(),
+            agreement=(predictions == after).double().mean().item(),
+            seconds=seconds,
+            speedup=pair.retrain_seconds / seconds if seconds else math.inf,
+            choice_seconds=0.0,
+        )
+
+
+def _test_logits(updated: Updated, model: Model, base_logits: Tensor) -> Tensor:
+    """Return the test logits (T, C); for Monte-Carlo the log of the hypotheses' mean prediction."""
+    if isinstance(updated, MonteCarloUpdate):
+        return updated.predict(model.test).clamp_min(torch.finfo(torch.float32).tiny).log()
+    return updated.move(base_logits, model.test)
+
+
+def _outcome(store: RunStore) -> Outcome:
+    table = pd.read_csv(store.main_table)
+    means = table.groupby(["method", "gamma"], dropna=False, sort=False)
+    rows = [
+        [str(key[0]), "" if math.isnan(key[1]) else f"{key[1]:g}"]
+        + [f"{group[column].mean():.3f}" for column in ("accuracy", "nll", "agreement")]
+        + [f"{group['seconds'].median() * 1000:.2f}"]
+        for key, group in means
+    ]
+    columns = ["method", "gamma", "mean accuracy", "mean nll", "agreement", "median ms"]
+    return Outcome(columns, rows, accuracy_by_update(table))
