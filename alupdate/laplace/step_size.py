@@ -1,4 +1,25 @@
-"""``gamma: auto``: the step size that would have been best on the labels bought so far."""
+"""``gamma: auto``: the step size that would have been best on the labels bought so far.
+
+How the rule was chosen. Candidates were compared on digits, breast cancer and wine (scikit-learn;
+L-BFGS fits, 10 to 150 initial and 5 to 50 new labels, 3 seeds) by the gap closed in accuracy on
+held-out points, second-order gaussian / categorical, MAP gaussian / multinomial:
+
+    rule                                 digits               breast cancer        wine
+    best fixed gamma, with hindsight     .68 .56 .89 .96      .59 .71 .81 1.06     .78 .78 1.17 (*)
+    rehearsals, 16 splits, mean loss     .66 .59 .84 .94      .47 .83 .69 1.01     .78 .70 1.09 (*)
+    rehearsals, 8 splits, mean loss      .67 .61 .82 .93      .27 .43 .71 1.00     .83 .70 1.22 (*)
+    rehearsals, 8 splits, median loss    .64 .46 .72 .89      .38 -.52 .54 .95     .39 .39 1.00 (*)
+    gamma = 1                            .12 .56 .64 .80      .10 .28 .31 .91      .48 -.61 1.09 (*)
+
+(*) not in that comparison. In an earlier one (8 splits, other weight decay) the rehearsals reached
+.75 there for MAP with the multinomial posterior, gamma = 1 .89 and the best fixed gamma .96: where
+the classes separate, ever larger steps look ever better, and that posterior is best left at 1.
+
+Two cheaper rules did worse in the earlier comparison. The prequential likelihood of the new labels
+needs no fit, but few labels decide it: .54 .45 .77 .83 on digits. Rehearsals on the old labels alone
+shrink the base model too far when there are ten: .47 .61 .67 .80. The mean beats the median because
+steps that are too large fail rarely but badly, and 16 splits see such failures more often than 8.
+"""
 
 from collections.abc import Callable
 
@@ -15,7 +36,7 @@ Fit = Callable[[Tensor, Tensor], LastLayer]
 GRID = tuple(float(gamma) for gamma in 10.0 ** np.arange(-1, 2.25, 0.25))
 """0.1 to 100 in quarter decades."""
 
-N_SPLITS = 8
+N_SPLITS = 16
 
 
 def choose_gamma(
@@ -36,9 +57,9 @@ def choose_gamma(
     Args:
         rule: the update whose step size is sought.
         fit: trains the model that is updated, as the learner would.
-        features: (N, D), of the labelled instances.
+        features: (N, D), of all labelled instances, those of the coming update included.
         labels: (N,), their class indices.
-        n_new: how many labels the real update will bring.
+        n_new: how many labels the real update brings.
         rng: source of the splits.
 
     Raises:
