@@ -4,21 +4,26 @@ How the rule was chosen. Candidates were compared on digits, breast cancer and w
 L-BFGS fits, 10 to 150 initial and 5 to 50 new labels, 3 seeds) by the gap closed in accuracy on
 held-out points, second-order gaussian / categorical, MAP gaussian / multinomial:
 
-    rule                                 digits               breast cancer        wine
-    best fixed gamma, with hindsight     .68 .56 .89 .96      .59 .71 .81 1.06     .78 .78 1.17 (*)
-    rehearsals, 16 splits, mean loss     .66 .59 .84 .94      .47 .83 .69 1.01     .78 .70 1.09 (*)
-    rehearsals, 8 splits, mean loss      .67 .61 .82 .93      .27 .43 .71 1.00     .83 .70 1.22 (*)
-    rehearsals, 8 splits, median loss    .64 .46 .72 .89      .38 -.52 .54 .95     .39 .39 1.00 (*)
-    gamma = 1                            .12 .56 .64 .80      .10 .28 .31 .91      .48 -.61 1.09 (*)
+    rule                                 digits           breast cancer     wine
+    best fixed gamma, with hindsight     .68 .56 .89 .96  .59 .71 .81 1.06  .78 .78 1.17 .91
+    rehearsals, 16 splits, mean loss     .66 .59 .84 .94  .47 .83 .69 1.01  .78 .70 1.09 .91
+    rehearsals, 8 splits, mean loss      .67 .61 .82 .93  .27 .43 .71 1.00  .83 .70 1.22 .91
+    rehearsals, 8 splits, median loss    .64 .46 .72 .89  .38 -.52 .54 .95  .39 .39 1.00 .87
+    gamma = 1                            .12 .56 .64 .80  .10 .28 .31 .91   .48 -.61 1.09 .78
 
-(*) not in that comparison. In an earlier one (8 splits, other weight decay) the rehearsals reached
-.75 there for MAP with the multinomial posterior, gamma = 1 .89 and the best fixed gamma .96: where
-the classes separate, ever larger steps look ever better, and that posterior is best left at 1.
+The rule was picked by this table, which therefore flatters it a little. It is not always better
+than gamma = 1: with 8 splits and another weight decay, MAP with the multinomial posterior reached
+.75 on wine, gamma = 1 .89 and the best fixed gamma .96. Few, well separated points leave the
+rehearsed loss almost flat towards large steps.
 
-Two cheaper rules did worse in the earlier comparison. The prequential likelihood of the new labels
-needs no fit, but few labels decide it: .54 .45 .77 .83 on digits. Rehearsals on the old labels alone
-shrink the base model too far when there are ten: .47 .61 .67 .80. The mean beats the median because
-steps that are too large fail rarely but badly, and 16 splits see such failures more often than 8.
+Two cheaper rules did worse in that other comparison (on digits: .69 .70 .83 .94 for 8 rehearsals
+on all labels). The prequential likelihood of the new labels needs no fit, but few labels decide
+it: .54 .45 .77 .83. Rehearsals on the old labels alone have too little data when there are ten:
+.47 .61 .67 .80. The mean beats the median because steps that are too large fail rarely but badly,
+and 16 splits see such failures more often than 8.
+
+Cost on digits (D 65, C 10, L-BFGS fits, one thread, median of 5): second-order 0.17 s with 20
+labels and 0.6 s with 200; MAP 0.5 s and 1.5 s.
 """
 
 from collections.abc import Callable
