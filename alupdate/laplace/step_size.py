@@ -1,4 +1,30 @@
-"""``gamma: auto``: the step size that would have been best on the labels bought so far."""
+"""``gamma: auto``: the step size that would have been best on the labels bought so far.
+
+How the rule was chosen. Candidates were compared on digits, breast cancer and wine (scikit-learn;
+L-BFGS fits, 10 to 150 initial and 5 to 50 new labels, 3 seeds) by the gap closed in accuracy on
+held-out points, second-order gaussian / categorical, MAP gaussian / multinomial:
+
+    rule                                 digits           breast cancer     wine
+    best fixed gamma, with hindsight     .68 .56 .89 .96  .59 .71 .81 1.06  .78 .78 1.17 .91
+    rehearsals, 16 splits, mean loss     .66 .59 .84 .94  .47 .83 .69 1.01  .78 .70 1.09 .91
+    rehearsals, 8 splits, mean loss      .67 .61 .82 .93  .27 .43 .71 1.00  .83 .70 1.22 .91
+    rehearsals, 8 splits, median loss    .64 .46 .72 .89  .38 -.52 .54 .95  .39 .39 1.00 .87
+    gamma = 1                            .12 .56 .64 .80  .10 .28 .31 .91   .48 -.61 1.09 .78
+
+The rule was picked by this table, which therefore flatters it a little. It is not always better
+than gamma = 1: with 8 splits and another weight decay, MAP with the multinomial posterior reached
+.75 on wine, gamma = 1 .89 and the best fixed gamma .96. Few, well separated points leave the
+rehearsed loss almost flat towards large steps.
+
+Two cheaper rules did worse in that other comparison (on digits: .69 .70 .83 .94 for 8 rehearsals
+on all labels). The prequential likelihood of the new labels needs no fit, but few labels decide
+it: .54 .45 .77 .83. Rehearsals on the old labels alone have too little data when there are ten:
+.47 .61 .67 .80. The mean beats the median because steps that are too large fail rarely but badly,
+and 16 splits see such failures more often than 8.
+
+Cost on digits (D 65, C 10, L-BFGS fits, one thread, median of 5): second-order 0.17 s with 20
+labels and 0.6 s with 200; MAP 0.5 s and 1.5 s.
+"""
 
 from collections.abc import Callable
 
@@ -15,7 +41,7 @@ Fit = Callable[[Tensor, Tensor], LastLayer]
 GRID = tuple(float(gamma) for gamma in 10.0 ** np.arange(-1, 2.25, 0.25))
 """0.1 to 100 in quarter decades."""
 
-N_SPLITS = 8
+N_SPLITS = 16
 
 
 def choose_gamma(
@@ -36,9 +62,9 @@ def choose_gamma(
     Args:
         rule: the update whose step size is sought.
         fit: trains the model that is updated, as the learner would.
-        features: (N, D), of the labelled instances.
+        features: (N, D), of all labelled instances, those of the coming update included.
         labels: (N,), their class indices.
-        n_new: how many labels the real update will bring.
+        n_new: how many labels the real update brings.
         rng: source of the splits.
 
     Raises:
