@@ -5,9 +5,10 @@ dataclasses, or refuses it with one line that names the key, the value and what 
 It imports nothing heavy, so that a wrong command is answered at once.
 """
 
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PlainValidator
 from pydantic.dataclasses import dataclass
 
 SETTINGS = ConfigDict(extra="forbid")
@@ -20,8 +21,20 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 UpdateName = Literal["first_order", "second_order", "monte_carlo", "map"]
 LikelihoodName = Literal["gaussian", "categorical", "multinomial"]
-StepSize = Positive | Literal["auto"]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+
+
+def _step_size(value: object) -> float | Literal["auto"]:
+    """One message for both alternatives, where a union of types would give two."""
+    if value == "auto":
+        return "auto"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and 0 < float(str(value)) < math.inf:
+        return float(str(value))
+    raise ValueError("must be greater than 0, or auto")
+
+
+StepSize = Annotated[float | Literal["auto"], PlainValidator(_step_size)]
 
 
 @dataclass(frozen=True, config=SETTINGS)

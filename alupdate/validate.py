@@ -95,7 +95,8 @@ def _explain_problem(problem: dict[str, Any]) -> str:
         return f"{key}.name={tag}: no such {key}; {hint}available: {', '.join(allowed)}"
     if kind == "union_tag_not_found":
         return f"{key}: a name is required, as in {key}=OPTION"
-    message = problem["msg"].replace("Input should", "must", 1).replace("String should", "must", 1)
+    message = re.sub(r"^(Input should|String should)", "must", problem["msg"])
+    message = message.removeprefix("Value error, ")
     return f"{key}={value}: {message}"
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from alupdate.config import BatchMix, LookaheadStrategy
 from alupdate.laplace.posterior import Posterior, fit_posterior, with_bias
 from alupdate.laplace.second_order import second_order
+from alupdate.laplace.updates import update_rule
 from alupdate.strategies.candidate_batches import candidate_batches
 from alupdate.strategies.lookahead import Lookahead
 from alupdate.strategies.query import Oracle, Query
@@ -78,7 +79,9 @@ def lookahead_rows(repeats: int) -> list[dict[str, object]]:
         )
 
     def fast() -> list[int]:
-        return [int(i) for i in Lookahead(settings).select(query(), 10)]
+        return [
+            int(i) for i in Lookahead(settings, update_rule("second_order")).select(query(), 10)
+        ]
 
     def naive() -> list[int]:
         batches = candidate_batches(query(), 10, settings.n_batches, settings.mix)

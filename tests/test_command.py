@@ -11,6 +11,8 @@ import pytest
 from tests.support.runs import only_run, run_command, run_small
 
 WRONG = {
+    "update.gamma=automatic": "update.gamma=automatic: must be greater than 0, or auto",
+    "task=training": "task=training: no such task; did you mean",
     "+unknown=1": "unknown: no such key",
     "unknown=1": "unknown: no such key",
     "sed=1": "sed: no such key; did you mean seed",
@@ -27,8 +29,8 @@ WRONG = {
     "batch.size=2.5": "batch.size=2.5: must be a valid integer",
     "update.gamma=0": "update.gamma=0: must be greater than 0",
     "update.gamma=-1": "update.gamma=-1: must be greater than 0",
-    "update.gamma=nan": "update.gamma=nan: must be",
-    "update.likelihood=poisson": "update.likelihood=poisson: must be 'gaussian' or 'categorical'",
+    "update.gamma=nan": "update.gamma=nan: must be greater than 0, or auto",
+    "update.likelihood=poisson": "update.likelihood=poisson: must be 'gaussian', 'categorical' or",
     "update.compare=perhaps": "update.compare=perhaps: must be a valid boolean",
     "seed=-1": "seed=-1: must be greater than or equal to 0",
     "seed=true": "seed=True: must be a valid integer",
@@ -58,6 +60,16 @@ def test_wrong_command_is_one_line_and_exit_code_2(argument, monkeypatch, tmp_pa
 
 def test_contradictions_are_refused(monkeypatch, tmp_path, capsys):
     commands = {
+        ("update=second_order", "update.likelihood=multinomial"): "update=second_order: does not",
+        ("batch=sequential", "update.likelihood=multinomial"): "batch.update=second_order: does",
+        ("strategy=lookahead", "update.likelihood=multinomial"): "strategy.update=second_order",
+        ("task=updating", "task.initial_sizes=[1250]", "task.new_sizes=[50]"): "1300 labels",
+        ("task=updating", "task.new_sizes=[]"): "task.new_sizes=[]: ",
+        ("task=updating", "task.methods=[{update: magic, gammas: [1]}]"): "task.methods.0.update",
+        (
+            "task=updating",
+            "task.methods=[{update: second_order, gammas: [1], likelihood: multinomial}]",
+        ): "task.methods[0].likelihood",
         ("backbone=cnn", "update.solver=lbfgs"): "needs a frozen backbone",
         ("strategy=lookahead", "strategy.mix={random:0,diverse:0,informative:0}"): "strategy.mix",
         ("strategy=lookahead", "strategy.evaluate_on=holdout", "strategy.holdout=1290"): "holdout",

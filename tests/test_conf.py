@@ -17,8 +17,14 @@ GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task")
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
-EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("**/*.yaml"))
+EXPERIMENT_FILES = conf_dir() / "experiment"
+EXPERIMENTS = sorted(
+    str(path.relative_to(EXPERIMENT_FILES).with_suffix(""))
+    for path in EXPERIMENT_FILES.rglob("*.yaml")
+)
+SMALL_STUDY = ("task.initial_sizes=[10,20]", "task.new_sizes=[2]")
 EXTRA = {
+    ("task", "updating"): SMALL_STUDY,
     ("dataset", "npz"): ("dataset.path=data.npz", "backbone=identity"),
     ("backbone", "identity"): ("dataset=npz", "dataset.path=data.npz"),
     ("backbone", "efficientnet_lite0"): (
@@ -46,15 +52,22 @@ def archives(tmp_path):
 def test_option_runs(group, option, monkeypatch, tmp_path):
     extra = EXTRA.get((group, option), ())
     assert run_small(monkeypatch, tmp_path, f"{group}={option}", *extra) == 0
-    curve = read_runs(tmp_path / "results")
-    assert curve["n_labelled"].tolist() == [10, 13, 16]
+    if (group, option) == ("task", "updating"):
+        assert set(read_runs(tmp_path / "results", "updates.csv")["n_initial"]) == {10, 20}
+    else:
+        curve = read_runs(tmp_path / "results")
+        assert curve["n_labelled"].tolist() == [10, 13, 16]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_experiment_runs(experiment, monkeypatch, tmp_path):
-    arguments = ("-m", f"experiment={experiment}", "seed=0")
+    arguments = ["-m", f"experiment={experiment}", "seed=0"]
+    is_study = "task: updating" in (EXPERIMENT_FILES / f"{experiment}.yaml").read_text()
+    if is_study:
+        arguments += [*SMALL_STUDY, "update.n_hypotheses=100"]
     assert run_small(monkeypatch, tmp_path, *arguments) == 0
-    assert len(read_runs(tmp_path / "results")) >= 3
+    table = read_runs(tmp_path / "results", "updates.csv" if is_study else "curve.csv")
+    assert len(table) >= 3
 
 
 def test_every_file_is_covered():
@@ -82,7 +95,7 @@ def schema_of(group, name):
     arguments = get_args(annotation)
     members = get_args(arguments[0]) if arguments else (annotation,)
     for member in members:
-        if name in get_args(next(f.type for f in fields(member) if f.name == "name")):
+        if name in str(next(f.type for f in fields(member) if f.name == "name")):
             return member
     raise AssertionError(f"no schema for {group}={name}")
 

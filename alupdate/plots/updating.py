@@ -106,7 +106,8 @@ def best_gamma(updates: pd.DataFrame, method: str) -> float:
     rows = updates[(updates["method"] == method) & (updates["step_size"] != "auto")]
     if rows["gamma"].isna().all():
         return float("nan")
-    return float(rows.groupby("gamma")["accuracy"].mean().idxmax())
+    means = rows.groupby("gamma")["accuracy"].mean()
+    return float(means.index.to_numpy()[means.to_numpy().argmax()])
 
 
 def _line(panel: Axes, rows: pd.DataFrame, column: str, method: str, label: str) -> None:

@@ -89,14 +89,14 @@ class ActiveLearning:
         if before is None or self._retrains(cycle):
             model, timings["retrain"] = timed(lambda: self._retrain(cycle, after), device)
         else:
-            gamma, timings["step_size"] = timed(lambda: self._gamma(cycle, pool, before), device)
+            gamma, timings["step_size"] = timed(lambda: self._gamma(cycle, after, before), device)
             model, timings["update"] = timed(
                 lambda: updated_model(self._rule, before, indices, labels, gamma), device
             )
         scores, timings["evaluate"] = timed(lambda: self._score(model), device)
         comparison = None
         if before is not None and self._config.update.compare:
-            gamma = self._gamma(cycle, pool, before)
+            gamma = self._gamma(cycle, after, before)
             comparison = self._compare(cycle, after, before, indices, labels, gamma)
         record = CycleRecord(
             cycle=cycle,
@@ -118,7 +118,7 @@ class ActiveLearning:
         return self._setup.learner.fit(pool.indices, pool.labels, cycle)
 
     def _gamma(self, cycle: int, pool: Pool, model: Model) -> float:
-        """Return the step size for the update in a cycle, given the labels before it."""
+        """Return the step size for the update in a cycle, given the labels it brings, too."""
         return step_size(self._rule, model, pool, self._config.batch.size, self._config, cycle)
 
     def _compare(
@@ -170,9 +170,9 @@ class ActiveLearning:
         model = self._retrain(last, pool)
         for record in records[last + 1 :]:
             indices, labels = np.array(record.indices), np.array(record.labels)
+            pool = pool.label(indices, labels)
             gamma = self._gamma(record.cycle, pool, model)
             model = updated_model(self._rule, model, indices, labels, gamma)
-            pool = pool.label(indices, labels)
         return model
 
 

@@ -8,6 +8,8 @@ from typing import TypeVar
 import torch
 
 T = TypeVar("T")
+LONG_STEP = 0.25
+"""Seconds."""
 
 
 def synchronise(device: torch.device) -> None:
@@ -28,6 +30,11 @@ def timed(step: Callable[[], T], device: torch.device) -> tuple[T, float]:
 
 
 def median_seconds(step: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
-    """Return the median seconds of a step over ``repeats``, after one run as warm-up."""
-    step()
+    """Return the median seconds of a step over ``repeats``, after one run as warm-up.
+
+    A step that takes longer than ``LONG_STEP`` is measured once: its warm-up is a small share.
+    """
+    _, first = timed(step, device)
+    if first > LONG_STEP:
+        return first
     return median(timed(step, device)[1] for _ in range(repeats))

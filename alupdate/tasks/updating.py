@@ -159,8 +159,9 @@ class Updating:
                 prior_precision=method.prior_precision,
             ),
         )
+        bought = pair.old.label(pair.new_indices, pair.new_labels)
         value, choice_seconds = timed(
-            lambda: step_size(rule, model, pair.old, n_new, chosen_by, len(pair.old.indices)),
+            lambda: step_size(rule, model, bought, n_new, chosen_by, len(pair.old.indices)),
             device,
         )
         update = partial(apply_rule, rule, model, pair.new_indices, pair.new_labels, value)
@@ -203,9 +204,10 @@ def _test_logits(updated: Updated, model: Model, base_logits: Tensor) -> Tensor:
 
 def _outcome(store: RunStore) -> Outcome:
     table = pd.read_csv(store.main_table)
-    means = table.groupby(["method", "gamma"], dropna=False, sort=False)
+    table["step"] = ["" if math.isnan(gamma) else f"{gamma:g}" for gamma in table["gamma"]]
+    means = table.groupby(["method", "step"], sort=False)
     rows = [
-        [str(key[0]), "" if math.isnan(key[1]) else f"{key[1]:g}"]
+        [str(part) for part in key]
         + [f"{group[column].mean():.3f}" for column in ("accuracy", "nll", "agreement")]
         + [f"{group['seconds'].median() * 1000:.2f}"]
         for key, group in means

@@ -26,8 +26,7 @@ def dual_losses(problem: Problem, batches: torch.Tensor, loss: Loss) -> torch.Te
         posterior.logits(problem.points),
         problem.point_labels,
         batches,
-        updates.coefficients,
-        problem.gamma,
+        problem.gamma * updates.coefficients,
         loss,
     )
 

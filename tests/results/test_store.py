@@ -1,15 +1,16 @@
 import errno
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from alupdate.config import RunConfig
 from alupdate.errors import InputError
 from alupdate.results import files
-from alupdate.results.records import Comparison, CycleRecord
+from alupdate.results.records import Comparison, CycleRecord, tables
 from alupdate.results.store import RunStore
 
 SCORES = {"accuracy": 0.5, "nll": 1 / 3, "brier": 0.1, "ece": 0.2, "ace": 0.3}
@@ -30,9 +31,12 @@ def config(**changes):
         "update": {"name": "retrain"},
         "task": {"name": "active_learning"},
     } | changes
-    from pydantic import TypeAdapter
-
     return TypeAdapter(RunConfig).validate_python(settings)
+
+
+def save(store, oracle=False):
+    files = tables(store.name, config(), oracle, RECORDS)
+    store.save([asdict(record) for record in RECORDS], files)
 
 
 @pytest.fixture
@@ -43,12 +47,13 @@ def store(tmp_path):
 
 
 def test_state_survives_a_round_trip(store):
-    store.save(RECORDS, oracle=False)
-    assert store.load() == RECORDS
+    save(store)
+    restored = TypeAdapter(list[CycleRecord]).validate_python(store.load())
+    assert restored == RECORDS
 
 
 def test_tables_have_the_documented_columns(store):
-    store.save(RECORDS, oracle=True)
+    save(store, oracle=True)
     header, first, _ = (store.path / "curve.csv").read_text().splitlines()
     assert header == (
         "run,dataset,backbone,strategy,batch,update,seed,cycle,n_labelled,"
@@ -75,7 +80,7 @@ def test_tables_have_the_documented_columns(store):
 
 @pytest.mark.parametrize("keep", [0, 1, 10, 100, -1])
 def test_damaged_state_counts_as_none(store, keep, caplog):
-    store.save(RECORDS, oracle=False)
+    save(store)
     path = store.path / "state.json"
     path.write_bytes(path.read_bytes()[:keep])
     assert store.load() == []
@@ -83,7 +88,7 @@ def test_damaged_state_counts_as_none(store, keep, caplog):
 
 
 def test_altered_state_is_noticed(store):
-    store.save(RECORDS, oracle=False)
+    save(store)
     path = store.path / "state.json"
     path.write_text(path.read_text().replace('"n_labelled": 3', '"n_labelled": 4'))
     assert store.load() == []
@@ -150,6 +155,6 @@ def test_status_names_versions_host_and_times(store):
 
 def test_clear_forgets_everything(store):
     store.begin({})
-    store.save(RECORDS, oracle=False)
+    save(store)
     store.clear()
     assert [path.name for path in Path(store.path).iterdir()] == [".lock"]

@@ -1,11 +1,15 @@
 import numpy as np
+import pytest
 import torch
 
 from alupdate.config import SequentialBatch, TopBatch
+from alupdate.laplace.updates import update_rule
 from alupdate.strategies.batch import after_labels, build_batch
 from alupdate.strategies.uncertainty import Margin
 from tests.support.problems import make_query
 from tests.support.references import sequential_update, softmax
+
+SECOND_ORDER = update_rule("second_order")
 
 
 def margin_reference(query, size):
@@ -36,6 +40,7 @@ def test_sequential_margin_equals_a_full_update_per_step():
             Margin(),
             query,
             SequentialBatch(name="sequential", size=8),
+            SECOND_ORDER,
             buy=lambda picked, truth=truth: truth[torch.from_numpy(picked)],
         )
         assert chosen.tolist() == margin_reference(query, 8)
@@ -49,7 +54,7 @@ def test_labels_are_bought_once_each_and_only_when_an_update_follows():
         return torch.zeros(len(picked), dtype=torch.int64)
 
     batch = SequentialBatch(name="sequential", size=5, every=2)
-    chosen = build_batch(Margin(), make_query(), batch, buy)
+    chosen = build_batch(Margin(), make_query(), batch, SECOND_ORDER, buy)
     assert bought == [chosen[:2].tolist(), chosen[2:4].tolist()]
 
 
@@ -57,13 +62,14 @@ def test_top_b_buys_nothing_while_it_selects():
     def buy(picked):
         raise AssertionError("top_b must not look at labels")
 
-    build_batch(Margin(), make_query(), TopBatch(name="top_b", size=5), buy)
+    build_batch(Margin(), make_query(), TopBatch(name="top_b", size=5), SECOND_ORDER, buy)
 
 
-def test_state_after_labels_is_that_of_the_updated_posterior():
+@pytest.mark.parametrize("name", ["first_order", "second_order", "map", "monte_carlo"])
+def test_state_after_labels_is_that_of_the_updated_posterior(name):
     query = make_query(dtype=torch.float64)
     picked = np.array([4, 11])
-    after = after_labels(query, picked, torch.tensor([0, 2]))
+    after = after_labels(query, picked, torch.tensor([0, 2]), update_rule(name, n_hypotheses=100))
     torch.testing.assert_close(after.logits, after.posterior.logits(query.features))
     assert after.taken.nonzero().ravel().tolist() == [4, 11]
     assert after.labelled_labels.tolist()[-2:] == [0, 2]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from alupdate.config import LookaheadStrategy, PlainStrategy, SequentialBatch, TopBatch
+from alupdate.laplace.updates import update_rule
 from alupdate.strategies import PLAIN, make_strategy
 from alupdate.strategies.batch import build_batch
 from tests.support.problems import make_query
@@ -18,6 +19,7 @@ def _plain(name: Any) -> PlainStrategy:
 
 CONFIGS: dict[str, Any] = {name: _plain(name) for name in PLAIN} | {
     "lookahead": LookaheadStrategy(name="lookahead", n_batches=12),
+    "lookahead-map": LookaheadStrategy(name="lookahead", n_batches=12, update="map"),
     "lookahead-error": LookaheadStrategy(name="lookahead", n_batches=12, loss="error"),
     "lookahead-brier": LookaheadStrategy(name="lookahead", n_batches=12, loss="brier"),
 }
@@ -25,12 +27,13 @@ BATCHES = {
     "top_b": TopBatch(name="top_b", size=5),
     "sequential": SequentialBatch(name="sequential", size=5),
     "every-2": SequentialBatch(name="sequential", size=5, every=2),
+    "map": SequentialBatch(name="sequential", size=5, update="map"),
 }
 
 
 @pytest.fixture(params=CONFIGS)
 def strategy(request):
-    return make_strategy(CONFIGS[request.param])
+    return make_strategy(CONFIGS[request.param], update_rule)
 
 
 @pytest.fixture(params=BATCHES)
@@ -40,7 +43,10 @@ def batch(request):
 
 def choose(strategy, batch, query):
     truth = query.oracle.candidate_labels
-    return build_batch(strategy, query, batch, buy=lambda picked: truth[torch.from_numpy(picked)])
+    rule = update_rule(getattr(batch, "update", "second_order"), n_hypotheses=50)
+    return build_batch(
+        strategy, query, batch, rule, buy=lambda picked: truth[torch.from_numpy(picked)]
+    )
 
 
 def check(chosen, query, size):

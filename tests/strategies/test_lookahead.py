@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from alupdate.config import BatchMix, LookaheadStrategy
+from alupdate.laplace.updates import fit, update_rule
 from alupdate.strategies.candidate_batches import candidate_batches
 from alupdate.strategies.lookahead import Lookahead
 from alupdate.strategies.uncertainty import margin_uncertainty
@@ -34,15 +37,47 @@ def test_chooses_the_batch_that_a_naive_search_chooses(seed, loss):
         losses.append(
             mean_loss(mean, query.oracle.features.numpy(), query.oracle.labels.numpy(), loss)
         )
-    chosen = Lookahead(settings).select(query, 4)
+    chosen = Lookahead(settings, update_rule("second_order")).select(query, 4)
     assert chosen.tolist() == batches[int(np.argmin(losses))].tolist()
+
+
+@pytest.mark.parametrize(
+    ("update", "likelihood"),
+    [
+        ("first_order", "gaussian"),
+        ("first_order", "multinomial"),
+        ("second_order", "categorical"),
+        ("map", "gaussian"),
+        ("map", "multinomial"),
+        ("monte_carlo", "gaussian"),
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 2**24])
+def test_foresees_every_update_as_applying_it_would_show(update, likelihood, chunk, monkeypatch):
+    """Each candidate batch is really applied to the model, which is then evaluated."""
+    monkeypatch.setattr("alupdate.strategies.lookahead.CHUNK_NUMBERS", chunk)
+    query = make_query(dtype=torch.float64)
+    posterior = fit(query.posterior.mean, query.labelled_features, likelihood, 0.5)
+    query = replace(query, posterior=posterior, gamma=0.7)
+    rule = update_rule(update, n_hypotheses=20_000)
+    batches = torch.from_numpy(candidate_batches(query, 3, 8, BatchMix()))
+    losses = []
+    for batch in batches:
+        labels = query.oracle.candidate_labels[batch]
+        updated = rule.update(posterior, query.features[batch], labels, 0.7).posterior
+        logits = updated.logits(query.oracle.features)
+        losses.append(torch.nn.functional.cross_entropy(logits, query.oracle.labels))
+    lookahead = Lookahead(LookaheadStrategy(name="lookahead"), rule)
+    foreseen = lookahead._losses(query, query.oracle, batches)
+    tolerance = 0.05 if update == "monte_carlo" else 1e-8
+    torch.testing.assert_close(foreseen, torch.stack(losses), rtol=tolerance, atol=tolerance)
 
 
 def test_refuses_to_work_without_an_oracle():
     query = make_query()
     blind = type(query)(**{**vars(query), "oracle": None})
     with pytest.raises(ValueError, match="oracle"):
-        Lookahead(LookaheadStrategy(name="lookahead")).select(blind, 3)
+        Lookahead(LookaheadStrategy(name="lookahead"), update_rule("map")).select(blind, 3)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 300])
