@@ -15,6 +15,7 @@ class UpdateRecord:
         n_initial, n_new: numbers of labels of the base model, and new ones.
         method: base | retrain | retrain_lbfgs | an update's name.
         likelihood: of the posterior that was updated; empty for the first three.
+        prior_precision: of that posterior; NaN for the first three.
         gamma: step size; NaN for the first three.
         step_size: how gamma was found: fixed | auto; empty for the first three.
         accuracy, nll, brier, ece, ace: on the test set.
@@ -29,6 +30,7 @@ class UpdateRecord:
     n_new: int
     method: str
     likelihood: str
+    prior_precision: float
     gamma: float
     step_size: str
     accuracy: float

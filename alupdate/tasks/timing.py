@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 
 T = TypeVar("T")
-LONG_STEP = 0.25
+LONG_STEP = 0.05
 """Seconds."""
 
 

@@ -137,7 +137,9 @@ class Updating:
             self._record(pair, "base", pair.base_logits, 0.0),
             self._record(pair, "retrain", pair.retrained_logits, seconds),
         ]
-        if not isinstance(self._config.backbone, CnnBackbone):
+        if self._config.update.solver == "lbfgs":
+            rows.append(replace(rows[1], method="retrain_lbfgs"))
+        elif not isinstance(self._config.backbone, CnnBackbone):
             features, labels = labelled(base, everything.indices, everything.labels)
             classes, decay = len(base.posterior.mean), self._config.update.weight_decay
             weights, seconds = timed(
@@ -170,6 +172,7 @@ class Updating:
         return replace(
             record,
             likelihood=method.likelihood,
+            prior_precision=method.prior_precision,
             gamma=value,
             step_size="auto" if gamma == "auto" else "fixed",
             choice_seconds=choice_seconds if gamma == "auto" else 0.0,
@@ -184,6 +187,7 @@ class Updating:
             n_new=len(pair.new_indices),
             method=method,
             likelihood="",
+            prior_precision=math.nan,
             gamma=math.nan,
             step_size="",
             **asdict(score(logits, self._test_labels)),
