@@ -32,7 +32,7 @@ UPDATES: dict[str, tuple[UpdateName, Likelihood, float, float]] = {
     "first-order": ("first_order", "gaussian", 1.0, 3.0),
     "Monte-Carlo": ("monte_carlo", "gaussian", 1.0, 1.0),
     "second-order": ("second_order", "gaussian", 1.0, 10.0),
-    "MAP": ("map", "multinomial", 0.3, 1.0),
+    "MAP": ("map", "gaussian", 1.0, 10.0),
 }
 """Panel: update, likelihood, prior precision, gamma."""
 
