@@ -25,7 +25,7 @@ def accuracy_by_update(updates: pd.DataFrame) -> Figure:
     """Draw accuracy against the number of new labels, one panel per initial size.
 
     Each update is shown at the gamma that is best on average over the table: the comparison that
-    favours the updates that need tuning.
+    favours the updates that need tuning. A line that leaves its panel is below the base model.
     """
     sizes = sorted(updates["n_initial"].unique())
     figure = Figure(figsize=(3.0 * len(sizes) + 0.6, 3.4), layout="constrained")
@@ -40,6 +40,7 @@ def accuracy_by_update(updates: pd.DataFrame) -> Figure:
                 label = method if np.isnan(best) else f"{method}, gamma {best:g}"
                 _line(panel, rows, "n_new", method, label)
         panel.set(title=f"{size} initial labels", xlabel="new labels", xscale="log")
+        _keep_in_view(panel, here)
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("test accuracy")
     figure.legend(
@@ -97,7 +98,8 @@ def speedups(updates: pd.DataFrame) -> Figure:
         panel.set_xticks(range(len(sizes)), [str(size) for size in sizes])
         panel.grid(alpha=0.3, axis="y")
     panels[0].set_ylabel("times faster (median)")
-    panels[0].legend(frameon=False)
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(present), frameon=False)
     return figure
 
 
@@ -108,6 +110,13 @@ def best_gamma(updates: pd.DataFrame, method: str) -> float:
         return float("nan")
     means = rows.groupby("gamma")["accuracy"].mean()
     return float(means.index.to_numpy()[means.to_numpy().argmax()])
+
+
+def _keep_in_view(panel: Axes, rows: pd.DataFrame) -> None:
+    """Let the axis span base model and retraining; what is far below them leaves the panel."""
+    levels = rows[rows["method"].isin(REFERENCES)].groupby(["method", "n_new"])["accuracy"].mean()
+    room = max(levels.max() - levels.min(), 0.01)
+    panel.set_ylim(levels.min() - 0.5 * room, levels.max() + 0.25 * room)
 
 
 def _line(panel: Axes, rows: pd.DataFrame, column: str, method: str, label: str) -> None:

@@ -43,13 +43,31 @@ def test_both_forms_observe_alike(problem: Problem) -> None:
     torch.testing.assert_close(dense(second), dense(expected), atol=1e-8, rtol=1e-6)
 
 
-def test_the_form_is_chosen_by_size() -> None:
-    problem = make_problem(dimension=9, n_old=4)
-    large = fit_multinomial(problem.mean, problem.old, 1.0)
-    assert isinstance(large.covariances, DenseCovariances)
-    assert isinstance(low_rank(problem).covariances, LowRankCovariances)
-    many = make_problem(dimension=4, n_old=9)
-    assert isinstance(low_rank(many).covariances, DenseCovariances)
+@pytest.mark.parametrize(
+    ("n_old", "dense_bytes", "form"),
+    [
+        (3, 2**30, LowRankCovariances),
+        (5, 2**30, DenseCovariances),
+        (5, 0, LowRankCovariances),
+        (9, 0, DenseCovariances),
+    ],
+)
+def test_the_form_is_chosen_by_size(n_old: int, dense_bytes: int, form: type) -> None:
+    problem = make_problem(dimension=9, n_old=n_old)
+    posterior = fit_multinomial(problem.mean, problem.old, 1.0, dense_bytes=dense_bytes)
+    assert isinstance(posterior.covariances, form)
+
+
+def test_a_low_rank_posterior_becomes_dense_once_that_is_smaller() -> None:
+    problem = make_problem(dimension=9, n_old=3)
+    posterior = fit_multinomial(problem.mean, problem.old, 1.0)
+    weights = torch.full((6, len(problem.mean)), 0.2, dtype=problem.mean.dtype)
+    rows = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 9))).to(problem.mean)
+    few = posterior.covariances.conditioned(rows[:5], weights[:5])
+    many = posterior.covariances.conditioned(rows, weights)
+    assert isinstance(few, LowRankCovariances)
+    assert isinstance(many, DenseCovariances)
+    torch.testing.assert_close(many.matrices, few.conditioned(rows[5:], weights[5:]).matrices)
 
 
 def test_saturated_logits_stay_finite() -> None:
