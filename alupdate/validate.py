@@ -13,6 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from alupdate.config import LookaheadStrategy, RunConfig, UpdatingTask
 from alupdate.errors import InputError, suggestion
 
+MIN_REHEARSED = 3
+"""Labels that gamma: auto needs at least."""
+
 
 def parse_config(composed: DictConfig) -> RunConfig:
     """Check a composed config against the schema.
@@ -140,6 +143,7 @@ def _check_consistency(config: RunConfig) -> None:
             "backbone; use update.solver=recipe with backbone=cnn"
         )
     _check_likelihoods(config)
+    _check_rehearsals(config)
     if isinstance(config.strategy, LookaheadStrategy):
         mix = config.strategy.mix
         if mix.random + mix.diverse + mix.informative == 0:
@@ -165,3 +169,18 @@ def _check_likelihoods(config: RunConfig) -> None:
                     f"task.methods[{i}].likelihood=multinomial: does not work with "
                     f"{method.update}; use gaussian or categorical"
                 )
+
+
+def _check_rehearsals(config: RunConfig) -> None:
+    """An automatic step size splits the labels bought so far in three."""
+    if config.update.gamma == "auto" and config.n_initial < MIN_REHEARSED:
+        raise InputError(
+            f"n_initial={config.n_initial}: update.gamma=auto needs {MIN_REHEARSED} or more"
+        )
+    if isinstance(config.task, UpdatingTask):
+        auto = any("auto" in method.gammas for method in config.task.methods)
+        if auto and min(config.task.initial_sizes) + min(config.task.new_sizes) < MIN_REHEARSED:
+            raise InputError(
+                f"task.initial_sizes and task.new_sizes: gamma auto needs {MIN_REHEARSED} or more "
+                "labels together"
+            )

@@ -21,7 +21,8 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    replace_file(Path(arguments[1]), table.to_csv(index=False, lineterminator="\n"))
+    text = table.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    replace_file(Path(arguments[1]), text)
     print(f"{arguments[1]}: {len(table)} rows of {table['run'].nunique()} runs")
     return 0
 

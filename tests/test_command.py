@@ -64,6 +64,7 @@ def test_contradictions_are_refused(monkeypatch, tmp_path, capsys):
         ("batch=sequential", "update.likelihood=multinomial"): "batch.update=second_order: does",
         ("strategy=lookahead", "update.likelihood=multinomial"): "strategy.update=second_order",
         ("task=updating", "task.initial_sizes=[1250]", "task.new_sizes=[50]"): "1300 labels",
+        ("update=map", "update.gamma=auto", "n_initial=2"): "n_initial=2: update.gamma=auto needs",
         ("task=updating", "task.new_sizes=[]"): "task.new_sizes=[]: ",
         ("task=updating", "task.methods=[{update: magic, gammas: [1]}]"): "task.methods.0.update",
         (

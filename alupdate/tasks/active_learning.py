@@ -89,7 +89,9 @@ class ActiveLearning:
         if before is None or self._retrains(cycle):
             model, timings["retrain"] = timed(lambda: self._retrain(cycle, after), device)
         else:
-            gamma, timings["step_size"] = timed(lambda: self._gamma(cycle, after, before), device)
+            gamma, seconds = timed(lambda: self._gamma(cycle, after, before), device)
+            if self._config.update.gamma == "auto":
+                timings["step_size"] = seconds
             model, timings["update"] = timed(
                 lambda: updated_model(self._rule, before, indices, labels, gamma), device
             )

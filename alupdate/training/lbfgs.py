@@ -27,18 +27,10 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
     basis, triangle = torch.linalg.qr(features.cpu().double().T)
     rows: NDArray[np.float64] = triangle.T.contiguous().numpy()
     targets = np.eye(n_classes)[labels.cpu().numpy()]
-
-    def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        weights = flat.reshape(n_classes, -1)
-        log_probabilities = log_softmax(rows @ weights.T, axis=1)
-        value = -(targets * log_probabilities).sum() / len(rows)
-        errors = (np.exp(log_probabilities) - targets) / len(rows)
-        gradient = errors.T @ rows + weight_decay * weights
-        return value + weight_decay / 2 * float(flat @ flat), gradient.ravel()
-
     result = minimize(
-        objective,
+        _objective,
         np.zeros(n_classes * rows.shape[1]),
+        args=(rows, targets, weight_decay),
         jac=True,
         method="L-BFGS-B",
         options={
@@ -58,3 +50,18 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
     solution = torch.from_numpy(np.asarray(result.x).reshape(n_classes, -1)) @ basis.T
     weights: Tensor = solution.to(features)
     return weights
+
+
+def _objective(
+    flat: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    weight_decay: float,
+) -> tuple[float, NDArray[np.float64]]:
+    """Return value and gradient at flattened weights, for rows (N, r) and targets (N, C)."""
+    weights = flat.reshape(targets.shape[1], -1)
+    log_probabilities = log_softmax(rows @ weights.T, axis=1)
+    value = -(targets * log_probabilities).sum() / len(rows)
+    errors = (np.exp(log_probabilities) - targets) / len(rows)
+    gradient = errors.T @ rows + weight_decay * weights
+    return value + weight_decay / 2 * float(flat @ flat), gradient.ravel()

@@ -83,6 +83,35 @@ def test_comparison_logs_both_ways_of_learning(mode, backbone, monkeypatch, tmp_
     np.testing.assert_allclose(comparison["speedup"], ratio, rtol=0.05)
 
 
+@pytest.mark.parametrize("mode", ["first_order", "second_order", "monte_carlo", "map"])
+def test_every_update_learns(mode, monkeypatch, tmp_path):
+    """Better than the first model after forty more labels, with a step that suits the features."""
+    gamma = {"first_order": 0.01, "second_order": 3, "monte_carlo": 1, "map": 1}[mode]
+    arguments = (f"update={mode}", f"update.gamma={gamma}", "strategy=random", "batch.size=10")
+    settings = ("update.epochs=200", "n_cycles=4", "update.n_hypotheses=2000", "n_initial=50")
+    run = curve_of(monkeypatch, tmp_path, *arguments, *settings)
+    accuracy = pd.read_csv(run / "curve.csv")["accuracy"].tolist()
+    assert accuracy[-1] > accuracy[0] - (0.2 if mode == "monte_carlo" else -0.01)
+
+
+def test_an_automatic_step_size_is_chosen_and_timed(monkeypatch, tmp_path):
+    run = curve_of(monkeypatch, tmp_path, "update=map", "update.gamma=auto")
+    seconds = pd.read_csv(run / "timings.csv").query("phase == 'step_size'")["seconds"]
+    assert len(seconds) == 2
+    assert (seconds > 0).all()
+
+
+@pytest.mark.parametrize("predictive", ["mean_field", "monte_carlo"])
+def test_predictives_change_confidence_more_than_decisions(predictive, monkeypatch, tmp_path):
+    runs = [
+        curve_of(monkeypatch, tmp_path / name, f"update.predictive={name}", "update.epochs=100")
+        for name in ("map", predictive)
+    ]
+    plain, other = (pd.read_csv(run / "curve.csv") for run in runs)
+    assert (plain["nll"] != other["nll"]).all()
+    assert (plain["accuracy"] - other["accuracy"]).abs().max() < 0.1
+
+
 def test_comparing_does_not_change_the_curve(monkeypatch, tmp_path):
     plain = curve_of(monkeypatch, tmp_path / "plain")
     compared = curve_of(monkeypatch, tmp_path / "compared", "update.compare=true")
