@@ -18,9 +18,12 @@ check: ## lint, types and the layering rule
 	$(BIN)mypy
 	$(BIN)lint-imports
 
-figures: ## every picture of the README, from results/reference
+figures: ## every picture of README and docs, from results/reference
 	$(PYTHON) scripts/figures.py results/reference/strategies-mnist5k.csv docs/figures
 	$(PYTHON) scripts/figures.py results/reference/strategies-digits.csv docs/figures
+	$(PYTHON) scripts/figures.py results/reference/gap-closed.csv docs/figures
+	$(PYTHON) scripts/figures.py results/reference/robustness.csv docs/figures
+	$(PYTHON) scripts/illustration.py docs/figures
 
 benchmark: ## time look-ahead and updates against plain alternatives
 	$(PYTHON) scripts/benchmark.py

@@ -50,10 +50,11 @@ class Display:
         )
 
     def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
-        """Print a small table."""
+        """Print a small table under its title."""
         if not self._enabled:
             return
-        table = Table(title=title, title_justify="left")
+        self._output.print(title, soft_wrap=True, markup=False)
+        table = Table()
         for column in columns:
             table.add_column(column, justify="right")
         for row in rows:

@@ -23,6 +23,8 @@ COMMANDS = [
 RUNS = [c for c in COMMANDS if c.startswith("python -m alupdate.run")]
 SCRIPTS = [c for c in COMMANDS if c.startswith("python scripts/")]
 SETUP = [c for c in COMMANDS if c.startswith("python3 -m venv")]
+SWEEP = "python -m alupdate.run -m strategy=random,margin dataset=digits backbone=pixels"
+STUDY = "python -m alupdate.run -m experiment=updating/gap_closed dataset=digits backbone=pixels"
 SMALL = [
     "n_cycles=1", "subset=30", "batch.size=2", "update.epochs=2", "progress=false",
     "results_dir=results",
@@ -30,8 +32,10 @@ SMALL = [
 
 
 @pytest.fixture
-def data(monkeypatch, tmp_path):
-    """A folder with an archive as the README describes it, and a quick pretrained backbone."""
+def data(monkeypatch, tmp_path, tmp_path_factory):
+    """A folder with an archive as the README describes it; features are extracted once for all."""
+    shared = tmp_path_factory.getbasetemp().parent / "readme-cache"
+    monkeypatch.setenv("ALUPDATE_CACHE", str(shared))
     rng = np.random.default_rng(0)
     np.savez(
         tmp_path / "my.npz",
@@ -50,6 +54,8 @@ def small(command):
         return arguments
     given = {argument.split("=")[0] for argument in arguments}
     added = [s for s in SMALL if s.split("=")[0] not in given]
+    if "updating" in command:
+        added += ["task.initial_sizes=[10]", "task.new_sizes=[2,3]", "update.n_hypotheses=100"]
     if "strategy=lookahead" in arguments:
         added.append("strategy.n_batches=3")
     if not {"dataset", "backbone"} & given:
@@ -67,9 +73,10 @@ def test_run_command(command, data, monkeypatch):
 @pytest.mark.parametrize("command", SCRIPTS)
 def test_script_command(command, data, monkeypatch):
     script, folder = shlex.split(command)[1:]
-    sweep = "python -m alupdate.run -m strategy=random,margin dataset=digits backbone=pixels"
+    sweep = STUDY if "gap-closed" in folder else SWEEP
     name = f"experiment_name={Path(folder).name}"
-    assert run_command(monkeypatch, data, *small(sweep), name) == 0
+    if folder.startswith("results/"):
+        assert run_command(monkeypatch, data, *small(sweep), name) == 0
     answer = subprocess.run(
         [sys.executable, str(ROOT / script), folder],
         check=False,
@@ -78,7 +85,7 @@ def test_script_command(command, data, monkeypatch):
         cwd=data,
     )
     assert answer.returncode == 0, answer.stderr
-    assert "margin" in answer.stdout or list(data.glob(f"{folder}/*.png"))
+    assert "± " in answer.stdout or list(data.glob(f"{folder}/*.png"))
 
 
 def test_first_command_sets_up_and_runs_the_default():
@@ -116,14 +123,16 @@ def test_linked_file_exists(name):
 
 
 def test_pictures_come_from_the_committed_results(tmp_path):
-    """``make figures`` draws each picture of the README from results/reference."""
+    """``make figures`` draws each picture of README and docs from results/reference."""
     makefile = (ROOT / "Makefile").read_text()
-    sources = re.findall(r"scripts/figures\.py (results/reference/\S+) docs/figures", makefile)
-    for source in sources:
+    sources = re.findall(r"scripts/(\w+\.py) (results/reference/\S+)? ?docs/figures", makefile)
+    for script, source in sources:
+        given = [str(ROOT / source)] if source else []
         subprocess.run(
-            [sys.executable, str(ROOT / "scripts/figures.py"), str(ROOT / source), str(tmp_path)],
+            [sys.executable, str(ROOT / "scripts" / script), *given, str(tmp_path)],
             check=True,
             capture_output=True,
         )
     drawn = {path.name for path in tmp_path.glob("*.png")}
-    assert {Path(p).name for p in re.findall(r"\]\((docs/figures/[^)]*)\)", README)} <= drawn
+    shown = README + (ROOT / "docs" / "updates.md").read_text()
+    assert {Path(p).name for p in re.findall(r"\]\(((?:docs/)?figures/[^)]*)\)", shown)} <= drawn
