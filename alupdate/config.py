@@ -213,7 +213,7 @@ class RunConfig:
     results_dir: Text = "results"
     experiment_name: FolderName = "default"
     cache_dir: Text | None = None
-    device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     threads: Count | None = None
     progress: Flag = True
 

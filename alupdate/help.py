@@ -29,9 +29,14 @@ def help_text() -> str:
     conf = conf_dir()
     parts = [HEAD]
     for group in GROUPS:
-        options = sorted((conf / group).glob("*.yaml"))
+        options = sorted((conf / group).rglob("*.yaml"))
         if options:
-            lines = [f"  {path.stem:<20} {_first_comment(path)}" for path in options]
+            names = [str(path.relative_to(conf / group).with_suffix("")) for path in options]
+            width = max(20, *map(len, names))
+            lines = [
+                f"  {name:<{width}} {_first_comment(path)}"
+                for name, path in zip(names, options, strict=True)
+            ]
             parts.append("\n".join([f"{group}=", *lines, ""]))
     parts.append("\n".join(["keys:", *_keys(conf / "config.yaml"), ""]))
     return "\n".join([*parts, TAIL])

@@ -63,22 +63,33 @@ class FrozenLearner:
         """See ``Learner``."""
         rows = self._pool[torch.from_numpy(indices)]
         targets = torch.from_numpy(labels).to(rows.device)
-        if self._settings.solver == "lbfgs":
-            weights = optimal_linear(rows, targets, self._classes, self._settings.weight_decay)
-        else:
-            rng = generator(self._seed, Stream.TRAINING, cycle)
-            weights = train_linear(
-                self._initial_weights(), rows, targets, recipe_of(self._settings), rng
-            )
+        weights = train_last_layer(rows, targets, self._classes, self._settings, self._seed, cycle)
         return Model(self._pool, self._test, _posterior(weights, rows, self._settings))
 
-    def _initial_weights(self) -> Tensor:
-        """Draw PyTorch's default initialisation of a linear layer: U(-1/sqrt(D), 1/sqrt(D))."""
-        columns = self._pool.shape[1]
-        bound = (columns - 1) ** -0.5
-        rng = generator(self._seed, Stream.MODEL_INIT)
-        drawn = rng.uniform(-bound, bound, size=(self._classes, columns))
-        return torch.from_numpy(drawn).to(self._pool)
+
+def train_last_layer(
+    rows: Tensor, labels: Tensor, n_classes: int, settings: UpdateConfig, seed: int, cycle: int
+) -> Tensor:
+    """Return the weights (C, D) of a linear layer trained by the configured solver.
+
+    The recipe starts from PyTorch's default initialisation, U(-1/sqrt(D), 1/sqrt(D)), which is the
+    same for every cycle of a seed.
+
+    Args:
+        rows: (N, D), with the bias column.
+        labels: (N,).
+        n_classes: C.
+        settings: solver and recipe.
+        seed, cycle: number the random streams.
+    """
+    if settings.solver == "lbfgs":
+        return optimal_linear(rows, labels, n_classes, settings.weight_decay)
+    columns = rows.shape[1]
+    bound = (columns - 1) ** -0.5
+    drawn = generator(seed, Stream.MODEL_INIT).uniform(-bound, bound, size=(n_classes, columns))
+    start = torch.from_numpy(drawn).to(rows)
+    rng = generator(seed, Stream.TRAINING, cycle)
+    return train_linear(start, rows, labels, recipe_of(settings), rng)
 
 
 class CnnLearner:

@@ -32,6 +32,18 @@ def exit_code(arguments: list[str]) -> int:
 
         print(help_text())
         return DONE
+    try:
+        return _run_hydra(arguments)
+    except JobError as stopped:
+        return int(stopped.args[0])
+    except KeyboardInterrupt:
+        return _say("interrupted; the same command resumes the run", INTERRUPTED)
+    except (InputError, OSError, *HYDRA_ERRORS) as error:
+        return _say(f"error: {_explain(error)}", WRONG_INPUT)
+
+
+def _run_hydra(arguments: list[str]) -> int:
+    """Let Hydra compose and start the job or jobs; return the worst exit code."""
     codes: list[int] = []
 
     def job(composed: DictConfig) -> None:
@@ -41,21 +53,18 @@ def exit_code(arguments: list[str]) -> int:
         if code != DONE and HydraConfig.get().mode is RunMode.MULTIRUN:
             raise JobError(code)
 
-    try:
-        _refuse_targets(arguments)
-        # Hydra prints its errors and exits with 1 unless it is told to raise them.
-        os.environ["HYDRA_FULL_ERROR"] = "1"
-        sys.argv[1:] = _multirun_first(arguments)
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
-    except JobError as stopped:
-        return int(stopped.args[0])
-    except KeyboardInterrupt:
-        return _say("interrupted; the same command resumes the run", INTERRUPTED)
-    except InputError as error:
-        return _say(f"error: {error}", WRONG_INPUT)
-    except HYDRA_ERRORS as error:
-        return _say(f"error: {explain_hydra_error(error)}", WRONG_INPUT)
+    _refuse_targets(arguments)
+    # Hydra prints its errors and exits with 1 unless it is told to raise them.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = _multirun_first(arguments)
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
     return max(codes, default=DONE)
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"results_dir: cannot write {error.filename} ({error.strerror})"
+    return str(error) if isinstance(error, InputError) else explain_hydra_error(error)
 
 
 def _run_composed(composed: DictConfig) -> int:

@@ -1,9 +1,10 @@
 """One seed, many independent random streams: nothing is ever seeded globally.
 
 Each use of randomness (initial pool, model initialisation, training order, ...) has its own
-stream, numbered by cycle. Two consequences: runs that differ only in the strategy share initial
-pool and initialisation, so they pair by seed; and a resumed run continues with the very numbers
-that an uninterrupted one would have drawn, without any generator state on disk.
+stream; what differs from cycle to cycle is numbered by cycle. Two consequences: runs that differ
+only in the strategy share initial pool and initialisation, so they pair by seed; and a resumed run
+continues with the very numbers that an uninterrupted one would have drawn, without any generator
+state on disk.
 """
 
 from enum import IntEnum

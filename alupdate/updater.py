@@ -11,9 +11,8 @@ from alupdate.data.pool import Pool
 from alupdate.laplace.posterior import LastLayer, Updated
 from alupdate.laplace.step_size import choose_gamma
 from alupdate.laplace.updates import Rule, fit, update_rule
-from alupdate.learner import Model
+from alupdate.learner import Model, train_last_layer
 from alupdate.seeds import Stream, generator, sub_seed
-from alupdate.training.lbfgs import optimal_linear
 
 
 def make_rule(name: UpdateName, settings: UpdateConfig, seed: int) -> Rule:
@@ -46,8 +45,9 @@ def step_size(
 ) -> float:
     """Return the configured gamma; for ``auto``, the one that rehearsals on the labels prefer.
 
-    Each rehearsal fits the exact optimum of a linear layer on part of the labelled instances
-    (N,), on the model's present features.
+    Each rehearsal trains a last layer, by the configured solver, on part of the labelled
+    instances and the model's present features. A step that suits the exact optimum does not suit
+    the recipe's 200 epochs towards it, so the solver must be the one that trained the model.
 
     Args:
         rule: the update whose step size is sought.
@@ -67,7 +67,7 @@ def step_size(
     classes = model.posterior.mean.shape[0]
 
     def rehearsal_fit(features: Tensor, given: Tensor) -> LastLayer:
-        weights = optimal_linear(features, given, classes, settings.weight_decay)
+        weights = train_last_layer(features, given, classes, settings, config.seed, cycle)
         return fit(weights, features, settings.likelihood, settings.prior_precision)
 
     rng = generator(config.seed, Stream.STEP_SIZE, cycle)

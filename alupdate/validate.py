@@ -144,6 +144,10 @@ def _check_consistency(config: RunConfig) -> None:
         )
     _check_likelihoods(config)
     _check_rehearsals(config)
+    if isinstance(config.task, UpdatingTask) and config.update.predictive != "map":
+        raise InputError(
+            f"update.predictive={config.update.predictive}: task=updating compares map predictions"
+        )
     if isinstance(config.strategy, LookaheadStrategy):
         mix = config.strategy.mix
         if mix.random + mix.diverse + mix.informative == 0:
@@ -153,9 +157,8 @@ def _check_consistency(config: RunConfig) -> None:
 def _check_likelihoods(config: RunConfig) -> None:
     """The per-class posterior is for converged and first-order updates: one step overshoots."""
     if config.update.likelihood == "multinomial":
-        for key in ("update.name", "batch.update", "strategy.update"):
-            group, field = key.split(".")
-            name = getattr(getattr(config, group), field, None)
+        for key in _update_keys(config):
+            name = _value(config, key)
             if name in ("second_order", "monte_carlo"):
                 raise InputError(
                     f"{key.removesuffix('.name')}={name}: does not work with "
@@ -171,14 +174,34 @@ def _check_likelihoods(config: RunConfig) -> None:
                 )
 
 
+def _update_keys(config: RunConfig) -> list[str]:
+    """Return the keys that name the updates which a run will use."""
+    retrains = config.update.name == "retrain"
+    keys = ["update.compare_with" if retrains and config.update.compare else "update.name"]
+    return [*keys, "batch.update", "strategy.update"]
+
+
+def _value(config: RunConfig, key: str) -> Any:
+    group, field = key.split(".")
+    return getattr(getattr(config, group), field, None)
+
+
 def _check_rehearsals(config: RunConfig) -> None:
-    """An automatic step size splits the labels bought so far in three."""
+    """An automatic step size splits the labels in three, and suits updates of a known scale."""
+    allowed = "gamma auto is for second_order and map"
+    if config.update.gamma == "auto":
+        for key in _update_keys(config):
+            if _value(config, key) in ("first_order", "monte_carlo"):
+                raise InputError(f"update.gamma=auto with {key}={_value(config, key)}: {allowed}")
     if config.update.gamma == "auto" and config.n_initial < MIN_REHEARSED:
         raise InputError(
             f"n_initial={config.n_initial}: update.gamma=auto needs {MIN_REHEARSED} or more"
         )
     if isinstance(config.task, UpdatingTask):
-        auto = any("auto" in method.gammas for method in config.task.methods)
+        rehearsing = [method for method in config.task.methods if "auto" in method.gammas]
+        if any(method.update in ("first_order", "monte_carlo") for method in rehearsing):
+            raise InputError(f"task.methods: {allowed}")
+        auto = bool(rehearsing)
         if auto and min(config.task.initial_sizes) + min(config.task.new_sizes) < MIN_REHEARSED:
             raise InputError(
                 f"task.initial_sizes and task.new_sizes: gamma auto needs {MIN_REHEARSED} or more "

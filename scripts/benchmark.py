@@ -103,7 +103,7 @@ def lookahead_rows(repeats: int) -> list[dict[str, object]]:
             "what": "look-ahead query, D=384 C=10 P=1,000 300x10 T=10,000",
             "against": "a model copy per candidate batch",
             "seconds": seconds,
-            "other_seconds": median_seconds(naive, CPU, max(1, repeats // 3)),
+            "other_seconds": median_seconds(naive, CPU, repeats),
             "peak_mib": memory,
             "same_answer": fast() == naive(),
         }
@@ -133,7 +133,7 @@ def update_rows(repeats: int) -> list[dict[str, object]]:
             name: median_seconds(solver, CPU, repeats)
             for name, solver in _solvers(everything, 10).items()
         }
-        for update, seconds in _update_seconds(everything, initial).items():
+        for update, seconds in _update_seconds(everything, initial, repeats).items():
             for solver, solver_seconds in solvers.items():
                 rows.append(
                     {
@@ -148,7 +148,7 @@ def update_rows(repeats: int) -> list[dict[str, object]]:
     return rows
 
 
-def _update_seconds(task: Task, initial: int) -> dict[str, float]:
+def _update_seconds(task: Task, initial: int, repeats: int) -> dict[str, float]:
     """Return the median seconds of each update with the labels after the first ``initial``."""
     weights = optimal_linear(task.features[:initial], task.labels[:initial], 10, 1e-4)
     seconds = {}
@@ -161,7 +161,7 @@ def _update_seconds(task: Task, initial: int) -> dict[str, float]:
             task.labels[initial:],
             1.0,
         )
-        seconds[f"{name} ({likelihood})"] = median_seconds(step, CPU, 50)
+        seconds[f"{name} ({likelihood})"] = median_seconds(step, CPU, repeats)
     return seconds
 
 

@@ -44,9 +44,10 @@ def figures(table: pd.DataFrame, prefix: str) -> Iterator[tuple[str, Figure]]:
             yield f"curves-{dataset!s}-{backbone!s}", learning_curve(group)
         return
     if table["n_new"].nunique() > 1:
-        for dataset, group in table.groupby("dataset"):
-            yield f"{prefix}-{dataset!s}", accuracy_by_update(group)
-    if table.groupby("method")["gamma"].nunique().max() >= MIN_GAMMAS:
+        for (dataset, backbone), group in table.groupby(["dataset", "backbone"]):
+            yield f"{prefix}-{dataset!s}-{backbone!s}", accuracy_by_update(group)
+    fixed = table[table["step_size"] == "fixed"]
+    if fixed.groupby("method")["gamma"].nunique().max() >= MIN_GAMMAS:
         yield f"{prefix}-gamma", robustness(table)
     if (table["method"] == "retrain_lbfgs").any():
         yield f"{prefix}-speedup", speedups(table)

@@ -40,14 +40,14 @@ def main(arguments: list[str]) -> int:
         updates = read_runs(Path(arguments[0]), "updates.csv")
         if "n_initial" not in updates.columns:
             raise InputError(f"{arguments[0]}: is no table of an updating study")
+        updates.loc[updates["step_size"] == "auto", "gamma"] = 0.0  # one row, whatever was chosen
+        everything = gap_closed(updates)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if (updates["step_size"] == "auto").any():
-        updates.loc[updates["step_size"] == "auto", "gamma"] = 0.0  # one row, whatever was chosen
-    for dataset, gaps in gap_closed(updates).groupby("dataset"):
+    for (dataset, backbone), gaps in everything.groupby(["dataset", "backbone"]):
         seeds = gaps["seeds"].min()
-        print(f"\n{dataset}: {seeds} seeds; posterior: likelihood, prior precision\n")
+        print(f"\n{dataset}, {backbone}: {seeds} seeds; posterior: likelihood, prior precision\n")
         print("\n".join(table(gaps)))
     return 0
 

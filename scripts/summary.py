@@ -11,7 +11,7 @@ import pandas as pd
 
 from alupdate.errors import InputError
 from alupdate.results.frame import read_runs
-from alupdate.results.stats import compare, normalised_area, summarise
+from alupdate.results.stats import VARIANT, compare, normalised_area, summarise
 
 FEW_SEEDS = 5
 
@@ -26,10 +26,10 @@ def main(arguments: list[str]) -> int:
         curves = read_runs(Path(arguments[0]))
         if metric not in curves.columns[9:14]:
             raise InputError(f"{metric}: no such metric; one of {', '.join(curves.columns[9:14])}")
+        areas = normalised_area(curves, metric)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    areas = normalised_area(curves, metric)
     for (dataset, backbone), group in areas.groupby(["dataset", "backbone"]):
         print(f"\n{dataset}, {backbone}: normalised area under the {metric} curve\n")
         print("\n".join(_table(group)))
@@ -38,8 +38,9 @@ def main(arguments: list[str]) -> int:
 
 def _table(areas: pd.DataFrame) -> list[str]:
     """Return the lines of a Markdown table; differences are to random, paired by seed."""
-    has_random = (areas["strategy"] == "random").any()
-    to_random = compare(areas, {"strategy": "random", "batch": "top_b"}) if has_random else None
+    reference = areas[(areas["strategy"] == "random") & (areas["batch"] == "top_b")]
+    one = len(reference.drop_duplicates(VARIANT)) == 1
+    to_random = compare(areas, {"strategy": "random", "batch": "top_b"}) if one else None
     lines = ["| strategy | batch | update | area | minus random | p | seeds |", "|" + "---|" * 7]
     for row in summarise(areas).itertuples():
         name = f"{row.strategy} (oracle)" if row.oracle else str(row.strategy)

@@ -64,6 +64,12 @@ def test_contradictions_are_refused(monkeypatch, tmp_path, capsys):
         ("batch=sequential", "update.likelihood=multinomial"): "batch.update=second_order: does",
         ("strategy=lookahead", "update.likelihood=multinomial"): "strategy.update=second_order",
         ("task=updating", "task.initial_sizes=[1250]", "task.new_sizes=[50]"): "1300 labels",
+        ("update=first_order", "update.gamma=auto"): "gamma auto is for second_order and map",
+        (
+            "update.compare=true",
+            "update.likelihood=multinomial",
+        ): "update.compare_with=second_order",
+        ("task=updating", "update.predictive=mean_field"): "compares map predictions",
         ("update=map", "update.gamma=auto", "n_initial=2"): "n_initial=2: update.gamma=auto needs",
         ("task=updating", "task.new_sizes=[]"): "task.new_sizes=[]: ",
         ("task=updating", "task.methods=[{update: magic, gammas: [1]}]"): "task.methods.0.update",
@@ -124,12 +130,41 @@ def test_malformed_archives_are_refused(message, monkeypatch, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["data.npz"]
 
 
+def test_unwritable_places_are_one_line(monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").write_text("not a folder")
+    images = np.zeros((60, 8, 8), np.uint8)
+    write_npz(
+        tmp_path / "images.npz", X_train=images, y_train=np.arange(60) % 2, X_test=images[:30]
+    )
+    places = {
+        "results_dir=file/x": (),
+        "results_dir=file/y": ("-m",),
+        "cache_dir=file/x": (
+            "dataset=npz",
+            "dataset.path=images.npz",
+            "backbone=efficientnet_lite0",
+        ),
+    }
+    for argument, others in places.items():
+        assert run_small(monkeypatch, tmp_path, argument, *others) == 2
+        captured = capsys.readouterr().err
+        assert captured.count("\n") == 1
+        assert captured.startswith(f"error: {argument.split('=')[0]}: cannot write")
+
+
 def test_missing_truncated_and_foreign_files_are_refused(monkeypatch, tmp_path, capsys):
     write_npz(tmp_path / "whole.npz")
     whole = (tmp_path / "whole.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.npz").write_text("hello")
-    for name in ("none.npz", "cut.npz", "text.npz"):
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    (tmp_path / "one.npz").write_bytes((tmp_path / "one.npy").read_bytes())
+    packed = tmp_path / "packed.npz"
+    np.savez_compressed(packed, X_train=np.arange(9999.0))
+    damaged = bytearray(packed.read_bytes())
+    damaged[200:260] = bytes(60)
+    packed.write_bytes(damaged)
+    for name in ("none.npz", "cut.npz", "text.npz", "one.npz", "packed.npz"):
         arguments = ("dataset=npz", f"dataset.path={name}", "backbone=identity")
         assert run_small(monkeypatch, tmp_path, *arguments) == 2
         assert f"dataset.path={name}" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def test_illustration_draws_its_figure_and_writes_its_data(tmp_path):
 def test_gap_table_of_the_reference_results(tmp_path):
     answer = run("gaps.py", REFERENCE / "gap-closed.csv")
     assert answer.returncode == 0
-    assert "\nbanking77: 10 seeds" in answer.stdout
+    assert "\nbanking77, minilm: 10 seeds" in answer.stdout
     assert "| map | multinomial, 0.3 | 1 | 1.000 ± 0.003 |" in answer.stdout
 
 

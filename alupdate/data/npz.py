@@ -1,12 +1,24 @@
 """Your own arrays in one NumPy archive."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from alupdate.data.dataset import Dataset, make_dataset
 from alupdate.errors import InputError
+
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy raises for files that are damaged, or something else than an archive."""
 
 ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 
@@ -28,7 +40,7 @@ def read_npz(path: str, name: str) -> Dataset:
                     f"{where}: lacks {', '.join(missing)}; it must hold {', '.join(ARRAYS)}"
                 )
             train, train_labels, test, test_labels = (archive[array] for array in ARRAYS)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{where}: cannot be read as a NumPy archive of plain arrays ({error})"
         ) from error

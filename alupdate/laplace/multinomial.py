@@ -168,7 +168,7 @@ def fit_multinomial(
     """Return the per-class Laplace posterior around trained weights.
 
     Low-rank covariances for N < D / 2 instances, and up to N = D where the dense form would take
-    more than ``dense_bytes``; dense otherwise. Computed in float64 where the device has it.
+    more than ``dense_bytes``; dense otherwise. Computed in float64.
 
     Args:
         mean: (C, D), the trained weights.
@@ -190,18 +190,17 @@ def fit_multinomial(
 
 def _fit_dense(features: Tensor, weights: Tensor, prior_precision: float) -> DenseCovariances:
     """Invert D x D precisions, or with fewer instances than that expand the low-rank form."""
-    exact = _exact_type(features)
     size = features.shape[1]
-    rows = features.to(exact)
+    rows = features.double()
     matrices = features.new_empty(weights.shape[1], size, size)
     if len(features) < size:
         gram = rows @ rows.T
-        for c, column in enumerate(weights.to(exact).T):
+        for c, column in enumerate(weights.double().T):
             explained = rows.T @ _inner(gram, column[None], prior_precision)[0] @ rows
             explained.diagonal().sub_(1)
             matrices[c] = explained.div_(-prior_precision)
         return DenseCovariances(matrices)
-    for c, column in enumerate(weights.to(exact).T):
+    for c, column in enumerate(weights.double().T):
         precision = rows.T @ (column[:, None] * rows)
         precision.diagonal().add_(prior_precision)
         matrices[c] = torch.cholesky_inverse(torch.linalg.cholesky(precision))
@@ -210,15 +209,14 @@ def _fit_dense(features: Tensor, weights: Tensor, prior_precision: float) -> Den
 
 def _fit_low_rank(features: Tensor, weights: Tensor, prior_precision: float) -> LowRankCovariances:
     """Compute M_c for a few classes at a time, which bounds the working memory."""
-    exact = _exact_type(features)
-    rows = features.to(exact)
+    rows = features.double()
     gram = rows @ rows.T
     count, classes = weights.shape
     inner = features.new_empty(classes, count, count)
     group = max(1, CHUNK_BYTES // (8 * count**2))
     for start in range(0, classes, group):
         chosen = slice(start, start + group)
-        inner[chosen] = _inner(gram, weights[:, chosen].T.to(exact), prior_precision)
+        inner[chosen] = _inner(gram, weights[:, chosen].T.double(), prior_precision)
     return LowRankCovariances(features, inner, prior_precision)
 
 
@@ -229,7 +227,3 @@ def _inner(gram: Tensor, weights: Tensor, prior_precision: float) -> Tensor:
     system.diagonal(dim1=1, dim2=2).add_(prior_precision)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(system))
     return inverse.mul_(roots[:, :, None]).mul_(roots[:, None, :])
-
-
-def _exact_type(features: Tensor) -> torch.dtype:
-    return torch.float32 if features.device.type == "mps" else torch.float64

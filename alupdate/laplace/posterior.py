@@ -171,8 +171,8 @@ def fit_posterior(
 ) -> Posterior:
     """Return the Laplace posterior around trained weights.
 
-    The covariance is (lambda I + sum_n w_n phi_n phi_n^T)^-1, computed in float64 where the
-    device has it, since it is the start of thousands of rank-one updates.
+    The covariance is (lambda I + sum_n w_n phi_n phi_n^T)^-1, computed in float64, since it is
+    the start of thousands of rank-one updates.
 
     Args:
         mean: (C, D), the trained weights.
@@ -180,9 +180,8 @@ def fit_posterior(
         likelihood: see ``curvature``.
         prior_precision: lambda > 0.
     """
-    exact = torch.float32 if features.device.type == "mps" else torch.float64
-    weights = curvature(features @ mean.T, likelihood).to(exact)
-    rows = features.to(exact)
+    weights = curvature(features @ mean.T, likelihood).double()
+    rows = features.double()
     precision = rows.T @ (weights[:, None] * rows)
     precision.diagonal().add_(prior_precision)
     covariance = torch.cholesky_inverse(torch.linalg.cholesky(precision))

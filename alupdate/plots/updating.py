@@ -1,5 +1,7 @@
 """Figures of updates against retraining: tables in the form of updates.csv in, figures out."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -32,20 +34,17 @@ def accuracy_by_update(updates: pd.DataFrame) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, len(sizes)))
     for panel, size in zip(panels, sizes, strict=True):
         here = updates[updates["n_initial"] == size]
-        for method in (*REFERENCES, *METHODS):
-            rows = here[here["method"] == method]
-            if len(rows):
-                best = best_gamma(updates, method)
-                rows = rows if np.isnan(best) else rows[rows["gamma"] == best]
-                label = method if np.isnan(best) else f"{method}, gamma {best:g}"
-                _line(panel, rows, "n_new", method, label)
+        for method in REFERENCES:
+            _line(panel, here[here["method"] == method], "n_new", method, method)
+        for name, rows in _series(updates):
+            best = best_gamma(rows)
+            chosen = rows[(rows["gamma"] == best) & (rows["n_initial"] == size)]
+            _line(panel, chosen, "n_new", rows["method"].iloc[0], f"{name}, gamma {best:g}")
         panel.set(title=f"{size} initial labels", xlabel="new labels", xscale="log")
         _keep_in_view(panel, here)
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("test accuracy")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False
-    )
+    _legend_below(figure, panels[0])
     return figure
 
 
@@ -60,54 +59,69 @@ def robustness(updates: pd.DataFrame) -> Figure:
             level = here.loc[here["method"] == method, "accuracy"].mean()
             style = ":" if method == "base" else "--"
             panel.axhline(level, color=COLOURS[method], linestyle=style, label=method)
-        for method in METHODS:
-            rows = here[(here["method"] == method) & (here["step_size"] == "fixed")]
-            if len(rows):
-                _line(panel, rows, "gamma", method, method)
+        for label, rows in _series(here):
+            _line(panel, rows, "gamma", rows["method"].iloc[0], label)
         panel.set(title=name, xlabel="step size gamma", xscale="log")
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("mean test accuracy")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False
-    )
+    _legend_below(figure, panels[0])
     return figure
 
 
 def speedups(updates: pd.DataFrame) -> Figure:
-    """Draw how many times faster each update is than retraining, by recipe and by L-BFGS.
+    """Draw how many times faster each update is than retraining, and than L-BFGS.
 
-    Bars are medians over seeds and data sets; one panel per retraining solver, groups are initial
-    sizes, on a logarithmic axis.
+    Bars are medians over seeds and data sets, on a logarithmic axis: by initial size in the upper
+    panels, by new size in the lower ones.
     """
     keys = ["run", "n_initial", "n_new"]
     lbfgs = updates[updates["method"] == "retrain_lbfgs"].set_index(keys)["seconds"]
     joined = updates.join(lbfgs.rename("lbfgs_seconds"), on=keys)
     joined["lbfgs_speedup"] = joined["lbfgs_seconds"] / joined["seconds"]
-    sizes = sorted(updates["n_initial"].unique())
-    figure = Figure(figsize=(9.0, 3.4), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    titles = {"speedup": "against the paper's recipe", "lbfgs_speedup": "against L-BFGS"}
-    present = [method for method in METHODS if (updates["method"] == method).any()]
-    for panel, (column, title) in zip(panels, titles.items(), strict=True):
-        for offset, method in enumerate(present):
-            medians = joined[joined["method"] == method].groupby("n_initial")[column].median()
-            places = np.arange(len(sizes)) + (offset - (len(present) - 1) / 2) * 0.2
-            panel.bar(places, medians.reindex(sizes), 0.2, color=COLOURS[method], label=method)
-        panel.axhline(1, color="black", lw=0.8)
-        panel.set(title=title, xlabel="initial labels", yscale="log")
-        panel.set_xticks(range(len(sizes)), [str(size) for size in sizes])
-        panel.grid(alpha=0.3, axis="y")
-    panels[0].set_ylabel("times faster (median)")
-    handles = panels[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=len(present), frameon=False)
+    figure = Figure(figsize=(9.0, 6.0), layout="constrained")
+    panels = figure.subplots(2, 2, sharey=True)
+    columns = {"speedup": "against retraining as configured", "lbfgs_speedup": "against L-BFGS"}
+    sizes = {"n_initial": "initial labels", "n_new": "new labels"}
+    for row, (size, size_label) in zip(panels, sizes.items(), strict=True):
+        for panel, (column, title) in zip(row, columns.items(), strict=True):
+            _bars(panel, joined, size, column)
+            panel.set(title=title, xlabel=size_label)
+        row[0].set_ylabel("times faster (median)")
+    _legend_below(figure, panels[0, 0])
     return figure
 
 
-def best_gamma(updates: pd.DataFrame, method: str) -> float:
-    """Return the fixed gamma with the highest mean accuracy; NaN for methods that have none."""
-    rows = updates[(updates["method"] == method) & (updates["step_size"] != "auto")]
-    if rows["gamma"].isna().all():
-        return float("nan")
+def _bars(panel: Axes, joined: pd.DataFrame, size: str, column: str) -> None:
+    sizes = sorted(joined[size].unique())
+    series = list(_series(joined))
+    width = 0.8 / len(series)
+    for offset, (name, rows) in enumerate(series):
+        places = np.arange(len(sizes)) + (offset - (len(series) - 1) / 2) * width
+        medians = rows.groupby(size)[column].median().reindex(sizes)
+        panel.bar(places, medians, width, color=COLOURS[rows["method"].iloc[0]], label=name)
+    panel.axhline(1, color="black", lw=0.8)
+    panel.set_yscale("log")
+    panel.set_xticks(range(len(sizes)), [str(value) for value in sizes])
+    panel.grid(alpha=0.3, axis="y")
+
+
+def _series(updates: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield name and rows of each update at fixed step sizes; one series per posterior."""
+    fixed = updates[updates["step_size"] == "fixed"]
+    for method in METHODS:
+        posteriors = fixed[fixed["method"] == method].groupby(["likelihood", "prior_precision"])
+        for (likelihood, prior), rows in posteriors:
+            alone = posteriors.ngroups == 1
+            yield method if alone else f"{method} ({likelihood!s}, {prior:g})", rows
+
+
+def _legend_below(figure: Figure, panel: Axes) -> None:
+    handles = panel.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=6, frameon=False)
+
+
+def best_gamma(rows: pd.DataFrame) -> float:
+    """Return the gamma with the highest mean accuracy among one update's rows."""
     means = rows.groupby("gamma")["accuracy"].mean()
     return float(means.index.to_numpy()[means.to_numpy().argmax()])
 

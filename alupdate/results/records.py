@@ -45,7 +45,7 @@ class CycleRecord:
     Attributes:
         indices, labels: what was bought, in order.
         scores: metric name to value, on the test set.
-        timings: phase (features, select, update, retrain, evaluate) to seconds.
+        timings: phase (features, select, step_size, update, retrain, evaluate) to seconds.
     """
 
     cycle: int

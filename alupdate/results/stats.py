@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import ttest_rel
 
+from alupdate.errors import InputError
+
 VARIANT = ["dataset", "backbone", "strategy", "batch", "update", "oracle"]
 """The columns that say what was run; runs of one variant differ in the seed."""
 
@@ -12,7 +14,16 @@ def normalised_area(curves: pd.DataFrame, metric: str = "accuracy") -> pd.DataFr
     """Return one row per run: its variant, seed and ``area``, the mean height of its curve.
 
     The area under the curve by the trapezoidal rule, over the range of labels.
+
+    Raises:
+        InputError: two runs differ only in settings that the table does not show.
     """
+    runs = curves.groupby([*VARIANT, "seed"])["run"].unique()
+    for names in runs[runs.map(len) > 1]:
+        raise InputError(
+            f"runs {names[0]} and {names[1]} differ only in settings that the table does not "
+            "show: put them into experiments of their own, or give them labels"
+        )
     rows = []
     ordered = curves.sort_values("n_labelled")
     for key, run in ordered.groupby([*VARIANT, "seed"], sort=True):

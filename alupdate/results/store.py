@@ -19,7 +19,7 @@ from typing import Any, Literal
 import yaml
 from filelock import FileLock, Timeout
 
-from alupdate.config import HOW_TO_RUN, NpzDataset, RunConfig, run_prefix
+from alupdate.config import HOW_TO_RUN, NpzDataset, RunConfig, UpdatingTask, run_prefix
 from alupdate.errors import InputError
 from alupdate.results.files import replace_file
 from alupdate.results.provenance import now, provenance
@@ -37,6 +37,7 @@ class RunStore:
     def __init__(self, config: RunConfig) -> None:
         self._config = config
         self._settings = _settings(config)
+        self._facts: dict[str, Any] = {}
         self.name = f"{run_prefix(config)}-{_digest(self._settings)}"
         self.path = Path(config.results_dir) / config.experiment_name / self.name
 
@@ -124,7 +125,10 @@ class RunStore:
 
 def _settings(config: RunConfig) -> dict[str, Any]:
     """Return everything that decides the result; for data from a file, its hash as well."""
-    settings = {key: value for key, value in asdict(config).items() if key not in HOW_TO_RUN}
+    ignored = HOW_TO_RUN
+    if isinstance(config.task, UpdatingTask):
+        ignored |= {"strategy", "batch", "n_initial", "n_cycles", "subset"}
+    settings = {key: value for key, value in asdict(config).items() if key not in ignored}
     if isinstance(config.dataset, NpzDataset):
         settings["dataset"]["sha256"] = _file_digest(Path(config.dataset.path))
     return settings

@@ -21,7 +21,8 @@ class UpdateRecord:
         accuracy, nll, brier, ece, ace: on the test set.
         decision_flips: share of test instances whose prediction differs from the base model's.
         agreement: share of test instances with the prediction of the retrained model.
-        seconds: of the update (median of five) or of retraining; 0 for the base model.
+        seconds: of the update (median of five; one run where it takes over 50 ms) or of
+            retraining, posterior included; 0 for the base model.
         speedup: seconds of retraining by the configured solver over these seconds.
         choice_seconds: what finding gamma took.
     """

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 
-CELL = ["dataset", "seed", "n_initial", "n_new"]
-METHOD = ["dataset", "method", "likelihood", "prior_precision", "gamma", "step_size"]
+from alupdate.errors import InputError
+
+CELL = ["dataset", "backbone", "seed", "n_initial", "n_new"]
+METHOD = ["dataset", "backbone", "method", "likelihood", "prior_precision", "gamma", "step_size"]
 REFERENCES = ("base", "retrain", "retrain_lbfgs")
 
 
@@ -19,10 +21,15 @@ def gap_closed(updates: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         updates: rows in the form of updates.csv.
+
+    Raises:
+        InputError: there are two studies of one data set, backbone and seed.
     """
-    indexed = updates.set_index(CELL)
+    indexed = updates.set_index(CELL).sort_index()
     reference = {name: indexed[indexed["method"] == name] for name in REFERENCES}
     joined = indexed[~indexed["method"].isin(REFERENCES)].copy()
+    if reference["base"].index.has_duplicates:
+        raise InputError("two studies of one data set, backbone and seed: keep them apart")
     base = reference["base"]["accuracy"]
     joined["gain"] = joined["accuracy"] - base
     joined["possible"] = reference["retrain"]["accuracy"] - base
@@ -34,17 +41,6 @@ def gap_closed(updates: pd.DataFrame) -> pd.DataFrame:
         rows.append([*key, *_ratio(group), _worst(group), seeds, *faster])
     columns = ["gap", "standard_error", "worst", "seeds", "speedup", "lbfgs_speedup"]
     return pd.DataFrame(rows, columns=[*METHOD, *columns])
-
-
-def best_step(gaps: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of ``gap_closed`` at the best fixed gamma of each data set and update.
-
-    Chosen with hindsight, on the very accuracies that are reported: it favours the updates whose
-    step size needs tuning.
-    """
-    fixed = gaps[gaps["step_size"] == "fixed"]
-    best = fixed.groupby(["dataset", "method", "likelihood", "prior_precision"])["gap"].idxmax()
-    return fixed.loc[best.sort_index().to_numpy()].sort_values(["dataset", "gap"])
 
 
 def _ratio(group: pd.DataFrame) -> tuple[float, float]:

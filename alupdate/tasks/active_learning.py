@@ -86,19 +86,22 @@ class ActiveLearning:
             )
         labels = self._annotator.annotate(indices)
         after = pool.label(indices, labels)
+        settings = self._config.update
+        foresees = before is not None and (settings.compare or not self._retrains(cycle))
+        gamma, seconds = 0.0, 0.0
+        if before is not None and foresees:
+            gamma, seconds = timed(lambda: self._gamma(cycle, after, before), device)
+            if settings.gamma == "auto":
+                timings["step_size"] = seconds
         if before is None or self._retrains(cycle):
             model, timings["retrain"] = timed(lambda: self._retrain(cycle, after), device)
         else:
-            gamma, seconds = timed(lambda: self._gamma(cycle, after, before), device)
-            if self._config.update.gamma == "auto":
-                timings["step_size"] = seconds
             model, timings["update"] = timed(
                 lambda: updated_model(self._rule, before, indices, labels, gamma), device
             )
         scores, timings["evaluate"] = timed(lambda: self._score(model), device)
         comparison = None
-        if before is not None and self._config.update.compare:
-            gamma = self._gamma(cycle, after, before)
+        if before is not None and settings.compare:
             comparison = self._compare(cycle, after, before, indices, labels, gamma)
         record = CycleRecord(
             cycle=cycle,
@@ -155,7 +158,8 @@ class ActiveLearning:
             return score(model.posterior.logits(model.test), self._test_labels)
         rng = generator(self._config.seed, Stream.PREDICTIVE)
         probabilities = predict(model.posterior, model.test, settings.predictive, rng)
-        return score(probabilities.double().log(), self._test_labels)
+        tiny = torch.finfo(torch.float32).tiny
+        return score(probabilities.double().clamp_min(tiny).log(), self._test_labels)
 
     def _pool_after(self, records: Sequence[CycleRecord]) -> Pool:
         pool = Pool.unlabelled(len(self._order), self._reserved)

@@ -50,15 +50,14 @@ def prepare(config: RunConfig, display: Display) -> Setup:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the named device; ``auto`` takes a GPU where there is one."""
+    """Return the named device; ``auto`` takes a CUDA GPU where there is one.
+
+    Apple's MPS is not offered: it has no float64, in which posteriors and metrics are computed.
+    """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
-    missing_cuda = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
-    missing_mps = device.type == "mps" and not torch.backends.mps.is_available()
-    if missing_cuda or missing_mps:
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"device={name}: there is no such device here; use device=auto or cpu")
     return device
 
@@ -120,7 +119,11 @@ def _pretrained(
             )
 
     key = f"{dataset.name}-{efficientnet.cache_key(dataset, backbone.image_size)}"
-    return cached_features(cache_dir(config.cache_dir), key, extract)
+    folder = cache_dir(config.cache_dir)
+    try:
+        return cached_features(folder, key, extract)
+    except OSError as error:
+        raise InputError(f"cache_dir: cannot write {folder} ({error.strerror or error})") from error
 
 
 class _Rate:

@@ -9,15 +9,13 @@ import torch
 
 T = TypeVar("T")
 LONG_STEP = 0.05
-"""Seconds."""
+"""Seconds; of longer steps the warm-up is a small share."""
 
 
 def synchronise(device: torch.device) -> None:
     """Wait until the device has finished all work that was given to it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def timed(step: Callable[[], T], device: torch.device) -> tuple[T, float]:
@@ -30,11 +28,12 @@ def timed(step: Callable[[], T], device: torch.device) -> tuple[T, float]:
 
 
 def median_seconds(step: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
-    """Return the median seconds of a step over ``repeats``, after one run as warm-up.
-
-    A step that takes longer than ``LONG_STEP`` is measured once: its warm-up is a small share.
-    """
-    _, first = timed(step, device)
-    if first > LONG_STEP:
-        return first
+    """Return the median seconds of a step over ``repeats``, after one run as warm-up."""
+    step()
     return median(timed(step, device)[1] for _ in range(repeats))
+
+
+def update_seconds(step: Callable[[], object], device: torch.device) -> float:
+    """Return the median seconds of five runs, or the seconds of one that takes ``LONG_STEP``."""
+    _, first = timed(step, device)
+    return first if first > LONG_STEP else median_seconds(step, device)

@@ -26,7 +26,7 @@ from alupdate.results.update_records import UpdateRecord, update_table
 from alupdate.seeds import Stream, generator
 from alupdate.tasks.outcome import Outcome
 from alupdate.tasks.setup import Setup
-from alupdate.tasks.timing import median_seconds, timed
+from alupdate.tasks.timing import timed, update_seconds
 from alupdate.training.lbfgs import optimal_linear
 from alupdate.updater import apply_rule, labelled, make_rule, step_size
 
@@ -142,10 +142,14 @@ class Updating:
         elif not isinstance(self._config.backbone, CnnBackbone):
             features, labels = labelled(base, everything.indices, everything.labels)
             classes, decay = len(base.posterior.mean), self._config.update.weight_decay
-            weights, seconds = timed(
-                lambda: optimal_linear(features, labels, classes, decay), device
+            posterior, seconds = timed(
+                lambda: fit(
+                    optimal_linear(features, labels, classes, decay), features, "gaussian", 1.0
+                ),
+                device,
             )
-            rows.append(self._record(pair, "retrain_lbfgs", base.test @ weights.T, seconds))
+            logits = posterior.logits(base.test)
+            rows.append(self._record(pair, "retrain_lbfgs", logits, seconds))
         return pair, rows
 
     def _updated(
@@ -168,7 +172,7 @@ class Updating:
         )
         update = partial(apply_rule, rule, model, pair.new_indices, pair.new_labels, value)
         logits = _test_logits(update(), model, pair.base_logits)
-        record = self._record(pair, method.update, logits, median_seconds(update, device))
+        record = self._record(pair, method.update, logits, update_seconds(update, device))
         return replace(
             record,
             likelihood=method.likelihood,

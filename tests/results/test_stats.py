@@ -54,6 +54,13 @@ def test_only_common_seeds_are_paired():
     assert np.isnan(difference["p_value"])
 
 
+def test_runs_that_the_table_cannot_tell_apart_are_refused():
+    twice = pd.concat([curves({"random": [[0.1, 0.1]]}), curves({"random": [[0.2, 0.2]]})])
+    twice["run"] = ["a", "a", "b", "b"]
+    with pytest.raises(InputError, match="runs a and b differ only in settings"):
+        normalised_area(twice)
+
+
 def test_unknown_reference_is_refused():
     with pytest.raises(ValueError, match="names 0 variants"):
         compare(normalised_area(curves({"random": [[0.1, 0.1]]})), {"strategy": "entropy"})

@@ -3,8 +3,9 @@ import math
 import pandas as pd
 import pytest
 
+from alupdate.errors import InputError
 from alupdate.plots.updating import accuracy_by_update, best_gamma, robustness, speedups
-from alupdate.results.update_stats import best_step, gap_closed
+from alupdate.results.update_stats import gap_closed
 
 
 def table():
@@ -44,10 +45,26 @@ def test_gap_closed_is_the_ratio_of_the_sums():
     assert (gaps["seeds"] == 2).all()
 
 
-def test_best_step_is_that_of_the_largest_gap():
-    assert best_step(gap_closed(table()))["gamma"].tolist() == [1.0]
-    assert best_gamma(table(), "map") == 1.0
-    assert math.isnan(best_gamma(table(), "base"))
+def test_best_gamma_has_the_highest_accuracy():
+    rows = table()
+    assert best_gamma(rows[rows["method"] == "map"]) == 1.0
+
+
+def test_studies_of_two_backbones_are_kept_apart_and_doubles_are_refused():
+    other = table().assign(backbone="c", accuracy=0.5)
+    gaps = gap_closed(pd.concat([table(), other])).set_index(["backbone", "gamma"])
+    assert gaps.loc[("b", 1.0), "gap"] == pytest.approx(0.75)
+    with pytest.raises(InputError, match="keep them apart"):
+        gap_closed(pd.concat([table(), table()]))
+
+
+def test_two_posteriors_are_two_lines():
+    second = table()
+    second = second[second["method"] == "map"].assign(likelihood="gaussian")
+    lines = robustness(pd.concat([table(), second])).axes[0].get_lines()
+    assert {line.get_label() for line in lines} == {
+        "base", "retrain", "map (gaussian, 0.3)", "map (multinomial, 0.3)"
+    }  # fmt: skip
 
 
 def test_figures_show_every_method():
@@ -56,4 +73,5 @@ def test_figures_show_every_method():
     panels = accuracy_by_update(table()).axes
     assert panels[0].get_title() == "10 initial labels"
     heights = [[bar.get_height() for bar in panel.patches] for panel in speedups(table()).axes]
-    assert heights == [[pytest.approx(100)], [pytest.approx(50)]]
+    fast, slow = pytest.approx(100), pytest.approx(50)
+    assert heights == [[fast], [slow], [fast, fast], [slow, slow]]
