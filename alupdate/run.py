@@ -62,9 +62,11 @@ def _run_hydra(arguments: list[str]) -> int:
 
 
 def _explain(error: Exception) -> str:
+    if isinstance(error, HYDRA_ERRORS):  # first: some of them are OSErrors, too
+        return explain_hydra_error(error)
     if isinstance(error, OSError):
         return f"results_dir: cannot write {error.filename} ({error.strerror})"
-    return str(error) if isinstance(error, InputError) else explain_hydra_error(error)
+    return str(error)
 
 
 def _run_composed(composed: DictConfig) -> int:

@@ -134,7 +134,7 @@ def test_unwritable_places_are_one_line(monkeypatch, tmp_path, capsys):
     (tmp_path / "file").write_text("not a folder")
     images = np.zeros((60, 8, 8), np.uint8)
     write_npz(
-        tmp_path / "images.npz", X_train=images, y_train=np.arange(60) % 2, X_test=images[:30]
+        tmp_path / "images.npz", X_train=images, y_train=np.arange(60) % 3, X_test=images[:30]
     )
     places = {
         "results_dir=file/x": (),

@@ -51,7 +51,7 @@ def test_best_gamma_has_the_highest_accuracy():
 
 
 def test_studies_of_two_backbones_are_kept_apart_and_doubles_are_refused():
-    other = table().assign(backbone="c", accuracy=0.5)
+    other = table().assign(backbone="c", accuracy=table()["accuracy"] / 2)
     gaps = gap_closed(pd.concat([table(), other])).set_index(["backbone", "gamma"])
     assert gaps.loc[("b", 1.0), "gap"] == pytest.approx(0.75)
     with pytest.raises(InputError, match="keep them apart"):
