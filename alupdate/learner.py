@@ -39,7 +39,7 @@ class Learner(Protocol):
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
         """Return the model retrained on pool instances (N,) with labels (N,).
 
-        The same arguments give the same model, in any process.
+        On a CPU the same arguments give the same model, bit for bit, in any process.
         """
         ...
 

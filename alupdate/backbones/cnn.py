@@ -42,7 +42,7 @@ class SmallCnn(nn.Module):
 def initial_network(
     channels: int, width: int, n_classes: int, rng: np.random.Generator
 ) -> SmallCnn:
-    """Return a network whose weights depend on ``rng`` alone; PyTorch's own seed is untouched."""
+    """Return a network whose weights depend on ``rng`` alone; PyTorch's CPU seed is untouched."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**63 - 1)))
         return SmallCnn(channels, width, n_classes)
