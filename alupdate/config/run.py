@@ -1,0 +1,57 @@
+"""The schema of a whole run."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from alupdate.config.backbones import BackboneConfig
+from alupdate.config.datasets import DatasetConfig
+from alupdate.config.strategies import BatchConfig, StrategyConfig
+from alupdate.config.tasks import TaskConfig, UpdateConfig, UpdatingTask
+from alupdate.config.values import SETTINGS, Count, Flag, FolderName, Natural, Text
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class RunConfig:
+    """One run: everything that decides its learning curve, and where and how to run it."""
+
+    dataset: DatasetConfig
+    backbone: BackboneConfig
+    strategy: StrategyConfig
+    batch: BatchConfig
+    update: UpdateConfig
+    task: TaskConfig
+    seed: Natural = 0
+    n_initial: Count = 10
+    n_cycles: Natural = 20
+    subset: Count | None = 1000
+    force: Flag = False
+    results_dir: Text = "results"
+    experiment_name: FolderName = "default"
+    cache_dir: Text | None = None
+    device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    threads: Count | None = None
+    progress: Flag = True
+
+
+HOW_TO_RUN = frozenset(
+    {"force", "results_dir", "experiment_name", "cache_dir", "device", "threads", "progress"}
+)
+"""Top-level keys that say where and how to run, and so do not change what a run computes."""
+
+
+def display_name(group: Any) -> str:
+    """Return how a configured option is called in tables and figures: its label, or its name."""
+    return str(getattr(group, "label", None) or group.name)
+
+
+def run_prefix(config: RunConfig) -> str:
+    """Return the readable part of a run's directory name."""
+    groups: tuple[Any, ...] = (config.dataset, config.backbone)
+    if isinstance(config.task, UpdatingTask):
+        groups += (config.task,)
+    else:
+        groups += (config.strategy, config.batch, config.update)
+    name = "-".join(display_name(group) for group in groups)
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name) + f"-s{config.seed}"

@@ -1,0 +1,66 @@
+"""The options of the groups ``update`` and ``task``."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from alupdate.config.values import (
+    SETTINGS,
+    Count,
+    Flag,
+    LikelihoodName,
+    Positive,
+    StepSize,
+    UpdateName,
+)
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class UpdateConfig:
+    """How the model learns from a bought batch, and the settings of every (hypothetical) update."""
+
+    name: Literal["retrain"] | UpdateName
+    gamma: StepSize = 10.0
+    likelihood: LikelihoodName = "gaussian"
+    prior_precision: Positive = 1.0
+    n_hypotheses: Count = 10_000
+    predictive: Literal["map", "mean_field", "monte_carlo"] = "map"
+    retrain_every: Count | None = None
+    compare: Flag = False
+    compare_with: UpdateName = "second_order"
+    solver: Literal["recipe", "lbfgs"] = "recipe"
+    learning_rate: Positive = 0.01
+    weight_decay: Positive = 1e-4
+    epochs: Count = 200
+    minibatch: Count = 64
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class ActiveLearningTask:
+    """The cycle: select, label, learn, evaluate, record."""
+
+    name: Literal["active_learning"]
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class MethodConfig:
+    """One update rule with its posterior, at each of several step sizes."""
+
+    update: UpdateName
+    gammas: Annotated[tuple[StepSize, ...], Field(min_length=1)]
+    likelihood: LikelihoodName = "gaussian"
+    prior_precision: Positive = 1.0
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class UpdatingTask:
+    """A base model on n_initial labels; n_new more by each update rule, and by retraining."""
+
+    name: Literal["updating"]
+    initial_sizes: Annotated[tuple[Count, ...], Field(min_length=1)]
+    new_sizes: Annotated[tuple[Count, ...], Field(min_length=1)]
+    methods: Annotated[tuple[MethodConfig, ...], Field(min_length=1)]
+
+
+TaskConfig = Annotated[ActiveLearningTask | UpdatingTask, Field(discriminator="name")]
