@@ -78,7 +78,7 @@ def lookahead_rows(repeats: int) -> list[dict[str, object]]:
             pool.features,
             posterior.logits(pool.features),
             posterior,
-            torch.zeros(candidates, dtype=torch.bool),
+            torch.zeros(0, dtype=torch.int64),
             pool.features[:0],
             pool.labels[:0],
             1.0,

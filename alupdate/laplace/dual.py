@@ -46,11 +46,13 @@ class BatchUpdates:
         coefficients: (M, b, C), Z above: new logits are ``old + gamma * K_T,B @ Z``.
         elimination: (M, b, b), V above below its (unit, not stored) diagonal.
         shrinkage: (M, b), w_i / (1 + w_i v_i): what step i takes off the covariance.
+        weights: (M, b), w_i.
     """
 
     coefficients: Tensor
     elimination: Tensor
     shrinkage: Tensor
+    weights: Tensor
 
 
 def update_batches(
@@ -79,7 +81,7 @@ def update_batches(
     coefficients = torch.linalg.solve_triangular(
         elimination.mT, residuals / pivots[:, :, None], upper=True, unitriangular=True
     )
-    return BatchUpdates(coefficients, elimination, shrinkage)
+    return BatchUpdates(coefficients, elimination, shrinkage, shrinkage * pivots)
 
 
 def _gaussian_steps(

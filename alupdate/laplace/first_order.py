@@ -31,7 +31,9 @@ def first_order(
         (features @ features.T)[None], posterior.logits(features)[None], labels[None], gamma
     )[0]
     mean = torch.addmm(posterior.mean, coefficients.T, features)
-    return LowRankUpdate(posterior.conditioned(mean, features), features, coefficients)
+    weights = posterior.curvatures(features @ mean.T)
+    updated = posterior.conditioned(mean, features, weights)
+    return LowRankUpdate(updated, features, coefficients, weights)
 
 
 def first_order_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> Tensor:

@@ -29,10 +29,12 @@ class PerClassUpdate(Generic[Layer]):
     Attributes:
         posterior: after the update; its mean is the old one plus ``change``.
         change: (C, D).
+        added_precision: (b, C), the weight that each new instance got in the precision.
     """
 
     posterior: Layer
     change: Tensor
+    added_precision: Tensor
 
     def move(self, logits: Tensor, features: Tensor) -> Tensor:
         """Return the new logits (N, C) from the old ones."""
@@ -62,10 +64,13 @@ def map_update(
     )[0]
     if len(projected) == 1:
         mean = torch.addmm(posterior.mean, coefficients.T, projected[0])
-        updated = posterior.conditioned(mean, features)
-        return LowRankUpdate(updated, projected[0], coefficients)
+        weights = posterior.curvatures(features @ mean.T)
+        updated = posterior.conditioned(mean, features, weights)
+        return LowRankUpdate(updated, projected[0], coefficients, weights)
     change = (coefficients.T[:, None] @ projected)[:, 0]
-    return PerClassUpdate(posterior.conditioned(posterior.mean + change, features), change)
+    mean = posterior.mean + change
+    weights = posterior.curvatures(features @ mean.T)
+    return PerClassUpdate(posterior.conditioned(mean, features, weights), change, weights)
 
 
 def map_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> Tensor:

@@ -63,6 +63,11 @@ class MonteCarloUpdate:
         """Return the Gaussian around the weighted mean; the covariance saw the new instances."""
         return self.change.posterior
 
+    @property
+    def added_precision(self) -> Tensor:
+        """Return the weights (b, 1) that the new instances got in the precision."""
+        return self.change.added_precision
+
     def move(self, logits: Tensor, features: Tensor) -> Tensor:
         """Return the logits (N, C) under the weighted mean from the old ones."""
         return self.change.move(logits, features)
@@ -125,7 +130,9 @@ def monte_carlo(
     weights = _weights(posterior.logits(features), spread[0], normals, labels, gamma)
     coefficients = whitening[0] @ torch.tensordot(weights, normals, dims=1)
     mean = torch.addmm(posterior.mean, coefficients.T, projected[0])
-    change = LowRankUpdate(shared.conditioned(mean, features), projected[0], coefficients)
+    observed = shared.curvatures(features @ mean.T)
+    updated = shared.conditioned(mean, features, observed)
+    change = LowRankUpdate(updated, projected[0], coefficients, observed)
     return MonteCarloUpdate(change, shared, whitening[0], hypotheses, weights)
 
 

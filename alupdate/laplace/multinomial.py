@@ -150,9 +150,14 @@ class MultinomialPosterior:
         """See ``LastLayer``: (N, C)."""
         return self.covariances.variances(features)
 
-    def conditioned(self, mean: Tensor, features: Tensor) -> "MultinomialPosterior":
+    def curvatures(self, logits: Tensor) -> Tensor:
+        """See ``LastLayer``: (b, C)."""
+        return class_curvature(logits)
+
+    def conditioned(
+        self, mean: Tensor, features: Tensor, weights: Tensor
+    ) -> "MultinomialPosterior":
         """See ``LastLayer``."""
-        weights = class_curvature(features @ mean.T)
         return MultinomialPosterior(mean, self.covariances.conditioned(features, weights))
 
 

@@ -39,10 +39,14 @@ class LastLayer(Protocol):
         """Return phi^T Sigma_k phi for features (N, D), of shape (N, K)."""
         ...
 
-    def conditioned(self, mean: Tensor, features: Tensor) -> Self:
+    def curvatures(self, logits: Tensor) -> Tensor:
+        """Return the precision weights (b, K) of observations with logits (b, C)."""
+        ...
+
+    def conditioned(self, mean: Tensor, features: Tensor, weights: Tensor) -> Self:
         """Return the posterior with a new mean that has also observed instances (b, D).
 
-        The covariances shrink by the curvature of the new instances under the NEW mean.
+        The precisions grow by ``weights`` (b, K) times the outer products of the instances.
         """
         ...
 
@@ -77,10 +81,14 @@ class Posterior:
         """See ``LastLayer``: (N, 1)."""
         return (features @ self.covariance).mul_(features).sum(dim=1, keepdim=True)
 
-    def conditioned(self, mean: Tensor, features: Tensor) -> "Posterior":
+    def curvatures(self, logits: Tensor) -> Tensor:
+        """See ``LastLayer``: (b, 1)."""
+        return curvature(logits, self.likelihood)[:, None]
+
+    def conditioned(self, mean: Tensor, features: Tensor, weights: Tensor) -> "Posterior":
         """See ``LastLayer``."""
-        weights = curvature(features @ mean.T, self.likelihood)
-        return Posterior(mean, downdate(self.covariance, features, weights), self.likelihood)
+        covariance = downdate(self.covariance, features, weights[:, 0])
+        return Posterior(mean, covariance, self.likelihood)
 
 
 class Updated(Protocol):
@@ -89,6 +97,11 @@ class Updated(Protocol):
     @property
     def posterior(self) -> LastLayer:
         """The posterior after the update."""
+        ...
+
+    @property
+    def added_precision(self) -> Tensor:
+        """The weights (b, K) that the new instances got in the precision."""
         ...
 
     def move(self, logits: Tensor, features: Tensor) -> Tensor:
@@ -104,11 +117,13 @@ class LowRankUpdate(Generic[Layer]):
         posterior: after the update; its mean is the old one plus ``coefficients^T directions``.
         directions: (b, D).
         coefficients: (b, C).
+        added_precision: (b, K), the weight that each new instance got in the precision.
     """
 
     posterior: Layer
     directions: Tensor
     coefficients: Tensor
+    added_precision: Tensor
 
     def move(self, logits: Tensor, features: Tensor) -> Tensor:
         """Return the new logits (N, C) from the old ones, in O(N b (D + C)) instead of O(N D C)."""

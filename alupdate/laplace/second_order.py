@@ -48,4 +48,4 @@ def second_order(
         shared.covariance, steps.T, update.shrinkage[0][:, None] * steps, alpha=-1
     )
     updated = Posterior(mean, covariance, shared.likelihood)
-    return LowRankUpdate(updated, projected, coefficients)
+    return LowRankUpdate(updated, projected, coefficients, update.weights[0][:, None])

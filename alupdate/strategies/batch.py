@@ -1,7 +1,6 @@
 """How a batch is built from a strategy: at once, or one by one with an update in between."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -46,20 +45,7 @@ def _sequential(
 
 
 def after_labels(query: Query, picked: Positions, labels: Tensor, rule: Rule) -> Query:
-    """Return the query's state after the model was updated with the labels of ``picked``.
-
-    The logits of all candidates change by a term of rank b: O(P D) per label, not O(P D C).
-    """
+    """Return the query's state after the model was updated with the labels of ``picked``."""
     positions = torch.from_numpy(picked).to(query.features.device)
     rows = query.features[positions]
-    update = rule.update(query.posterior, rows, labels, query.gamma)
-    taken = query.taken.clone()
-    taken[positions] = True
-    return replace(
-        query,
-        logits=update.move(query.logits, query.features),
-        posterior=update.posterior,
-        taken=taken,
-        labelled_features=torch.cat([query.labelled_features, rows]),
-        labelled_labels=torch.cat([query.labelled_labels, labels]),
-    )
+    return query.after(positions, labels, rule.update(query.posterior, rows, labels, query.gamma))

@@ -1,6 +1,7 @@
 """What a strategy sees, and what it must answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alupdate.laplace.posterior import LastLayer
+from alupdate.laplace.posterior import LastLayer, Updated
+from alupdate.laplace.refresh import variances_after
 
 Positions = NDArray[np.int64]
 
@@ -36,7 +38,7 @@ class Query:
         features: (P, D), of the candidates, bias column included.
         logits: (P, C), of the candidates under the current model.
         posterior: over the last layer's weights.
-        taken: (P,), True for candidates that are already in the batch under construction.
+        chosen: (t,), positions of the candidates that are already in the batch, in order.
         labelled_features: (N, D), of the labelled instances, the batch's own included.
         labelled_labels: (N,), their labels.
         gamma: step size of hypothetical updates.
@@ -47,16 +49,57 @@ class Query:
     features: Tensor
     logits: Tensor
     posterior: LastLayer
-    taken: Tensor
+    chosen: Tensor
     labelled_features: Tensor
     labelled_labels: Tensor
     gamma: float
     rng: np.random.Generator
     oracle: Oracle | None = None
 
+    @cached_property
+    def taken(self) -> Tensor:
+        """(P,), True for candidates that are already in the batch."""
+        mask = torch.zeros(len(self.features), dtype=torch.bool, device=self.features.device)
+        mask[self.chosen] = True
+        return mask
+
+    @cached_property
+    def variances(self) -> Tensor:
+        """(P, K), phi^T Sigma_k phi of the candidates: how unsure the posterior is of them."""
+        return self.posterior.variances(self.features)
+
+    @cached_property
+    def products(self) -> Tensor:
+        """(P, t), inner products of the candidates' features with those already in the batch."""
+        return self.features @ self.features[self.chosen].T
+
     def free(self) -> Positions:
         """Return the positions (F,) of the candidates that may still be chosen."""
         return np.flatnonzero(~self.taken.numpy(force=True))
+
+    def after(self, picked: Tensor, labels: Tensor, update: Updated) -> "Query":
+        """Return the state after an update with the labels (b,) of candidates ``picked`` (b,).
+
+        Everything changes by terms of rank b, O(P D) per label. ``variances`` and ``products`` are
+        refreshed if they have been asked for, and otherwise stay to be computed when they are.
+        """
+        rows = self.features[picked]
+        query = replace(
+            self,
+            logits=update.move(self.logits, self.features),
+            posterior=update.posterior,
+            chosen=torch.cat([self.chosen, picked]),
+            labelled_features=torch.cat([self.labelled_features, rows]),
+            labelled_labels=torch.cat([self.labelled_labels, labels]),
+        )
+        known = vars(self)
+        if "variances" in known:
+            vars(query)["variances"] = variances_after(
+                self.variances, self.features, self.posterior, rows, update.added_precision
+            )
+        if "products" in known:
+            vars(query)["products"] = torch.cat([self.products, self.features @ rows.T], dim=1)
+        return query
 
 
 class Strategy(Protocol):

@@ -62,7 +62,7 @@ class Selector:
             features=features,
             logits=model.posterior.logits(features),
             posterior=model.posterior,
-            taken=torch.zeros(len(candidates), dtype=torch.bool, device=features.device),
+            chosen=torch.zeros(0, dtype=torch.int64, device=features.device),
             labelled_features=rows,
             labelled_labels=labels,
             gamma=self._gamma(cycle, pool, model),

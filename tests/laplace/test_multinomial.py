@@ -36,7 +36,7 @@ def test_both_forms_observe_alike(problem: Problem) -> None:
     first = fit_multinomial(problem.mean, problem.old, problem.prior)
     second = low_rank(problem)
     for rows in (problem.features, problem.points):
-        first, second = (p.conditioned(p.mean, rows) for p in (first, second))
+        first, second = (observe(p, rows) for p in (first, second))
     everything = torch.cat([problem.old, problem.features, problem.points])
     expected = fit_multinomial(problem.mean, everything, problem.prior)
     torch.testing.assert_close(dense(first), dense(expected), atol=1e-8, rtol=1e-6)
@@ -91,7 +91,7 @@ def test_thousands_of_observations_survive_float32(dense_bytes: int) -> None:
         torch.from_numpy(mean).float(), start.float(), 1.0, dense_bytes=dense_bytes
     )
     for row in rows[20:]:
-        posterior = posterior.conditioned(posterior.mean, torch.from_numpy(row[None]).float())
+        posterior = observe(posterior, torch.from_numpy(row[None]).float())
     points = torch.from_numpy(rng.normal(size=(50, 40)))
     torch.testing.assert_close(
         posterior.variances(points.float()).double(), exact.variances(points), rtol=2e-3, atol=1e-5
@@ -112,3 +112,8 @@ def test_a_thousand_classes_stay_under_two_gigabytes() -> None:
         assert torch.isfinite(updated.posterior.variances(new)).all()
     """)
     assert peak < 2000
+
+
+def observe(posterior, rows):
+    weights = posterior.curvatures(posterior.logits(rows))
+    return posterior.conditioned(posterior.mean, rows, weights)

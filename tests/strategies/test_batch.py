@@ -74,3 +74,17 @@ def test_state_after_labels_is_that_of_the_updated_posterior(name):
     assert after.taken.nonzero().ravel().tolist() == [4, 11]
     assert after.labelled_labels.tolist()[-2:] == [0, 2]
     assert torch.equal(after.labelled_features[-2:], query.features[[4, 11]])
+
+
+@pytest.mark.parametrize("name", ["first_order", "second_order", "map", "monte_carlo"])
+def test_what_a_strategy_has_asked_for_is_refreshed(name):
+    query = make_query(dtype=torch.float64)
+    assert query.products.shape == (40, 0)
+    assert query.variances.shape == (40, 1)
+    rule = update_rule(name, n_hypotheses=100)
+    for picked in ([4, 11], [7]):
+        query = after_labels(query, np.array(picked), torch.tensor([0, 2][: len(picked)]), rule)
+    assert query.chosen.tolist() == [4, 11, 7]
+    assert {"variances", "products"} <= set(vars(query))
+    torch.testing.assert_close(query.variances, query.posterior.variances(query.features))
+    torch.testing.assert_close(query.products, query.features @ query.features[[4, 11, 7]].T)

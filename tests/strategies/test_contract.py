@@ -81,7 +81,7 @@ def test_another_seed_reaches_every_random_choice(strategy, batch):
 
 def test_query_is_untouched(strategy, batch):
     query = make_query()
-    tensors = ("features", "logits", "taken", "labelled_features", "labelled_labels")
+    tensors = ("features", "logits", "chosen", "labelled_features", "labelled_labels")
     before = {name: getattr(query, name).clone() for name in tensors}
     mean, covariance = query.posterior.mean.clone(), query.posterior.covariance.clone()
     choose(strategy, batch, query)

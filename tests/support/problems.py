@@ -83,13 +83,11 @@ def make_query(
     dimension = points.shape[1]
     labelled = normal(8, dimension)
     posterior = fit_posterior(normal(classes, dimension), labelled, "gaussian", 1.0)
-    mask = torch.zeros(candidates, dtype=torch.bool)
-    mask[list(taken)] = True
     return Query(
         features=points,
         logits=posterior.logits(points),
         posterior=posterior,
-        taken=mask,
+        chosen=torch.tensor(taken, dtype=torch.int64),
         labelled_features=labelled,
         labelled_labels=torch.from_numpy(rng.integers(classes, size=8)),
         gamma=1.0,
