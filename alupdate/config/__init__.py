@@ -6,36 +6,56 @@ It imports nothing heavy, so that a wrong command is answered at once.
 """
 
 from alupdate.config.backbones import CnnBackbone, PretrainedBackbone
+from alupdate.config.batches import BatchConfig, SequentialBatch, TopBatch
 from alupdate.config.datasets import DatasetConfig, NpzDataset
 from alupdate.config.run import HOW_TO_RUN, RunConfig, display_name, run_prefix
 from alupdate.config.strategies import (
-    BatchConfig,
+    BaitStrategy,
+    BaldStrategy,
+    BatchBaldStrategy,
     BatchMix,
+    ExpectedLookaheadStrategy,
+    GreedyLookaheadStrategy,
     LookaheadStrategy,
+    Loss,
+    OracleStrategy,
     PlainStrategy,
-    SequentialBatch,
+    PluginStrategy,
+    ProbCoverStrategy,
+    SkactivemlStrategy,
     StrategyConfig,
-    TopBatch,
+    TypiClustStrategy,
 )
 from alupdate.config.tasks import MethodConfig, UpdateConfig, UpdatingTask
 from alupdate.config.values import StepSize, UpdateName
 
 __all__ = [
     "HOW_TO_RUN",
+    "BaitStrategy",
+    "BaldStrategy",
+    "BatchBaldStrategy",
     "BatchConfig",
     "BatchMix",
     "CnnBackbone",
     "DatasetConfig",
+    "ExpectedLookaheadStrategy",
+    "GreedyLookaheadStrategy",
     "LookaheadStrategy",
+    "Loss",
     "MethodConfig",
     "NpzDataset",
+    "OracleStrategy",
     "PlainStrategy",
+    "PluginStrategy",
     "PretrainedBackbone",
+    "ProbCoverStrategy",
     "RunConfig",
     "SequentialBatch",
+    "SkactivemlStrategy",
     "StepSize",
     "StrategyConfig",
     "TopBatch",
+    "TypiClustStrategy",
     "UpdateConfig",
     "UpdateName",
     "UpdatingTask",

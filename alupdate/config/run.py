@@ -6,8 +6,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from alupdate.config.backbones import BackboneConfig
+from alupdate.config.batches import BatchConfig
 from alupdate.config.datasets import DatasetConfig
-from alupdate.config.strategies import BatchConfig, StrategyConfig
+from alupdate.config.strategies import StrategyConfig
 from alupdate.config.tasks import TaskConfig, UpdateConfig, UpdatingTask
 from alupdate.config.values import SETTINGS, Count, Flag, FolderName, Natural, Text
 

@@ -18,7 +18,7 @@ LikelihoodName = Literal["gaussian", "categorical", "multinomial"]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 
-def _step_size(value: object) -> float | Literal["auto"]:
+def _positive_or_auto(value: object) -> float | Literal["auto"]:
     """One message for both alternatives, where a union of types would give two."""
     if value == "auto":
         return "auto"
@@ -28,4 +28,5 @@ def _step_size(value: object) -> float | Literal["auto"]:
     raise ValueError("must be greater than 0, or auto")
 
 
-StepSize = Annotated[float | Literal["auto"], PlainValidator(_step_size)]
+PositiveOrAuto = Annotated[float | Literal["auto"], PlainValidator(_positive_or_auto)]
+StepSize = PositiveOrAuto
