@@ -1,5 +1,7 @@
 """The loss on many points after each of many hypothetical updates."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -7,39 +9,65 @@ from torch import Tensor
 
 Loss = Literal["nll", "error", "brier"]
 
+GROUP_NUMBERS = 2**17
+"""How many logits are worked on together: few enough to stay in the processor's cache."""
+
+MeanLoss = Callable[[Tensor], Tensor]
+"""Logits (G, C, T), which may be overwritten, -> the mean loss (G,) on T points."""
+
+
+def true_loss(labels: Tensor, loss: Loss) -> MeanLoss:
+    """Return the mean loss on points with labels (T,).
+
+    ``nll`` (cross entropy), ``error`` (share of wrong predictions) or ``brier``.
+    """
+    return partial(_true_loss, labels, loss)
+
+
+def expected_loss(loss: Loss) -> MeanLoss:
+    """Return the mean loss to expect on points without labels, if the prediction is right.
+
+    The expectation of each loss over the predicted distribution p itself: the entropy for ``nll``,
+    1 - max p for ``error``, 1 - |p|^2 for ``brier``.
+    """
+    return partial(_expected_loss, loss)
+
 
 def losses_after_updates(
-    kernel: Tensor,
-    logits: Tensor,
-    labels: Tensor,
-    batches: Tensor,
-    coefficients: Tensor,
-    loss: Loss,
+    kernel: Tensor, logits: Tensor, batches: Tensor, coefficients: Tensor, mean_loss: MeanLoss
 ) -> Tensor:
     """Return the mean loss (M,) on T points after the update on each of M batches.
 
     The new logits are ``logits + kernel[batch].T @ coefficients`` (the dual form, see
-    ``alupdate.laplace.dual``). One batch at a time, so that the working memory is one (C, T)
-    array which stays in the processor's cache, whatever M is.
+    ``alupdate.laplace.dual``). A few batches at a time, so that the working memory stays in the
+    processor's cache, whatever M is.
 
     Args:
         kernel: (P, T), Phi_P Sigma Phi_T^T: candidates by evaluation points.
         logits: (T, C), of the evaluation points before the update.
-        labels: (T,), their class indices.
         batches: (M, b), rows of the kernel.
         coefficients: (M, b, C), from ``updates.Rule.coefficients``.
-        loss: ``nll`` (cross entropy), ``error`` (share of wrong predictions) or ``brier``.
+        mean_loss: from ``true_loss`` or ``expected_loss``.
     """
     transposed = logits.T.contiguous()
-    means = [
-        _mean_loss(torch.addmm(transposed, weights.T, kernel[batch]), labels[None], loss)
-        for batch, weights in zip(batches, coefficients, strict=True)
-    ]
-    return torch.stack(means)
+    group = max(1, GROUP_NUMBERS // max(1, logits.numel()))
+    if group == 1:
+        means = [
+            mean_loss(torch.addmm(transposed, weights.T, kernel[batch])[None])
+            for batch, weights in zip(batches, coefficients, strict=True)
+        ]
+        return torch.cat(means)
+    groups = zip(torch.split(batches, group), torch.split(coefficients, group), strict=True)
+    return torch.cat(
+        [
+            mean_loss(torch.baddbmm(transposed, weights.mT, kernel[chosen]))
+            for chosen, weights in groups
+        ]
+    )
 
 
 def losses_after_changes(
-    changes: Tensor, features: Tensor, logits: Tensor, labels: Tensor, loss: Loss
+    changes: Tensor, features: Tensor, logits: Tensor, mean_loss: MeanLoss
 ) -> Tensor:
     """Return the mean loss (M,) on T points after each of M changes of the weights.
 
@@ -50,26 +78,34 @@ def losses_after_changes(
         changes: (M, C, D), from ``updates.mean_changes``.
         features: (T, D), of the evaluation points.
         logits: (T, C), before the change.
-        labels: (T,), their class indices.
-        loss: as above.
+        mean_loss: as above.
     """
     transposed = logits.T.contiguous()
-    means = [
-        _mean_loss(torch.addmm(transposed, change, features.T), labels[None], loss)
-        for change in changes
-    ]
-    return torch.stack(means)
+    means = [mean_loss(torch.addmm(transposed, change, features.T)[None]) for change in changes]
+    return torch.cat(means)
 
 
-def _mean_loss(logits: Tensor, labels: Tensor, loss: Loss) -> Tensor:
-    """Return the mean loss of logits (C, T), which are overwritten, and labels (1, T)."""
+def _true_loss(labels: Tensor, loss: Loss, logits: Tensor) -> Tensor:
     if loss == "error":
-        return (logits.argmax(dim=0) != labels[0]).to(logits.dtype).mean()
-    logits -= logits.amax(dim=0)
+        return (logits.argmax(dim=1) != labels).to(logits.dtype).mean(dim=1)
+    places = labels.expand(len(logits), 1, -1)
+    logits -= logits.amax(dim=1, keepdim=True)
     if loss == "nll":
-        true = logits.gather(0, labels)
-        return (logits.exp_().sum(dim=0).log_() - true[0]).mean()
+        true = logits.gather(1, places)[:, 0]
+        return (logits.exp_().sum(dim=1).log_() - true).mean(dim=1)
     probabilities = logits.exp_()
-    probabilities /= probabilities.sum(dim=0)
-    true = probabilities.gather(0, labels)
-    return (probabilities.square_().sum(dim=0) - 2 * true[0] + 1).mean()
+    probabilities /= probabilities.sum(dim=1, keepdim=True)
+    true = probabilities.gather(1, places)[:, 0]
+    return (probabilities.square_().sum(dim=1) - 2 * true + 1).mean(dim=1)
+
+
+def _expected_loss(loss: Loss, logits: Tensor) -> Tensor:
+    if loss == "nll":
+        logits -= logits.amax(dim=1, keepdim=True)
+        powers = logits.exp()
+        total = powers.sum(dim=1)
+        return (total.log() - powers.mul_(logits).sum(dim=1) / total).mean(dim=1)
+    probabilities = torch.softmax(logits, dim=1)
+    if loss == "error":
+        return 1 - probabilities.amax(dim=1).mean(dim=1)
+    return 1 - probabilities.square_().sum(dim=1).mean(dim=1)

@@ -33,11 +33,13 @@ class Rule:
         coefficients: (posterior, gram (M, K, b, b), logits (M, b, C), labels (M, b), gamma) ->
             (M, b, C). The gram matrices are ``directions @ features^T`` within each batch. The
             new weights of class c are ``old_c + coefficients[m, :, c] @ directions_c[batch m]``.
+        projects: whether the directions are Sigma_k phi, and so shrink as labels come in.
     """
 
     update: Callable[[LastLayer, Tensor, Tensor, float], Updated]
     directions: Callable[[LastLayer, Tensor], Tensor]
     coefficients: Callable[[LastLayer, Tensor, Tensor, Tensor, float], Tensor]
+    projects: bool
 
 
 def update_rule(name: UpdateName, seed: int = 0, n_hypotheses: int = N_HYPOTHESES) -> Rule:
@@ -51,9 +53,9 @@ def update_rule(name: UpdateName, seed: int = 0, n_hypotheses: int = N_HYPOTHESE
     if name == "monte_carlo":
         return _monte_carlo_rule(seed, n_hypotheses)
     return {
-        "first_order": Rule(first_order, _features_themselves, _first_order_coefficients),
-        "second_order": Rule(second_order, _projected, _second_order_coefficients),
-        "map": Rule(map_update, _projected, _map_coefficients),
+        "first_order": Rule(first_order, _features_themselves, _first_order_coefficients, False),
+        "second_order": Rule(second_order, _projected, _second_order_coefficients, True),
+        "map": Rule(map_update, _projected, _map_coefficients, True),
     }[name]
 
 
@@ -71,7 +73,7 @@ def _monte_carlo_rule(seed: int, n_hypotheses: int) -> Rule:
         rng = np.random.default_rng(seed)
         return monte_carlo_batches(gram[:, 0], logits, labels, gamma, n_hypotheses, rng)
 
-    return Rule(update, _projected, coefficients)
+    return Rule(update, _projected, coefficients, True)
 
 
 def mean_changes(directions: Tensor, coefficients: Tensor) -> Tensor:

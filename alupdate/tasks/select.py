@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from alupdate.config import LookaheadStrategy, RunConfig, SequentialBatch
+from alupdate.config import OracleStrategy, RunConfig, SequentialBatch
 from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.errors import InputError
@@ -78,9 +78,8 @@ class Selector:
     def _oracle(self, candidates: IntArray, pool: Pool, model: Model) -> Oracle:
         """Return the labels that only an upper baseline may see."""
         settings, dataset = self._config.strategy, self._dataset
-        assert isinstance(settings, LookaheadStrategy)
         candidate_labels = _on_device_of(model, dataset.train_labels[candidates])
-        if settings.evaluate_on == "test":
+        if not isinstance(settings, OracleStrategy) or settings.evaluate_on == "test":
             return Oracle(candidate_labels, model.test, _on_device_of(model, dataset.test_labels))
         chosen = pool.reserved if settings.evaluate_on == "holdout" else pool.candidates()
         return Oracle(
@@ -100,7 +99,7 @@ def holdout(config: RunConfig, order: IntArray) -> IntArray:
         InputError: nothing but the initial labels would be left.
     """
     settings = config.strategy
-    if not isinstance(settings, LookaheadStrategy) or settings.evaluate_on != "holdout":
+    if not isinstance(settings, OracleStrategy) or settings.evaluate_on != "holdout":
         return order[:0]
     if settings.holdout >= len(order) - config.n_initial:
         raise InputError(

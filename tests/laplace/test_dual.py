@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alupdate.laplace.dual import update_batches
-from alupdate.laplace.losses import Loss, losses_after_updates
+from alupdate.laplace.losses import Loss, losses_after_updates, true_loss
 from tests.support.problems import Problem, make_problem, problems
 from tests.support.references import mean_loss, sequential_update
 
@@ -24,10 +24,9 @@ def dual_losses(problem: Problem, batches: torch.Tensor, loss: Loss) -> torch.Te
     return losses_after_updates(
         projected @ problem.points.T,
         posterior.logits(problem.points),
-        problem.point_labels,
         batches,
         problem.gamma * updates.coefficients,
-        loss,
+        true_loss(problem.point_labels, loss),
     )
 
 

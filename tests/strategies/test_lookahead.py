@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from alupdate.config import BatchMix, LookaheadStrategy
+from alupdate.laplace.losses import true_loss
 from alupdate.laplace.updates import fit, update_rule
 from alupdate.strategies.candidate_batches import candidate_batches
+from alupdate.strategies.foresight import Foresight
 from alupdate.strategies.lookahead import Lookahead
 from alupdate.strategies.uncertainty import margin_uncertainty
 from tests.support.problems import make_query
@@ -55,7 +57,7 @@ def test_chooses_the_batch_that_a_naive_search_chooses(seed, loss):
 @pytest.mark.parametrize("chunk", [1, 2**24])
 def test_foresees_every_update_as_applying_it_would_show(update, likelihood, chunk, monkeypatch):
     """Each candidate batch is really applied to the model, which is then evaluated."""
-    monkeypatch.setattr("alupdate.strategies.lookahead.CHUNK_NUMBERS", chunk)
+    monkeypatch.setattr("alupdate.strategies.foresight.CHUNK_NUMBERS", chunk)
     query = make_query(dtype=torch.float64)
     posterior = fit(query.posterior.mean, query.labelled_features, likelihood, 0.5)
     query = replace(query, posterior=posterior, gamma=0.7)
@@ -67,8 +69,13 @@ def test_foresees_every_update_as_applying_it_would_show(update, likelihood, chu
         updated = rule.update(posterior, query.features[batch], labels, 0.7).posterior
         logits = updated.logits(query.oracle.features)
         losses.append(torch.nn.functional.cross_entropy(logits, query.oracle.labels))
-    lookahead = Lookahead(LookaheadStrategy(name="lookahead"), rule)
-    foreseen = lookahead._losses(query, query.oracle, batches)
+    members = torch.arange(len(query.features))
+    foreseen = Foresight.of(query, rule, members, query.oracle.features).losses(
+        query,
+        batches,
+        query.oracle.candidate_labels[batches],
+        true_loss(query.oracle.labels, "nll"),
+    )
     tolerance = 0.05 if update == "monte_carlo" else 1e-8
     torch.testing.assert_close(foreseen, torch.stack(losses), rtol=tolerance, atol=tolerance)
 

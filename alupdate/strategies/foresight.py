@@ -1,0 +1,104 @@
+"""What the loss on a set of points would be after updates that have not been made."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from alupdate.laplace.losses import MeanLoss, losses_after_changes, losses_after_updates
+from alupdate.laplace.posterior import Updated
+from alupdate.laplace.updates import Rule, mean_changes
+from alupdate.strategies.query import Query
+
+CHUNK_NUMBERS = 2**24
+"""How many numbers the Gram matrices of the batches that are updated together may have."""
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """Hypothetical updates of the model on batches of some candidates, evaluated on T points.
+
+    Attributes:
+        rule: the update.
+        members: (R,), positions of the candidates that the batches are made of.
+        features: (R, D), of them.
+        directions: (K, R, D), along which each of them moves the weights.
+        points: (T, D), features of the evaluation points.
+        logits: (T, C), of them before any update.
+        kernel: (R, T), if all classes share the directions.
+    """
+
+    rule: Rule
+    members: Tensor
+    features: Tensor
+    directions: Tensor
+    points: Tensor
+    logits: Tensor
+    kernel: Tensor | None = field(default=None)
+
+    @classmethod
+    def of(cls, query: Query, rule: Rule, members: Tensor, points: Tensor) -> "Foresight":
+        """Return the view on updates of the query's model with candidates (R,), on points (T, D).
+
+        Cost: O(R D (K D + T)).
+        """
+        features = query.features[members]
+        directions = rule.directions(query.posterior, features)
+        kernel = directions[0] @ points.T if len(directions) == 1 else None
+        logits = query.posterior.logits(points)
+        return cls(rule, members, features, directions, points, logits, kernel)
+
+    def losses(self, query: Query, batches: Tensor, labels: Tensor, mean_loss: MeanLoss) -> Tensor:
+        """Return the mean loss (M,) after the update on each of M batches.
+
+        Args:
+            query: the state of the model.
+            batches: (M, b), places in ``members``.
+            labels: (M, b), with which to update.
+            mean_loss: on the points.
+        """
+        chunk = max(1, CHUNK_NUMBERS // (len(self.directions) * batches.shape[1] ** 2))
+        pieces = zip(torch.split(batches, chunk), torch.split(labels, chunk), strict=True)
+        return torch.cat([self._losses(query, *piece, mean_loss) for piece in pieces])
+
+    def _losses(self, query: Query, batches: Tensor, labels: Tensor, mean_loss: MeanLoss) -> Tensor:
+        gram = self.directions[:, batches] @ self.features[batches].mT
+        coefficients = self.rule.coefficients(
+            query.posterior,
+            gram.transpose(0, 1),
+            query.logits[self.members[batches]],
+            labels,
+            query.gamma,
+        )
+        if self.kernel is not None:
+            return losses_after_updates(self.kernel, self.logits, batches, coefficients, mean_loss)
+        changes = mean_changes(self.directions[:, batches], coefficients)
+        return losses_after_changes(changes, self.points, self.logits, mean_loss)
+
+    def after(self, query: Query, place: int, update: Updated) -> "Foresight":
+        """Return the view after the model was really updated with the member at ``place``.
+
+        With one covariance, Sigma' = Sigma - s d d^T where d = Sigma phi_i, s = w / (1 + w v) and
+        v = phi_i^T d. Directions and kernel then change by rank one, in O(R (D + T)):
+
+            Sigma' phi = Sigma phi - s (phi^T d) d
+            k'(phi, t) = k(phi, t) - s (phi^T d) k(phi_i, t)
+
+        Args:
+            query: the state after the update.
+            place: in ``members``.
+            update: its outcome.
+        """
+        if self.kernel is None:
+            return Foresight.of(query, self.rule, self.members, self.points)
+        directions, kernel = self.directions, self.kernel
+        if self.rule.projects:
+            direction, weight = directions[0, place], update.added_precision[0, 0]
+            overlap = self.features @ direction
+            overlap *= weight / (1 + weight * overlap[place])
+            directions = torch.addr(directions[0], overlap, direction, alpha=-1)[None]
+            kernel = torch.addr(kernel, overlap, kernel[place], alpha=-1)
+        logits = update.move(self.logits, self.points)
+        return Foresight(
+            self.rule, self.members, self.features, directions, self.points, logits, kernel
+        )
