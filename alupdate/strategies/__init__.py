@@ -7,16 +7,25 @@ from alupdate.config import (
     ExpectedLookaheadStrategy,
     GreedyLookaheadStrategy,
     LookaheadStrategy,
+    SkactivemlStrategy,
     StrategyConfig,
     UpdateName,
 )
+from alupdate.errors import InputError
 from alupdate.laplace.updates import Rule
 from alupdate.strategies.badge import Badge
+from alupdate.strategies.bait import Bait
+from alupdate.strategies.bald import Bald
+from alupdate.strategies.batch_bald import BatchBald
+from alupdate.strategies.coreset import CoreSet
 from alupdate.strategies.expected_lookahead import ExpectedLookahead
 from alupdate.strategies.greedy_lookahead import GreedyLookahead
 from alupdate.strategies.lookahead import Lookahead
+from alupdate.strategies.plugin import Plugin
+from alupdate.strategies.probcover import ProbCover
 from alupdate.strategies.query import Strategy
 from alupdate.strategies.random_sampling import RandomSampling
+from alupdate.strategies.typiclust import TypiClust
 from alupdate.strategies.uncertainty import Entropy, LeastConfidence, Margin
 from alupdate.strategies.variance import Variance
 
@@ -27,10 +36,31 @@ PLAIN: dict[str, Callable[[], Strategy]] = {
     "least_confidence": LeastConfidence,
     "variance": Variance,
     "badge": Badge,
+    "coreset": CoreSet,
 }
 """Strategies without settings."""
 
-CONFIGURED: dict[str, Callable[[Any], Strategy]] = {}
+
+def _scikit_activeml(settings: SkactivemlStrategy) -> Strategy:
+    """Import the library only where it is asked for: it is an extra, and slow to import."""
+    try:
+        from alupdate.strategies.scikit_activeml import ScikitActiveml
+    except ImportError as error:
+        raise InputError(
+            f"strategy=skactiveml: {error}; pip install 'alupdate[skactiveml]'"
+        ) from error
+    return ScikitActiveml(settings)
+
+
+CONFIGURED: dict[str, Callable[[Any], Strategy]] = {
+    "bald": Bald,
+    "batch_bald": BatchBald,
+    "bait": Bait,
+    "typiclust": TypiClust,
+    "probcover": ProbCover,
+    "skactiveml": _scikit_activeml,
+    "plugin": Plugin,
+}
 """Strategies that are made from their settings."""
 
 FORESEEING: dict[str, Callable[[Any, Rule], Strategy]] = {

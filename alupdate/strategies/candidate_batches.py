@@ -1,14 +1,9 @@
 """The candidate batches among which look-ahead chooses: random, diverse and informative ones."""
 
-import warnings
-
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from alupdate.config import BatchMix
-from alupdate.seeds import sub_seed
+from alupdate.strategies.clusters import kmeans
 from alupdate.strategies.query import Positions, Query
 from alupdate.strategies.uncertainty import margin_uncertainty
 
@@ -48,16 +43,8 @@ def _draw(source: Positions, size: int, count: int, rng: np.random.Generator) ->
 
 
 def _one_per_cluster(query: Query, free: Positions, size: int, count: int) -> Positions:
-    """One member of each cluster; empty clusters (few distinct points) are made up at random.
-
-    One OpenMP thread: scikit-learn adds up the threads' shares in the order in which they finish,
-    and a result must not depend on that.
-    """
-    points = query.features.numpy(force=True)[free]
-    kmeans = KMeans(n_clusters=size, n_init=1, random_state=sub_seed(query.rng))
-    with threadpool_limits(limits=1, user_api="openmp"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
-        assignment = kmeans.fit_predict(points)
+    """One member of each cluster; empty clusters (few distinct points) are made up at random."""
+    assignment = kmeans(query.features.numpy(force=True)[free], size, query.rng)
     members = [free[assignment == cluster] for cluster in range(size)]
     members = [cluster for cluster in members if len(cluster)]
     batches = []

@@ -1,0 +1,147 @@
+"""BAIT: batches that leave as little as possible of the pool's Fisher information unseen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alupdate.config import BaitStrategy
+from alupdate.errors import InputError
+from alupdate.laplace.fisher import (
+    Information,
+    binary,
+    inverse,
+    inverse_bytes,
+    multiclass,
+)
+from alupdate.strategies.query import Positions, Query
+
+LARGEST_BYTES = 6 * 2**30
+"""The largest inverse that is attempted."""
+
+CHUNK_NUMBERS = 2**24
+"""How many numbers the small matrices of the candidates that are scored together may have."""
+
+
+class Bait:
+    """Minimises tr(M^-1 F) over batches (Ash et al. 2021).
+
+    F is the Fisher information of all candidates, M that of the labelled instances and the batch,
+    plus ``regularisation`` on the diagonal; both are plain sums. Candidates are added greedily,
+    until there are ``oversample`` batches of them, and then taken away, the least useful first.
+
+    Nothing of size (C D)^2 is updated on the way. All that a candidate's gain needs of M^-1 and of
+    M^-1 F M^-1 are its own C x C blocks, and a pick changes these by terms of rank C:
+
+        M'^-1        = M^-1 -+ G G^T,                   G = M^-1 V (chol(I +- V^T M^-1 V))^-T
+        M'^-1 F M'^-1 = M^-1 F M^-1 -+ (G Y^T + Y G^T),  Y = M^-1 F G -+ G (G^T F G) / 2
+
+    (upper signs: V is added; lower: taken away), in O(P C^2 (D + C)). ``fisher=binary`` keeps the
+    predicted class against the rest only, as the authors of the paper on updates do: C = 1.
+    """
+
+    needs_oracle = False
+
+    def __init__(self, settings: BaitStrategy) -> None:
+        self._settings = settings
+
+    def select(self, query: Query, size: int) -> Positions:
+        """See ``Strategy``.
+
+        Raises:
+            InputError: the matrices would not fit into memory.
+        """
+        of = multiclass if self._settings.fisher == "multiclass" else binary
+        pool = of(query.features, query.logits)
+        labelled = of(query.labelled_features, query.posterior.logits(query.labelled_features))
+        needed = inverse_bytes(labelled, pool)
+        if needed > LARGEST_BYTES:
+            raise InputError(
+                f"strategy=bait: the multiclass Fisher information would take "
+                f"{needed / 2**30:.0f} GiB; use strategy.fisher=binary"
+            )
+        start = inverse(labelled, pool, self._settings.regularisation)
+        state = _State(pool, start.apply, (), start.own, start.missing)
+        free = ~query.taken.numpy(force=True)
+        picked: list[int] = []
+        for _ in range(min(self._settings.oversample * size, int(free.sum()))):
+            gains = state.gains(1, torch.from_numpy(np.flatnonzero(free)))
+            pick = int(np.flatnonzero(free)[int(gains.argmax())])
+            picked.append(pick)
+            free[pick] = False
+            state = state.changed(pick, 1)
+        while len(picked) > size:
+            losses = state.gains(-1, torch.tensor(picked))
+            dropped = picked.pop(int(losses.argmin()))
+            if len(picked) > size:
+                state = state.changed(dropped, -1)
+        return np.array(picked, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class _State:
+    """M^-1 and M^-1 F M^-1, as far as picks and gains need them.
+
+    Attributes:
+        pool: the candidates' information.
+        start: X -> M^-1 X before the first pick.
+        terms: (sign, G) of every change since: 1 added, -1 taken away.
+        own: (P, C, C), phi^T (M^-1)_cc' phi.
+        missing: (P, C, C), phi^T (M^-1 F M^-1)_cc' phi.
+    """
+
+    pool: Information
+    start: Callable[[Tensor], Tensor]
+    terms: tuple[tuple[int, Tensor], ...]
+    own: Tensor
+    missing: Tensor
+
+    def gains(self, sign: int, positions: Tensor) -> Tensor:
+        """Return how much tr(M^-1 F) falls (1: added) or rises (-1: taken away) by each (R,).
+
+        tr((I +- B^T own B)^-1 B^T missing B).
+        """
+        factors = self.pool.factors
+        size = max(1, CHUNK_NUMBERS // factors[0].numel())
+        parts = []
+        for part in torch.split(positions.to(factors.device), size):
+            sides = factors[part].double()
+            inner = sign * (sides.mT @ self.own[part].double() @ sides)
+            inner.diagonal(dim1=1, dim2=2).add_(1)
+            right = sides.mT @ self.missing[part].double() @ sides
+            solved = torch.linalg.solve(inner, right)
+            parts.append(solved.diagonal(dim1=1, dim2=2).sum(dim=1))
+        return torch.cat(parts)
+
+    def apply(self, matrix: Tensor) -> Tensor:
+        """Return M^-1 X for X (C, D, r)."""
+        result, columns = self.start(matrix), matrix.flatten(0, 1)
+        for sign, term in self.terms:
+            flat = term.flatten(0, 1)
+            result -= sign * (flat @ (flat.T @ columns)).view_as(matrix)
+        return result
+
+    def changed(self, position: int, sign: int) -> "_State":
+        """Return the state after a candidate was added (1) or taken away (-1)."""
+        one = self.pool.at(position)
+        side = one.factors[0].double()
+        inner = sign * (side.T @ self.own[position].double() @ side)
+        inner.diagonal().add_(1)
+        columns = self.apply(one.spread())
+        factor = torch.linalg.cholesky(inner).to(columns.dtype)
+        flat = columns.flatten(0, 1)
+        term = torch.linalg.solve_triangular(factor, flat.T, upper=False).T.view_as(columns)
+        seen = self.pool.apply(term)
+        inner_term = term.flatten(0, 1).T @ seen.flatten(0, 1)
+        half = self.apply(seen) - (sign / 2) * (term @ inner_term)
+        rows = self.pool.features
+        first, second = ((rows @ part).transpose(0, 1) for part in (term, half))
+        mixed = first @ second.mT
+        return replace(
+            self,
+            terms=(*self.terms, (sign, term)),
+            own=self.own - sign * (first @ first.mT),
+            missing=self.missing - sign * (mixed + mixed.mT),
+        )

@@ -1,0 +1,33 @@
+"""CoreSet: batches that leave no candidate far from a labelled instance."""
+
+import numpy as np
+import torch
+
+from alupdate.strategies.distances import nearest, squared_distances
+from alupdate.strategies.query import Positions, Query
+
+
+class CoreSet:
+    """The candidate farthest from all labelled ones, again and again (Sener and Savarese 2018).
+
+    k-center greedy in the feature space. The distances to the labelled instances are computed once
+    per query; each pick then costs O(P D). With nothing labelled, the first pick is the candidate
+    farthest from the candidates' mean.
+    """
+
+    needs_oracle = False
+
+    def select(self, query: Query, size: int) -> Positions:
+        """See ``Strategy``."""
+        features, known = query.features, query.labelled_features
+        start = known if len(known) else features.mean(dim=0, keepdim=True)
+        gaps = nearest(features, start).masked_fill_(query.taken, -1)
+        picked = np.empty(size, dtype=np.int64)
+        for i in range(size):
+            picked[i] = pick = int(gaps.argmax())
+            distances = squared_distances(features, features[[pick]])[:, 0]
+            if i == 0 and not len(known):
+                gaps = torch.full_like(gaps, torch.inf).masked_fill_(query.taken, -1)
+            gaps = torch.minimum(gaps, distances)
+            gaps[picked[: i + 1]] = -1
+        return picked

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alupdate.laplace import losses
+from alupdate.laplace.losses import expected_loss, losses_after_updates, true_loss
+from tests.support.references import softmax
+
+
+@pytest.mark.parametrize("loss", ["nll", "error", "brier"])
+@given(st.integers(0, 10**6), st.integers(2, 5), st.floats(0.1, 30))
+def test_expected_loss_is_the_mean_true_loss_over_predicted_labels(loss, seed, classes, scale):
+    logits = scale * np.random.default_rng(seed).normal(size=(2, classes, 4))
+    expected = np.zeros(2)
+    for g in range(2):
+        for t in range(4):
+            probabilities = softmax(logits[g, :, t])
+            for label in range(classes):
+                point = torch.from_numpy(logits[g, :, t].copy())[None, :, None]
+                if loss == "error":  # the most probable label is wrong as often as not predicted
+                    value = float(label != probabilities.argmax())
+                else:
+                    value = float(true_loss(torch.tensor([label]), loss)(point))
+                expected[g] += probabilities[label] * value / 4
+    found = expected_loss(loss)(torch.from_numpy(logits.copy()))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("group_numbers", [1, 60, 2**17])
+@pytest.mark.parametrize("loss", ["nll", "error", "brier"])
+def test_batches_in_groups_give_what_each_gives_alone(group_numbers, loss, monkeypatch):
+    monkeypatch.setattr(losses, "GROUP_NUMBERS", group_numbers)
+    rng = np.random.default_rng(0)
+    kernel, logits = (torch.from_numpy(rng.normal(size=s)) for s in ((9, 5), (5, 3)))
+    batches = torch.from_numpy(rng.integers(9, size=(7, 2)))
+    coefficients = torch.from_numpy(rng.normal(size=(7, 2, 3)))
+    labels = torch.from_numpy(rng.integers(3, size=5))
+    found = losses_after_updates(kernel, logits, batches, coefficients, true_loss(labels, loss))
+    alone = [
+        float(true_loss(labels, loss)((logits + kernel[batch].T @ weights).T[None].clone()))
+        for batch, weights in zip(batches, coefficients, strict=True)
+    ]
+    np.testing.assert_allclose(found, alone, rtol=1e-12)

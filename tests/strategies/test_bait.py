@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alupdate.config import BaitStrategy
+from alupdate.errors import InputError
+from alupdate.laplace import fisher as fisher_maths
+from alupdate.laplace.fisher import inverse, multiclass
+from alupdate.strategies import bait as bait_file
+from alupdate.strategies.bait import Bait
+from tests.support.problems import make_query
+from tests.support.references_bait import bait
+
+
+def settings(fisher="multiclass", oversample=2, regularisation=1.0):
+    return BaitStrategy(
+        name="bait", fisher=fisher, oversample=oversample, regularisation=regularisation
+    )
+
+
+@pytest.mark.parametrize("form", ["low-rank", "dense"])
+@pytest.mark.parametrize("fisher", ["multiclass", "binary"])
+@given(st.integers(0, 10**6), st.integers(2, 4), st.integers(1, 3), st.integers(1, 3))
+def test_equals_explicit_inverses(form, fisher, seed, classes, size, oversample):
+    costs = (0.0, 1.0) if form == "low-rank" else (1.0, 0.0)
+    query = make_query(
+        seed=seed, candidates=12, dimension=4, classes=classes, dtype=torch.float64, taken=(3,)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fisher_maths, "inverse_costs", lambda *_: costs)
+        chosen = Bait(settings(fisher, oversample, 0.7)).select(query, size)
+    assert chosen.tolist() == bait(query, size, fisher, oversample, 0.7)
+
+
+def test_both_forms_of_the_inverse_agree(monkeypatch):
+    query = make_query(candidates=30, dimension=9, classes=5, dtype=torch.float64)
+    pool = multiclass(query.features, query.logits)
+    known = query.labelled_features
+    labelled = multiclass(known, query.posterior.logits(known))
+    forms = []
+    for costs in ((0.0, 1.0), (1.0, 0.0)):
+        monkeypatch.setattr(fisher_maths, "inverse_costs", lambda *_, c=costs: c)
+        forms.append(inverse(labelled, pool, 0.3))
+    torch.testing.assert_close(forms[0].own, forms[1].own)
+    torch.testing.assert_close(forms[0].missing, forms[1].missing)
+    columns = torch.randn(5, 9, 3, dtype=torch.float64)
+    torch.testing.assert_close(forms[0].apply(columns), forms[1].apply(columns))
+
+
+def test_chunks_change_nothing(monkeypatch):
+    query = make_query(candidates=30, dtype=torch.float64)
+    whole = Bait(settings()).select(query, 4).tolist()
+    monkeypatch.setattr(fisher_maths, "CHUNK_NUMBERS", 50)
+    monkeypatch.setattr(bait_file, "CHUNK_NUMBERS", 50)
+    assert Bait(settings()).select(query, 4).tolist() == whole
+
+
+def test_single_precision_picks_what_double_precision_picks():
+    """After 40 picks and 20 removals, on features of the length that networks give."""
+    for seed in range(3):
+        query = make_query(seed=seed, candidates=200, dimension=50, classes=4, dtype=torch.float64)
+        query = replace(query, logits=query.logits / 5)
+        single = replace(
+            query,
+            features=query.features.float(),
+            logits=query.logits.float(),
+            labelled_features=query.labelled_features.float(),
+            posterior=replace(
+                query.posterior,
+                mean=query.posterior.mean.float(),
+                covariance=query.posterior.covariance.float(),
+            ),
+        )
+        chosen = [set(Bait(settings()).select(q, 20).tolist()) for q in (query, single)]
+        assert len(chosen[0] & chosen[1]) >= 18
+
+
+def test_says_when_the_matrices_do_not_fit(monkeypatch):
+    monkeypatch.setattr(bait_file, "LARGEST_BYTES", 10)
+    with pytest.raises(InputError, match="fisher=binary"):
+        Bait(settings()).select(make_query(), 2)
