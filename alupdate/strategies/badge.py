@@ -19,8 +19,9 @@ class Badge:
     so that P (C + D) numbers are in memory instead of P C D, and a pick costs O(P (C + D)).
 
     The first pick is the longest gradient, as in the authors' code; every other is drawn with a
-    probability in proportion to the squared distance to the nearest one picked before. Picks of the
-    batch whose labels are bought already count with the gradient they have now.
+    probability in proportion to the squared distance to the nearest one picked before
+    (scikit-activeml counts the origin among those, the authors do not). Picks of the batch whose
+    labels are bought already count with the gradient they have now.
     """
 
     needs_oracle = False

@@ -87,4 +87,4 @@ def pure_radius(query: Query, points: Tensor, purity: float) -> float:
     finite = distances[torch.isfinite(distances)]
     if not len(finite):
         return 1.0
-    return float(finite[min(int((1 - purity) * len(distances)), len(finite) - 1)])
+    return float(finite[min(int((1 - purity) * len(distances) + 1e-9), len(finite) - 1)])

@@ -15,6 +15,7 @@ from skactiveml.classifier import (
     SklearnClassifier,
 )
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from alupdate.config import SkactivemlStrategy
 from alupdate.errors import InputError, suggestion
@@ -57,7 +58,7 @@ class ScikitActiveml:
             InputError: the library refuses the parameters or the data, in its own words.
         """
         try:
-            with warnings.catch_warnings():
+            with threadpool_limits(limits=1, user_api="openmp"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return self._select(query, size)
         except Exception as error:
@@ -88,24 +89,26 @@ class ScikitActiveml:
             given["classes"] = list(range(classes))
         if "n_classes" in known:
             given["n_classes"] = classes
+        if "cluster_algo_dict" in known:
+            given["cluster_algo_dict"] = {"random_state": given["random_state"]}
         return self._class(**{**given, **self._parameters})
 
     def _models(self, query: Query, features: Any, targets: Any) -> dict[str, Any]:
         """Return the models that the strategy's ``query`` asks for."""
         asked = inspect.signature(self._class.query).parameters
-        labels = list(range(query.logits.shape[1]))
+        labels, seed = list(range(query.logits.shape[1])), sub_seed(query.rng)
         if self._name in OWN_CLASSIFIERS:
-            return {"clf": OWN_CLASSIFIERS[self._name](classes=labels, random_state=0)}
+            return {"clf": OWN_CLASSIFIERS[self._name](classes=labels, random_state=seed)}
         if "discriminator" in asked:
-            return {"discriminator": SklearnClassifier(LogisticRegression(), random_state=0)}
+            return {"discriminator": SklearnClassifier(LogisticRegression(), random_state=seed)}
         if "ensemble" in asked:
             drawn = sample_weights(query.posterior, COMMITTEE, query.rng).numpy(force=True)
-            members = [_classifier(weights, labels, features, targets) for weights in drawn]
+            members = [_classifier(weights, labels, seed, features, targets) for weights in drawn]
             return {"ensemble": members, "fit_ensemble": False}
         for model, fit in (("clf", "fit_clf"), ("estimator", "fit_estimator")):
             if model in asked:
                 weights = query.posterior.mean.numpy(force=True)
-                return {model: _classifier(weights, labels, features, targets), fit: False}
+                return {model: _classifier(weights, labels, seed, features, targets), fit: False}
         return {}
 
 
@@ -141,9 +144,9 @@ class LinearClassifier(SkactivemlClassifier):
 
 
 def _classifier(
-    weights: NDArray[np.floating], labels: list[int], features: Any, targets: Any
+    weights: NDArray[np.floating], labels: list[int], seed: int, features: Any, targets: Any
 ) -> LinearClassifier:
-    return LinearClassifier(weights, classes=labels).fit(features, targets)
+    return LinearClassifier(weights, classes=labels, random_state=seed).fit(features, targets)
 
 
 def _find(name: str) -> Any:

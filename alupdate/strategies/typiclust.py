@@ -57,7 +57,7 @@ class TypiClust:
         if count == 0:
             return np.zeros(1)
         means = [
-            part.topk(count + 1, dim=1, largest=False).values.sqrt_().sum(dim=1)
+            part.topk(count + 1, dim=1, largest=False).values[:, 1:].sqrt().sum(dim=1)
             for part in distance_chunks(members, members)
         ]
         return -torch.cat(means).numpy(force=True)
