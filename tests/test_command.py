@@ -9,48 +9,12 @@ import numpy as np
 import pytest
 
 from tests.support.runs import only_run, run_command, run_small
-
-WRONG = {
-    "update.gamma=automatic": "update.gamma=automatic: must be greater than 0, or auto",
-    "task=training": "task=training: no such task; did you mean",
-    "+unknown=1": "unknown: no such key",
-    "unknown=1": "unknown: no such key",
-    "sed=1": "sed: no such key; did you mean seed",
-    "batch.sizes=3": "batch.sizes: no such key; did you mean batch.size",
-    "+strategy.colour=red": "strategy.colour: no such key",
-    "strategy=margn": "strategy=margn: no such strategy; did you mean margin",
-    "dataset=cifar": "dataset=cifar: no such dataset; available: digits",
-    "backbone=vgg": "backbone=vgg: no such backbone",
-    "update=magic": "update=magic: no such update",
-    "batch=none": "batch=none: no such batch",
-    "strategy.name=margn": "strategy.name=margn: no such strategy; did you mean margin",
-    "batch.size=0": "batch.size=0: must be greater than or equal to 1",
-    "batch.size=ten": "batch.size=ten: must be a valid integer",
-    "batch.size=2.5": "batch.size=2.5: must be a valid integer",
-    "update.gamma=0": "update.gamma=0: must be greater than 0",
-    "update.gamma=-1": "update.gamma=-1: must be greater than 0",
-    "update.gamma=nan": "update.gamma=nan: must be greater than 0, or auto",
-    "update.likelihood=poisson": "update.likelihood=poisson: must be 'gaussian', 'categorical' or",
-    "update.compare=perhaps": "update.compare=perhaps: must be a valid boolean",
-    "seed=-1": "seed=-1: must be greater than or equal to 0",
-    "seed=true": "seed=True: must be a valid integer",
-    "n_initial=0": "n_initial=0: must be greater than or equal to 1",
-    "n_initial=5000": "n_initial=5000: the pool of digits has only 1297 instances",
-    "n_cycles=2000": "n_cycles can be",
-    "subset=2": "subset=2: must be at least batch.size=3",
-    "device=tpu": "device=tpu: must match pattern",
-    "device=cuda:99": "device=cuda:99: there is no such device",
-    "experiment_name=../up": "experiment_name=../up: must match pattern",
-    "dataset=npz": "dataset.path: a value is required",
-    "+strategy._target_=os.system": "configs never name Python objects",
-    "seed=[1": "seed=[1: cannot be read",
-    "seed=${nothing}": "nothing",
-}
+from tests.support.wrong_commands import WRONG
 
 
 @pytest.mark.parametrize("argument", WRONG)
 def test_wrong_command_is_one_line_and_exit_code_2(argument, monkeypatch, tmp_path, capsys):
-    assert run_small(monkeypatch, tmp_path, argument) == 2
+    assert run_small(monkeypatch, tmp_path, *argument.split(" ")) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1

@@ -26,6 +26,8 @@ SMALL_STUDY = ("task.initial_sizes=[10,20]", "task.new_sizes=[2]")
 EXTRA = {
     ("task", "updating"): SMALL_STUDY,
     ("dataset", "npz"): ("dataset.path=data.npz", "backbone=identity"),
+    ("strategy", "skactiveml"): ("strategy.query_strategy=Falcun",),
+    ("strategy", "plugin"): ("strategy.module=own_strategy",),
     ("backbone", "identity"): ("dataset=npz", "dataset.path=data.npz"),
     ("backbone", "efficientnet_lite0"): (
         "dataset=npz",
@@ -47,7 +49,15 @@ def archives(tmp_path):
         np.savez(tmp_path / f"{name}.npz", **arrays, **labels)
 
 
-@pytest.mark.usefixtures("archives")
+@pytest.fixture
+def own_strategy(tmp_path):
+    code = (
+        "from alupdate.strategies.uncertainty import Margin\nmake_strategy = lambda _: Margin()\n"
+    )
+    (tmp_path / "own_strategy.py").write_text(code)
+
+
+@pytest.mark.usefixtures("archives", "own_strategy")
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_option_runs(group, option, monkeypatch, tmp_path):
     extra = EXTRA.get((group, option), ())
