@@ -25,6 +25,7 @@ SCRIPTS = [c for c in COMMANDS if c.startswith("python scripts/")]
 SETUP = [c for c in COMMANDS if c.startswith("python3 -m venv")]
 SWEEP = "python -m alupdate.run -m strategy=random,margin dataset=digits backbone=pixels"
 STUDY = "python -m alupdate.run -m experiment=updating/gap_closed dataset=digits backbone=pixels"
+(OWN_STRATEGY,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 SMALL = [
     "n_cycles=1", "subset=30", "batch.size=2", "update.epochs=2", "progress=false",
     "results_dir=results",
@@ -36,6 +37,7 @@ def data(monkeypatch, tmp_path, tmp_path_factory):
     """A folder with an archive as the README describes it; features are extracted once for all."""
     shared = tmp_path_factory.getbasetemp().parent / "readme-cache"
     monkeypatch.setenv("ALUPDATE_CACHE", str(shared))
+    (tmp_path / "my_strategies.py").write_text(OWN_STRATEGY)
     rng = np.random.default_rng(0)
     np.savez(
         tmp_path / "my.npz",
@@ -106,12 +108,11 @@ def test_no_command_is_left_out():
 
 
 def test_strategy_in_20_lines():
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(code.splitlines()) <= 20
+    assert len(OWN_STRATEGY.splitlines()) <= 20
     namespace = {}
-    exec(code, namespace)
+    exec(OWN_STRATEGY, namespace)
     query = make_query(dtype=torch.float64)
-    chosen = namespace["LeastFamiliar"]().select(query, 3)
+    chosen = namespace["make_strategy"]({}).select(query, 3)
     covariance = query.posterior.covariance.numpy()
     variances = [row @ covariance @ row for row in query.features.numpy()]
     assert chosen.tolist() == np.argsort(variances)[::-1][:3].tolist()

@@ -24,7 +24,7 @@ from alupdate.errors import InputError
 from alupdate.results.files import replace_file
 from alupdate.results.provenance import now, provenance
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the result format and of what the numbers mean; part of every run's hash."""
 MAIN_TABLES = {"active_learning": "curve.csv", "updating": "updates.csv"}
 State = Literal["running", "completed", "failed", "interrupted"]

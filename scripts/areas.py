@@ -1,0 +1,51 @@
+"""One row per run: the area under its accuracy curve, and the median seconds of a query.
+
+usage: python scripts/areas.py OUTPUT.csv results/<experiment> [results/<experiment> ...]
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from alupdate.errors import InputError
+from alupdate.results.files import replace_file
+from alupdate.results.frame import read_runs
+from alupdate.results.stats import VARIANT, normalised_area
+
+
+def areas_of(experiment: Path) -> pd.DataFrame:
+    """Return the rows of one experiment's completed cycles.
+
+    Raises:
+        InputError: there are no runs.
+    """
+    curves = read_runs(experiment)
+    timings = read_runs(experiment, "timings.csv")
+    queries = timings[timings["phase"] == "select"].groupby("run")["seconds"].median()
+    names = curves.drop_duplicates("run").set_index("run")[[*VARIANT, "seed"]]
+    seconds = names.join(queries.rename("query_seconds")).reset_index(drop=True)
+    last = curves.groupby([*VARIANT, "seed"])["n_labelled"].max().rename("labels").reset_index()
+    table = normalised_area(curves).merge(last).merge(seconds)
+    table.insert(0, "experiment", experiment.name)
+    return table
+
+
+def main(arguments: list[str]) -> int:
+    """Write the table and return the exit code."""
+    if len(arguments) < 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        table = pd.concat([areas_of(Path(folder)) for folder in arguments[1:]])
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    text = table.to_csv(index=False, lineterminator="\n", float_format="%.5g")
+    replace_file(Path(arguments[0]), text)
+    print(f"{arguments[0]}: {len(table)} runs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

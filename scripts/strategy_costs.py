@@ -1,0 +1,115 @@
+"""Seconds and peak memory of one query by every strategy, each in a process of its own.
+
+usage: python scripts/strategy_costs.py [OUTPUT.csv] [TIMEOUT_SECONDS]
+
+Prints one row per strategy and size (P candidates, D features, C classes, b picks), with 100
+labelled instances and, for look-ahead, 3,000 evaluation points. Imports, data and the posterior
+are left out of both numbers; a query that takes longer than the timeout (300 s) is given up.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+SIZES = ((1000, 384, 10, 10), (1000, 384, 77, 100), (50_000, 1280, 10, 100))
+STRATEGIES = (
+    "random", "margin", "entropy", "least_confidence", "variance", "bald", "batch_bald", "badge",
+    "bait fisher=binary", "bait", "coreset", "typiclust", "probcover", "expected_lookahead",
+    "lookahead", "lookahead n_batches=600", "greedy_lookahead",
+)  # fmt: skip
+LABELLED, POINTS = 100, 3000
+
+
+def measure(strategy: str, size: tuple[int, int, int, int]) -> tuple[float, float]:
+    """Return seconds and MiB of one query, after a small one that warms up."""
+    import resource
+    import time
+
+    import torch
+    from pydantic import TypeAdapter
+
+    from alupdate.config import StrategyConfig
+    from alupdate.laplace.updates import update_rule
+    from alupdate.strategies import make_strategy
+
+    name, *settings = strategy.split()
+    tree: dict[str, object] = {"name": name}
+    for key, _, value in (setting.partition("=") for setting in settings):
+        tree[key] = int(value) if value.isdigit() else value
+    made = make_strategy(TypeAdapter(StrategyConfig).validate_python(tree), update_rule)
+    made.select(_query(200, 20, size[2], size[3]), size[3])
+    query = _query(*size)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "0")) or torch.get_num_threads())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    made.select(query, size[3])
+    seconds = time.perf_counter() - start
+    return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def _query(candidates: int, dimension: int, classes: int, _: int) -> Any:
+    import numpy as np
+    import torch
+    from benchmark import make_task, trained
+
+    from alupdate.strategies.query import Oracle, Query
+
+    labelled = make_task(LABELLED, dimension, classes)
+    posterior = trained(labelled, classes)
+    pool, test = (make_task(n, dimension, classes, n) for n in (candidates, POINTS))
+    return Query(
+        features=pool.features,
+        logits=posterior.logits(pool.features),
+        posterior=posterior,
+        chosen=torch.zeros(0, dtype=torch.int64),
+        labelled_features=labelled.features,
+        labelled_labels=labelled.labels,
+        gamma=1.0,
+        rng=np.random.default_rng(0),
+        oracle=Oracle(pool.labels, test.features, test.labels),
+    )
+
+
+def in_its_own_process(strategy: str, size: tuple[int, ...], timeout: float) -> dict[str, object]:
+    """Return a row of the table; seconds are missing where the query was given up or failed."""
+    row: dict[str, object] = dict(zip(("P", "D", "C", "b"), size, strict=True))
+    command = [sys.executable, str(Path(__file__)), "--one", strategy, *map(str, size)]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, check=True
+        )
+        seconds, memory = map(float, answer.stdout.split()[-2:])
+        return {"strategy": strategy, **row, "seconds": seconds, "peak_mib": memory, "note": ""}
+    except subprocess.TimeoutExpired:
+        note = f"more than {timeout:.0f} s"
+    except subprocess.CalledProcessError as error:
+        note = error.stderr.strip().splitlines()[-1]
+    return {"strategy": strategy, **row, "seconds": None, "peak_mib": None, "note": note}
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table, write it if a file is named, and return the exit code."""
+    if arguments[:1] == ["--one"]:
+        candidates, dimension, classes, picks = map(int, arguments[2:])
+        print(*measure(arguments[1], (candidates, dimension, classes, picks)))
+        return 0
+    if len(arguments) > 2 or any(argument.startswith("-") for argument in arguments):
+        print(__doc__, file=sys.stderr)
+        return 2
+    timeout = float(arguments[1]) if len(arguments) > 1 else 300.0
+    rows = []
+    for size in SIZES:
+        for strategy in STRATEGIES:
+            rows.append(in_its_own_process(strategy, size, timeout))
+            print(*rows[-1].values(), sep="\t", flush=True)
+            if arguments:
+                pd.DataFrame(rows).to_csv(arguments[0], index=False, float_format="%.4g")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
