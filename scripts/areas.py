@@ -15,12 +15,14 @@ from alupdate.results.stats import VARIANT, normalised_area
 
 
 def areas_of(experiment: Path) -> pd.DataFrame:
-    """Return the rows of one experiment's completed cycles.
+    """Return the rows of one experiment; runs that are not at the last cycle yet are left out.
 
     Raises:
         InputError: there are no runs.
     """
     curves = read_runs(experiment)
+    reached = curves.groupby("run")["cycle"].transform("max")
+    curves = curves[reached == curves["cycle"].max()]
     timings = read_runs(experiment, "timings.csv")
     queries = timings[timings["phase"] == "select"].groupby("run")["seconds"].median()
     names = curves.drop_duplicates("run").set_index("run")[[*VARIANT, "seed"]]
