@@ -71,10 +71,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not Path(arguments[0]).is_file():
         print(__doc__, file=sys.stderr)
         return 2
-    for (experiment, dataset), areas in pd.read_csv(arguments[0]).groupby(
-        ["experiment", "dataset"]
-    ):
-        print(f"\n## {experiment} ({dataset})")
+    for name, areas in pd.read_csv(arguments[0]).groupby("experiment"):
+        print(f"\n### {name}")
         print("\n".join(lines(areas)))
     return 0
 

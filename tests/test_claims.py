@@ -43,6 +43,12 @@ def test_tables_of_a_real_sweep(areas):
     assert "lookahead (oracle)" in answer.stdout
 
 
+def test_docs_show_the_tables_of_the_committed_runs():
+    root = SCRIPTS.parent
+    answer = run_script("claims.py", root / "results" / "reference" / "strategy-areas.csv")
+    assert answer.stdout.strip() in (root / "docs" / "strategies.md").read_text()
+
+
 @pytest.mark.parametrize("script", ["areas.py", "claims.py", "strategy_costs.py"])
 def test_wrong_use_prints_the_usage(script):
     answer = run_script(script, "--nonsense")
