@@ -27,7 +27,12 @@ def load(name):
     return module
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in SCRIPTS.glob("*.py")))
+ANY_NUMBER_OF_ARGUMENTS = {"areas.py"}  # its wrong use is in test_claims.py
+
+
+@pytest.mark.parametrize(
+    "name", sorted({path.name for path in SCRIPTS.glob("*.py")} - ANY_NUMBER_OF_ARGUMENTS)
+)
 def test_wrong_use_is_exit_code_2(name):
     answer = run(name, "a", "b", "c", "d")
     assert answer.returncode == 2
