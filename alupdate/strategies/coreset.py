@@ -12,15 +12,17 @@ class CoreSet:
 
     k-center greedy in the feature space. The distances to the labelled instances are computed once
     per query; each pick then costs O(P D). With nothing labelled, the first pick is the candidate
-    farthest from the candidates' mean.
+    farthest from the candidates' mean. That mean is subtracted, since |a|^2 + |b|^2 - 2ab of
+    features far from the origin would lose their differences to rounding.
     """
 
     needs_oracle = False
 
     def select(self, query: Query, size: int) -> Positions:
         """See ``Strategy``."""
-        features, known = query.features, query.labelled_features
-        start = known if len(known) else features.mean(dim=0, keepdim=True)
+        mean = query.features.mean(dim=0)
+        features, known = query.features - mean, query.labelled_features - mean
+        start = known if len(known) else torch.zeros_like(features[:1])
         gaps = nearest(features, start).masked_fill_(query.taken, -1)
         picked = np.empty(size, dtype=np.int64)
         for i in range(size):

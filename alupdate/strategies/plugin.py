@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any
 
-import numpy as np
-
 from alupdate.config import PluginStrategy
 from alupdate.errors import InputError
+from alupdate.strategies.answers import checked
 from alupdate.strategies.query import Positions, Query, Strategy
 
 GROUP = "alupdate.strategies"
@@ -31,17 +30,9 @@ class Plugin:
         Raises:
             InputError: the plug-in's answer is not ``size`` distinct free positions.
         """
-        answer = np.asarray(self._strategy.select(query, size))
-        free = query.free()
-        if answer.shape != (size,) or answer.dtype.kind not in "iu":
-            problem = f"shape {answer.shape} and type {answer.dtype}, not {size} integers"
-        elif len(np.unique(answer)) < size:
-            problem = "the same position twice"
-        elif not np.isin(answer, free).all():
-            problem = "a position that is taken or beyond the candidates"
-        else:
-            return answer.astype(np.int64)
-        raise InputError(f"strategy.module={self._name}: select returned {problem}")
+        with _current_directory_importable():
+            answer = self._strategy.select(query, size)
+        return checked(answer, query, size, f"strategy.module={self._name}")
 
 
 def load_plugin(settings: PluginStrategy) -> Strategy:
@@ -56,8 +47,9 @@ def load_plugin(settings: PluginStrategy) -> Strategy:
     name = f"strategy.module={settings.module}"
     make = _maker(settings.module, name)
     try:
-        strategy: Any = make(dict(settings.settings))
-    except Exception as error:
+        with _current_directory_importable():
+            strategy: Any = make(dict(settings.settings))
+    except (Exception, SystemExit) as error:
         raise InputError(f"{name}: make_strategy failed: {_line(error)}") from error
     if not callable(getattr(strategy, "select", None)) or not hasattr(strategy, "needs_oracle"):
         raise InputError(
@@ -80,7 +72,7 @@ def _maker(module: str, name: str) -> Callable[[dict[str, Any]], Any]:
                 f"{name}: no such module in the current directory or among installed packages"
             ) from error
         raise InputError(f"{name}: {_line(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{name}: cannot be imported: {_line(error)}") from error
     make = getattr(found, "make_strategy", None)
     if not callable(make):
@@ -91,14 +83,20 @@ def _maker(module: str, name: str) -> Callable[[dict[str, Any]], Any]:
 
 @contextmanager
 def _current_directory_importable() -> Iterator[None]:
-    """Let modules in the current directory be found; a console script would not find them."""
-    sys.path.append("")
+    """Let modules in the current directory be found; a console script would not find them.
+
+    Where they are found anyway nothing changes, so that the order of the search stays as it was.
+    """
+    missing = "" not in sys.path
+    if missing:
+        sys.path.append("")
     try:
         yield
     finally:
-        sys.path.remove("")
+        if missing:
+            sys.path.remove("")
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     text = str(error).strip()
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

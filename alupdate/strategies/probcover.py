@@ -43,8 +43,8 @@ class ProbCover:
         degrees = _degrees(points, gaps > square, square)
         picked = np.empty(size, dtype=np.int64)
         for i in range(size):
-            most = torch.where(free, degrees, -1)
-            tied = most == most.max()
+            # Rounding at the rim of a ball can leave a degree below zero: compare free ones only.
+            tied = free & (degrees == degrees[free].max())
             pick = int(torch.where(tied, gaps, -1.0).argmax())
             picked[i] = pick
             free[pick] = False

@@ -21,6 +21,7 @@ from alupdate.config import SkactivemlStrategy
 from alupdate.errors import InputError, suggestion
 from alupdate.laplace.sampling import sample_weights
 from alupdate.seeds import sub_seed
+from alupdate.strategies.answers import checked
 from alupdate.strategies.query import Positions, Query
 
 OWN_CLASSIFIERS = {
@@ -55,15 +56,17 @@ class ScikitActiveml:
         """See ``Strategy``.
 
         Raises:
-            InputError: the library refuses the parameters or the data, in its own words.
+            InputError: the library refuses the parameters or the data, in its own words, or its
+                answer repeats itself, as FourDs' does on identical instances.
         """
         try:
             with threadpool_limits(limits=1, user_api="openmp"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return self._select(query, size)
+                answer = self._select(query, size)
         except Exception as error:
             text = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"strategy.query_strategy={self._name}: {text}") from error
+        return checked(answer, query, size, f"strategy.query_strategy={self._name}")
 
     def _select(self, query: Query, size: int) -> Positions:
         known, classes = len(query.labelled_features), query.logits.shape[1]

@@ -51,3 +51,10 @@ def test_chunks_change_nothing(numbers, monkeypatch):
     whole = CoreSet().select(query, 5).tolist()
     monkeypatch.setattr(distances, "CHUNK_NUMBERS", numbers)
     assert CoreSet().select(query, 5).tolist() == whole
+
+
+def test_features_far_from_the_origin_keep_their_differences():
+    """Copies of labelled instances come last, in float32 too."""
+    rows = make_query(candidates=60, dimension=64).features * 0.05 + 1000
+    query = replace(make_query(features=rows), labelled_features=rows[:50])
+    assert sorted(CoreSet().select(query, 10).tolist()) == list(range(50, 60))

@@ -80,6 +80,7 @@ def test_an_entry_point_of_an_installed_package(write, tmp_path, monkeypatch):
         ("import nonexistent_thing", "nonexistent_thing"),
         ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
         ("x = (", "cannot be imported: SyntaxError"),
+        ("import sys; sys.exit(3)", "cannot be imported: SystemExit: 3"),
         ("x = 1", "has no function make_strategy"),
         ("def make_strategy(settings): raise KeyError('column')", "make_strategy failed: KeyError"),
         (
@@ -110,3 +111,16 @@ def test_what_cannot_be_used_is_one_line(code, message, write):
 def test_a_wrong_answer_never_reaches_the_pool(answer, message, write):
     with pytest.raises(InputError, match=message):
         plugin(write(ANSWER.format(answer=answer))).select(make_query(taken=(3,)), 3)
+
+
+def test_the_order_of_the_search_path_stays(write, monkeypatch):
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    before = list(sys.path)
+    plugin(write(GOOD)).select(make_query(), 2)
+    assert sys.path == before
+
+
+def test_imports_of_select_are_found_too(write):
+    write("positions = [4, 2]", "my_helpers")
+    answer = "__import__('my_helpers').positions"
+    assert plugin(write(ANSWER.format(answer=answer))).select(make_query(), 2).tolist() == [4, 2]

@@ -66,3 +66,14 @@ def test_chunks_change_nothing(numbers, monkeypatch):
     whole = choose()
     monkeypatch.setattr(distances, "CHUNK_NUMBERS", numbers)
     assert choose() == whole
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("radius", [1e-12, 1e-6, 3e-4, "auto"])
+def test_rounding_never_picks_twice(radius, dtype):
+    """The distance between copies is zero or just above it, whichever way it is computed."""
+    for seed in range(10):
+        rows = make_query(candidates=20, dimension=64, seed=seed, dtype=dtype).features
+        query = make_query(features=rows.repeat(2, 1), seed=seed, dtype=dtype, taken=(1, 2))
+        chosen = ProbCover(ProbCoverStrategy(name="probcover", radius=radius)).select(query, 38)
+        assert sorted(chosen.tolist()) == query.free().tolist()

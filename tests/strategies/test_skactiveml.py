@@ -74,3 +74,9 @@ def test_parameters_reach_the_library():
     entropy = strategy("UncertaintySampling", method="entropy")
     chosen = [s.select(make_query(seed=2), 5).tolist() for s in (margin, entropy)]
     assert chosen[0] != chosen[1]
+
+
+def test_an_answer_that_repeats_itself_is_refused():
+    query = make_query(features=torch.ones(40, 6))
+    with pytest.raises(InputError, match="query_strategy=FourDs: select returned the same"):
+        strategy("FourDs").select(query, 4)
