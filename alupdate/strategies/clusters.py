@@ -20,7 +20,8 @@ def kmeans(
     """Return the cluster (N,) of each point (N, D); some may stay empty if few points differ.
 
     One OpenMP thread: scikit-learn adds up the threads' shares in the order in which they finish,
-    and a result must not depend on that.
+    and a result must not depend on that. One BLAS thread: k-means++ makes many small products, and
+    more threads than idle cores make those several times slower.
     """
     seed = sub_seed(rng)
     method: KMeans | MiniBatchKMeans
@@ -28,7 +29,7 @@ def kmeans(
         method = MiniBatchKMeans(n_clusters, n_init=1, random_state=seed)
     else:
         method = KMeans(n_clusters, n_init=1, random_state=seed)
-    with threadpool_limits(limits=1, user_api="openmp"), warnings.catch_warnings():
+    with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
         clusters: NDArray[np.int64] = method.fit_predict(points).astype(np.int64)
     return clusters

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from alupdate.strategies.distances import nearest, squared_distances
+from alupdate.strategies.distances import nearest
 from alupdate.strategies.query import Positions, Query
 
 
@@ -23,13 +23,14 @@ class CoreSet:
         mean = query.features.mean(dim=0)
         features, known = query.features - mean, query.labelled_features - mean
         start = known if len(known) else torch.zeros_like(features[:1])
+        lengths = features.square().sum(dim=1)
         gaps = nearest(features, start).masked_fill_(query.taken, -1)
         picked = np.empty(size, dtype=np.int64)
         for i in range(size):
             picked[i] = pick = int(gaps.argmax())
-            distances = squared_distances(features, features[[pick]])[:, 0]
+            distances = lengths + lengths[pick] - 2 * (features @ features[pick])
             if i == 0 and not len(known):
                 gaps = torch.full_like(gaps, torch.inf).masked_fill_(query.taken, -1)
-            gaps = torch.minimum(gaps, distances)
+            gaps = torch.minimum(gaps, distances.clamp_(min=0))
             gaps[picked[: i + 1]] = -1
         return picked
