@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from scipy.stats import ttest_rel
+
+from alupdate.results.stats import paired_difference
 
 KEYS = ["strategy", "batch"]
 
@@ -20,12 +20,12 @@ KEYS = ["strategy", "batch"]
 def difference(wide: pd.DataFrame, first: tuple[str, str], second: tuple[str, str]) -> str:
     """Return first minus second over common seeds, as the cells of a table row."""
     pairs = wide[[first, second]].dropna().to_numpy()
-    gaps = pairs[:, 0] - pairs[:, 1]
-    if len(gaps) < 2:
-        return f"{gaps.mean():+.4f} | (one seed) | {len(gaps)}"
-    error = gaps.std(ddof=1) / np.sqrt(len(gaps))
-    p_value = ttest_rel(pairs[:, 0], pairs[:, 1]).pvalue
-    return f"{gaps.mean():+.4f} ± {error:.4f} | {p_value:.1e} | {len(gaps)}"
+    if not len(pairs):
+        return "(no common seed) | | 0"
+    gap, error, count, p_value = paired_difference(pairs)
+    if count < 2:
+        return f"{gap:+.4f} | (one seed) | 1"
+    return f"{gap:+.4f} ± {error:.4f} | {p_value:.1e} | {count}"
 
 
 def lines(areas: pd.DataFrame) -> Iterator[str]:

@@ -25,13 +25,8 @@ def sample_weights(posterior: LastLayer, count: int, rng: np.random.Generator) -
     drawn = rng.standard_normal((len(mean), count, mean.shape[1]), dtype=np.float32)
     noise = torch.from_numpy(drawn).to(mean)
     covariances = _covariances(posterior)
-    spread = torch.empty_like(noise)
-    factor = mean
-    for c in range(len(mean)):
-        if c < len(covariances):
-            factor = _factor(covariances[c])
-        spread[c] = noise[c] @ factor.T
-    return mean + spread.transpose(0, 1)
+    factors = torch.stack([_factor(covariance) for covariance in covariances])
+    return mean + (noise @ factors.mT).transpose(0, 1)
 
 
 def _covariances(posterior: LastLayer) -> Tensor:

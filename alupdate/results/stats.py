@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import ttest_rel
 
 from alupdate.errors import InputError
@@ -42,6 +43,19 @@ def summarise(areas: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def paired_difference(pairs: NDArray[np.floating]) -> tuple[float, float, int, float]:
+    """Return the mean difference of pairs (N, 2), its standard error, N, and a paired t-test's p.
+
+    Error and p-value are NaN for a single pair.
+    """
+    gaps = pairs[:, 0] - pairs[:, 1]
+    count = len(gaps)
+    if count < 2:
+        return float(gaps.mean()), np.nan, count, np.nan
+    p_value = float(ttest_rel(pairs[:, 0], pairs[:, 1]).pvalue)
+    return float(gaps.mean()), float(gaps.std(ddof=1) / np.sqrt(count)), count, p_value
+
+
 def compare(areas: pd.DataFrame, reference: dict[str, str]) -> pd.DataFrame:
     """Return each variant's difference to a reference variant, paired by seed.
 
@@ -64,11 +78,7 @@ def compare(areas: pd.DataFrame, reference: dict[str, str]) -> pd.DataFrame:
         pairs = pd.concat([wide.iloc[:, i], base], axis=1).dropna().to_numpy()
         if i == matches[0] or not len(pairs):
             continue
-        difference = pairs[:, 0] - pairs[:, 1]
-        enough = len(difference) > 1
-        error = difference.std(ddof=1) / np.sqrt(len(difference)) if enough else np.nan
-        p_value = float(ttest_rel(pairs[:, 0], pairs[:, 1]).pvalue) if enough else np.nan
-        rows.append([*key, difference.mean(), error, len(difference), p_value])
+        rows.append([*key, *paired_difference(pairs)])
     return pd.DataFrame(
         rows, columns=[*VARIANT, "difference", "standard_error", "seeds", "p_value"]
     )

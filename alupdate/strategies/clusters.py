@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from alupdate.seeds import sub_seed
 
 MANY = 50
-"""From here on clusters are found on mini-batches, as TypiClust's authors do."""
+"""More clusters than this are found on mini-batches, as TypiClust's authors do."""
 
 
 def kmeans(

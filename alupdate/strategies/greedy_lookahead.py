@@ -32,15 +32,14 @@ class GreedyLookahead:
         free = torch.from_numpy(query.free()).to(query.features.device)
         numbers = self._settings.memory * 2**20 // query.features.element_size()
         fits = numbers // max(1, len(oracle.features))
-        search = self._within_memory if len(free) <= fits else self._in_parts
-        return search(query, oracle, free, size, max(1, fits))
+        if len(free) <= fits:
+            return self._within_memory(query, oracle, free, size)
+        return self._in_parts(query, oracle, free, size, max(1, fits))
 
     def _mean_loss(self, oracle: Oracle) -> MeanLoss:
         return true_loss(oracle.labels, self._settings.loss)
 
-    def _within_memory(
-        self, query: Query, oracle: Oracle, free: Tensor, size: int, _: int
-    ) -> Positions:
+    def _within_memory(self, query: Query, oracle: Oracle, free: Tensor, size: int) -> Positions:
         """Keep the kernel of all candidates through the whole batch."""
         mean_loss = self._mean_loss(oracle)
         foresight = Foresight.of(query, self._rule, free, oracle.features)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from alupdate.config import ProbCoverStrategy
 from alupdate.strategies.clusters import kmeans
-from alupdate.strategies.distances import distance_chunks, unit_length
+from alupdate.strategies.distances import distance_chunks, nearest, squared_distances, unit_length
 from alupdate.strategies.query import Positions, Query
 
 N_SAMPLED = 2000
@@ -38,9 +38,9 @@ class ProbCover:
             radius = pure_radius(query, points, self._settings.purity)
         gaps = points.new_full((len(points),), torch.inf)
         if len(known):
-            gaps = torch.cat([part.amin(dim=1) for part in distance_chunks(points, known)])
+            gaps = nearest(points, known)
         free, square = ~query.taken, radius**2
-        degrees = _degrees(points, gaps > square, square)
+        degrees = _degrees(points, points[gaps > square], square)
         picked = np.empty(size, dtype=np.int64)
         for i in range(size):
             # Rounding at the rim of a ball can leave a degree below zero: compare free ones only.
@@ -48,19 +48,15 @@ class ProbCover:
             pick = int(torch.where(tied, gaps, -1.0).argmax())
             picked[i] = pick
             free[pick] = False
-            distances = next(distance_chunks(points[[pick]], points))[0]
+            distances = squared_distances(points[[pick]], points)[0]
             newly = (gaps > square) & (distances <= square)
             gaps = torch.minimum(gaps, distances)
-            degrees -= _degrees_among(points, points[newly], square)
+            degrees -= _degrees(points, points[newly], square)
         return picked
 
 
-def _degrees(points: Tensor, uncovered: Tensor, square: float) -> Tensor:
-    """Return how many uncovered points (P,) lie in the ball around each point (P, D)."""
-    return _degrees_among(points, points[uncovered], square)
-
-
-def _degrees_among(points: Tensor, others: Tensor, square: float) -> Tensor:
+def _degrees(points: Tensor, others: Tensor, square: float) -> Tensor:
+    """Return how many of the others (N, D) lie in the ball around each point (P, D)."""
     if not len(others):
         return torch.zeros(len(points), dtype=torch.int64, device=points.device)
     return torch.cat([(part <= square).sum(dim=1) for part in distance_chunks(points, others)])

@@ -7,15 +7,7 @@ import torch
 from alupdate.config import ExpectedLookaheadStrategy
 from alupdate.laplace.updates import fit, update_rule
 from alupdate.strategies.expected_lookahead import ExpectedLookahead
-from tests.support.problems import make_query
-
-RULES = [
-    ("first_order", "gaussian"),
-    ("second_order", "gaussian"),
-    ("second_order", "categorical"),
-    ("map", "gaussian"),
-    ("map", "multinomial"),
-]
+from tests.support.problems import FORESEEN, make_query
 
 
 def own_loss(probabilities, loss):
@@ -52,7 +44,7 @@ def naive(query, rule, size, loss, points, candidates, n_labels):
     return chosen
 
 
-@pytest.mark.parametrize(("update", "likelihood"), RULES)
+@pytest.mark.parametrize(("update", "likelihood"), FORESEEN)
 @pytest.mark.parametrize("loss", ["nll", "error", "brier"])
 @pytest.mark.parametrize("n_labels", [2, 10])
 def test_equals_updating_on_every_label(update, likelihood, loss, n_labels):

@@ -7,15 +7,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from alupdate.config import GreedyLookaheadStrategy
 from alupdate.laplace.updates import fit, update_rule
 from alupdate.strategies.greedy_lookahead import GreedyLookahead
-from tests.support.problems import make_query
-
-RULES = [
-    ("first_order", "gaussian"),
-    ("second_order", "gaussian"),
-    ("second_order", "categorical"),
-    ("map", "gaussian"),
-    ("map", "multinomial"),
-]
+from tests.support.problems import FORESEEN, make_query
 
 
 def naive(query, rule, size):
@@ -40,7 +32,7 @@ def _updated(query, rule, posterior, i):
     return rule.update(posterior, query.features[[i]], label, query.gamma).posterior
 
 
-@pytest.mark.parametrize(("update", "likelihood"), RULES)
+@pytest.mark.parametrize(("update", "likelihood"), FORESEEN)
 @pytest.mark.parametrize("in_parts", [False, True])
 def test_equals_updating_on_every_candidate(update, likelihood, in_parts):
     settings = GreedyLookaheadStrategy(name="greedy_lookahead", memory=1)

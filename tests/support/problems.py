@@ -64,6 +64,16 @@ problems = st.builds(
 )
 
 
+FORESEEN = [
+    ("first_order", "gaussian"),
+    ("second_order", "gaussian"),
+    ("second_order", "categorical"),
+    ("map", "gaussian"),
+    ("map", "multinomial"),
+]
+"""Updates and likelihoods whose effect look-ahead foresees without sampling."""
+
+
 def make_query(
     candidates: int = 40,
     dimension: int = 6,
