@@ -13,6 +13,19 @@ Advance = Callable[[int, str], None]
 """Reports steps done since the last call, and a note to show beside the bar."""
 
 
+class Rate:
+    """Steps per second since the start, as a note beside a progress bar."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit, self._start, self._count = unit, time.perf_counter(), 0
+
+    def after(self, steps: int) -> str:
+        """Return the rate after ``steps`` more."""
+        self._count += steps
+        seconds = time.perf_counter() - self._start
+        return f"{self._count / seconds:.0f} {self._unit}/s"
+
+
 class Display:
     """Progress and messages of one run, on standard error; the final table on standard output."""
 

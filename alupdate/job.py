@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alupdate.config import RunConfig
+from alupdate.config import DescribeTask, FeaturesTask, RunConfig
 from alupdate.display import Display
+from alupdate.paths import cache_dir
 from alupdate.results.store import RunStore
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ def run_job(config: RunConfig) -> None:
         RunError: the run broke; its finished cycles are kept, and the same command resumes it.
     """
     display = Display(config.progress)
-    store = RunStore(config)
+    if isinstance(config.task, DescribeTask | FeaturesTask):
+        _run_without_store(config, display)
+        return
+    store = RunStore(config, _digests(config, display))
     if store.is_complete() and not config.force:
         display.say(f"already done: {store.main_table} (force=true runs it again)")
         return
@@ -47,12 +51,34 @@ def run_job(config: RunConfig) -> None:
                 facts["oracle"] = _oracle_note(config)
                 log.warning(facts["oracle"])
                 display.say(f"note: {facts['oracle']}")
+            for note in setup.dataset.notes:
+                log.warning("%s: %s", setup.dataset.name, note)
             store.begin(facts)
             outcome = task.run(store, display)
             _save_figure(outcome.figure, store.main_table.with_suffix(".png"))
             store.set_state("completed")
     display.table(store.name, outcome.columns, outcome.rows)
     display.say(f"results: {store.main_table} and {store.main_table.stem}.png")
+
+
+def _digests(config: RunConfig, display: Display) -> dict[str, str]:
+    """Return the content of the files that the config names by their place."""
+    from alupdate.data.identity import data_digest
+
+    digest = data_digest(config.dataset, cache_dir(config.cache_dir), display)
+    return {} if digest is None else {"dataset": digest}
+
+
+def _run_without_store(config: RunConfig, display: Display) -> None:
+    """Run a task that leaves no run directory."""
+    if isinstance(config.task, DescribeTask):
+        from alupdate.tasks.describe import describe
+
+        describe(config, config.task, display)
+    else:
+        from alupdate.tasks.describe import extract_features
+
+        extract_features(config, display)
 
 
 def _oracle_note(config: RunConfig) -> str:

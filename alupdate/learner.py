@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from alupdate.backbones.cnn import features_of, initial_network, train_network
+from alupdate.backbones.images import ByteArray, image_arrays
 from alupdate.config import UpdateConfig
-from alupdate.data.dataset import Dataset, IntArray
+from alupdate.data.dataset import Dataset
 from alupdate.data.features import Features
+from alupdate.data.instances import IntArray
 from alupdate.laplace.posterior import LastLayer, with_bias
 from alupdate.laplace.updates import fit
 from alupdate.seeds import Stream, generator
@@ -103,8 +104,8 @@ class CnnLearner:
         seed: int,
         device: torch.device,
     ) -> None:
-        self._pool = _normalised(dataset.train, dataset, device)
-        self._test = _normalised(dataset.test, dataset, device)
+        pool, test = image_arrays(dataset, "cnn")
+        self._pool, self._test = (_normalised(images, pool, device) for images in (pool, test))
         self._classes, self._width = len(dataset.classes), width
         self._settings, self._seed = settings, seed
 
@@ -141,8 +142,11 @@ def _posterior(weights: Tensor, rows: Tensor, settings: UpdateConfig) -> LastLay
     return fit(weights, rows, settings.likelihood, settings.prior_precision)
 
 
-def _normalised(images: np.ndarray, dataset: Dataset, device: torch.device) -> Tensor:
-    """Return uint8 images (N, H, W, channels) as floats (N, channels, H, W), mean 0, variance 1."""
-    mean, deviation = float(dataset.train.mean()), float(dataset.train.std()) or 1.0
+def _normalised(images: ByteArray, pool: ByteArray, device: torch.device) -> Tensor:
+    """Return images (N, H, W, channels) as floats (N, channels, H, W); the pool's have variance 1.
+
+    Its mean is 0; other images are shifted and scaled as the pool's.
+    """
+    mean, deviation = float(pool.mean()), float(pool.std()) or 1.0
     planes = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
     return ((planes - mean) / deviation).contiguous()

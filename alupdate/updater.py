@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from alupdate.config import RunConfig, UpdateConfig, UpdateName
-from alupdate.data.dataset import IntArray
+from alupdate.data.instances import IntArray
 from alupdate.data.pool import Pool
 from alupdate.laplace.posterior import LastLayer, Updated
 from alupdate.laplace.step_size import choose_gamma

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from alupdate.errors import InputError
-from alupdate.results.files import replace_file
+from alupdate.files import replace_file
 from alupdate.results.frame import read_runs
 from alupdate.results.stats import VARIANT, normalised_area
 

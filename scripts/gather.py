@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from alupdate.errors import InputError
-from alupdate.results.files import replace_file
+from alupdate.files import replace_file
 from alupdate.results.frame import read_runs
 
 

@@ -2,16 +2,29 @@
 
 import numpy as np
 
+from alupdate.backbones.images import image_arrays
 from alupdate.data.dataset import Dataset
 from alupdate.data.features import Features
+from alupdate.data.instances import Vectors
 
 
-def flatten(dataset: Dataset) -> Features:
-    """Return each instance as one vector of floats."""
-    return Features(
-        dataset.train.reshape(len(dataset.train), -1).astype(np.float32),
-        dataset.test.reshape(len(dataset.test), -1).astype(np.float32),
+def flatten(dataset: Dataset, backbone: str) -> Features:
+    """Return each instance as one vector of floats.
+
+    Args:
+        dataset: vectors, or images of one size.
+        backbone: who wants them, for error messages.
+
+    Raises:
+        InputError: the data are texts, or images that differ in size.
+    """
+    if isinstance(dataset.train, Vectors) and isinstance(dataset.test, Vectors):
+        return Features(dataset.train.rows, dataset.test.rows)
+    pool, test = (
+        images.reshape(len(images), -1).astype(np.float32)
+        for images in image_arrays(dataset, backbone)
     )
+    return Features(pool, test)
 
 
 def standardise(features: Features) -> Features:

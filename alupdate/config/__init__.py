@@ -5,9 +5,20 @@ dataclasses, or refuses it with one line that names the key, the value and what 
 It imports nothing heavy, so that a wrong command is answered at once.
 """
 
-from alupdate.config.backbones import CnnBackbone, PretrainedBackbone
+from alupdate.config.backbones import CnnBackbone, ImageBackbone, PlainBackbone, TextBackbone
 from alupdate.config.batches import BatchConfig, SequentialBatch, TopBatch
-from alupdate.config.datasets import DatasetConfig, NpzDataset
+from alupdate.config.datasets import (
+    WHERE_DATA_LIE,
+    CsvDataset,
+    DatasetConfig,
+    EmbeddedDataset,
+    HubDataset,
+    ImageDataset,
+    ImageFolderDataset,
+    NpzDataset,
+    OpenmlDataset,
+    ParquetDataset,
+)
 from alupdate.config.run import HOW_TO_RUN, RunConfig, display_name, run_prefix
 from alupdate.config.strategies import (
     BaitStrategy,
@@ -26,34 +37,52 @@ from alupdate.config.strategies import (
     StrategyConfig,
     TypiClustStrategy,
 )
-from alupdate.config.tasks import MethodConfig, UpdateConfig, UpdatingTask
+from alupdate.config.tasks import (
+    DescribeTask,
+    FeaturesTask,
+    MethodConfig,
+    UpdateConfig,
+    UpdatingTask,
+)
 from alupdate.config.values import StepSize, UpdateName
 
 __all__ = [
     "HOW_TO_RUN",
+    "WHERE_DATA_LIE",
     "BaitStrategy",
     "BaldStrategy",
     "BatchBaldStrategy",
     "BatchConfig",
     "BatchMix",
     "CnnBackbone",
+    "CsvDataset",
     "DatasetConfig",
+    "DescribeTask",
+    "EmbeddedDataset",
     "ExpectedLookaheadStrategy",
+    "FeaturesTask",
     "GreedyLookaheadStrategy",
+    "HubDataset",
+    "ImageBackbone",
+    "ImageDataset",
+    "ImageFolderDataset",
     "LookaheadStrategy",
     "Loss",
     "MethodConfig",
     "NpzDataset",
+    "OpenmlDataset",
     "OracleStrategy",
+    "ParquetDataset",
+    "PlainBackbone",
     "PlainStrategy",
     "PluginStrategy",
-    "PretrainedBackbone",
     "ProbCoverStrategy",
     "RunConfig",
     "SequentialBatch",
     "SkactivemlStrategy",
     "StepSize",
     "StrategyConfig",
+    "TextBackbone",
     "TopBatch",
     "TypiClustStrategy",
     "UpdateConfig",

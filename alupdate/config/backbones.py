@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from alupdate.config.values import SETTINGS, Flag, Text
+from alupdate.config.values import SETTINGS, Count, Flag, Positive, Text
+
+Pixels = Annotated[int, Field(strict=True, ge=16, le=1024)]
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -18,11 +20,46 @@ class PlainBackbone:
 
 
 @dataclass(frozen=True, config=SETTINGS)
-class PretrainedBackbone:
-    """A frozen pretrained image network; ``image_size`` is in pixels."""
+class ImageBackbone:
+    """An image network of timm.
 
-    name: Literal["efficientnet_lite0"]
-    image_size: Annotated[int, Field(strict=True, ge=32, le=512)] = 96
+    Attributes:
+        model: its name there.
+        weights: ``pretrained``, ``random``, or a safetensors file of this architecture.
+        image_size: in pixels; None for the model's own.
+        frozen: False trains the whole network.
+        learning_rate: of the network below the last layer, where it is trained.
+        augment: whether training sees random crops and flips, where the network is trained.
+    """
+
+    name: Literal[
+        "efficientnet_lite0", "dinov2_vits14", "dinov2_vitb14", "resnet18", "resnet50", "vit_b_16",
+        "timm",
+    ]  # fmt: skip
+    model: Text
+    weights: Text = "pretrained"
+    image_size: Pixels | None = None
+    frozen: Flag = True
+    learning_rate: Positive = 0.001
+    augment: Flag = True
+    standardise: Flag = True
+    label: Text | None = None
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class TextBackbone:
+    """A frozen transformer for texts.
+
+    Attributes:
+        model: a name on the Hugging Face Hub, or a local folder.
+        pooling: ``mean`` over the tokens (at unit length), or the vector of the class token.
+        max_length: in tokens; longer texts are cut.
+    """
+
+    name: Literal["minilm", "bert", "transformers"]
+    model: Text
+    pooling: Literal["mean", "class_token"] = "class_token"
+    max_length: Count = 128
     standardise: Flag = True
     label: Text | None = None
 
@@ -37,5 +74,5 @@ class CnnBackbone:
 
 
 BackboneConfig = Annotated[
-    PlainBackbone | PretrainedBackbone | CnnBackbone, Field(discriminator="name")
+    PlainBackbone | ImageBackbone | TextBackbone | CnnBackbone, Field(discriminator="name")
 ]

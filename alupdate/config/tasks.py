@@ -63,4 +63,24 @@ class UpdatingTask:
     methods: Annotated[tuple[MethodConfig, ...], Field(min_length=1)]
 
 
-TaskConfig = Annotated[ActiveLearningTask | UpdatingTask, Field(discriminator="name")]
+@dataclass(frozen=True, config=SETTINGS)
+class DescribeTask:
+    """A card of the data, and how well a linear layer on all of the pool does.
+
+    ``weight_decay`` is the probe's: of the mean loss over the pool.
+    """
+
+    name: Literal["describe"]
+    weight_decay: Positive = 1e-3
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class FeaturesTask:
+    """Extract the features and keep them, ahead of a sweep."""
+
+    name: Literal["features"]
+
+
+TaskConfig = Annotated[
+    ActiveLearningTask | UpdatingTask | DescribeTask | FeaturesTask, Field(discriminator="name")
+]

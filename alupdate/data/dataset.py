@@ -1,16 +1,26 @@
 """What a data set is, and the checks that every one must pass."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alupdate.data.instances import (
+    ArrayImages,
+    Images,
+    Instances,
+    IntArray,
+    Texts,
+    Vectors,
+)
+from alupdate.data.split import random_part
 from alupdate.errors import InputError
 
-IntArray = NDArray[np.int64]
-Instances = NDArray[np.float32] | NDArray[np.uint8]
+Kind = Literal["images", "vectors", "texts"]
+NAMED = 3
+"""How many names a message lists before it says how many more there are."""
 
 
 @dataclass(frozen=True)
@@ -19,31 +29,90 @@ class Dataset:
 
     Attributes:
         name: as shown in tables and figures.
-        kind: ``images``, uint8 (N, H, W, channels), or ``vectors``, float32 (N, D).
-        train: the pool's instances.
+        train: the pool's instances; ``train`` and ``test`` are of one kind.
         train_labels: (N,), class indices 0..C-1.
         test, test_labels: the same for the T test instances.
         classes: the C class names.
+        notes: what a user should know about the data, a line each.
     """
 
     name: str
-    kind: Literal["images", "vectors"]
     train: Instances
     train_labels: IntArray
     test: Instances
     test_labels: IntArray
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """What the instances are."""
+        if isinstance(self.train, Vectors):
+            return "vectors"
+        return "texts" if isinstance(self.train, Texts) else "images"
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over all instances (the labels do not enter features)."""
-        digest = hashlib.sha256()
-        for array in (self.train, self.test):
-            digest.update(f"{array.shape}{array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        content = hashlib.sha256(self.kind.encode())
+        for part in (self.train, self.test):
+            content.update(f"{len(part)}".encode())
+            content.update(part.digests().tobytes())
+        return content.hexdigest()
+
+    def reduced(self, n_train: int | None, n_test: int | None) -> "Dataset":
+        """Return a data set with random parts of pool and test set; the classes stay.
+
+        Raises:
+            InputError: there are fewer instances.
+        """
+        smaller = self
+        if n_train is not None:
+            kept = random_part(len(self.train), n_train, "dataset.n_train")
+            smaller = replace(
+                smaller, train=self.train.take(kept), train_labels=self.train_labels[kept]
+            )
+        if n_test is not None:
+            kept = random_part(len(self.test), n_test, "dataset.n_test")
+            smaller = replace(
+                smaller, test=self.test.take(kept), test_labels=self.test_labels[kept]
+            )
+        return smaller
 
 
 def make_dataset(
+    name: str,
+    train: Instances,
+    train_labels: NDArray[Any],
+    test: Instances,
+    test_labels: NDArray[Any],
+    where: str,
+) -> Dataset:
+    """Check instances and labels, and bring the labels into the form of ``Dataset``.
+
+    Labels may be any integers or strings; classes are sorted.
+
+    Args:
+        where: how to call the source in an error message, such as ``dataset.path=F``.
+
+    Raises:
+        InputError: a part is empty, its labels are not one per instance, there is one class only,
+            or the test set has a class that the pool lacks.
+    """
+    for part, rows, labels in (("train", train, train_labels), ("test", test, test_labels)):
+        _check_labels(where, part, len(rows), labels)
+    classes, train_ids, test_ids = _class_indices(where, train_labels, test_labels)
+    dataset = Dataset(
+        name=name,
+        train=train,
+        train_labels=train_ids,
+        test=test,
+        test_labels=test_ids,
+        classes=tuple(str(label) for label in classes),
+    )
+    return replace(dataset, notes=(*_label_notes(classes, test_ids), *_duplicate_notes(dataset)))
+
+
+def from_arrays(
     name: str,
     train: NDArray[Any],
     train_labels: NDArray[Any],
@@ -51,55 +120,34 @@ def make_dataset(
     test_labels: NDArray[Any],
     where: str,
 ) -> Dataset:
-    """Check raw arrays and bring them into the form of ``Dataset``.
+    """Return a data set of raw arrays named X_train, y_train, X_test and y_test.
 
-    Instances are images if they are uint8 with 3 or 4 axes, and vectors otherwise (further axes
-    are flattened). Labels may be any integers or strings; classes are sorted.
-
-    Args:
-        where: how to call the source in an error message, such as ``dataset.path=F``.
+    Rows are images if they are uint8 with 3 or 4 axes, and vectors otherwise (further axes are
+    flattened).
 
     Raises:
-        InputError: lengths differ, something is empty or not finite, or there is one class only.
+        InputError: shapes differ, values are not finite numbers, or as ``make_dataset``.
     """
     train, test = np.asarray(train), np.asarray(test)
-    for part, rows, labels in (("train", train, train_labels), ("test", test, test_labels)):
-        _check_part(where, part, rows, labels)
+    for part, rows in (("train", train), ("test", test)):
+        _check_rows(where, part, rows)
     if train.shape[1:] != test.shape[1:]:
         raise InputError(
             f"{where}: instances have shape {train.shape[1:]} in train and {test.shape[1:]} in "
             "test; they must agree"
         )
-    classes, train_ids, test_ids = _class_indices(where, train_labels, test_labels)
     images = train.dtype == np.uint8 and test.dtype == np.uint8 and train.ndim in (3, 4)
-    shape = _as_images if images else _as_vectors
-    return Dataset(
-        name=name,
-        kind="images" if images else "vectors",
-        train=shape(train),
-        train_labels=train_ids,
-        test=shape(test),
-        test_labels=test_ids,
-        classes=classes,
-    )
+    wrap = _as_images if images else _as_vectors
+    return make_dataset(name, wrap(train), train_labels, wrap(test), test_labels, where)
 
 
-def _check_part(where: str, part: str, rows: NDArray[Any], labels: NDArray[Any]) -> None:
+def _check_rows(where: str, part: str, rows: NDArray[Any]) -> None:
     if rows.ndim < 2:
         raise InputError(f"{where}: X_{part} has {rows.ndim} axes; it must be (N, D) or images")
-    if labels.ndim != 1 or len(labels) != len(rows):
-        raise InputError(
-            f"{where}: y_{part} has shape {labels.shape}; it must hold one label for each of the "
-            f"{len(rows)} rows of X_{part}"
-        )
     if rows.size == 0:
         raise InputError(f"{where}: X_{part} is empty")
     if rows.dtype.kind not in "fiub":
         raise InputError(f"{where}: X_{part} holds {rows.dtype}; it must hold numbers")
-    if labels.dtype.kind not in "iuUSb":
-        raise InputError(
-            f"{where}: y_{part} holds {labels.dtype}; labels must be integers or strings"
-        )
     if rows.dtype.kind == "f":
         finite = np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
         if not finite.all():
@@ -111,9 +159,23 @@ def _check_part(where: str, part: str, rows: NDArray[Any], labels: NDArray[Any])
             )
 
 
+def _check_labels(where: str, part: str, count: int, labels: NDArray[Any]) -> None:
+    if labels.ndim != 1 or len(labels) != count:
+        raise InputError(
+            f"{where}: y_{part} has shape {labels.shape}; it must hold one label for each of the "
+            f"{count} rows of X_{part}"
+        )
+    if count == 0:
+        raise InputError(f"{where}: there are no {part} instances")
+    if labels.dtype.kind not in "iuUSb":
+        raise InputError(
+            f"{where}: y_{part} holds {labels.dtype}; labels must be integers or strings"
+        )
+
+
 def _class_indices(
     where: str, train_labels: NDArray[Any], test_labels: NDArray[Any]
-) -> tuple[tuple[str, ...], IntArray, IntArray]:
+) -> tuple[NDArray[Any], IntArray, IntArray]:
     classes = np.unique(train_labels)
     if len(classes) < 2:
         raise InputError(f"{where}: y_train has one class only ({classes[0]}); need two or more")
@@ -126,12 +188,36 @@ def _class_indices(
     train_ids, test_ids = (
         np.searchsorted(classes, labels).astype(np.int64) for labels in (train_labels, test_labels)
     )
-    return tuple(str(name) for name in classes), train_ids, test_ids
+    return classes, train_ids, test_ids
 
 
-def _as_images(rows: NDArray[Any]) -> NDArray[np.uint8]:
-    return rows if rows.ndim == 4 else rows[..., None]
+def _label_notes(classes: NDArray[Any], test_ids: IntArray) -> list[str]:
+    """Say which classes are never tested, and which integers stand for classes."""
+    notes = []
+    absent = np.setdiff1d(np.arange(len(classes)), test_ids)
+    if len(absent):
+        notes.append(f"{_few(classes[absent])}: no test instance has this class")
+    if classes.dtype.kind in "iu" and not np.array_equal(classes, np.arange(len(classes))):
+        notes.append(f"labels are the integers {_few(classes)}: taken as classes in this order")
+    return notes
 
 
-def _as_vectors(rows: NDArray[Any]) -> NDArray[np.float32]:
-    return rows.reshape(len(rows), -1).astype(np.float32)
+def _duplicate_notes(dataset: Dataset) -> list[str]:
+    shared = int(np.isin(dataset.test.digests(), dataset.train.digests()).sum())
+    if not shared:
+        return []
+    return [f"{shared} of {len(dataset.test)} test instances are in the pool, too (exact copies)"]
+
+
+def _few(names: NDArray[Any]) -> str:
+    listed = ", ".join(str(name) for name in names[:NAMED])
+    more = len(names) - NAMED
+    return f"{listed} and {more} more" if more > 0 else listed
+
+
+def _as_images(rows: NDArray[np.uint8]) -> Images:
+    return ArrayImages(rows if rows.ndim == 4 else rows[..., None])
+
+
+def _as_vectors(rows: NDArray[Any]) -> Vectors:
+    return Vectors(rows.reshape(len(rows), -1).astype(np.float32))

@@ -1,19 +1,36 @@
-"""Extract features once, keep them, and notice when a kept file is damaged."""
+"""Features that are extracted once, kept on disk, and shared by all runs.
+
+Three files per key: ``KEY.npy`` (all rows, pool first), ``KEY.json`` (its size and SHA-256), and,
+while extraction lasts, ``KEY.partial`` with ``KEY.progress``: after every few chunks of rows, how
+far it got. Rows are appended to the file as they come, so memory does not grow with their number,
+and an extraction that was killed goes on where it stopped.
+"""
 
 import hashlib
+import json
 import logging
+import os
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from filelock import FileLock
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from pydantic import TypeAdapter, ValidationError
 
-FloatArray = NDArray[np.float32]
+from alupdate.data.instances import FloatArray
+from alupdate.files import replace_file
+
 log = logging.getLogger(__name__)
+ROWS_BETWEEN_COMMITS = 1024
+BLOCK = 2**24
+"""Bytes that are read at a time."""
+
+Advance = Callable[[int], None]
+"""Takes the number of rows done since the last call."""
 
 
 @dataclass(frozen=True)
@@ -24,54 +41,143 @@ class Features:
     test: FloatArray
 
 
-def cached_features(folder: Path, key: str, extract: Callable[[], Features]) -> Features:
-    """Return the features kept under ``key``, or extract and keep them.
+@dataclass(frozen=True)
+class Extraction:
+    """How to compute the features of all instances, pool first.
 
-    Two processes that ask for the same key extract once: the second waits for the first.
+    Attributes:
+        count: how many instances there are.
+        rows: (start, stop) -> features (stop - start, D).
+        chunk: how many are computed together.
+        watched: given the number of rows done before, yields the function to report rows to.
+    """
+
+    count: int
+    rows: Callable[[int, int], FloatArray]
+    chunk: int
+    watched: Callable[[int], AbstractContextManager[Advance]]
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """How far an extraction got: the file's first ``done`` rows have the checksum ``crc``."""
+
+    done: int
+    dimension: int
+    crc: int
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What a finished file must hold."""
+
+    count: int
+    dimension: int
+    sha256: str
+
+
+def cached_rows(folder: Path, key: str, extraction: Extraction) -> FloatArray:
+    """Return the features (count, D) kept under ``key``, or extract and keep them.
+
+    The rows are mapped from the file, read-only: processes that use the same features share their
+    memory. Two processes that ask for the same key extract once: the second waits for the first.
 
     Args:
         folder: the cache directory.
         key: a readable name that ends in a hash of data, weights and transform.
-        extract: computes the features.
+        extraction: computes the features.
+
+    Raises:
+        OSError: the disk is full, or cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{key}.safetensors"
-    with FileLock(f"{path}.lock"):
-        kept = _load(path) if path.is_file() else None
-        if kept is not None:
-            return kept
-        features = extract()
-        _save(path, features)
-        return features
+    path = folder / f"{key}.npy"
+    with FileLock(folder / f"{key}.lock"):
+        kept = _load(path, extraction.count)
+        if kept is None:
+            _extract(path, extraction)
+            kept = _load(path, extraction.count)
+    if kept is None:
+        raise OSError(f"{path} cannot be read back")
+    return kept
 
 
-def _checksum(features: Features) -> str:
-    digest = hashlib.sha256()
-    for array in (features.pool, features.test):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _save(path: Path, features: Features) -> None:
-    partial = path.with_suffix(".partial")
-    save_file(
-        {"pool": features.pool, "test": features.test},
-        partial,
-        metadata={"sha256": _checksum(features)},
-    )
-    partial.replace(path)
-
-
-def _load(path: Path) -> Features | None:
-    """Return the kept features, or None (and say so in the log) if the file is damaged."""
+def _load(path: Path, count: int) -> FloatArray | None:
+    """Return the kept features, or None (and say so in the log) if a file is damaged."""
+    if not path.is_file():
+        return None
     try:
-        with safe_open(path, framework="numpy") as file:
-            features = Features(file.get_tensor("pool"), file.get_tensor("test"))
-            expected = (file.metadata() or {}).get("sha256")
-    except (SafetensorError, OSError, ValueError) as error:
-        log.warning("feature cache %s is damaged (%s); extracting again", path, error)
+        contents = TypeAdapter(_Contents).validate_json(path.with_suffix(".json").read_bytes())
+        size = (contents.count, contents.dimension)
+        rows = np.memmap(path, np.float32, "r", shape=size)
+        if contents.count != count or path.stat().st_size != rows.nbytes:
+            raise ValueError(f"{path.stat().st_size} bytes for {size} numbers")
+        if _sha256(path) != contents.sha256:
+            raise ValueError("checksum")
+    except (OSError, ValueError) as error:
+        reason = "unreadable" if isinstance(error, ValidationError) else error
+        log.warning("feature cache %s is damaged (%s); extracting again", path, reason)
         return None
-    if expected != _checksum(features):
-        log.warning("feature cache %s is damaged (checksum); extracting again", path)
-        return None
-    return features
+    return rows
+
+
+def _extract(path: Path, extraction: Extraction) -> None:
+    """Append what is missing to the partial file, then put it in its place."""
+    partial, progress_file = path.with_suffix(".partial"), path.with_suffix(".progress")
+    progress = _resumed(partial, progress_file, extraction.count)
+    mode = "r+b" if progress.done else "w+b"
+    with partial.open(mode) as file, extraction.watched(progress.done) as advance:
+        file.truncate(4 * progress.done * progress.dimension)
+        file.seek(0, os.SEEK_END)
+        while progress.done < extraction.count:
+            stop = min(progress.done + ROWS_BETWEEN_COMMITS, extraction.count)
+            progress = _append(file, extraction, advance, progress, stop)
+            replace_file(progress_file, json.dumps(asdict(progress)))
+    contents = _Contents(extraction.count, progress.dimension, _sha256(partial))
+    replace_file(path.with_suffix(".json"), json.dumps(asdict(contents)))
+    partial.replace(path)
+    progress_file.unlink()
+
+
+def _append(
+    file: IO[bytes], extraction: Extraction, advance: Advance, progress: _Progress, stop: int
+) -> _Progress:
+    """Compute and append the rows up to ``stop``; they are on disk when this returns."""
+    dimension, crc = progress.dimension, progress.crc
+    for start in range(progress.done, stop, extraction.chunk):
+        end = min(start + extraction.chunk, stop)
+        rows = np.ascontiguousarray(extraction.rows(start, end), dtype=np.float32)
+        dimension, crc = rows.shape[1], zlib.crc32(rows.data, crc)
+        file.write(rows.data)
+        advance(end - start)
+    file.flush()
+    os.fsync(file.fileno())
+    return _Progress(stop, dimension, crc)
+
+
+def _resumed(partial: Path, progress_file: Path, count: int) -> _Progress:
+    """Return the progress of an earlier extraction if its rows are still what they were."""
+    nothing = _Progress(0, 0, 0)
+    try:
+        progress = TypeAdapter(_Progress).validate_json(progress_file.read_bytes())
+        found = _crc(partial, 4 * progress.done * progress.dimension)
+    except (OSError, ValueError):
+        return nothing
+    if progress.done > count or found != progress.crc:
+        return nothing
+    log.info("extraction resumes after %d rows", progress.done)
+    return progress
+
+
+def _crc(path: Path, size: int) -> int:
+    """Return the checksum of a file's first bytes."""
+    crc = 0
+    with path.open("rb") as file:
+        while size > 0 and (block := file.read(min(BLOCK, size))):
+            crc, size = zlib.crc32(block, crc), size - len(block)
+    return crc
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

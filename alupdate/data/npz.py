@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alupdate.data.dataset import Dataset, make_dataset
+from alupdate.data.dataset import Dataset, from_arrays
 from alupdate.errors import InputError
 
 UNREADABLE = (
@@ -44,4 +44,4 @@ def read_npz(path: str, name: str) -> Dataset:
         raise InputError(
             f"{where}: cannot be read as a NumPy archive of plain arrays ({error})"
         ) from error
-    return make_dataset(name, train, train_labels, test, test_labels, where)
+    return from_arrays(name, train, train_labels, test, test_labels, where)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,12 +19,12 @@ from typing import Any, Literal
 import yaml
 from filelock import FileLock, Timeout
 
-from alupdate.config import HOW_TO_RUN, NpzDataset, RunConfig, UpdatingTask, run_prefix
+from alupdate.config import HOW_TO_RUN, WHERE_DATA_LIE, RunConfig, UpdatingTask, run_prefix
 from alupdate.errors import InputError
-from alupdate.results.files import replace_file
+from alupdate.files import replace_file
 from alupdate.results.provenance import now, provenance
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Version of the result format and of what the numbers mean; part of every run's hash."""
 MAIN_TABLES = {"active_learning": "curve.csv", "updating": "updates.csv"}
 State = Literal["running", "completed", "failed", "interrupted"]
@@ -34,11 +34,18 @@ log = logging.getLogger(__name__)
 class RunStore:
     """One run's directory, ``results_dir/experiment_name/<readable prefix>-<hash>``."""
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, digests: Mapping[str, str] | None = None) -> None:
+        """Find the directory.
+
+        Args:
+            config: of the run.
+            digests: what files that the config names by their place hold: key to SHA-256.
+        """
         self._config = config
         self._settings = _settings(config)
-        self._facts: dict[str, Any] = {}
-        self.name = f"{run_prefix(config)}-{_digest(self._settings)}"
+        contents = dict(digests or {})
+        self._facts: dict[str, Any] = {"sha256": contents}
+        self.name = f"{run_prefix(config)}-{_digest(self._settings, contents)}"
         self.path = Path(config.results_dir) / config.experiment_name / self.name
 
     @property
@@ -84,7 +91,7 @@ class RunStore:
         """Write config.yaml and the status ``running``; ``facts`` go into the status."""
         for stray in self.path.glob(".*.partial*"):  # of an attempt that was killed
             stray.unlink()
-        self._facts = provenance() | facts | {"started": now()}
+        self._facts |= provenance() | facts | {"started": now()}
         replace_file(self.path / "config.yaml", yaml.safe_dump(self._settings, sort_keys=False))
         self.set_state("running")
 
@@ -124,27 +131,18 @@ class RunStore:
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:
-    """Return everything that decides the result; for data from a file, its hash as well."""
+    """Return everything that decides the result, and where the data lie."""
     ignored = HOW_TO_RUN
     if isinstance(config.task, UpdatingTask):
         ignored |= {"strategy", "batch", "n_initial", "n_cycles", "subset"}
-    settings = {key: value for key, value in asdict(config).items() if key not in ignored}
-    if isinstance(config.dataset, NpzDataset):
-        settings["dataset"]["sha256"] = _file_digest(Path(config.dataset.path))
-    return settings
+    return {key: value for key, value in asdict(config).items() if key not in ignored}
 
 
-def _file_digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"dataset.path={path}: {error.strerror}") from error
-
-
-def _digest(settings: dict[str, Any]) -> str:
-    document = json.dumps({"format": FORMAT_VERSION} | settings, sort_keys=True)
-    return hashlib.sha256(document.encode()).hexdigest()[:8]
+def _digest(settings: dict[str, Any], contents: dict[str, str]) -> str:
+    """Return the run's identity: its settings, and the content of files instead of their place."""
+    dataset = {k: v for k, v in settings["dataset"].items() if k not in WHERE_DATA_LIE}
+    document = {"format": FORMAT_VERSION} | settings | {"dataset": dataset, "sha256": contents}
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _checksum(steps: list[dict[str, Any]]) -> str:

@@ -10,7 +10,7 @@ import torch
 from pydantic import TypeAdapter
 
 from alupdate.config import RunConfig
-from alupdate.data.dataset import IntArray
+from alupdate.data.instances import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.display import Display
 from alupdate.laplace.predictive import predict

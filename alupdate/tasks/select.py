@@ -5,7 +5,8 @@ from dataclasses import replace
 import torch
 
 from alupdate.config import OracleStrategy, RunConfig, SequentialBatch
-from alupdate.data.dataset import Dataset, IntArray
+from alupdate.data.dataset import Dataset
+from alupdate.data.instances import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.errors import InputError
 from alupdate.learner import Model

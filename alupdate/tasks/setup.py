@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 import torch
 
-from alupdate.config import CnnBackbone, PretrainedBackbone, RunConfig
+from alupdate.backbones import make_extractor
+from alupdate.backbones.extractor import extracted
+from alupdate.backbones.plain import flatten, standardise
+from alupdate.config import CnnBackbone, PlainBackbone, RunConfig
 from alupdate.data import load_dataset
-from alupdate.data.dataset import Dataset, IntArray
-from alupdate.data.features import Features, cached_features
+from alupdate.data.dataset import Dataset
+from alupdate.data.features import Features
+from alupdate.data.instances import IntArray
 from alupdate.display import Display
 from alupdate.errors import InputError
 from alupdate.learner import CnnLearner, FrozenLearner, Learner
@@ -43,8 +47,9 @@ def prepare(config: RunConfig, display: Display) -> Setup:
     torch.set_num_threads(config.threads or DEFAULT_THREADS)
     device = choose_device(config.device)
     start = time.perf_counter()
-    dataset = load_dataset(config.dataset)
-    _check_kind(config, dataset)
+    dataset = load_dataset(config.dataset, cache_dir(config.cache_dir), display)
+    for note in dataset.notes:
+        display.say(f"note: {dataset.name}: {note}")
     learner = _make_learner(config, dataset, device, display)
     return Setup(dataset, learner, device, time.perf_counter() - start)
 
@@ -62,79 +67,31 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _check_kind(config: RunConfig, dataset: Dataset) -> None:
-    backbone = config.backbone.name
-    if dataset.kind == "vectors" and backbone in ("efficientnet_lite0", "cnn"):
-        raise InputError(
-            f"backbone={backbone}: needs images, but {dataset.name} has feature vectors of "
-            f"dimension {dataset.train.shape[1]}; use backbone=identity"
-        )
-    channels = dataset.train.shape[-1]
-    if backbone == "efficientnet_lite0" and channels not in (1, 3):
-        raise InputError(
-            f"backbone={backbone}: needs 1 or 3 channels, but {dataset.name} has {channels}"
-        )
-
-
 def _make_learner(
     config: RunConfig, dataset: Dataset, device: torch.device, display: Display
 ) -> Learner:
     if isinstance(config.backbone, CnnBackbone):
         return CnnLearner(dataset, config.backbone.width, config.update, config.seed, device)
-    features = _features(config, dataset, device, display)
+    features = load_features(config, dataset, device, display)
     return FrozenLearner(features, len(dataset.classes), config.update, config.seed, device)
 
 
-def _features(
+def load_features(
     config: RunConfig, dataset: Dataset, device: torch.device, display: Display
 ) -> Features:
-    from alupdate.backbones import plain
+    """Return the features of a frozen backbone, from the cache where they are kept.
 
+    Raises:
+        InputError: data and backbone do not go together, or the cache cannot be written.
+    """
     backbone = config.backbone
     assert not isinstance(backbone, CnnBackbone)
-    if isinstance(backbone, PretrainedBackbone):
-        features = _pretrained(config, backbone, dataset, device, display)
+    if isinstance(backbone, PlainBackbone):
+        features = flatten(dataset, backbone.name)
     else:
-        features = plain.flatten(dataset)
-    return plain.standardise(features) if backbone.standardise else features
-
-
-def _pretrained(
-    config: RunConfig,
-    backbone: PretrainedBackbone,
-    dataset: Dataset,
-    device: torch.device,
-    display: Display,
-) -> Features:
-    from alupdate.backbones import efficientnet
-
-    total = len(dataset.train) + len(dataset.test)
-
-    def extract() -> Features:
-        title = f"features of {dataset.name} by {backbone.name}"
-        with display.progress(title, total) as advance:
-            rate = _Rate()
-            return efficientnet.extract(
-                dataset, backbone.image_size, device, lambda n: advance(n, rate.after(n))
-            )
-
-    key = f"{dataset.name}-{efficientnet.cache_key(dataset, backbone.image_size)}"
-    folder = cache_dir(config.cache_dir)
-    try:
-        return cached_features(folder, key, extract)
-    except OSError as error:
-        raise InputError(f"cache_dir: cannot write {folder} ({error.strerror or error})") from error
-
-
-class _Rate:
-    """Images per second since the start."""
-
-    def __init__(self) -> None:
-        self._start, self._count = time.perf_counter(), 0
-
-    def after(self, count: int) -> str:
-        self._count += count
-        return f"{self._count / (time.perf_counter() - self._start):.0f} images/s"
+        extractor = make_extractor(backbone, dataset, device)
+        features = extracted(dataset, extractor, cache_dir(config.cache_dir), display)
+    return standardise(features) if backbone.standardise else features
 
 
 def check_sizes(config: RunConfig, pool_size: int, reserved: IntArray) -> None:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from alupdate.config import CnnBackbone, MethodConfig, RunConfig, StepSize, UpdatingTask
-from alupdate.data.dataset import IntArray
+from alupdate.data.instances import IntArray
 from alupdate.data.pool import Pool
 from alupdate.display import Display
 from alupdate.errors import InputError

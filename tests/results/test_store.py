@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
+from alupdate import files
 from alupdate.config import RunConfig
 from alupdate.errors import InputError
-from alupdate.results import files
 from alupdate.results.records import Comparison, CycleRecord, tables
 from alupdate.results.store import RunStore
 

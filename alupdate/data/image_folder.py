@@ -1,0 +1,138 @@
+"""Your own images: a folder or zip of <split>/<class>/* or <class>/*."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alupdate.config import ImageFolderDataset
+from alupdate.data.dataset import Dataset, make_dataset
+from alupdate.data.image_files import ImageFiles, Index, index_of
+from alupdate.data.image_source import image_source
+from alupdate.data.instances import IntArray
+from alupdate.data.split import stratified_split
+from alupdate.display import Display
+from alupdate.errors import InputError
+
+TRAIN = ("train", "training")
+TEST = ("test", "testing", "val", "valid", "validation")
+"""Names of split folders; of several, the first is the test set and the others are not read."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Which files are used, and what their folders say.
+
+    Attributes:
+        train, test: positions of the files; test is empty where there is no such folder.
+        labels: (N,), the class of every file, empty for files of other splits.
+    """
+
+    train: IntArray
+    test: IntArray
+    labels: NDArray[np.str_]
+
+
+def read_image_folder(
+    config: ImageFolderDataset,
+    name: str,
+    cache: Path,
+    display: Display,
+    key: str = "dataset.path",
+) -> Dataset:
+    """Read the names and classes of all images; the images stay where they are.
+
+    Args:
+        config: where the folder or zip archive is, and how to read it.
+        name: of the data set.
+        cache: the cache directory, for the index of images.
+        display: shows progress while the index is made.
+        key: which setting names the place, for error messages.
+
+    Raises:
+        InputError: no such place, no images, images without a class, or unreadable images.
+    """
+    where = f"{key}={config.path}"
+    source = image_source(config.path, where)
+    index = index_of(source, cache, display)
+    if not len(index.paths):
+        raise InputError(f"{where}: holds no images; expected <class>/* or train/<class>/*")
+    notes: tuple[str, ...] = ()
+    unreadable = index.problems != ""
+    if unreadable.any():
+        complaint = _complaint(index, unreadable)
+        if config.unreadable == "error":
+            raise InputError(
+                f"{where}: {complaint}; repair or remove them, or set dataset.unreadable=skip"
+            )
+        notes = (f"{complaint}: left out",)
+    everything = ImageFiles(source, index).take(np.flatnonzero(~unreadable))
+    layout = _layout(everything.index.paths, where)
+    train, test = layout.train, layout.test
+    if not len(test):
+        kept, held_out = stratified_split(layout.labels[train], config.test_share, where)
+        train, test = train[kept], train[held_out]
+    dataset = make_dataset(
+        name,
+        everything.take(train),
+        layout.labels[train],
+        everything.take(test),
+        layout.labels[test],
+        where,
+    )
+    return replace(dataset, notes=(*notes, *dataset.notes))
+
+
+def folder_digest(path: str, where: str, cache: Path, display: Display) -> str:
+    """Return a SHA-256 over the names and contents of all images."""
+    index = index_of(image_source(path, where), cache, display)
+    names = "\n".join(index.paths.tolist()).encode()
+    return hashlib.sha256(names + index.digests.tobytes()).hexdigest()
+
+
+def _complaint(index: Index, unreadable: NDArray[np.bool_]) -> str:
+    first = int(np.argmax(unreadable))
+    return (
+        f"{unreadable.sum()} of {len(unreadable)} images cannot be read, the first is "
+        f"{index.paths[first]} ({index.problems[first]})"
+    )
+
+
+def _layout(paths: NDArray[np.str_], where: str) -> _Layout:
+    """Find splits and classes in the folders' names.
+
+    A single folder around everything, as many archives have, is ignored.
+    """
+    parts = _without_wrapper([PurePosixPath(str(path)).parts[:-1] for path in paths])
+    tops = {part[0].lower() for part in parts if part}
+    train_names = tops.intersection(TRAIN)
+    test_names = [name for name in TEST if name in tops]
+    if not train_names:
+        _require_depth(parts, paths, 1, where, "<class>/*")
+        return _Layout(
+            np.arange(len(parts)), np.zeros(0, np.int64), np.array([part[0] for part in parts])
+        )
+    train = np.array([i for i, p in enumerate(parts) if p and p[0].lower() in train_names])
+    test = [i for i, p in enumerate(parts) if p and test_names and p[0].lower() == test_names[0]]
+    used = [*train.tolist(), *test]
+    _require_depth([parts[i] for i in used], paths[used], 2, where, "<split>/<class>/*")
+    labels = np.array([p[1] if len(p) > 1 else "" for p in parts])
+    return _Layout(train, np.array(test, dtype=np.int64), labels)
+
+
+def _without_wrapper(parts: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    while parts and all(len(p) > 1 for p in parts) and len({p[0] for p in parts}) == 1:
+        if parts[0][0].lower() in TRAIN:
+            break
+        parts = [p[1:] for p in parts]
+    return parts
+
+
+def _require_depth(
+    parts: list[tuple[str, ...]], paths: NDArray[np.str_], depth: int, where: str, layout: str
+) -> None:
+    for part, path in zip(parts, paths, strict=True):
+        if len(part) < depth:
+            raise InputError(f"{where}: {path} lies in no class folder; expected {layout}")
