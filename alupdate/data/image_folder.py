@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +105,7 @@ def _layout(paths: NDArray[np.str_], where: str) -> _Layout:
 
     A single folder around everything, as many archives have, is ignored.
     """
-    parts = _without_wrapper([PurePosixPath(str(path)).parts[:-1] for path in paths])
+    parts = _without_wrapper([tuple(path.split("/")[:-1]) for path in paths.tolist()])
     tops = {part[0].lower() for part in parts if part}
     train_names = tops.intersection(TRAIN)
     test_names = [name for name in TEST if name in tops]

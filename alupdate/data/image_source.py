@@ -1,10 +1,11 @@
 """Where image files lie: a folder, or a zip archive that is read in place."""
 
+import posixpath
 import stat
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from alupdate.errors import InputError
@@ -111,15 +112,14 @@ def image_source(path: str, where: str) -> ImageSource:
 
 def is_image(path: str) -> bool:
     """Return whether a file is an image by its ending; hidden files are none."""
-    parts = PurePosixPath(path).parts
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not hidden and PurePosixPath(path).suffix.lower() in ENDINGS
+    hidden = path.startswith((".", "__MACOSX/")) or "/." in path or "/__MACOSX/" in path
+    return not hidden and posixpath.splitext(path)[1].lower() in ENDINGS
 
 
 def _problem(member: zipfile.ZipInfo) -> str | None:
     """Return what is wrong with a member, or None."""
-    name = PurePosixPath(member.filename)
-    if name.is_absolute() or ".." in name.parts or "\\" in member.filename or ":" in name.parts[0]:
+    parts = member.filename.split("/")
+    if not parts[0] or ".." in parts or "\\" in member.filename or ":" in parts[0]:
         return "has a path that leads out of the archive"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a symbolic link"
