@@ -3,11 +3,14 @@
 usage: python scripts/strategy_costs.py [OUTPUT.csv] [TIMEOUT_SECONDS]
 
 Prints one row per strategy and size (P candidates, D features, C classes, b picks), with 100
-labelled instances and, for look-ahead, 3,000 evaluation points. Imports, data, posterior and a
-small warm-up query are left out of both numbers: memory is the peak that the query adds, which
-Linux counts anew when asked. A query that takes longer than the timeout (300 s) is given up.
+labelled instances and, for look-ahead, 3,000 evaluation points. Seconds are those of the processor
+on one thread, the median of up to five queries, so that other programs on the machine hardly
+matter. Imports, data, posterior and a small warm-up query are left out of both numbers: memory is
+the peak that the query adds, which Linux counts anew when asked. A query that takes longer than
+the timeout (300 s) is given up.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,30 +25,39 @@ STRATEGIES = (
     "lookahead", "lookahead n_batches=600", "greedy_lookahead",
 )  # fmt: skip
 LABELLED, POINTS = 100, 3000
+REPEATS, ENOUGH = 5, 2.0
+"""Queries per measurement at most, and the seconds after which there are enough."""
 
 
 def measure(strategy: str, size: tuple[int, int, int, int]) -> tuple[float, float]:
     """Return seconds and MiB of one query, after a small one that warms up."""
     import time
+    from dataclasses import replace
+    from statistics import median
 
+    import numpy as np
+    import torch
     from pydantic import TypeAdapter
 
     from alupdate.config import StrategyConfig
     from alupdate.laplace.updates import update_rule
     from alupdate.strategies import make_strategy
 
+    torch.set_num_threads(1)
     name, *settings = strategy.split()
     tree: dict[str, object] = {"name": name}
     for key, _, value in (setting.partition("=") for setting in settings):
         tree[key] = int(value) if value.isdigit() else value
     made = make_strategy(TypeAdapter(StrategyConfig).validate_python(tree), update_rule)
     made.select(_query(200, 20, size[2]), size[3])
-    query = _query(*size[:3])
+    query, seconds = _query(*size[:3]), list[float]()
     before = _restarted_peak()
-    start = time.perf_counter()
-    made.select(query, size[3])
-    seconds = time.perf_counter() - start
-    return seconds, _kib("VmHWM") / 1024 - before
+    while len(seconds) < REPEATS and sum(seconds) < ENOUGH:
+        fresh = replace(query, rng=np.random.default_rng(0))
+        start = time.process_time()
+        made.select(fresh, size[3])
+        seconds.append(time.process_time() - start)
+    return median(seconds), _kib("VmHWM") / 1024 - before
 
 
 def _restarted_peak() -> float:
@@ -88,7 +100,12 @@ def in_its_own_process(strategy: str, size: tuple[int, ...], timeout: float) -> 
     command = [sys.executable, str(Path(__file__)), "--one", strategy, *map(str, size)]
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, check=True
+            command,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
         seconds, memory = map(float, answer.stdout.split()[-2:])
         return {"strategy": strategy, **row, "seconds": seconds, "peak_mib": memory, "note": ""}
