@@ -16,6 +16,9 @@ examples:
   python -m alupdate.run dataset=digits backbone=pixels batch=sequential seed=3
   python -m alupdate.run update=second_order update.gamma=3 update.compare=true
   python -m alupdate.run dataset=npz dataset.path=my.npz backbone=identity
+  python -m alupdate.run dataset=imagefolder dataset.path=photos.zip
+  python -m alupdate.run dataset=csv dataset.path=texts.csv backbone=minilm
+  python -m alupdate.run task=describe dataset=digits backbone=pixels
   python -m alupdate.run task=updating dataset=digits backbone=pixels
   python -m alupdate.run -m strategy=random,margin,lookahead 'seed=range(5)'
 """

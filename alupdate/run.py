@@ -25,6 +25,11 @@ def main() -> None:
     sys.exit(exit_code(sys.argv[1:]))
 
 
+def extract_features() -> None:
+    """Extract and keep the features of a data set, as ``task=features`` does."""
+    sys.exit(exit_code([*sys.argv[1:], "task=features"]))
+
+
 def exit_code(arguments: list[str]) -> int:
     """Run the command line; return 0 done, 1 a run failed, 2 wrong input, 130 interrupted."""
     if {"-h", "--help"} & set(arguments):
