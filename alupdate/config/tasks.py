@@ -71,7 +71,7 @@ class DescribeTask:
     """
 
     name: Literal["describe"]
-    weight_decay: Positive = 1e-3
+    weight_decay: Positive = 1e-2
 
 
 @dataclass(frozen=True, config=SETTINGS)
