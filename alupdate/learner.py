@@ -11,7 +11,7 @@ from alupdate.backbones.images import ByteArray, image_arrays
 from alupdate.config import UpdateConfig
 from alupdate.data.dataset import Dataset
 from alupdate.data.features import Features
-from alupdate.data.instances import IntArray
+from alupdate.data.instances import FloatArray, IntArray
 from alupdate.laplace.posterior import LastLayer, with_bias
 from alupdate.laplace.updates import fit
 from alupdate.seeds import Stream, generator
@@ -56,8 +56,9 @@ class FrozenLearner:
         seed: int,
         device: torch.device,
     ) -> None:
-        self._pool = with_bias(torch.from_numpy(features.pool).to(device))
-        self._test = with_bias(torch.from_numpy(features.test).to(device))
+        self._pool, self._test = (
+            _with_bias_column(rows, device) for rows in (features.pool, features.test)
+        )
         self._settings, self._seed, self._classes = settings, seed, n_classes
 
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
@@ -66,6 +67,16 @@ class FrozenLearner:
         targets = torch.from_numpy(labels).to(rows.device)
         weights = train_last_layer(rows, targets, self._classes, self._settings, self._seed, cycle)
         return Model(self._pool, self._test, _posterior(weights, rows, self._settings))
+
+
+def _with_bias_column(rows: FloatArray, device: torch.device) -> Tensor:
+    """Return features (N, D) with a last column of ones, in one copy.
+
+    PyTorch warns when it wraps features that are mapped read-only; NumPy may copy from them.
+    """
+    columns = torch.ones(len(rows), rows.shape[1] + 1)
+    columns.numpy()[:, :-1] = rows
+    return columns.to(device)
 
 
 def train_last_layer(
