@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from alupdate.config import ImageFolderDataset
 from alupdate.data.dataset import Dataset, make_dataset
-from alupdate.data.image_files import ImageFiles, Index, index_of
+from alupdate.data.image_files import ImageFiles, index_of
 from alupdate.data.image_source import image_source
 from alupdate.data.instances import IntArray
 from alupdate.data.split import stratified_split
@@ -60,20 +60,19 @@ def read_image_folder(
     if not len(index.paths):
         raise InputError(f"{where}: holds no images; expected <class>/* or train/<class>/*")
     notes: tuple[str, ...] = ()
-    unreadable = index.problems != ""
-    if unreadable.any():
-        complaint = _complaint(index, unreadable)
+    if (complaint := index.complaint()) is not None:
         if config.unreadable == "error":
             raise InputError(
                 f"{where}: {complaint}; repair or remove them, or set dataset.unreadable=skip"
             )
         notes = (f"{complaint}: left out",)
-    everything = ImageFiles(source, index).take(np.flatnonzero(~unreadable))
+    everything = ImageFiles(source, index).take(np.flatnonzero(index.problems == ""))
     layout = _layout(everything.index.paths, where)
     train, test = layout.train, layout.test
     if not len(test):
         kept, held_out = stratified_split(layout.labels[train], config.test_share, where)
         train, test = train[kept], train[held_out]
+        notes = (*notes, f"no folder is called test: {len(test)} images are held out at random")
     dataset = make_dataset(
         name,
         everything.take(train),
@@ -92,14 +91,6 @@ def folder_digest(path: str, where: str, cache: Path, display: Display) -> str:
     return hashlib.sha256(names + index.digests.tobytes()).hexdigest()
 
 
-def _complaint(index: Index, unreadable: NDArray[np.bool_]) -> str:
-    first = int(np.argmax(unreadable))
-    return (
-        f"{unreadable.sum()} of {len(unreadable)} images cannot be read, the first is "
-        f"{index.paths[first]} ({index.problems[first]})"
-    )
-
-
 def _layout(paths: NDArray[np.str_], where: str) -> _Layout:
     """Find splits and classes in the folders' names.
 
@@ -109,7 +100,8 @@ def _layout(paths: NDArray[np.str_], where: str) -> _Layout:
     tops = {part[0].lower() for part in parts if part}
     train_names = tops.intersection(TRAIN)
     test_names = [name for name in TEST if name in tops]
-    if not train_names:
+    deep = any(len(p) > 1 for p in parts if p and p[0].lower() in train_names)
+    if not train_names or not (test_names or deep):  # "train" may also be a class of vehicles
         _require_depth(parts, paths, 1, where, "<class>/*")
         return _Layout(
             np.arange(len(parts)), np.zeros(0, np.int64), np.array([part[0] for part in parts])
