@@ -34,7 +34,7 @@ def read_openml(config: OpenmlDataset, name: str, cache: Path) -> Dataset:
         raise InputError(f"{where}: no name of a table; it has letters, digits and -_.,()+ only")
     kept = Path(config.root) if config.root is not None else cache / "openml"
     table, notes = _fetch(config, kept, where)
-    features, labels = _features(table.data, where), _labels(table.target, where)
+    labels, features = _labels(table.target, where), _features(table.data, where)
     train, test = stratified_split(labels, config.test_share, where)
     dataset = from_arrays(name, features[train], labels[train], features[test], labels[test], where)
     return replace(dataset, notes=(*notes, *dataset.notes))
@@ -52,7 +52,7 @@ def _fetch(config: OpenmlDataset, kept: Path, where: str) -> tuple[Any, list[str
                 version=config.version,
                 data_home=str(kept),
                 as_frame=True,
-                parser="pandas",
+                parser="liac-arff",  # with pandas 3, the other fails on integers as classes
                 n_retries=1,
             )
     except (OSError, http.client.HTTPException) as error:

@@ -1,0 +1,278 @@
+"""Well-known image data sets, in miniature but in their real layout on disk."""
+
+import pickle
+import subprocess
+import sys
+import tarfile
+import textwrap
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+
+from alupdate.config import ImageDataset
+from alupdate.data import known_images
+from alupdate.data.cifar import CIFAR
+from alupdate.data.image_files import decode
+from alupdate.data.known_images import own_copy_digest, read_known_images
+from alupdate.display import Display
+from alupdate.errors import InputError
+from tests.support.images import encoded, pixels, small_files, write_folder, write_zip
+from tests.support.known_sets import BUILDERS, FOODS, TEXTURES, accept_miniatures, build
+
+QUIET = Display(enabled=False)
+THREE = {
+    "cifar10": ("airplane", "automobile", "bird"),
+    "cifar100": ("fine40", "fine41", "fine42"),
+    "stl10": ("airplane", "bird", "car"),
+    "svhn": ("0", "1", "2"),
+}
+SIDES = {"cifar10": 32, "cifar100": 32, "stl10": 96, "svhn": 32}
+SIZES = {"cifar10": (30, 6), "dtd": (8, 4), "food101": (6, 6), "flowers102": (4, 4)}
+
+
+@pytest.fixture(autouse=True)
+def miniatures(monkeypatch):
+    accept_miniatures(monkeypatch)
+
+
+def read(name, tmp_path, root: Path | str | None = None, download=False):
+    config = ImageDataset(name=name, root=root and str(root), download=download)
+    return read_known_images(config, name, tmp_path / "cache", QUIET)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_own_layout_is_read(name, tmp_path):
+    build(name, tmp_path / "root")
+    dataset = read(name, tmp_path, tmp_path / "root")
+    assert (len(dataset.train), len(dataset.test)) == SIZES.get(name, (6, 6))
+    assert dataset.kind == "images"
+    assert dataset.notes == ()
+    config = ImageDataset(name=name, root=str(tmp_path / "root"))
+    assert own_copy_digest(config, tmp_path / "cache", QUIET) is None
+
+
+@pytest.mark.parametrize("name", THREE)
+def test_arrays_are_upright_and_their_classes_named(name, tmp_path):
+    build(name, tmp_path / "root")
+    dataset = read(name, tmp_path, tmp_path / "root")
+    assert dataset.classes == THREE[name]
+    assert dataset.test_labels.tolist() == [0, 1, 2, 0, 1, 2]
+    first = {"cifar10": 500}.get(name, 100)
+    side = SIDES[name]
+    for i in range(6):
+        np.testing.assert_array_equal(dataset.test[i], pixels(first + i, side, side))
+        np.testing.assert_array_equal(dataset.train[i], pixels(i, side, side))
+
+
+def test_listed_files_keep_the_order_and_classes_of_the_lists(tmp_path):
+    for name in ("dtd", "food101", "flowers102"):
+        build(name, tmp_path / name)
+    textures = read("dtd", tmp_path, tmp_path / "dtd")
+    assert textures.classes == TEXTURES
+    assert textures.train_labels.tolist() == [0, 0, 1, 1, 0, 0, 1, 1]
+    foods = read("food101", tmp_path, tmp_path / "food101")
+    assert foods.classes == FOODS
+    flowers = read("flowers102", tmp_path, tmp_path / "flowers102")
+    assert flowers.classes == ("blackberry lily", "pink primrose")
+    assert flowers.train_labels.tolist() == [1, 0, 1, 0]
+    third = decode((tmp_path / "flowers102/flowers-102/jpg/image_00007.jpg").read_bytes())
+    np.testing.assert_array_equal(flowers.train[2], third)
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("cifar10", "cifar-10-batches-bin"),
+        ("dtd", "dtd"),
+        ("dtd", "dtd/dtd"),
+        ("food101", "food-101"),
+        ("svhn", "train_32x32.mat"),
+    ],
+)
+def test_a_root_further_down_is_the_same_data_set(name, inside, tmp_path):
+    build(name, tmp_path / "root")
+    whole, part = (
+        read(name, tmp_path, root) for root in (tmp_path / "root", tmp_path / "root" / inside)
+    )
+    assert part.fingerprint() == whole.fingerprint()
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_image_folder_and_zip_are_read(name, tmp_path):
+    folder = write_folder(tmp_path / "folder", small_files())
+    archive = write_zip(tmp_path / "images.zip", small_files())
+    assert read(name, tmp_path, folder).fingerprint() == read(name, tmp_path, archive).fingerprint()
+    digests = [
+        own_copy_digest(ImageDataset(name=name, root=root), tmp_path / "cache", QUIET)
+        for root in (folder, archive)
+    ]
+    assert digests[0] == digests[1] is not None
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_no_network_is_one_line(name, tmp_path, monkeypatch):
+    def no_network(*_args, **_options):
+        raise URLError("[Errno -2] Name or service not known")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    with pytest.raises(InputError, match="Name or service not known") as caught:
+        read(name, tmp_path, download=True)
+    message = str(caught.value)
+    assert message.startswith(f"dataset={name}: not in {tmp_path / 'cache' / 'datasets' / name}, ")
+    assert "set dataset.root=FOLDER" in message
+    assert "\n" not in message
+    assert not (tmp_path / "cache" / "datasets" / name).exists()
+
+
+def test_download_false_uses_no_network(tmp_path, monkeypatch):
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_: pytest.fail("network"))
+    with pytest.raises(InputError, match=r"dataset\.download=false; set dataset.root=FOLDER"):
+        read("cifar10", tmp_path)
+
+
+def serve(monkeypatch, archive: Path):
+    """Let torchvision find the archive where it would download it to."""
+
+    def fetch(_url, root, filename, _md5):
+        (Path(root) / filename).write_bytes(archive.read_bytes())
+
+    monkeypatch.setattr("torchvision.datasets.utils.download_url", fetch)
+
+
+def test_download_fills_the_cache_once(tmp_path, monkeypatch):
+    build("cifar10", tmp_path / "made")
+    with tarfile.open(tmp_path / "made.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "made" / "cifar-10-batches-bin", "cifar-10-batches-bin")
+    serve(monkeypatch, tmp_path / "made.tar.gz")
+    left = tmp_path / "cache/datasets/cifar10.partial/cifar-10-batches-bin/data_batch_1.bin"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half of a download that was killed")
+    first = read("cifar10", tmp_path, download=True)
+    serve(monkeypatch, tmp_path / "gone")
+    again = read("cifar10", tmp_path, download=False)
+    assert first.fingerprint() == again.fingerprint()
+    assert [p.name for p in (tmp_path / "cache/datasets/cifar10").iterdir()] == [
+        "cifar-10-batches-bin"
+    ]
+    assert not left.exists()
+
+
+def test_damaged_download_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "cut.tar.gz").write_bytes(b"not an archive")
+    serve(monkeypatch, tmp_path / "cut.tar.gz")
+    with pytest.raises(InputError, match="the download failed"):
+        read("cifar100", tmp_path, download=True)
+    assert not (tmp_path / "cache/datasets/cifar100").exists()
+
+
+def test_two_processes_download_once(tmp_path):
+    code = f"""
+        import time
+        from pathlib import Path
+        from alupdate.data.downloads import downloaded
+
+        def fetch(folder):
+            print("fetching", flush=True)
+            time.sleep(1)
+            (folder / "file").write_text("all")
+
+        folder = downloaded("x", Path({str(tmp_path)!r}), True, fetch)
+        print([path.name for path in folder.iterdir()])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    output = b"".join(worker.communicate()[0] for worker in workers)
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert output.count(b"fetching") == 1
+    assert output.count(b"['file']") == 2
+
+
+def test_unwritable_cache_is_one_line(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(InputError, match="check network and disk"):
+        read("dtd", tmp_path, download=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "message"),
+    [
+        ("cifar10", "cifar-10-batches-bin/data_batch_3.bin", "data_batch_3.bin has"),
+        ("cifar100", "cifar-100-binary/test.bin", "test.bin has"),
+        ("stl10", "stl10_binary/test_X.bin", "files of stl10 are missing or damaged"),
+        ("svhn", "test_32x32.mat", "files of svhn are missing or damaged"),
+        ("flowers102", "flowers-102/setid.mat", "files of flowers102 are missing or damaged"),
+        ("food101", "food-101/meta/test.json", "files of food101 are missing or damaged"),
+        ("food101", "food-101/images/waffles/11.jpg", "food-101/images/waffles/11.jpg"),
+        ("dtd", "dtd/dtd/labels/val1.txt", "missing or damaged"),
+        ("dtd", "dtd/dtd/images/banded/banded_01.jpg", "banded_01.jpg"),
+    ],
+)
+def test_truncated_and_missing_files_are_named(name, file, message, tmp_path):
+    build(name, tmp_path / "root")
+    path = tmp_path / "root" / file
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 - 1])
+    with pytest.raises(InputError, match=message) as caught:
+        read(name, tmp_path, tmp_path / "root")
+    assert str(caught.value).startswith(f"dataset.root={tmp_path / 'root'}: ")
+    assert "\n" not in str(caught.value)
+    path.unlink()
+    with pytest.raises(InputError, match=r"^dataset.root="):
+        read(name, tmp_path, tmp_path / "root")
+
+
+def test_truncation_at_a_record_is_noticed(tmp_path):
+    build("cifar10", tmp_path / "root")
+    path = tmp_path / "root" / "cifar-10-batches-bin" / "test_batch.bin"
+    path.write_bytes(path.read_bytes()[:3073])
+    with pytest.raises(InputError, match="has 3073 bytes instead of 18438"):
+        read("cifar10", tmp_path, tmp_path / "root")
+
+
+def test_class_without_a_name_is_refused(tmp_path):
+    build("cifar10", tmp_path / "root")
+    (tmp_path / "root/cifar-10-batches-bin/batches.meta.txt").write_text("airplane\n")
+    with pytest.raises(InputError, match=r"has class 2, but batches\.meta\.txt names 1"):
+        read("cifar10", tmp_path, tmp_path / "root")
+
+
+@pytest.mark.parametrize("name", CIFAR)
+@pytest.mark.parametrize("inside", [False, True])
+def test_pickled_version_is_refused_unread(name, inside, tmp_path, monkeypatch):
+    folder = tmp_path / CIFAR[name].pickled
+    folder.mkdir()
+    (folder / "data_batch_1").write_bytes(pickle.dumps({"data": 1}))
+    monkeypatch.setattr("pickle.load", lambda *_: pytest.fail("unpickled"))
+    with pytest.raises(InputError, match="is pickled and is not read; give the binary version"):
+        read(name, tmp_path, folder if inside else tmp_path)
+
+
+def test_wrong_roots_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no such folder or zip archive"):
+        read("dtd", tmp_path, tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    for call in (
+        read,
+        lambda name, path, root: own_copy_digest(
+            ImageDataset(name=name, root=str(root)), path, QUIET
+        ),
+    ):
+        with pytest.raises(InputError, match="holds neither dtd/dtd nor images"):
+            call("dtd", tmp_path, tmp_path / "empty")
+    (tmp_path / "text.zip").write_text("hello")
+    with pytest.raises(InputError, match="cannot be read as a zip archive"):
+        read("svhn", tmp_path, tmp_path / "text.zip")
+
+
+def test_an_image_outside_the_lists_changes_nothing(tmp_path):
+    build("food101", tmp_path / "root")
+    before = read("food101", tmp_path, tmp_path / "root")
+    (tmp_path / "root/food-101/images/waffles/extra.jpg").write_bytes(encoded(pixels(99)))
+    assert read("food101", tmp_path, tmp_path / "root").fingerprint() == before.fingerprint()
+
+
+def test_every_name_is_known():
+    names = ImageDataset.__dataclass_fields__["name"].type.__args__
+    assert {known_images._known(name).folder for name in names} >= {"stl10_binary", "food-101"}
+    assert set(names) == set(BUILDERS)
