@@ -198,13 +198,13 @@ def _write(path: Path, index: Index) -> None:
 def _read(path: Path, expected: list[str]) -> Index | None:
     """Return the kept index, or None (and say so in the log) if the file is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
             raw = np.ascontiguousarray(kept["digests"], dtype=np.uint8)
             digests = raw.reshape(-1).view(f"V{DIGEST_SIZE}")
             index = Index(kept["paths"], digests, kept["sizes"], kept["problems"])
         _check(index, expected)
     except DAMAGED as error:
-        log.warning("image index %s is damaged (%s); made again", path, error)
+        log.warning("image index %s is damaged (%s); made again", path, type(error).__name__)
         return None
     return index
 

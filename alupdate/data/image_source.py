@@ -100,7 +100,7 @@ class Archive:
         """
         found: dict[str, str] = {}
         for member in self._zip.infolist():
-            if member.is_dir():
+            if member.filename.endswith("/"):
                 continue
             problem = _problem(member, is_image(member.filename))
             if problem is None and member.filename in found:
