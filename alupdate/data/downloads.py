@@ -80,9 +80,13 @@ def _fetch(folder: Path, download: Callable[[Path], None]) -> None:
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    with impatient():
-        download(partial)
-    partial.rename(folder)
+    try:
+        with impatient():
+            download(partial)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def one_line(error: Exception) -> str:

@@ -55,33 +55,40 @@ def read_image_folder(
         InputError: no such place, no images, images without a class, or unreadable images.
     """
     where = f"{key}={config.path}"
+    images, notes = _readable(config, where, cache, display)
+    layout = _layout(images.index.paths, where)
+    train, test = layout.train, layout.test
+    if unused := len(images) - len(train) - len(test):
+        notes.append(f"{unused} images in folders of other splits are not used")
+    if not len(test):
+        kept, held_out = stratified_split(layout.labels[train], config.test_share, where)
+        train, test = train[kept], train[held_out]
+        notes.append(f"no folder is called test: {len(test)} images are held out at random")
+    labels = layout.labels
+    dataset = make_dataset(
+        name, images.take(train), labels[train], images.take(test), labels[test], where
+    )
+    return replace(dataset, notes=(*notes, *dataset.notes))
+
+
+def _readable(
+    config: ImageFolderDataset, where: str, cache: Path, display: Display
+) -> tuple[ImageFiles, list[str]]:
+    """Return the images that can be decoded, and a note if others were left out."""
     source = image_source(config.path, where)
     index = index_of(source, cache, display)
     if not len(index.paths):
         raise InputError(f"{where}: holds no images; expected <class>/* or train/<class>/*")
-    notes: tuple[str, ...] = ()
-    if (complaint := index.complaint()) is not None:
-        if config.unreadable == "error":
-            raise InputError(
-                f"{where}: {complaint}; repair or remove them, or set dataset.unreadable=skip"
-            )
-        notes = (f"{complaint}: left out",)
-    everything = ImageFiles(source, index).take(np.flatnonzero(index.problems == ""))
-    layout = _layout(everything.index.paths, where)
-    train, test = layout.train, layout.test
-    if not len(test):
-        kept, held_out = stratified_split(layout.labels[train], config.test_share, where)
-        train, test = train[kept], train[held_out]
-        notes = (*notes, f"no folder is called test: {len(test)} images are held out at random")
-    dataset = make_dataset(
-        name,
-        everything.take(train),
-        layout.labels[train],
-        everything.take(test),
-        layout.labels[test],
-        where,
-    )
-    return replace(dataset, notes=(*notes, *dataset.notes))
+    images = ImageFiles(source, index)
+    complaint = index.complaint()
+    if complaint is None:
+        return images, []
+    if config.unreadable == "error":
+        raise InputError(
+            f"{where}: {complaint}; repair or remove them, or use dataset=imagefolder with "
+            "dataset.unreadable=skip"
+        )
+    return images.take(np.flatnonzero(index.problems == "")), [f"{complaint}: left out"]
 
 
 def folder_digest(path: str, where: str, cache: Path, display: Display) -> str:

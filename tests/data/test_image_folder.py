@@ -80,6 +80,7 @@ def test_the_test_folder_comes_before_validation(place, tmp_path):
     dataset = read(place(small_files(("train", "val", "test"))), tmp_path)
     assert {path.split("/")[0] for path in dataset.test.index.paths} == {"test"}
     assert len(dataset.train) == 8
+    assert dataset.notes == ("8 images in folders of other splits are not used",)
 
 
 def test_a_class_may_be_called_train(place, tmp_path):
@@ -159,7 +160,7 @@ def test_unreadable_images_are_named(place, tmp_path):
     path = place(small_files() | damaged_files())
     with pytest.raises(InputError, match=r"3 of 19 images .* first is train/cat/a_cut\.jpg") as e:
         read(path, tmp_path)
-    assert "set dataset.unreadable=skip" in str(e.value)
+    assert "dataset.unreadable=skip" in str(e.value)
     assert "\n" not in str(e.value)
 
 

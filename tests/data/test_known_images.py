@@ -1,6 +1,7 @@
 """Well-known image data sets, in miniature but in their real layout on disk."""
 
 import pickle
+import socket
 import subprocess
 import sys
 import tarfile
@@ -37,7 +38,7 @@ def miniatures(monkeypatch):
     accept_miniatures(monkeypatch)
 
 
-def read(name, tmp_path, root: Path | str | None = None, download=False):
+def read(name, tmp_path, root=None, download=False):
     config = ImageDataset(name=name, root=root and str(root), download=download)
     return read_known_images(config, name, tmp_path / "cache", QUIET)
 
@@ -132,7 +133,7 @@ def test_download_false_uses_no_network(tmp_path, monkeypatch):
         read("cifar10", tmp_path)
 
 
-def serve(monkeypatch, archive: Path):
+def serve(monkeypatch, archive):
     """Let torchvision find the archive where it would download it to."""
 
     def fetch(_url, root, filename, _md5):
@@ -159,12 +160,22 @@ def test_download_fills_the_cache_once(tmp_path, monkeypatch):
     assert not left.exists()
 
 
+def test_a_silent_server_is_not_waited_for(tmp_path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        monkeypatch.setattr("alupdate.data.cifar.SITE", address)
+        monkeypatch.setattr("alupdate.data.downloads.SECONDS", 0.3)
+        with pytest.raises(InputError, match="timed out"):
+            read("cifar10", tmp_path, download=True)
+    assert socket.getdefaulttimeout() is None
+
+
 def test_damaged_download_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "cut.tar.gz").write_bytes(b"not an archive")
     serve(monkeypatch, tmp_path / "cut.tar.gz")
     with pytest.raises(InputError, match="the download failed"):
         read("cifar100", tmp_path, download=True)
-    assert not (tmp_path / "cache/datasets/cifar100").exists()
+    assert [p.name for p in (tmp_path / "cache/datasets").iterdir()] == ["cifar100.lock"]
 
 
 def test_two_processes_download_once(tmp_path):

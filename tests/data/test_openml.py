@@ -10,7 +10,7 @@ import pytest
 from alupdate.config import OpenmlDataset
 from alupdate.data.openml import read_openml
 from alupdate.errors import InputError
-from tests.support.known_sets import build_openml, letters
+from tests.support.openml_tables import build_openml, letters
 
 
 def read(tmp_path, table="letter", **options):

@@ -1,7 +1,5 @@
 """Well-known data sets in miniature, in the layout that their archives have on disk."""
 
-import gzip
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -122,70 +120,3 @@ BUILDERS = {
     "food101": _food101,
     "flowers102": _flowers102,
 }
-
-
-def build_openml(
-    root: Path,
-    table: str,
-    rows: list[str],
-    types: dict[str, str],
-    target: str | None = "class",
-    kind: str = "ARFF",
-) -> None:
-    """Write what scikit-learn keeps of a table of OpenML: gzipped JSON and ARFF.
-
-    Args:
-        root: what is given as ``data_home``.
-        table: its name.
-        rows: the lines of data.
-        types: columns with their ARFF types, such as ``numeric`` or ``{a,b}``.
-        target: the column of classes.
-        kind: ARFF or Sparse_ARFF.
-    """
-    heading = "".join(f"@ATTRIBUTE {name} {kind}\n" for name, kind in types.items())
-    arff = f"@RELATION {table}\n{heading}@DATA\n" + "\n".join(rows) + "\n"
-    columns = [
-        {
-            "index": str(i),
-            "name": name,
-            "data_type": kind if kind in ("numeric", "string") else "nominal",
-            "is_target": str(name == target).lower(),
-            "is_ignore": "false",
-            "is_row_identifier": "false",
-            "number_of_missing_values": "0",
-        }
-        for i, (name, kind) in enumerate(types.items())
-    ]
-    described = {
-        "id": "77",
-        "name": table,
-        "version": "1",
-        "format": kind,
-        "status": "active",
-        "url": f"https://api.openml.org/data/v1/download/1/{table}.arff",
-        "md5_checksum": hashlib.md5(arff.encode()).hexdigest(),
-        "description": "made for a test",
-    }
-    found = {"data": {"dataset": [{"did": 77, "name": table, "version": 1}]}}
-    count = [{"name": "NumberOfInstances", "value": str(len(rows))}]
-    api = "api/v1/json/data"
-    kept = {
-        f"{api}/list/data_name/{table}/limit/2/data_version/1": json.dumps(found),
-        f"{api}/77": json.dumps({"data_set_description": described}),
-        f"{api}/features/77": json.dumps({"data_features": {"feature": columns}}),
-        f"{api}/qualities/77": json.dumps({"data_qualities": {"quality": count}}),
-        f"data/v1/download/1/{table}.arff": arff,
-    }
-    for path, text in kept.items():
-        file = root / "openml" / "openml.org" / f"{path}.gz"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(gzip.compress(text.encode()))
-
-
-def letters(count: int = 90) -> tuple[list[str], dict[str, str]]:
-    """Return rows and column types of a small table of numbers with three classes."""
-    rng = np.random.default_rng(0)
-    rows = [
-        f"{a},{b:.3f},{'ABC'[i % 3]}" for i, (a, b) in enumerate(rng.integers(0, 16, (count, 2)))
-    ]
-    return rows, {"x": "numeric", "y": "numeric", "class": "{A,B,C}"}
