@@ -1,6 +1,7 @@
 """Your own images: a folder or zip of <split>/<class>/* or <class>/*."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -91,6 +92,12 @@ def _readable(
     return images.take(np.flatnonzero(index.problems == "")), [f"{complaint}: left out"]
 
 
+def has_test_set(paths: Iterable[str]) -> bool:
+    """Return whether the folders of images say which are the pool and which the test set."""
+    train_names, test_name = _splits(_folders(paths))
+    return bool(train_names) and test_name is not None
+
+
 def folder_digest(path: str, where: str, cache: Path, display: Display) -> str:
     """Return a SHA-256 over the names and contents of all images."""
     index = index_of(image_source(path, where), cache, display)
@@ -103,22 +110,37 @@ def _layout(paths: NDArray[np.str_], where: str) -> _Layout:
 
     A single folder around everything, as many archives have, is ignored.
     """
-    parts = _without_wrapper([PurePosixPath(str(path)).parts[:-1] for path in paths])
-    tops = {part[0].lower() for part in parts if part}
-    train_names = tops.intersection(TRAIN)
-    test_names = [name for name in TEST if name in tops]
-    deep = any(len(p) > 1 for p in parts if p and p[0].lower() in train_names)
-    if not train_names or not (test_names or deep):  # "train" may also be a class of vehicles
+    parts = _folders(paths.tolist())
+    train_names, test_name = _splits(parts)
+    if not train_names:
         _require_depth(parts, paths, 1, where, "<class>/*")
         return _Layout(
             np.arange(len(parts)), np.zeros(0, np.int64), np.array([part[0] for part in parts])
         )
     train = np.array([i for i, p in enumerate(parts) if p and p[0].lower() in train_names])
-    test = [i for i, p in enumerate(parts) if p and test_names and p[0].lower() == test_names[0]]
+    test = [i for i, p in enumerate(parts) if p and p[0].lower() == test_name]
     used = [*train.tolist(), *test]
     _require_depth([parts[i] for i in used], paths[used], 2, where, "<split>/<class>/*")
     labels = np.array([p[1] if len(p) > 1 else "" for p in parts])
     return _Layout(train, np.array(test, dtype=np.int64), labels)
+
+
+def _splits(parts: list[tuple[str, ...]]) -> tuple[frozenset[str], str | None]:
+    """Return which folders hold the pool and the test set, if any do.
+
+    A folder called train may also be a class, of vehicles: then its images lie in it directly and
+    no other folder is called like a split.
+    """
+    tops = {part[0].lower() for part in parts if part}
+    train_names = tops.intersection(TRAIN)
+    test_name = next((name for name in TEST if name in tops), None)
+    deep = any(len(p) > 1 for p in parts if p and p[0].lower() in train_names)
+    return (frozenset(train_names) if test_name or deep else frozenset()), test_name
+
+
+def _folders(paths: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the folders that each file lies in, without those around everything."""
+    return _without_wrapper([PurePosixPath(path).parts[:-1] for path in paths])
 
 
 def _without_wrapper(parts: list[tuple[str, ...]]) -> list[tuple[str, ...]]:

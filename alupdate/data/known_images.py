@@ -9,7 +9,7 @@ from alupdate.config import ImageDataset, ImageFolderDataset
 from alupdate.data.cifar import CIFAR, download_cifar, read_cifar
 from alupdate.data.dataset import Dataset, make_dataset
 from alupdate.data.downloads import downloaded
-from alupdate.data.image_folder import folder_digest, read_image_folder
+from alupdate.data.image_folder import folder_digest, has_test_set, read_image_folder
 from alupdate.data.image_source import image_source
 from alupdate.data.parts import Part
 from alupdate.data.torchvision_sets import TORCHVISION, download_set, read_set
@@ -94,15 +94,15 @@ def _own_layout(name: str, root: str) -> Path | None:
         if (base / folder).exists():
             return base
     where = f"dataset.root={root}"
-    if not image_source(root, where).stamps():
-        if name in CIFAR and _is_pickled(Path(root), CIFAR[name].pickled):
-            raise InputError(
-                f"{where}: {CIFAR[name].pickled} is pickled and is not read; give the binary "
-                f"version ({CIFAR[name].archive}, unpacked) or an image folder"
-            )
+    if name in CIFAR and _is_pickled(Path(root), CIFAR[name].pickled):
         raise InputError(
-            f"{where}: holds neither {folder} nor images; expected the folder around {folder}, or "
-            "a folder or zip of <split>/<class>/*"
+            f"{where}: {CIFAR[name].pickled} is pickled and is not read; give the binary version "
+            f"({CIFAR[name].archive}, unpacked) or an image folder"
+        )
+    if not has_test_set(image_source(root, where).stamps()):
+        raise InputError(
+            f"{where}: holds neither {folder} nor train/<class>/* and test/<class>/*; give the "
+            f"folder around {folder}, or an image folder or zip with these parts"
         )
     return None
 

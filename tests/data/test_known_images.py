@@ -1,13 +1,6 @@
 """Well-known image data sets, in miniature but in their real layout on disk."""
 
 import pickle
-import socket
-import subprocess
-import sys
-import tarfile
-import textwrap
-from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -112,100 +105,6 @@ def test_image_folder_and_zip_are_read(name, tmp_path):
     assert digests[0] == digests[1] is not None
 
 
-@pytest.mark.parametrize("name", BUILDERS)
-def test_no_network_is_one_line(name, tmp_path, monkeypatch):
-    def no_network(*_args, **_options):
-        raise URLError("[Errno -2] Name or service not known")
-
-    monkeypatch.setattr("urllib.request.urlopen", no_network)
-    with pytest.raises(InputError, match="Name or service not known") as caught:
-        read(name, tmp_path, download=True)
-    message = str(caught.value)
-    assert message.startswith(f"dataset={name}: not in {tmp_path / 'cache' / 'datasets' / name}, ")
-    assert "set dataset.root=FOLDER" in message
-    assert "\n" not in message
-    assert not (tmp_path / "cache" / "datasets" / name).exists()
-
-
-def test_download_false_uses_no_network(tmp_path, monkeypatch):
-    monkeypatch.setattr("urllib.request.urlopen", lambda *_: pytest.fail("network"))
-    with pytest.raises(InputError, match=r"dataset\.download=false; set dataset.root=FOLDER"):
-        read("cifar10", tmp_path)
-
-
-def serve(monkeypatch, archive):
-    """Let torchvision find the archive where it would download it to."""
-
-    def fetch(_url, root, filename, _md5):
-        (Path(root) / filename).write_bytes(archive.read_bytes())
-
-    monkeypatch.setattr("torchvision.datasets.utils.download_url", fetch)
-
-
-def test_download_fills_the_cache_once(tmp_path, monkeypatch):
-    build("cifar10", tmp_path / "made")
-    with tarfile.open(tmp_path / "made.tar.gz", "w:gz") as archive:
-        archive.add(tmp_path / "made" / "cifar-10-batches-bin", "cifar-10-batches-bin")
-    serve(monkeypatch, tmp_path / "made.tar.gz")
-    left = tmp_path / "cache/datasets/cifar10.partial/cifar-10-batches-bin/data_batch_1.bin"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"half of a download that was killed")
-    first = read("cifar10", tmp_path, download=True)
-    serve(monkeypatch, tmp_path / "gone")
-    again = read("cifar10", tmp_path, download=False)
-    assert first.fingerprint() == again.fingerprint()
-    assert [p.name for p in (tmp_path / "cache/datasets/cifar10").iterdir()] == [
-        "cifar-10-batches-bin"
-    ]
-    assert not left.exists()
-
-
-def test_a_silent_server_is_not_waited_for(tmp_path, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        monkeypatch.setattr("alupdate.data.cifar.SITE", address)
-        monkeypatch.setattr("alupdate.data.downloads.SECONDS", 0.3)
-        with pytest.raises(InputError, match="timed out"):
-            read("cifar10", tmp_path, download=True)
-    assert socket.getdefaulttimeout() is None
-
-
-def test_damaged_download_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
-    (tmp_path / "cut.tar.gz").write_bytes(b"not an archive")
-    serve(monkeypatch, tmp_path / "cut.tar.gz")
-    with pytest.raises(InputError, match="the download failed"):
-        read("cifar100", tmp_path, download=True)
-    assert [p.name for p in (tmp_path / "cache/datasets").iterdir()] == ["cifar100.lock"]
-
-
-def test_two_processes_download_once(tmp_path):
-    code = f"""
-        import time
-        from pathlib import Path
-        from alupdate.data.downloads import downloaded
-
-        def fetch(folder):
-            print("fetching", flush=True)
-            time.sleep(1)
-            (folder / "file").write_text("all")
-
-        folder = downloaded("x", Path({str(tmp_path)!r}), True, fetch)
-        print([path.name for path in folder.iterdir()])
-    """
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    workers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-    output = b"".join(worker.communicate()[0] for worker in workers)
-    assert [worker.returncode for worker in workers] == [0, 0]
-    assert output.count(b"fetching") == 1
-    assert output.count(b"['file']") == 2
-
-
-def test_unwritable_cache_is_one_line(tmp_path):
-    (tmp_path / "cache").write_text("a file")
-    with pytest.raises(InputError, match="check network and disk"):
-        read("dtd", tmp_path, download=True)
-
-
 @pytest.mark.parametrize(
     ("name", "file", "message"),
     [
@@ -254,6 +153,7 @@ def test_pickled_version_is_refused_unread(name, inside, tmp_path, monkeypatch):
     folder = tmp_path / CIFAR[name].pickled
     folder.mkdir()
     (folder / "data_batch_1").write_bytes(pickle.dumps({"data": 1}))
+    write_folder(tmp_path, small_files())
     monkeypatch.setattr("pickle.load", lambda *_: pytest.fail("unpickled"))
     with pytest.raises(InputError, match="is pickled and is not read; give the binary version"):
         read(name, tmp_path, folder if inside else tmp_path)
@@ -269,11 +169,26 @@ def test_wrong_roots_are_refused(tmp_path):
             ImageDataset(name=name, root=str(root)), path, QUIET
         ),
     ):
-        with pytest.raises(InputError, match="holds neither dtd/dtd nor images"):
+        with pytest.raises(InputError, match="holds neither dtd/dtd nor train/<class>"):
             call("dtd", tmp_path, tmp_path / "empty")
     (tmp_path / "text.zip").write_text("hello")
     with pytest.raises(InputError, match="cannot be read as a zip archive"):
         read("svhn", tmp_path, tmp_path / "text.zip")
+
+
+@pytest.mark.parametrize("splits", [("",), ("train",), ("test", "val")])
+def test_images_without_both_parts_are_not_taken_for_the_data_set(splits, tmp_path):
+    folder = write_folder(tmp_path / "images", small_files(splits))
+    with pytest.raises(InputError, match="holds neither food-101 nor train/<class>"):
+        read("food101", tmp_path, folder)
+
+
+def test_wrong_checksums_are_refused(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    for name in ("stl10", "svhn", "flowers102"):
+        build(name, tmp_path / name)
+        with pytest.raises(InputError, match="Dataset not found or corrupted"):
+            read(name, tmp_path, tmp_path / name)
 
 
 def test_an_image_outside_the_lists_changes_nothing(tmp_path):
