@@ -25,6 +25,9 @@ from alupdate.files import replace_file
 
 log = logging.getLogger(__name__)
 CHUNK = 64
+THREADS = min(16, os.cpu_count() or 1)
+"""Each holds a decoded image or two."""
+
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)
 """What NumPy raises on archives that are not what they should be."""
 
@@ -157,7 +160,7 @@ def _decode_all(source: ImageSource, paths: list[str], display: Display) -> Inde
     sizes = np.zeros((len(paths), 2), np.int32)
     problems: list[str] = []
     with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(THREADS) as pool,
         display.progress(f"checking the images of {source.where}", len(paths)) as advance,
     ):
         rate = Rate("images")

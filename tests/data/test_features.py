@@ -194,7 +194,7 @@ SLOW = """
 
     def rows(start, stop):
         print(start, flush=True)
-        time.sleep(0.02)
+        time.sleep(0.03)
         return np.arange(3.0 * start, 3.0 * stop, dtype=np.float32).reshape(-1, 3)
 
     @contextmanager

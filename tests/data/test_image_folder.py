@@ -205,10 +205,12 @@ def test_memory_does_not_grow_with_the_images(tmp_path):
     code = """
         from pathlib import Path
         from alupdate.config import ImageFolderDataset
+        from alupdate.data import image_files
         from alupdate.data.image_folder import read_image_folder
         from alupdate.display import Display
     """
     call = f"""
+        image_files.THREADS = 2
         config = ImageFolderDataset(name="imagefolder", path={str(tmp_path / "images")!r})
         read_image_folder(config, "own", Path({str(tmp_path / "cache")!r}), Display(False))
     """

@@ -1,7 +1,6 @@
 """Tables of OpenML, read from the copies that scikit-learn keeps."""
 
 import gzip
-import time
 from urllib.error import URLError
 
 import numpy as np
@@ -87,11 +86,9 @@ def test_sparse_tables_are_refused(tmp_path):
 
 
 @pytest.mark.usefixtures("no_network")
-def test_no_network_is_one_line_and_quick(tmp_path, recwarn):
-    start = time.monotonic()
+def test_no_network_is_one_line(tmp_path, recwarn):
     with pytest.raises(InputError, match="Name or service not known") as caught:
         read(tmp_path)
-    assert time.monotonic() - start < 60  # not minutes
     message = str(caught.value)
     assert message.startswith(f"dataset.table=letter: version 1 is not in {tmp_path / 'root'}, ")
     assert "\n" not in message
