@@ -11,6 +11,9 @@ import yaml
 from alupdate.config import RunConfig
 from alupdate.paths import conf_dir
 from alupdate.results.frame import read_runs
+from tests.support.images import small_files, write_folder
+from tests.support.known_sets import BUILDERS
+from tests.support.openml_tables import build_openml, letters
 from tests.support.runs import run_small
 
 GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task")
@@ -26,6 +29,12 @@ SMALL_STUDY = ("task.initial_sizes=[10,20]", "task.new_sizes=[2]")
 EXTRA = {
     ("task", "updating"): SMALL_STUDY,
     ("dataset", "npz"): ("dataset.path=data.npz", "backbone=identity"),
+    ("dataset", "imagefolder"): ("dataset.path=photographs",),
+    **{("dataset", name): ("dataset.root=photographs",) for name in BUILDERS},
+    **{
+        ("dataset", name): ("dataset.root=tables", "dataset.table=letter", "backbone=identity")
+        for name in ("openml", "letter", "pendigits")
+    },
     ("strategy", "skactiveml"): ("strategy.query_strategy=Falcun",),
     ("strategy", "plugin"): ("strategy.module=own_strategy",),
     ("backbone", "identity"): ("dataset=npz", "dataset.path=data.npz"),
@@ -50,6 +59,16 @@ def archives(tmp_path):
 
 
 @pytest.fixture
+def photographs(tmp_path):
+    write_folder(tmp_path / "photographs", small_files(per_class=40))
+
+
+@pytest.fixture
+def tables(tmp_path):
+    build_openml(tmp_path / "tables", "letter", *letters())
+
+
+@pytest.fixture
 def own_strategy(tmp_path):
     code = (
         "from alupdate.strategies.uncertainty import Margin\nmake_strategy = lambda _: Margin()\n"
@@ -57,7 +76,7 @@ def own_strategy(tmp_path):
     (tmp_path / "own_strategy.py").write_text(code)
 
 
-@pytest.mark.usefixtures("archives", "own_strategy")
+@pytest.mark.usefixtures("archives", "photographs", "tables", "own_strategy")
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_option_runs(group, option, monkeypatch, tmp_path):
     extra = EXTRA.get((group, option), ())

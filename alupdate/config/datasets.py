@@ -78,7 +78,7 @@ class ImageFolderDataset(_Common):
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
 class ImageDataset(_Common):
-    """A well-known image data set: at ``root``, or downloaded there (null: the user's cache)."""
+    """A well-known image data set: your own copy at ``root``, or downloaded into the cache."""
 
     name: Literal["cifar10", "cifar100", "stl10", "dtd", "food101", "flowers102", "svhn"]
     root: Text | None = None

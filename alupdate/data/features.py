@@ -109,9 +109,10 @@ def _load(path: Path, count: int) -> FloatArray | None:
     try:
         contents = TypeAdapter(_Contents).validate_json(path.with_suffix(".json").read_bytes())
         size = (contents.count, contents.dimension)
+        found = path.stat().st_size
+        if contents.count != count or found != 4 * count * contents.dimension:
+            raise ValueError(f"{found} bytes for {size} numbers")
         rows = np.memmap(path, np.float32, "r", shape=size)
-        if contents.count != count or path.stat().st_size != rows.nbytes:
-            raise ValueError(f"{path.stat().st_size} bytes for {size} numbers")
         if _sha256(path) != contents.sha256:
             raise ValueError("checksum")
     except (OSError, ValueError) as error:
@@ -160,10 +161,12 @@ def _resumed(partial: Path, progress_file: Path, count: int) -> _Progress:
     nothing = _Progress(0, 0, 0)
     try:
         progress = TypeAdapter(_Progress).validate_json(progress_file.read_bytes())
+        if not 0 < progress.done <= count or progress.dimension < 1:
+            return nothing
         found = _crc(partial, 4 * progress.done * progress.dimension)
     except (OSError, ValueError):
         return nothing
-    if progress.done > count or found != progress.crc:
+    if found != progress.crc:
         return nothing
     log.info("extraction resumes after %d rows", progress.done)
     return progress

@@ -4,6 +4,7 @@ import hashlib
 import io
 import logging
 import os
+import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +20,16 @@ from PIL import Image, ImageOps
 from alupdate.data.image_source import ImageSource
 from alupdate.data.instances import DIGEST_SIZE, Digests, IntArray, as_digests, digest
 from alupdate.display import Display, Rate
+from alupdate.errors import InputError
 from alupdate.files import replace_file
 
 log = logging.getLogger(__name__)
 CHUNK = 64
+THREADS = min(16, os.cpu_count() or 1)
+"""Each holds a decoded image or two."""
+
+DAMAGED = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)
+"""What NumPy raises on archives that are not what they should be."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,17 @@ class Index:
     digests: Digests
     sizes: NDArray[np.int32]
     problems: NDArray[np.str_]
+
+    def complaint(self) -> str | None:
+        """Return how many images cannot be read, and which is the first, or None."""
+        unreadable = np.flatnonzero(self.problems != "")
+        if not len(unreadable):
+            return None
+        first = unreadable[0]
+        return (
+            f"{len(unreadable)} of {len(self.paths)} images cannot be read, the first is "
+            f"{self.paths[first]} ({self.problems[first]})"
+        )
 
     def take(self, positions: IntArray) -> "Index":
         """Return what is known of the files at these positions."""
@@ -90,7 +108,22 @@ class ImageFiles:
 def decode(content: bytes) -> NDArray[np.uint8]:
     """Return a file's image (H, W, 3), turned upright as its camera noted."""
     with Image.open(io.BytesIO(content)) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        return np.asarray(_in_8_bits(ImageOps.exif_transpose(image)).convert("RGB"))
+
+
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    """Prepare modes that Pillow would clip at 255, or convert with a warning.
+
+    Raises:
+        ValueError: the values have no known range.
+    """
+    if image.mode.startswith("I"):  # greyscale of 16 bits, held in 16 or 32
+        return Image.fromarray(np.clip(np.asarray(image) // 256, 0, 255).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("pixels are floating-point numbers")
+    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+        return image.convert("RGBA")
+    return image
 
 
 def index_of(source: ImageSource, cache: Path, display: Display) -> Index:
@@ -100,17 +133,25 @@ def index_of(source: ImageSource, cache: Path, display: Display) -> Index:
         source: where the images lie.
         cache: the cache directory.
         display: shows progress.
+
+    Raises:
+        InputError: the source cannot be listed, or the cache cannot be written.
     """
     stamps = source.stamps()
     listing = "\n".join(f"{path} {stamp}" for path, stamp in stamps.items())
     name = hashlib.sha256(listing.encode()).hexdigest()[:24]
     kept = cache / "images" / f"{name}.npz"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{kept}.lock"):
-        index = _read(kept) if kept.is_file() else None
-        if index is None or index.paths.tolist() != list(stamps):
-            index = _decode_all(source, list(stamps), display)
-            _write(kept, index)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{kept}.lock"):
+            index = _read(kept, list(stamps)) if kept.is_file() else None
+            if index is None:
+                index = _decode_all(source, list(stamps), display)
+                _write(kept, index)
+    except OSError as error:
+        raise InputError(
+            f"cache_dir: cannot write {kept.parent} ({error.strerror or error})"
+        ) from error
     return index
 
 
@@ -119,7 +160,7 @@ def _decode_all(source: ImageSource, paths: list[str], display: Display) -> Inde
     sizes = np.zeros((len(paths), 2), np.int32)
     problems: list[str] = []
     with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(THREADS) as pool,
         display.progress(f"checking the images of {source.where}", len(paths)) as advance,
     ):
         rate = Rate("images")
@@ -157,13 +198,29 @@ def _write(path: Path, index: Index) -> None:
     replace_file(path, content.getvalue())
 
 
-def _read(path: Path) -> Index | None:
+def _read(path: Path, expected: list[str]) -> Index | None:
     """Return the kept index, or None (and say so in the log) if the file is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
             raw = np.ascontiguousarray(kept["digests"], dtype=np.uint8)
             digests = raw.reshape(-1).view(f"V{DIGEST_SIZE}")
-            return Index(kept["paths"], digests, kept["sizes"], kept["problems"])
-    except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
-        log.warning("image index %s is damaged (%s); made again", path, error)
+            index = Index(kept["paths"], digests, kept["sizes"], kept["problems"])
+        _check(index, expected)
+    except DAMAGED as error:
+        log.warning("image index %s is damaged (%s); made again", path, type(error).__name__)
         return None
+    return index
+
+
+def _check(index: Index, expected: list[str]) -> None:
+    """Refuse an index of other files or of another form.
+
+    Raises:
+        ValueError: it is one.
+    """
+    count = len(expected)
+    shapes = [index.digests.shape, index.sizes.shape, index.problems.shape]
+    if index.paths.tolist() != expected or shapes != [(count,), (count, 2), (count,)]:
+        raise ValueError("other files")
+    if index.sizes.dtype != np.int32 or index.problems.dtype.kind != "U":
+        raise ValueError("other types")

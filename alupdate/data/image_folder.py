@@ -1,6 +1,7 @@
 """Your own images: a folder or zip of <split>/<class>/* or <class>/*."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from alupdate.config import ImageFolderDataset
 from alupdate.data.dataset import Dataset, make_dataset
-from alupdate.data.image_files import ImageFiles, Index, index_of
+from alupdate.data.image_files import ImageFiles, index_of
 from alupdate.data.image_source import image_source
 from alupdate.data.instances import IntArray
 from alupdate.data.split import stratified_split
@@ -55,34 +56,46 @@ def read_image_folder(
         InputError: no such place, no images, images without a class, or unreadable images.
     """
     where = f"{key}={config.path}"
+    images, notes = _readable(config, where, cache, display)
+    layout = _layout(images.index.paths, where)
+    train, test = layout.train, layout.test
+    if unused := len(images) - len(train) - len(test):
+        notes.append(f"{unused} images in folders of other splits are not used")
+    if not len(test):
+        kept, held_out = stratified_split(layout.labels[train], config.test_share, where)
+        train, test = train[kept], train[held_out]
+        notes.append(f"no folder is called test: {len(test)} images are held out at random")
+    labels = layout.labels
+    dataset = make_dataset(
+        name, images.take(train), labels[train], images.take(test), labels[test], where
+    )
+    return replace(dataset, notes=(*notes, *dataset.notes))
+
+
+def _readable(
+    config: ImageFolderDataset, where: str, cache: Path, display: Display
+) -> tuple[ImageFiles, list[str]]:
+    """Return the images that can be decoded, and a note if others were left out."""
     source = image_source(config.path, where)
     index = index_of(source, cache, display)
     if not len(index.paths):
         raise InputError(f"{where}: holds no images; expected <class>/* or train/<class>/*")
-    notes: tuple[str, ...] = ()
-    unreadable = index.problems != ""
-    if unreadable.any():
-        complaint = _complaint(index, unreadable)
-        if config.unreadable == "error":
-            raise InputError(
-                f"{where}: {complaint}; repair or remove them, or set dataset.unreadable=skip"
-            )
-        notes = (f"{complaint}: left out",)
-    everything = ImageFiles(source, index).take(np.flatnonzero(~unreadable))
-    layout = _layout(everything.index.paths, where)
-    train, test = layout.train, layout.test
-    if not len(test):
-        kept, held_out = stratified_split(layout.labels[train], config.test_share, where)
-        train, test = train[kept], train[held_out]
-    dataset = make_dataset(
-        name,
-        everything.take(train),
-        layout.labels[train],
-        everything.take(test),
-        layout.labels[test],
-        where,
-    )
-    return replace(dataset, notes=(*notes, *dataset.notes))
+    images = ImageFiles(source, index)
+    complaint = index.complaint()
+    if complaint is None:
+        return images, []
+    if config.unreadable == "error":
+        raise InputError(
+            f"{where}: {complaint}; repair or remove them, or use dataset=imagefolder with "
+            "dataset.unreadable=skip"
+        )
+    return images.take(np.flatnonzero(index.problems == "")), [f"{complaint}: left out"]
+
+
+def has_test_set(paths: Iterable[str]) -> bool:
+    """Return whether the folders of images say which are the pool and which the test set."""
+    train_names, test_name = _splits(_folders(paths))
+    return bool(train_names) and test_name is not None
 
 
 def folder_digest(path: str, where: str, cache: Path, display: Display) -> str:
@@ -92,34 +105,42 @@ def folder_digest(path: str, where: str, cache: Path, display: Display) -> str:
     return hashlib.sha256(names + index.digests.tobytes()).hexdigest()
 
 
-def _complaint(index: Index, unreadable: NDArray[np.bool_]) -> str:
-    first = int(np.argmax(unreadable))
-    return (
-        f"{unreadable.sum()} of {len(unreadable)} images cannot be read, the first is "
-        f"{index.paths[first]} ({index.problems[first]})"
-    )
-
-
 def _layout(paths: NDArray[np.str_], where: str) -> _Layout:
     """Find splits and classes in the folders' names.
 
     A single folder around everything, as many archives have, is ignored.
     """
-    parts = _without_wrapper([tuple(path.split("/")[:-1]) for path in paths.tolist()])
-    tops = {part[0].lower() for part in parts if part}
-    train_names = tops.intersection(TRAIN)
-    test_names = [name for name in TEST if name in tops]
+    parts = _folders(paths.tolist())
+    train_names, test_name = _splits(parts)
     if not train_names:
         _require_depth(parts, paths, 1, where, "<class>/*")
         return _Layout(
             np.arange(len(parts)), np.zeros(0, np.int64), np.array([part[0] for part in parts])
         )
     train = np.array([i for i, p in enumerate(parts) if p and p[0].lower() in train_names])
-    test = [i for i, p in enumerate(parts) if p and test_names and p[0].lower() == test_names[0]]
+    test = [i for i, p in enumerate(parts) if p and p[0].lower() == test_name]
     used = [*train.tolist(), *test]
     _require_depth([parts[i] for i in used], paths[used], 2, where, "<split>/<class>/*")
     labels = np.array([p[1] if len(p) > 1 else "" for p in parts])
     return _Layout(train, np.array(test, dtype=np.int64), labels)
+
+
+def _splits(parts: list[tuple[str, ...]]) -> tuple[frozenset[str], str | None]:
+    """Return which folders hold the pool and the test set, if any do.
+
+    A folder called train may also be a class, of vehicles: then its images lie in it directly and
+    no other folder is called like a split.
+    """
+    tops = {part[0].lower() for part in parts if part}
+    train_names = tops.intersection(TRAIN)
+    test_name = next((name for name in TEST if name in tops), None)
+    deep = any(len(p) > 1 for p in parts if p and p[0].lower() in train_names)
+    return (frozenset(train_names) if test_name or deep else frozenset()), test_name
+
+
+def _folders(paths: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the folders that each file lies in, without those around everything."""
+    return _without_wrapper([tuple(path.split("/")[:-1]) for path in paths])
 
 
 def _without_wrapper(parts: list[tuple[str, ...]]) -> list[tuple[str, ...]]:

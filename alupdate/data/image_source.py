@@ -42,14 +42,37 @@ class Folder:
     where: str
 
     def stamps(self) -> dict[str, str]:
-        """See ``ImageSource``: size and time of change."""
+        """See ``ImageSource``: size and times of change."""
         found = {}
         for path in self.root.rglob("*"):
             relative = path.relative_to(self.root).as_posix()
             if is_image(relative) and path.is_file():
-                status = path.stat()
-                found[relative] = f"{status.st_size} {status.st_mtime_ns}"
+                found[relative] = _stamp(path)
         return dict(sorted(found.items()))
+
+    def read(self, path: str) -> bytes:
+        """See ``ImageSource``."""
+        return (self.root / path).read_bytes()
+
+
+@dataclass(frozen=True)
+class ListedFiles:
+    """The image files below a directory that a list names, whatever else is there."""
+
+    root: Path
+    paths: tuple[str, ...]
+    where: str
+
+    def stamps(self) -> dict[str, str]:
+        """See ``ImageSource``: size and times of change.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        try:
+            return {path: _stamp(self.root / path) for path in sorted(set(self.paths))}
+        except OSError as error:
+            raise InputError(f"{self.where}: {error.filename}: {error.strerror}") from error
 
     def read(self, path: str) -> bytes:
         """See ``ImageSource``."""
@@ -78,9 +101,9 @@ class Archive:
         """
         found: dict[str, str] = {}
         for member in self._zip.infolist():
-            if member.is_dir():
+            if member.filename.endswith("/"):
                 continue
-            problem = _problem(member)
+            problem = _problem(member, is_image(member.filename))
             if problem is None and member.filename in found:
                 problem = "is there twice"
             if problem is not None:
@@ -94,6 +117,16 @@ class Archive:
     def read(self, path: str) -> bytes:
         """See ``ImageSource``."""
         return self._zip.read(path)
+
+
+def _stamp(path: Path) -> str:
+    """Return what differs if a file's content does.
+
+    Archives are often made with one time of change for all files, and images without compression
+    have one size; the time of change of the directory entry tells them apart, too.
+    """
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def image_source(path: str, where: str) -> ImageSource:
@@ -116,8 +149,8 @@ def is_image(path: str) -> bool:
     return not hidden and posixpath.splitext(path)[1].lower() in ENDINGS
 
 
-def _problem(member: zipfile.ZipInfo) -> str | None:
-    """Return what is wrong with a member, or None."""
+def _problem(member: zipfile.ZipInfo, read: bool) -> str | None:
+    """Return what is wrong with a member, or None; its size only matters if it is read."""
     parts = member.filename.split("/")
     if not parts[0] or ".." in parts or "\\" in member.filename or ":" in parts[0]:
         return "has a path that leads out of the archive"
@@ -125,6 +158,6 @@ def _problem(member: zipfile.ZipInfo) -> str | None:
         return "is a symbolic link"
     if member.flag_bits & 1:
         return "is encrypted"
-    if member.file_size > LARGEST_BYTES:
+    if read and member.file_size > LARGEST_BYTES:
         return f"would take {member.file_size / 2**20:.0f} MiB"
     return None

@@ -1,14 +1,14 @@
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from alupdate.data.dataset import make_dataset
+from alupdate.data.dataset import from_arrays, make_dataset
 from alupdate.data.embedded import digits, mnist5k
-from alupdate.data.features import Features, cached_features
+from alupdate.data.instances import ArrayImages, Texts, Vectors
 from alupdate.data.pool import Pool
+from alupdate.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -16,21 +16,22 @@ from alupdate.data.pool import Pool
 )
 def test_embedded_data_are_whole_and_stratified(load, pool, test, side):
     dataset = load()
-    assert dataset.train.shape == (pool, side, side, 1)
-    assert dataset.test.shape == (test, side, side, 1)
-    assert dataset.train.dtype == np.uint8
-    assert dataset.train.max() == 255
+    assert dataset.train.rows.shape == (pool, side, side, 1)
+    assert dataset.test.rows.shape == (test, side, side, 1)
+    assert dataset.train.shape == (side, side, 1)
+    assert dataset.train.rows.dtype == np.uint8
+    assert dataset.train.rows.max() == 255
     assert len(dataset.classes) == 10
     share = np.bincount(dataset.test_labels) / np.bincount(dataset.train_labels)
     np.testing.assert_allclose(share, test / pool, rtol=0.05)
-    train = {image.tobytes() for image in dataset.train}
-    assert not any(image.tobytes() in train for image in dataset.test)
+    assert not np.isin(dataset.test.digests(), dataset.train.digests()).any()
+    assert dataset.notes == ()
 
 
 def test_embedded_split_is_fixed():
     assert digits().fingerprint() == digits().fingerprint()
-    assert digits().fingerprint().startswith("1b3eb677")
-    assert mnist5k().fingerprint().startswith("900de082")
+    assert digits().fingerprint().startswith("7406862d")
+    assert mnist5k().fingerprint().startswith("fd27b4ac")
 
 
 def test_mnist5k_does_not_import_its_package():
@@ -41,7 +42,7 @@ def test_mnist5k_does_not_import_its_package():
 
 def test_labels_become_class_indices():
     rows = np.zeros((3, 2))
-    dataset = make_dataset("d", rows, np.array([7, -1, 7]), rows, np.array([-1, 7, 7]), "here")
+    dataset = from_arrays("d", rows, np.array([7, -1, 7]), rows, np.array([-1, 7, 7]), "here")
     assert dataset.classes == ("-1", "7")
     assert dataset.train_labels.tolist() == [1, 0, 1]
     assert dataset.test_labels.tolist() == [0, 1, 1]
@@ -59,9 +60,52 @@ def test_labels_become_class_indices():
 )
 def test_kind_of_instances(shape, dtype, kind, stored):
     rows, labels = np.zeros(shape, dtype), np.arange(4) % 2
-    dataset = make_dataset("d", rows, labels, rows, labels, "here")
+    dataset = from_arrays("d", rows, labels, rows, labels, "here")
     assert dataset.kind == kind
-    assert dataset.train.shape == stored
+    assert dataset.train.rows.shape == stored
+
+
+KINDS = {
+    "vectors": Vectors(np.arange(12, dtype=np.float32).reshape(6, 2)),
+    "images": ArrayImages(np.arange(6 * 12, dtype=np.uint8).reshape(6, 2, 2, 3)),
+    "texts": Texts(("a", "b", "c", "d", "e", "f")),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_instances(kind):
+    instances, labels = KINDS[kind], np.array(["x", "y"] * 3)
+    dataset = make_dataset("d", instances, labels, instances, labels, "here")
+    assert dataset.kind == kind
+    assert dataset.notes == ("6 of 6 test instances are in the pool, too (exact copies)",)
+    assert len(np.unique(instances.digests())) == 6
+    chosen = instances.take(np.array([4, 1]))
+    assert chosen.digests().tolist() == instances.digests()[[4, 1]].tolist()
+    other = make_dataset("d", instances, labels, chosen, labels[[4, 1]], "here")
+    assert other.fingerprint() != dataset.fingerprint()
+
+
+def test_parts_are_random_ascending_and_the_same_every_time():
+    instances, labels = KINDS["vectors"], np.array(["x", "y"] * 3)
+    dataset = make_dataset("d", instances, labels, instances, labels, "here")
+    smaller = dataset.reduced(3, 2)
+    assert smaller.fingerprint() == dataset.reduced(3, 2).fingerprint()
+    assert (len(smaller.train), len(smaller.test)) == (3, 2)
+    assert smaller.classes == dataset.classes
+    first = smaller.train.rows[:, 0]
+    assert (np.diff(first) > 0).all()
+    assert smaller.train_labels.tolist() == [int(x / 2) % 2 for x in first]
+    with pytest.raises(InputError, match=r"dataset\.n_train=7: there are only 6 instances"):
+        dataset.reduced(7, None)
+
+
+def test_notes_say_what_labels_and_classes_are():
+    rows = np.arange(8.0).reshape(4, 2)
+    dataset = from_arrays("d", rows, np.array([1, 3, 5, 9]), rows + 9, np.array([1] * 4), "here")
+    assert dataset.notes == (
+        "3, 5, 9: no test instance has this class",
+        "labels are the integers 1, 3, 5 and 1 more: taken as classes in this order",
+    )
 
 
 def test_pool_knows_what_is_labelled_and_holds_no_other_label():
@@ -77,64 +121,3 @@ def test_pool_refuses_what_cannot_be_bought(indices):
     pool = Pool.unlabelled(6, reserved=np.array([5])).label(np.array([3]), np.array([0]))
     with pytest.raises(ValueError, match="not distinct unlabelled"):
         pool.label(np.array(indices), np.zeros(len(indices), dtype=np.int64))
-
-
-def some_features():
-    rng = np.random.default_rng(0)
-    return Features(
-        rng.normal(size=(20, 3)).astype(np.float32), rng.normal(size=(5, 3)).astype(np.float32)
-    )
-
-
-def test_features_are_extracted_once(tmp_path):
-    calls = []
-
-    def extract():
-        calls.append(1)
-        return some_features()
-
-    for _ in range(2):
-        features = cached_features(tmp_path, "key", extract)
-        np.testing.assert_array_equal(features.pool, some_features().pool)
-        np.testing.assert_array_equal(features.test, some_features().test)
-    assert len(calls) == 1
-
-
-def truncate(data):
-    return data[: len(data) // 2]
-
-
-def flip_a_byte(data):
-    return data[:-5] + bytes([data[-5] ^ 1]) + data[-4:]
-
-
-@pytest.mark.parametrize(
-    "damage", [truncate, flip_a_byte, lambda data: b"", lambda data: b"not a cache" * 30]
-)
-def test_damaged_cache_is_noticed_and_rebuilt(damage, tmp_path, caplog):
-    cached_features(tmp_path, "key", some_features)
-    path = tmp_path / "key.safetensors"
-    path.write_bytes(damage(path.read_bytes()))
-    features = cached_features(tmp_path, "key", some_features)
-    np.testing.assert_array_equal(features.pool, some_features().pool)
-    assert "is damaged" in caplog.text
-    caplog.clear()
-    cached_features(tmp_path, "key", lambda: pytest.fail("must be read from the rebuilt file"))
-    assert not caplog.text
-
-
-def test_two_processes_extract_once(tmp_path):
-    code = (
-        "import sys, time, numpy as np; from pathlib import Path;"
-        "from alupdate.data.features import Features, cached_features\n"
-        "def extract():\n"
-        "    print('extracting', flush=True); time.sleep(1)\n"
-        "    return Features(np.ones((4, 2), np.float32), np.ones((2, 2), np.float32))\n"
-        f"cached_features(Path({os.fspath(tmp_path)!r}), 'key', extract)"
-    )
-    workers = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2)
-    ]
-    output = b"".join(worker.communicate()[0] for worker in workers)
-    assert [worker.returncode for worker in workers] == [0, 0]
-    assert output.count(b"extracting") == 1

@@ -1,0 +1,94 @@
+"""Fetching data sets from the network: whole or not at all, and never a silent hang."""
+
+import http.client
+import shutil
+import socket
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from alupdate.errors import InputError
+
+SECONDS = 20.0
+"""How long a server may stay silent before a download counts as failed."""
+
+FAILURES = (
+    OSError,  # no network, no such host, time-out, disk full
+    RuntimeError,  # torchvision: a wrong checksum
+    http.client.HTTPException,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+)
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Let connections time out: neither torchvision nor scikit-learn sets a limit."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def downloaded(name: str, cache: Path, allowed: bool, download: Callable[[Path], None]) -> Path:
+    """Return the folder of a data set in the cache; it is downloaded if it is not there.
+
+    Processes that ask for the same data set wait for one download. Files are fetched into a
+    folder beside, which takes its name when all is there: a download that was killed starts over.
+
+    Args:
+        name: of the data set.
+        cache: the cache directory.
+        allowed: whether to use the network.
+        download: fetches all files into a folder.
+
+    Raises:
+        InputError: it is not there, and may not or cannot be downloaded.
+    """
+    folder = cache / "datasets" / name
+    if folder.is_dir():
+        return folder
+    if not allowed:
+        raise InputError(
+            f"dataset={name}: not in {folder}, and dataset.download=false; "
+            "set dataset.root=FOLDER, or dataset.download=true"
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.is_dir():
+                _fetch(folder, download)
+    except FAILURES as error:
+        reason = one_line(error)
+        raise InputError(
+            f"dataset={name}: not in {folder}, and the download failed ({reason}); check network "
+            "and disk, or set dataset.root=FOLDER"
+        ) from error
+    return folder
+
+
+def _fetch(folder: Path, download: Callable[[Path], None]) -> None:
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        with impatient():
+            download(partial)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error says, or what it is called, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,287 @@
+"""The cache of features: extracted once, resumed after a kill, damage noticed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alupdate.data import features
+from alupdate.data.features import Extraction, cached_rows
+
+COUNT, DIMENSION = 50, 3
+ROWS = np.random.default_rng(0).normal(size=(COUNT, DIMENSION)).astype(np.float32)
+
+
+class Recorder:
+    """An extraction that remembers which rows were asked for, and may fail at one."""
+
+    def __init__(self, fails_at=None):
+        self.computed, self.resumed_after, self._fails_at = [], [], fails_at
+
+    def rows(self, start, stop):
+        if self._fails_at is not None and stop > self._fails_at:
+            raise RuntimeError("the network broke")
+        self.computed += range(start, stop)
+        return ROWS[start:stop]
+
+    @contextmanager
+    def watched(self, done):
+        self.resumed_after.append(done)
+        yield lambda rows: None
+
+    def extraction(self):
+        return Extraction(COUNT, self.rows, 4, self.watched)
+
+
+@pytest.fixture(autouse=True)
+def frequent_commits(monkeypatch):
+    monkeypatch.setattr(features, "ROWS_BETWEEN_COMMITS", 8)
+
+
+def load(folder, recorder=None):
+    recorder = recorder or Recorder()
+    rows = cached_rows(folder, "key", recorder.extraction())
+    np.testing.assert_array_equal(rows, ROWS)
+    return recorder, rows
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
+
+
+def test_features_are_extracted_once(tmp_path):
+    assert load(tmp_path)[0].computed == list(range(COUNT))
+    assert load(tmp_path)[0].computed == []
+    assert names(tmp_path) == ["key.json", "key.npy"]
+
+
+def test_rows_are_mapped_and_read_only(tmp_path):
+    _, rows = load(tmp_path)
+    assert isinstance(rows, np.memmap)
+    assert rows.dtype == np.float32
+    with pytest.raises(ValueError, match="read-only"):
+        rows[0, 0] = 1
+
+
+def test_keys_do_not_disturb_each_other(tmp_path):
+    load(tmp_path)
+    other = Extraction(COUNT, lambda a, b: ROWS[a:b] + 1, 7, Recorder().watched)
+    np.testing.assert_array_equal(cached_rows(tmp_path, "other", other), ROWS + 1)
+    load(tmp_path)
+
+
+def interrupted(folder, after=20):
+    """Leave an extraction that stopped after some rows."""
+    with pytest.raises(RuntimeError, match="the network broke"):
+        load(folder, Recorder(fails_at=after))
+    assert names(folder) == ["key.partial", "key.progress"]
+
+
+def test_an_interrupted_extraction_goes_on(tmp_path):
+    interrupted(tmp_path)
+    recorder, _ = load(tmp_path)
+    assert recorder.resumed_after == [16]
+    assert recorder.computed == list(range(16, COUNT))
+    assert names(tmp_path) == ["key.json", "key.npy"]
+
+
+def cut(content):
+    return content[: len(content) // 2]
+
+
+def flip(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+DAMAGES = {
+    "cut": cut,
+    "flipped": flip,
+    "empty": lambda content: b"",
+    "foreign": lambda content: b"not a cache" * 99,
+    "longer": lambda content: content + b"{}",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("file", ["key.npy", "key.json"])
+def test_damaged_features_are_noticed_and_extracted_again(file, damage, tmp_path, caplog):
+    load(tmp_path)
+    path = tmp_path / file
+    path.write_bytes(damage(path.read_bytes()))
+    assert load(tmp_path)[0].computed == list(range(COUNT))
+    assert "is damaged" in caplog.text
+    caplog.clear()
+    assert load(tmp_path)[0].computed == []
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {"count": COUNT, "dimension": 10**18, "sha256": ""},
+        {"count": -COUNT, "dimension": -DIMENSION, "sha256": ""},
+        {"count": COUNT, "dimension": 0, "sha256": ""},
+        {"count": COUNT, "dimension": DIMENSION, "sha256": "0" * 64},
+        {"count": 2 * COUNT, "dimension": DIMENSION, "sha256": ""},
+        {"count": "many"},
+        [],
+    ],
+)
+def test_a_foreign_description_is_noticed(contents, tmp_path):
+    load(tmp_path)
+    (tmp_path / "key.json").write_text(json.dumps(contents))
+    assert load(tmp_path)[0].computed == list(range(COUNT))
+
+
+def test_a_missing_description_is_noticed(tmp_path):
+    load(tmp_path)
+    (tmp_path / "key.json").unlink()
+    assert load(tmp_path)[0].computed == list(range(COUNT))
+
+
+@pytest.mark.parametrize("damage", [n for n in DAMAGES if n != "longer"])
+@pytest.mark.parametrize("file", ["key.partial", "key.progress"])
+def test_a_damaged_partial_file_is_started_over(file, damage, tmp_path):
+    interrupted(tmp_path)
+    path = tmp_path / file
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    assert load(tmp_path)[0].computed == list(range(COUNT))
+
+
+def test_rows_after_the_last_commit_are_dropped(tmp_path):
+    interrupted(tmp_path)
+    with (tmp_path / "key.partial").open("ab") as file:
+        file.write(b"half of the next row")
+    assert load(tmp_path)[0].computed == list(range(16, COUNT))
+
+
+@pytest.mark.parametrize("done", [-1, 0, COUNT + 1, 10**12])
+@pytest.mark.parametrize("dimension", [-3, 0, 3])
+def test_foreign_progress_is_started_over(done, dimension, tmp_path):
+    interrupted(tmp_path)
+    progress = {"done": done, "dimension": dimension, "crc": 0}
+    (tmp_path / "key.progress").write_text(json.dumps(progress))
+    assert load(tmp_path)[0].computed == list(range(COUNT))
+
+
+def test_a_kill_before_the_last_rename_costs_nothing(tmp_path):
+    load(tmp_path)
+    rows = (tmp_path / "key.npy").read_bytes()
+    (tmp_path / "key.npy").rename(tmp_path / "key.partial")
+    progress = {"done": COUNT, "dimension": DIMENSION, "crc": features.zlib.crc32(rows)}
+    (tmp_path / "key.progress").write_text(json.dumps(progress))
+    assert load(tmp_path)[0].computed == []
+    assert names(tmp_path) == ["key.json", "key.npy"]
+
+
+SLOW = """
+    import sys, time
+    from contextlib import contextmanager
+    from pathlib import Path
+    import numpy as np
+    from alupdate.data import features
+
+    features.ROWS_BETWEEN_COMMITS = 8
+
+    def rows(start, stop):
+        print(start, flush=True)
+        time.sleep(0.03)
+        return np.arange(3.0 * start, 3.0 * stop, dtype=np.float32).reshape(-1, 3)
+
+    @contextmanager
+    def watched(done):
+        yield lambda rows: None
+
+    extraction = features.Extraction(400, rows, 4, watched)
+    found = features.cached_rows(Path(sys.argv[1]), "key", extraction)
+    assert (found.ravel() == np.arange(1200)).all()
+"""
+
+
+def slow(folder: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", textwrap.dedent(SLOW), str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+def starts(output: bytes) -> list[int]:
+    return [int(line) for line in output.split()]
+
+
+def test_a_killed_extraction_resumes_without_recomputing_finished_rows(tmp_path):
+    kept = 0
+    for _ in range(3):
+        worker = slow(tmp_path)
+        until = time.monotonic() + 60
+        while _done(tmp_path) < kept + 24 and time.monotonic() < until:
+            time.sleep(0.005)
+        worker.send_signal(signal.SIGKILL)
+        output, _ = worker.communicate()
+        assert worker.returncode == -signal.SIGKILL
+        assert starts(output)[0] == kept
+        assert _done(tmp_path) >= kept + 24
+        kept = _done(tmp_path)
+        assert not (tmp_path / "key.npy").exists()
+    last = slow(tmp_path)
+    output, _ = last.communicate()
+    assert last.returncode == 0
+    assert starts(output) == list(range(kept, 400, 4))
+
+
+def _done(folder):
+    progress = folder / "key.progress"
+    return json.loads(progress.read_text())["done"] if progress.exists() else 0
+
+
+def test_two_processes_extract_once(tmp_path):
+    workers = [slow(tmp_path) for _ in range(2)]
+    output = b"".join(worker.communicate()[0] for worker in workers)
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert starts(output) == list(range(0, 400, 4))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_is_an_oserror_and_the_extraction_resumes(tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip("this machine does not let tests mount a file system")
+    wide = np.random.default_rng(1).normal(size=(COUNT, 128)).astype(np.float32)
+    computed = []
+
+    def rows(start, stop):
+        computed.append(start)
+        return wide[start:stop]
+
+    extraction = Extraction(COUNT, rows, 4, Recorder().watched)
+    try:
+        (small / "filler").write_bytes(bytes(44_000))
+        with pytest.raises(OSError, match="No space left"):
+            cached_rows(small, "key", extraction)
+        assert not (small / "key.npy").exists()
+        done = _done(small)
+        (small / "filler").unlink()
+        computed.clear()
+        np.testing.assert_array_equal(cached_rows(small, "key", extraction), wide)
+        assert computed[0] == done > 0
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def test_an_unwritable_place_is_an_oserror(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OSError, match="file"):
+        load(tmp_path / "file")
