@@ -163,8 +163,9 @@ def _check_backbone(config: RunConfig) -> None:
             "update.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
             f"backbone; use update.solver=recipe where backbone={backbone.name} is trained"
         )
-    lite = backbone.name == "efficientnet_lite0" and isinstance(backbone, ImageBackbone)
-    if lite and backbone.model != "tf_efficientnet_lite0":
+    if not isinstance(backbone, ImageBackbone) or backbone.name != "efficientnet_lite0":
+        return
+    if backbone.model != "tf_efficientnet_lite0":
         raise InputError(
             f"backbone.model={backbone.model}: backbone=efficientnet_lite0 is one network; use "
             f"backbone=timm backbone.model={backbone.model}"

@@ -54,17 +54,15 @@ def preprocessing_of(settings: ImageBackbone) -> Preprocessing:
     if settings.name == "efficientnet_lite0":
         size = settings.image_size or LITE_SIZE
         return Preprocessing(size, size, False, "bilinear", (127.0,) * 3, (128.0,) * 3)
-    from timm.data import resolve_data_config
-
-    config = resolve_data_config(pretrained_cfg=published_config(settings.model).to_dict())
-    size = settings.image_size or int(config["input_size"][-1])
+    published = published_config(settings.model)
+    size = settings.image_size or int(published.input_size[-1])
     return Preprocessing(
         size=size,
-        scaled=math.floor(size / config["crop_pct"]),
-        squash=config["crop_mode"] == "squash",
-        interpolation="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
-        mean=tuple(255 * value for value in config["mean"]),
-        deviation=tuple(255 * value for value in config["std"]),
+        scaled=math.floor(size / published.crop_pct),
+        squash=published.crop_mode == "squash",
+        interpolation="bilinear" if published.interpolation == "bilinear" else "bicubic",
+        mean=tuple(255 * value for value in published.mean),
+        deviation=tuple(255 * value for value in published.std),
     )
 
 
