@@ -102,10 +102,12 @@ def _resized(planes: Tensor, how: Preprocessing) -> Tensor:
     target = [how.scaled, how.scaled]
     if not how.squash:
         target = [how.scaled * side // shorter for side in (height, width)]
-    resized = torch.nn.functional.interpolate(
-        planes, target, mode=how.interpolation, antialias=True, align_corners=False
-    )
-    return resized.clamp(0, 255)  # cubic interpolation overshoots at edges
+    for part in ([height, target[1]], target):  # width first, as Pillow
+        resized = torch.nn.functional.interpolate(
+            planes, part, mode=how.interpolation, antialias=True, align_corners=False
+        )
+        planes = resized.clamp(0, 255)  # cubic interpolation overshoots at edges
+    return planes
 
 
 def _middle(planes: Tensor, size: int) -> Tensor:

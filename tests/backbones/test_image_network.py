@@ -49,7 +49,7 @@ def test_pretrained_network_recognises_what_random_weights_do_not():
         ("resnet50", 32, 2048),
         ("vit_tiny_patch16_224", 32, 192),
         ("vit_small_patch14_dinov2.lvd142m", 28, 384),
-        ("test_resnet", 32, 256),
+        ("test_resnet", 32, 96),
     ],
 )
 def test_features_are_those_of_the_file_loaded_by_timm(model, size, dimension, tmp_path):
@@ -118,8 +118,8 @@ def test_identity_tells_weights_models_and_preprocessing_apart(tmp_path):
 
 
 def test_size_that_a_network_cannot_take_is_refused():
-    network = ImageNetwork(small_network("swin_tiny_patch4_window7_224", 16), CPU)
-    with pytest.raises(InputError, match=r"of 16 pixels|=16"):
+    network = ImageNetwork(small_network("test_convnext", 16), CPU)
+    with pytest.raises(InputError, match="image_size=16: test_convnext does not take"):
         network.features(few_images().train)
 
 
@@ -127,7 +127,7 @@ def test_size_that_a_network_cannot_take_is_refused():
     ("model", "complaint"),
     [
         ("resnet81", "no such model in timm .*did you mean resnet18"),
-        ("resnet18.a9_in1k", "no such weights of resnet18; did you mean resnet18.a1_in1k"),
+        ("resnet18.a9_in1k", "no such weights of resnet18; did you mean resnet18.a"),
         ("hf-hub:timm/resnet18", "no such model in timm"),
     ],
 )

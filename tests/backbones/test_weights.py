@@ -54,7 +54,7 @@ def test_missing_packaged_weights_are_named(monkeypatch, package):
 def test_classifier_is_dropped_whatever_its_size(tmp_path, tensors):
     body = {name: t for name, t in tensors.items() if not name.startswith("fc.")}
     save_file(body, tmp_path / "body.safetensors")
-    other = body | {"fc.weight": torch.zeros(3, 256), "fc.bias": torch.zeros(3)}
+    other = body | {"fc.weight": torch.zeros(3, 96), "fc.bias": torch.zeros(3)}
     save_file(other, tmp_path / "other.safetensors")
     whole = features_with(tmp_path / "whole.safetensors")
     assert (features_with(tmp_path / "body.safetensors") == whole).all()
