@@ -5,7 +5,13 @@ import copy
 import torch
 from torch import Tensor
 
-from alupdate.backbones.end_to_end import Trainable, features_of, seeded, train_network
+from alupdate.backbones.end_to_end import (
+    Trainable,
+    features_of,
+    seeded,
+    settle_statistics,
+    train_network,
+)
 from alupdate.config import UpdateConfig
 from alupdate.data.instances import IntArray
 from alupdate.laplace.posterior import with_bias
@@ -42,6 +48,7 @@ class NetworkLearner:
                 start.learning_rate,
                 rng,
             )
+        settle_statistics(network, kept, start)
         pool, test = (with_bias(features_of(network, x, start)) for x in (start.pool, start.test))
         weights = torch.cat([network.last.weight, network.last.bias[:, None]], dim=1).detach()
         rows = pool[torch.from_numpy(indices)]

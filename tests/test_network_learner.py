@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import torch
 
 from alupdate.backbones import make_trainable
-from alupdate.backbones.end_to_end import features_of
+from alupdate.backbones.end_to_end import features_of, settle_statistics
 from alupdate.backbones.fine_tuning import augmented
 from alupdate.config import UpdateConfig
 from alupdate.display import Display
@@ -18,11 +19,19 @@ CPU = torch.device("cpu")
 DATA = some_digits(per_class=8, classes=(0, 1, 7), n_test=60)
 ALL = np.arange(len(DATA.train))
 SETTINGS = UpdateConfig(name="retrain", epochs=12, minibatch=8)
-FINE_TUNING = ("backbone=resnet18", "backbone.weights=random", "backbone.image_size=32",
-               "backbone.frozen=false", "dataset.n_train=60", "dataset.n_test=30")  # fmt: skip
+FEW_STEPS = replace(SETTINGS, epochs=4)
+FINE_TUNING = (
+    "backbone=timm",
+    "backbone.model=test_resnet",
+    "backbone.weights=random",
+    "backbone.image_size=32",
+    "backbone.frozen=false",
+    "dataset.n_train=60",
+    "dataset.n_test=30",
+)
 
 
-def trainable(model="resnet18", size=32, **options):
+def trainable(model="test_resnet", size=32, **options):
     settings = small_network(model, size, **({"frozen": False, "augment": False} | options))
     rng = generator(0, Stream.MODEL_INIT)
     return make_trainable(settings, DATA, SETTINGS.learning_rate, rng, CPU, Display(False))
@@ -49,8 +58,8 @@ def moved(model, start):
 
 
 def test_network_learns():
-    start = trainable()
-    assert accuracy(fitted(start)) > 0.85
+    """In 36 steps: too few for running averages of batch statistics to catch up."""
+    assert accuracy(fitted(trainable("resnet18"))) > 0.75
 
 
 def test_same_arguments_give_the_same_model_bit_for_bit():
@@ -74,23 +83,25 @@ def test_global_generator_is_left_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_features_explain_the_logits_and_do_not_depend_on_chunks():
-    start = trainable("test_resnet")
-    model = fitted(start)
-    chunked = fitted(replace(start, chunk=5))
-    torch.testing.assert_close(chunked.pool, model.pool, rtol=1e-4, atol=1e-4)
+def test_features_do_not_depend_on_chunks_and_end_in_the_constant_of_the_bias():
+    start = trainable()
+    network = start.initial
+    whole, chunked = (features_of(network, start.pool, replace(start, chunk=n)) for n in (64, 5))
+    torch.testing.assert_close(chunked, whole, rtol=1e-4, atol=1e-5)
+    model = fitted(start, settings=FEW_STEPS)
+    assert model.pool.shape == (len(ALL), whole.shape[1] + 1)
     assert (model.pool[:, -1] == 1).all()
 
 
 def test_tiny_learning_rate_leaves_the_body_nearly_unchanged():
     """A network without batch normalisation, whose statistics would move at any rate."""
     slow, fast = (trainable("vit_tiny_patch16_224", learning_rate=r) for r in (1e-9, 1e-3))
-    assert moved(fitted(slow), slow) < 1e-3
-    assert moved(fitted(fast), fast) > 1e-2
+    assert moved(fitted(slow, settings=FEW_STEPS), slow) < 1e-3
+    assert moved(fitted(fast, settings=FEW_STEPS), fast) > 1e-2
 
 
 def test_augmentation_changes_training_but_not_evaluation():
-    plain, varied = trainable("test_resnet"), trainable("test_resnet", augment=True)
+    plain, varied = trainable(), trainable(augment=True)
     assert torch.equal(initial_features(plain), initial_features(varied))
     assert torch.equal(plain.pool, varied.pool)
     assert not torch.equal(fitted(plain).pool, fitted(varied).pool)
@@ -122,22 +133,42 @@ def test_augmented_images_are_cuts_of_the_framed_image_or_of_its_mirror():
 @pytest.mark.parametrize("count", [1, 9])
 def test_minibatch_of_one_instance_does_not_break_batch_normalisation(count):
     """At 32 pixels the last maps of resnet18 have one pixel: nothing to normalise by."""
-    model = fitted(trainable(), ALL[:count])
+    model = fitted(trainable("resnet18"), ALL[:count], replace(SETTINGS, epochs=3))
     assert torch.isfinite(model.pool).all()
     assert torch.isfinite(model.posterior.mean).all()
 
 
 def test_training_starts_from_the_weights_of_a_file(tmp_path):
     path = tmp_path / "net.safetensors"
-    saved_weights(path, "test_resnet")
-    start = trainable("test_resnet", weights=str(path))
-    other = trainable("test_resnet")
-    assert not torch.equal(initial_features(start), initial_features(other))
-    still = fitted(start, settings=replace(SETTINGS, learning_rate=1e-12, epochs=1))
-    assert torch.isfinite(still.pool).all()
+    tensors = saved_weights(path, "test_resnet")
+    weights = trainable(weights=str(path)).initial.body.state_dict()
+    assert set(tensors) - set(weights) == {"fc.weight", "fc.bias"}
+    assert all(torch.equal(tensors[name], weights[name]) for name in weights)
 
 
-def test_images_of_several_sizes_are_kept_as_bytes_of_one():
+def test_random_weights_differ_by_seed():
+    first, second = (
+        make_trainable(
+            small_network("test_resnet", frozen=False), DATA, 0.01,
+            generator(seed, Stream.MODEL_INIT), CPU, Display(False),
+        )
+        for seed in (0, 1)
+    )  # fmt: skip
+    assert not torch.equal(initial_features(first), initial_features(second))
+
+
+def test_batch_statistics_are_those_of_the_training_images():
+    """So evaluating the training images normalises them as training on all at once would."""
+    start = replace(trainable(), chunk=len(ALL))
+    network = copy.deepcopy(start.initial)
+    settle_statistics(network, start.pool, start)
+    evaluated = features_of(network, start.pool, start)
+    with torch.no_grad():
+        together = network.train()(start.inputs(start.pool))
+        torch.testing.assert_close(network.last(evaluated), together, rtol=0.05, atol=0.05)
+
+
+def test_images_are_kept_as_bytes_at_the_size_of_training():
     start = trainable()
     assert start.pool.shape == (len(DATA.train), 3, 32, 32)
     assert start.pool.dtype == torch.uint8

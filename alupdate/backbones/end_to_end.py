@@ -106,11 +106,39 @@ def features_of(network: Network, images: Tensor, trainable: Trainable) -> Tenso
         return torch.cat([network.body(trainable.inputs(chunk)) for chunk in chunks])
 
 
+def settle_statistics(network: Network, images: Tensor, trainable: Trainable) -> None:
+    """Set batch normalisation's statistics to those of the training images under final weights.
+
+    The running averages that training leaves behind lag: after a few dozen steps on few labels
+    they belong to weights that are gone, and evaluation with them can be no better than chance
+    ("precise" batch normalisation of Wu and Johnson 2021, section 3).
+
+    Args:
+        network: trained; its statistics are replaced.
+        images: (N, channels, H, W), the training images as they are kept.
+        trainable: what the network was made from.
+    """
+    normalising = _batch_normalisations(network.body)
+    if not normalising or len(images) < 2:
+        return
+    for module in normalising:
+        module.reset_running_stats()
+        module.momentum = None  # a plain mean over the chunks
+    network.eval()
+    _normalise_by_batch(network.body, True)
+    with torch.no_grad():
+        for chunk in torch.chunk(images, -(-len(images) // trainable.chunk)):
+            network.body(trainable.inputs(chunk))
+
+
 def _normalise_by_batch(body: nn.Module, wanted: bool) -> None:
     """Let batch normalisation use the batch's statistics, or those it has gathered so far.
 
     One instance alone has no variance to normalise by, and at few pixels no other value either.
     """
-    for module in body.modules():
-        if isinstance(module, _BatchNorm):
-            module.train(wanted)
+    for module in _batch_normalisations(body):
+        module.train(wanted)
+
+
+def _batch_normalisations(body: nn.Module) -> list[_BatchNorm]:
+    return [module for module in body.modules() if isinstance(module, _BatchNorm)]
