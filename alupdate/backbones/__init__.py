@@ -51,18 +51,18 @@ def make_trainable(
     Raises:
         InputError: the data are no images, or its weights are missing.
     """
+    _check_kind(config, dataset)
     if isinstance(config, CnnBackbone):
         from alupdate.backbones.cnn import trainable_cnn
 
         return trainable_cnn(dataset, config.width, learning_rate, rng, device)
     from alupdate.backbones.fine_tuning import trainable_image_network
 
-    _check_kind(config, dataset)
     return trainable_image_network(config, dataset, rng, device, display)
 
 
-def _check_kind(config: ImageBackbone | TextBackbone, dataset: Dataset) -> None:
-    wanted = "images" if isinstance(config, ImageBackbone) else "texts"
+def _check_kind(config: ImageBackbone | TextBackbone | CnnBackbone, dataset: Dataset) -> None:
+    wanted = "texts" if isinstance(config, TextBackbone) else "images"
     if dataset.kind != wanted:
         found: str = dataset.kind
         if isinstance(dataset.train, Vectors):

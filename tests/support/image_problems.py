@@ -1,6 +1,7 @@
 """Small images, settings of image networks, and files of weights."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,13 +42,13 @@ def some_digits(per_class: int, classes: tuple[int, ...], n_test: int = 20) -> D
     )
 
 
-def small_network(model: str = "resnet18", size: int = 32, **options: object) -> ImageBackbone:
+def small_network(model: str = "resnet18", size: int = 32, **options: Any) -> ImageBackbone:
     """Settings of a network of timm, with random weights unless told otherwise."""
-    chosen = {"weights": "random", "image_size": size} | options
+    chosen: dict[str, Any] = {"weights": "random", "image_size": size} | options
     return ImageBackbone(name="timm", model=model, **chosen)
 
 
-def saved_weights(path: Path, model: str, **options: object) -> dict[str, Tensor]:
+def saved_weights(path: Path, model: str, **options: Any) -> dict[str, Tensor]:
     """Save a network of timm with random weights, classifier included, and return its tensors."""
     import timm
 
