@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alupdate.config import DescribeTask, FeaturesTask, RunConfig
+from alupdate.config import DescribeTask, FeaturesTask, RunConfig, weights_file
 from alupdate.display import Display
 from alupdate.paths import cache_dir
 from alupdate.results.store import RunStore
@@ -63,10 +63,16 @@ def run_job(config: RunConfig) -> None:
 
 def _digests(config: RunConfig, display: Display) -> dict[str, str]:
     """Return the content of the files that the config names by their place."""
-    from alupdate.data.identity import data_digest
+    from alupdate.data.identity import data_digest, file_digest
 
+    digests = {}
     digest = data_digest(config.dataset, cache_dir(config.cache_dir), display)
-    return {} if digest is None else {"dataset": digest}
+    if digest is not None:
+        digests["dataset"] = digest
+    own_weights = weights_file(config.backbone)
+    if own_weights is not None:
+        digests["weights"] = file_digest("backbone.weights", own_weights)
+    return digests
 
 
 def _run_without_store(config: RunConfig, display: Display) -> None:

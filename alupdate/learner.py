@@ -6,10 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from alupdate.backbones.cnn import features_of, initial_network, train_network
-from alupdate.backbones.images import ByteArray, image_arrays
 from alupdate.config import UpdateConfig
-from alupdate.data.dataset import Dataset
 from alupdate.data.features import Features
 from alupdate.data.instances import FloatArray, IntArray
 from alupdate.laplace.posterior import LastLayer, with_bias
@@ -66,7 +63,7 @@ class FrozenLearner:
         rows = self._pool[torch.from_numpy(indices)]
         targets = torch.from_numpy(labels).to(rows.device)
         weights = train_last_layer(rows, targets, self._classes, self._settings, self._seed, cycle)
-        return Model(self._pool, self._test, _posterior(weights, rows, self._settings))
+        return Model(self._pool, self._test, posterior_of(weights, rows, self._settings))
 
 
 def _with_bias_column(rows: FloatArray, device: torch.device) -> Tensor:
@@ -104,44 +101,6 @@ def train_last_layer(
     return train_linear(start, rows, labels, recipe_of(settings), rng)
 
 
-class CnnLearner:
-    """A small convolutional network, retrained end to end; its last layer has the posterior."""
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        width: int,
-        settings: UpdateConfig,
-        seed: int,
-        device: torch.device,
-    ) -> None:
-        pool, test = image_arrays(dataset, "cnn")
-        self._pool, self._test = (_normalised(images, pool, device) for images in (pool, test))
-        self._classes, self._width = len(dataset.classes), width
-        self._settings, self._seed = settings, seed
-
-    def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
-        """See ``Learner``."""
-        network = initial_network(
-            self._pool.shape[1],
-            self._width,
-            self._classes,
-            generator(self._seed, Stream.MODEL_INIT),
-        ).to(self._pool.device)
-        chosen = torch.from_numpy(indices)
-        targets = torch.from_numpy(labels).to(self._pool.device)
-        train_network(
-            network,
-            self._pool[chosen],
-            targets,
-            recipe_of(self._settings),
-            generator(self._seed, Stream.TRAINING, cycle),
-        )
-        pool, test = (with_bias(features_of(network, x)) for x in (self._pool, self._test))
-        weights = torch.cat([network.last.weight, network.last.bias[:, None]], dim=1).detach()
-        return Model(pool, test, _posterior(weights, pool[chosen], self._settings))
-
-
 def recipe_of(settings: UpdateConfig) -> Recipe:
     """Return the training recipe that the update group configures."""
     return Recipe(
@@ -149,15 +108,6 @@ def recipe_of(settings: UpdateConfig) -> Recipe:
     )
 
 
-def _posterior(weights: Tensor, rows: Tensor, settings: UpdateConfig) -> LastLayer:
+def posterior_of(weights: Tensor, rows: Tensor, settings: UpdateConfig) -> LastLayer:
+    """Return the configured posterior at weights (C, D) trained on features (N, D)."""
     return fit(weights, rows, settings.likelihood, settings.prior_precision)
-
-
-def _normalised(images: ByteArray, pool: ByteArray, device: torch.device) -> Tensor:
-    """Return images (N, H, W, channels) as floats (N, channels, H, W); the pool's have variance 1.
-
-    Its mean is 0; other images are shifted and scaled as the pool's.
-    """
-    mean, deviation = float(pool.mean()), float(pool.std()) or 1.0
-    planes = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
-    return ((planes - mean) / deviation).contiguous()

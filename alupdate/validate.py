@@ -10,7 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from alupdate.config import LookaheadStrategy, RunConfig, UpdatingTask
+from alupdate.config import (
+    ImageBackbone,
+    LookaheadStrategy,
+    RunConfig,
+    UpdatingTask,
+    is_frozen,
+)
 from alupdate.errors import InputError, suggestion
 
 MIN_REHEARSED = 3
@@ -137,11 +143,7 @@ def _check_consistency(config: RunConfig) -> None:
             f"subset={config.subset}: must be at least batch.size={config.batch.size}, "
             "or null for the whole pool"
         )
-    if config.update.solver == "lbfgs" and config.backbone.name == "cnn":
-        raise InputError(
-            "update.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
-            "backbone; use update.solver=recipe with backbone=cnn"
-        )
+    _check_backbone(config)
     _check_likelihoods(config)
     _check_rehearsals(config)
     if isinstance(config.task, UpdatingTask) and config.update.predictive != "map":
@@ -152,6 +154,22 @@ def _check_consistency(config: RunConfig) -> None:
         mix = config.strategy.mix
         if mix.random + mix.diverse + mix.informative == 0:
             raise InputError("strategy.mix: at least one of the three shares must be above 0")
+
+
+def _check_backbone(config: RunConfig) -> None:
+    backbone = config.backbone
+    if config.update.solver == "lbfgs" and not is_frozen(backbone):
+        raise InputError(
+            "update.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
+            f"backbone; use update.solver=recipe where backbone={backbone.name} is trained"
+        )
+    if not isinstance(backbone, ImageBackbone) or backbone.name != "efficientnet_lite0":
+        return
+    if backbone.model != "tf_efficientnet_lite0":
+        raise InputError(
+            f"backbone.model={backbone.model}: backbone=efficientnet_lite0 is one network; use "
+            f"backbone=timm backbone.model={backbone.model}"
+        )
 
 
 def _check_likelihoods(config: RunConfig) -> None:

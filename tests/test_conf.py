@@ -26,6 +26,8 @@ EXPERIMENTS = sorted(
     for path in EXPERIMENT_FILES.rglob("*.yaml")
 )
 SMALL_STUDY = ("task.initial_sizes=[10,20]", "task.new_sizes=[2]")
+SMALL_IMAGES = ("dataset=npz", "dataset.path=images.npz", "backbone.image_size=32")
+OFFLINE_IMAGES = (*SMALL_IMAGES, "backbone.weights=random")
 EXTRA = {
     ("task", "updating"): SMALL_STUDY,
     ("dataset", "npz"): ("dataset.path=data.npz", "backbone=identity"),
@@ -38,11 +40,13 @@ EXTRA = {
     ("strategy", "skactiveml"): ("strategy.query_strategy=Falcun",),
     ("strategy", "plugin"): ("strategy.module=own_strategy",),
     ("backbone", "identity"): ("dataset=npz", "dataset.path=data.npz"),
-    ("backbone", "efficientnet_lite0"): (
-        "dataset=npz",
-        "dataset.path=images.npz",
-        "backbone.image_size=32",
-    ),
+    ("backbone", "efficientnet_lite0"): SMALL_IMAGES,
+    ("backbone", "dinov2_vitb14"): OFFLINE_IMAGES,
+    ("backbone", "dinov2_vits14"): OFFLINE_IMAGES,
+    ("backbone", "resnet18"): OFFLINE_IMAGES,
+    ("backbone", "resnet50"): OFFLINE_IMAGES,
+    ("backbone", "vit_b_16"): OFFLINE_IMAGES,
+    ("backbone", "timm"): (*OFFLINE_IMAGES, "backbone.model=test_resnet"),
 }
 
 

@@ -1,11 +1,14 @@
 """Backbones: what turns instances into the features of the last layer."""
 
+import numpy as np
 import torch
 
+from alupdate.backbones.end_to_end import Trainable
 from alupdate.backbones.extractor import Extractor
-from alupdate.config import ImageBackbone, TextBackbone
+from alupdate.config import CnnBackbone, ImageBackbone, TextBackbone
 from alupdate.data.dataset import Dataset
 from alupdate.data.instances import Vectors
+from alupdate.display import Display
 from alupdate.errors import InputError
 
 
@@ -17,7 +20,49 @@ def make_extractor(
     Raises:
         InputError: it is for another kind of data, or its weights are missing.
     """
-    wanted = "images" if isinstance(config, ImageBackbone) else "texts"
+    _check_kind(config, dataset)
+    if isinstance(config, ImageBackbone):
+        from alupdate.backbones.image_network import ImageNetwork
+
+        return ImageNetwork(config, device)
+    from alupdate.backbones.text_network import TextNetwork
+
+    return TextNetwork(config, device)
+
+
+def make_trainable(
+    config: ImageBackbone | CnnBackbone,
+    dataset: Dataset,
+    learning_rate: float,
+    rng: np.random.Generator,
+    device: torch.device,
+    display: Display,
+) -> Trainable:
+    """Return the configured network with its initial weights, to be trained end to end.
+
+    Args:
+        config: which network.
+        dataset: images.
+        learning_rate: of the last layer.
+        rng: decides weights that are random.
+        device: where the network lives.
+        display: shows progress.
+
+    Raises:
+        InputError: the data are no images, or its weights are missing.
+    """
+    _check_kind(config, dataset)
+    if isinstance(config, CnnBackbone):
+        from alupdate.backbones.cnn import trainable_cnn
+
+        return trainable_cnn(dataset, config.width, learning_rate, rng, device)
+    from alupdate.backbones.fine_tuning import trainable_image_network
+
+    return trainable_image_network(config, dataset, rng, device, display)
+
+
+def _check_kind(config: ImageBackbone | TextBackbone | CnnBackbone, dataset: Dataset) -> None:
+    wanted = "texts" if isinstance(config, TextBackbone) else "images"
     if dataset.kind != wanted:
         found: str = dataset.kind
         if isinstance(dataset.train, Vectors):
@@ -27,10 +72,3 @@ def make_extractor(
             f"backbone={config.name}: needs {wanted}, but {dataset.name} has {found}; "
             f"use backbone={hint[dataset.kind]}"
         )
-    if isinstance(config, ImageBackbone):
-        from alupdate.backbones.image_network import ImageNetwork
-
-        return ImageNetwork(config, device)
-    from alupdate.backbones.text_network import TextNetwork
-
-    return TextNetwork(config, device)

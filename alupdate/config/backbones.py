@@ -2,12 +2,24 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from alupdate.config.values import SETTINGS, Count, Flag, Positive, Text
 
 Pixels = Annotated[int, Field(strict=True, ge=16, le=1024)]
+WEIGHTS_ENDING = ".safetensors"
+
+
+def _weights(value: str) -> str:
+    if value in ("pretrained", "random") or value.endswith(WEIGHTS_ENDING):
+        return value
+    raise ValueError(
+        f"must be pretrained, random, or a file that ends in {WEIGHTS_ENDING} (others are not read)"
+    )
+
+
+Weights = Annotated[Text, AfterValidator(_weights)]
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -30,6 +42,7 @@ class ImageBackbone:
         frozen: False trains the whole network.
         learning_rate: of the network below the last layer, where it is trained.
         augment: whether training sees random crops and flips, where the network is trained.
+        standardise: whether fixed features are; those of a network that is trained are not.
     """
 
     name: Literal[
@@ -37,7 +50,7 @@ class ImageBackbone:
         "timm",
     ]  # fmt: skip
     model: Text
-    weights: Text = "pretrained"
+    weights: Weights = "pretrained"
     image_size: Pixels | None = None
     frozen: Flag = True
     learning_rate: Positive = 0.001
@@ -76,3 +89,17 @@ class CnnBackbone:
 BackboneConfig = Annotated[
     PlainBackbone | ImageBackbone | TextBackbone | CnnBackbone, Field(discriminator="name")
 ]
+
+
+def is_frozen(backbone: BackboneConfig) -> bool:
+    """Return whether a backbone's features are fixed, and only a linear layer on them learns."""
+    if isinstance(backbone, ImageBackbone):
+        return backbone.frozen
+    return not isinstance(backbone, CnnBackbone)
+
+
+def weights_file(backbone: BackboneConfig) -> str | None:
+    """Return the user's own file of weights, if the backbone has one."""
+    if isinstance(backbone, ImageBackbone) and backbone.weights.endswith(WEIGHTS_ENDING):
+        return backbone.weights
+    return None

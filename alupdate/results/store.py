@@ -140,8 +140,11 @@ def _settings(config: RunConfig) -> dict[str, Any]:
 
 def _digest(settings: dict[str, Any], contents: dict[str, str]) -> str:
     """Return the run's identity: its settings, and the content of files instead of their place."""
+    where_weights_lie = contents.keys() & {"weights"}
     dataset = {k: v for k, v in settings["dataset"].items() if k not in WHERE_DATA_LIE}
-    document = {"format": FORMAT_VERSION} | settings | {"dataset": dataset, "sha256": contents}
+    backbone = {k: v for k, v in settings["backbone"].items() if k not in where_weights_lie}
+    replaced = {"dataset": dataset, "backbone": backbone, "sha256": contents}
+    document = {"format": FORMAT_VERSION} | settings | replaced
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:8]
 
 

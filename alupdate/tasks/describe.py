@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from alupdate.config import CnnBackbone, DescribeTask, ImageBackbone, RunConfig
+from alupdate.config import DescribeTask, RunConfig, is_frozen
 from alupdate.data import load_dataset
 from alupdate.data.dataset import Dataset
 from alupdate.data.features import Features
@@ -44,8 +44,7 @@ def extract_features(config: RunConfig, display: Display) -> tuple[Dataset, Feat
         InputError: data and backbone do not go together, or the backbone is not frozen.
     """
     backbone = config.backbone
-    trained = isinstance(backbone, ImageBackbone) and not backbone.frozen
-    if isinstance(backbone, CnnBackbone) or trained:
+    if not is_frozen(backbone):
         raise InputError(
             f"task={config.task.name}: backbone={backbone.name} is trained end to end and has no "
             "fixed features; use a frozen one"

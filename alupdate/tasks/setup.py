@@ -5,18 +5,20 @@ from dataclasses import dataclass
 
 import torch
 
-from alupdate.backbones import make_extractor
+from alupdate.backbones import make_extractor, make_trainable
 from alupdate.backbones.extractor import extracted
 from alupdate.backbones.plain import flatten, standardise
-from alupdate.config import CnnBackbone, PlainBackbone, RunConfig
+from alupdate.config import CnnBackbone, ImageBackbone, PlainBackbone, RunConfig, is_frozen
 from alupdate.data import load_dataset
 from alupdate.data.dataset import Dataset
 from alupdate.data.features import Features
 from alupdate.data.instances import IntArray
 from alupdate.display import Display
 from alupdate.errors import InputError
-from alupdate.learner import CnnLearner, FrozenLearner, Learner
+from alupdate.learner import FrozenLearner, Learner
+from alupdate.network_learner import NetworkLearner
 from alupdate.paths import cache_dir
+from alupdate.seeds import Stream, generator
 
 DEFAULT_THREADS = torch.get_num_threads()
 
@@ -70,8 +72,13 @@ def choose_device(name: str) -> torch.device:
 def _make_learner(
     config: RunConfig, dataset: Dataset, device: torch.device, display: Display
 ) -> Learner:
-    if isinstance(config.backbone, CnnBackbone):
-        return CnnLearner(dataset, config.backbone.width, config.update, config.seed, device)
+    if not is_frozen(config.backbone):
+        rng = generator(config.seed, Stream.MODEL_INIT)
+        assert isinstance(config.backbone, CnnBackbone | ImageBackbone)
+        trainable = make_trainable(
+            config.backbone, dataset, config.update.learning_rate, rng, device, display
+        )
+        return NetworkLearner(trainable, config.update, config.seed, device)
     features = load_features(config, dataset, device, display)
     return FrozenLearner(features, len(dataset.classes), config.update, config.seed, device)
 

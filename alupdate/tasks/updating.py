@@ -10,7 +10,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from alupdate.config import CnnBackbone, MethodConfig, RunConfig, StepSize, UpdatingTask
+from alupdate.config import MethodConfig, RunConfig, StepSize, UpdatingTask, is_frozen
 from alupdate.data.instances import IntArray
 from alupdate.data.pool import Pool
 from alupdate.display import Display
@@ -139,7 +139,7 @@ class Updating:
         ]
         if self._config.update.solver == "lbfgs":
             rows.append(replace(rows[1], method="retrain_lbfgs"))
-        elif not isinstance(self._config.backbone, CnnBackbone):
+        elif is_frozen(self._config.backbone):
             features, labels = labelled(base, everything.indices, everything.labels)
             classes, decay = len(base.posterior.mean), self._config.update.weight_decay
             posterior, seconds = timed(

@@ -17,9 +17,22 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 class RAdam:
     """Rectified Adam with L2 weight decay (Liu et al. 2020, algorithm 2)."""
 
-    def __init__(self, parameters: Sequence[Tensor], weight_decay: float) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        weight_decay: float,
+        relative_rates: Sequence[float] | None = None,
+    ) -> None:
+        """Start with empty moments.
+
+        Args:
+            parameters: the tensors to train.
+            weight_decay: added to the gradient, times the parameter.
+            relative_rates: a factor on the learning rate of each parameter; None: 1 for all.
+        """
         self._parameters = parameters
         self._weight_decay = weight_decay
+        self._relative_rates = [1.0] * len(parameters) if relative_rates is None else relative_rates
         self._means = [torch.zeros_like(p) for p in parameters]
         self._squares = [torch.zeros_like(p) for p in parameters]
         self._scratch = [torch.empty_like(p) for p in parameters]
@@ -30,17 +43,23 @@ class RAdam:
         """Update the parameters in place; the gradients are overwritten."""
         self._step += 1
         rectified, size = self._step_size(learning_rate)
-        for parameter, gradient, mean, square, scratch in zip(
-            self._parameters, gradients, self._means, self._squares, self._scratch, strict=True
+        for parameter, gradient, mean, square, scratch, relative in zip(
+            self._parameters,
+            gradients,
+            self._means,
+            self._squares,
+            self._scratch,
+            self._relative_rates,
+            strict=True,
         ):
             gradient.add_(parameter, alpha=self._weight_decay)
             mean.lerp_(gradient, 1 - BETA1)
             square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
             if rectified:
                 torch.sqrt(square, out=scratch)
-                parameter.addcdiv_(mean, scratch.add_(EPSILON), value=-size)
+                parameter.addcdiv_(mean, scratch.add_(EPSILON), value=-size * relative)
             else:
-                parameter.add_(mean, alpha=-size)
+                parameter.add_(mean, alpha=-size * relative)
 
     def _step_size(self, learning_rate: float) -> tuple[bool, float]:
         """Return whether the variance is tractable yet, and the factor on the (scaled) mean."""

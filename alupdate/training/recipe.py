@@ -37,6 +37,7 @@ def optimise(
     count: int,
     recipe: Recipe,
     rng: np.random.Generator,
+    relative_rates: Sequence[float] | None = None,
 ) -> None:
     """Train ``parameters`` in place on ``count`` instances.
 
@@ -47,8 +48,9 @@ def optimise(
         count: number of instances.
         recipe: the settings.
         rng: decides the order of the instances.
+        relative_rates: a factor on the learning rate of each parameter; None: 1 for all.
     """
-    optimiser = RAdam(parameters, recipe.weight_decay)
+    optimiser = RAdam(parameters, recipe.weight_decay, relative_rates)
     for epoch in range(recipe.epochs):
         phase = math.pi * epoch / recipe.epochs
         learning_rate = recipe.learning_rate * (1 + math.cos(phase)) / 2

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from alupdate.backbones.preprocessing import Preprocessing, normalised, preprocessing_of, squares
+from alupdate.config import ImageBackbone
+from alupdate.errors import InputError
+from tests.support.image_problems import small_network
+
+CPU = torch.device("cpu")
+
+
+def smooth_image(height, width, seed):
+    """Coarse noise, enlarged: like a photograph, it has more coarse structure than fine."""
+    coarse = np.random.default_rng(seed).integers(256, size=(12, 12, 3)).astype(np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize("size", [None, 64, 96])
+@pytest.mark.parametrize(
+    "model",
+    ["resnet18", "vit_small_patch14_dinov2.lvd142m", "test_resnet", "vit_base_patch16_clip_224"],
+)
+def test_inputs_are_those_of_timms_evaluation_transform(model, size):
+    import timm
+
+    how = preprocessing_of(ImageBackbone(name="timm", model=model, image_size=size))
+    published = timm.models.get_pretrained_cfg(model).to_dict()
+    overrides = {} if size is None else {"img_size": size}
+    config = timm.data.resolve_data_config(overrides, pretrained_cfg=published)
+    transform = timm.data.create_transform(**config, is_training=False)
+    shapes = [(120, 200), (200, 120), (300, 300), (64, 64), (301, 173)]
+    images = [smooth_image(*shape, seed) for seed, shape in enumerate(shapes)]
+    ours = squares(images, how, CPU)
+    deviation = torch.tensor(how.deviation)[:, None, None]
+    mean = torch.tensor(how.mean)[:, None, None]
+    theirs = torch.stack([transform(Image.fromarray(image)) for image in images])
+    levels = theirs * deviation + mean  # back to 0..255
+    difference = (ours - levels).abs()
+    assert difference.max() < 1.5  # Pillow rounds to whole levels, twice
+    assert difference.mean() < 0.5
+    torch.testing.assert_close(normalised(levels, how), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_squashing_networks_see_the_whole_image():
+    how = Preprocessing(16, 16, True, "bilinear", (0.0,) * 3, (1.0,) * 3)
+    image = np.zeros((16, 64, 3), np.uint8)
+    image[:, :4] = 255
+    assert squares([image], how, CPU)[0, 0, 0, 0] > 200
+    cut = Preprocessing(16, 16, False, "bilinear", (0.0,) * 3, (1.0,) * 3)
+    assert squares([image], cut, CPU).max() == 0
+
+
+def test_order_is_kept_where_sizes_and_channels_differ():
+    how = preprocessing_of(small_network("resnet18", 32))
+    shapes = [(40, 40, 3), (32, 50, 1), (40, 40, 3), (9, 9, 1)]
+    images = [np.full(shape, 50 * i, np.uint8) for i, shape in enumerate(shapes)]
+    planes = squares(images, how, CPU)
+    assert planes.shape == (4, 3, 32, 32)
+    torch.testing.assert_close(planes.mean(dim=(1, 2, 3)), torch.tensor([0.0, 50, 100, 150]))
+
+
+def test_values_stay_within_the_range_of_images():
+    how = preprocessing_of(small_network("resnet18", 224))
+    board = (np.indices((20, 20)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None]
+    planes = squares([board], how, CPU)
+    assert planes.min() == 0
+    assert planes.max() == 255
+
+
+def test_lite_keeps_its_own_preprocessing():
+    settings = ImageBackbone(name="efficientnet_lite0", model="tf_efficientnet_lite0")
+    how = preprocessing_of(settings)
+    assert (how.size, how.scaled, how.interpolation) == (96, 96, "bilinear")
+    image = np.random.default_rng(0).integers(256, size=(120, 120, 3)).astype(np.uint8)
+    planes = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    expected = torch.nn.functional.interpolate(planes, (96, 96), mode="bilinear", antialias=True)
+    actual = normalised(squares([image], how, CPU), how)
+    torch.testing.assert_close(actual, (expected - 127) / 128, rtol=1e-5, atol=1e-5)
+
+
+def test_other_numbers_of_channels_are_refused():
+    how = preprocessing_of(small_network("resnet18", 32))
+    with pytest.raises(InputError, match="images have 4 channels"):
+        squares([np.zeros((8, 8, 4), np.uint8)], how, CPU)
