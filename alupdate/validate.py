@@ -10,7 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from alupdate.config import LookaheadStrategy, RunConfig, UpdatingTask
+from alupdate.config import (
+    CsvDataset,
+    LookaheadStrategy,
+    ParquetDataset,
+    RunConfig,
+    UpdatingTask,
+)
 from alupdate.errors import InputError, suggestion
 
 MIN_REHEARSED = 3
@@ -142,6 +148,8 @@ def _check_consistency(config: RunConfig) -> None:
             "update.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
             "backbone; use update.solver=recipe with backbone=cnn"
         )
+    if isinstance(config.dataset, CsvDataset | ParquetDataset):
+        _check_files(config.dataset)
     _check_likelihoods(config)
     _check_rehearsals(config)
     if isinstance(config.task, UpdatingTask) and config.update.predictive != "map":
@@ -152,6 +160,18 @@ def _check_consistency(config: RunConfig) -> None:
         mix = config.strategy.mix
         if mix.random + mix.diverse + mix.informative == 0:
             raise InputError("strategy.mix: at least one of the three shares must be above 0")
+
+
+def _check_files(dataset: CsvDataset | ParquetDataset) -> None:
+    """A table is one file, or a training and a test file."""
+    wanted = "give dataset.path=FILE, or dataset.train=FILE and dataset.test=FILE"
+    parts = {"train": dataset.train, "test": dataset.test}
+    given = [key for key, path in parts.items() if path is not None]
+    if dataset.path is not None and given:
+        raise InputError(f"dataset.path and dataset.{given[0]}: exclude each other; {wanted}")
+    if dataset.path is None and len(given) < len(parts):
+        missing = "dataset.path" if not given else f"dataset.{({*parts} - {*given}).pop()}"
+        raise InputError(f"{missing}: a value is required; {wanted}")
 
 
 def _check_likelihoods(config: RunConfig) -> None:
