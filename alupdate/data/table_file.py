@@ -180,7 +180,7 @@ def _json_object(line: str, here: str) -> dict[str, Any]:
         reason = str(error).split(":")[0]
         raise InputError(f"{here} is not valid JSON ({reason})") from error
     if not isinstance(value, dict):
-        raise InputError(f"{here} must be a JSON object such as {{\"text\": ..., \"label\": ...}}")
+        raise InputError(f'{here} must be a JSON object such as {{"text": ..., "label": ...}}')
     return value
 
 
