@@ -13,7 +13,7 @@ from alupdate.data.dataset import Dataset, make_dataset
 from alupdate.data.hub_images import HubImages
 from alupdate.data.instances import Texts
 from alupdate.data.parquet_file import class_names, read_parquet_file, refuse_missing
-from alupdate.data.parts import integers_if_all
+from alupdate.data.parts import common_labels
 from alupdate.data.table_file import TABLE_ENDINGS, Table, read_table
 from alupdate.errors import InputError
 from alupdate.hub_files import download
@@ -84,7 +84,7 @@ def read_hub(config: HubDataset, name: str, cache: Path) -> Dataset:
         where, root = f"dataset.root={config.root}", config.root
     files = _files_by_split(root, source, where)
     train, test = (_read_split(files[split], root, source, where) for split in ("train", "test"))
-    labels, test_labels = integers_if_all(train.labels, test.labels)
+    labels, test_labels = common_labels(train.labels, test.labels, where)
     return make_dataset(name, train.instances, labels, test.instances, test_labels, where)
 
 
@@ -130,7 +130,7 @@ def _files_by_split(root: str, source: _Source, where: str) -> dict[str, list[Pa
         found: dict[str, list[Path]] = {"train": [], "test": []}
         for path in files:
             split = _split_of(path.relative_to(root))
-            if path.suffix.lower() == ending and split is not None:
+            if path.suffix.lower() == ending and split in found:
                 found[split].append(path)
         if found["train"] and found["test"]:
             return found
@@ -141,9 +141,14 @@ def _files_by_split(root: str, source: _Source, where: str) -> dict[str, list[Pa
 
 
 def _split_of(path: Path) -> str | None:
-    """Return the split that a path names, its last part first: train-00000.csv, test/0.csv."""
+    """Return the split that a path names, its last part first: train-00000.csv, test/0.csv.
+
+    Validation splits are told apart so that train_test/validation.csv belongs to neither.
+    """
     for part in (path.stem, *reversed(path.parts[:-1])):
-        named = re.search(r"(?<![a-z])(train|test)(ing)?(?![a-z])", part.lower())
+        named = re.search(
+            r"(?<![a-z])(train|test|val|dev)(ing|id|idation|elopment)?(?![a-z])", part.lower()
+        )
         if named is not None:
             return named.group(1)
     return None

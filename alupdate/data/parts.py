@@ -68,13 +68,29 @@ def dataset_of(name: str, train: Part[Rows], test: Part[Rows], where: str) -> Da
     """
     if train.columns != test.columns:
         raise InputError(f"{where}: {_difference(train.columns, test.columns)}")
-    labels, test_labels = integers_if_all(train.labels, test.labels)
-    if (labels.dtype.kind == "U") != (test_labels.dtype.kind == "U"):
-        raise InputError(
-            f"{where}: labels are {labels.dtype} in train and {test_labels.dtype} in test; "
-            "they must agree"
-        )
+    labels, test_labels = common_labels(train.labels, test.labels, where)
     return make_dataset(name, train.instances, labels, test.instances, test_labels, where)
+
+
+def common_labels(
+    train: NDArray[Any], test: NDArray[Any], where: str
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the labels of both parts, as integers if all of them are.
+
+    Raises:
+        InputError: one part has strings and the other one has not.
+    """
+    labels, test_labels = integers_if_all(train, test)
+    kinds = [_kind(part) for part in (labels, test_labels)]
+    if kinds[0] != kinds[1]:
+        raise InputError(
+            f"{where}: labels are {kinds[0]} in train and {kinds[1]} in test; they must agree"
+        )
+    return labels, test_labels
+
+
+def _kind(labels: NDArray[Any]) -> str:
+    return "strings" if labels.dtype.kind == "U" else "numbers"
 
 
 def integers_if_all(*parts: NDArray[Any]) -> list[NDArray[Any]]:
@@ -89,7 +105,7 @@ def integers_if_all(*parts: NDArray[Any]) -> list[NDArray[Any]]:
 
 def _all_integers(labels: NDArray[Any]) -> bool:
     return all(
-        len(label) <= INT64_DIGITS
+        len(label.removeprefix("-")) <= INT64_DIGITS
         and label.removeprefix("-").isdecimal()
         and str(int(label)) == label
         for label in np.unique(labels).tolist()
