@@ -92,10 +92,14 @@ def class_vector(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 def _load(files: TextFiles, settings: TextBackbone) -> tuple[Any, torch.nn.Module]:
-    """Return tokenizer and network; no code of the model's author is run, nothing unpickled."""
+    """Return tokenizer and network; no code of the model's author is run, nothing unpickled.
+
+    Layers that the file lacks, such as BERT's pooler, are drawn at random by the library, and not
+    used here; the random stream of the run must not notice.
+    """
     where = f"backbone.model={settings.model}"
     try:
-        with _quiet():
+        with _quiet(), torch.random.fork_rng(devices=[]):
             from transformers import AutoModel, AutoTokenizer
 
             local = {"local_files_only": True, "trust_remote_code": False}

@@ -12,7 +12,7 @@ from alupdate.config import HubDataset
 from alupdate.data.dataset import Dataset, make_dataset
 from alupdate.data.hub_images import HubImages
 from alupdate.data.instances import Texts
-from alupdate.data.parquet_file import class_names, read_parquet_file, refuse_missing
+from alupdate.data.parquet_file import class_names, label_values, read_parquet_file
 from alupdate.data.parts import common_labels
 from alupdate.data.table_file import TABLE_ENDINGS, Table, read_table
 from alupdate.errors import InputError
@@ -104,11 +104,14 @@ def local_files(root: str) -> list[Path]:
 
 
 def _downloaded(config: HubDataset, source: _Source, cache: Path) -> str:
-    forbidden = "" if config.download else ", dataset.download=false"
-    remedy = "where there is a network, or give dataset.root=FOLDER with its files"
+    if config.download:
+        where, change = f"dataset={config.name}", "where there is a network"
+    else:
+        where = f"dataset={config.name}, dataset.download=false"
+        change = "with dataset.download=true"
     folder = download(
-        f"dataset={config.name}{forbidden}",
-        remedy,
+        where,
+        f"{change}, or give dataset.root=FOLDER with its files",
         repository=source.repository,
         kind="dataset",
         patterns=[f"{source.folder}/*.parquet"],
@@ -199,8 +202,7 @@ def _columns(source: _Source, available: tuple[str, ...], where: str) -> tuple[s
 
 def _labels(table: Any, column: str, where: str) -> NDArray[Any]:
     """Return labels (N,), as names where the file says what its integers stand for."""
-    refuse_missing(table.column(column), column, where)
-    labels: NDArray[Any] = np.array(table.column(column).to_pylist())
+    labels = label_values(table.column(column), column, where)
     names = class_names(table, column)
     if names is None or labels.dtype.kind not in "iu":
         return labels

@@ -4,12 +4,11 @@ import re
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alupdate.config import ParquetDataset
 from alupdate.data.dataset import Dataset
 from alupdate.data.instances import FloatArray, Vectors
-from alupdate.data.parquet_file import read_parquet_file, refuse_missing
+from alupdate.data.parquet_file import label_values, read_parquet_file, refuse_missing
 from alupdate.data.parts import Part, joined
 from alupdate.data.table_file import require_column
 from alupdate.errors import InputError
@@ -30,22 +29,18 @@ def read_parquet(config: ParquetDataset, name: str) -> Dataset:
         table = read_parquet_file(path, where, EXTRA)
         available = tuple(table.column_names)
         require_column(config.label_column, available, where, "dataset.label_column")
-        labels = _labels(table.column(config.label_column), config.label_column, where)
+        labels = label_values(table.column(config.label_column), config.label_column, where)
         if config.feature_column is not None:
             require_column(config.feature_column, available, where, "dataset.feature_column")
             rows = _lists(table.column(config.feature_column), config.feature_column, where)
             return Part(Vectors(rows), labels)
         columns = _numeric_columns(table, config.label_column, where)
-        return Part(Vectors(_numbers(table, columns, where)), labels, columns)
+        rows = _numbers(table, columns, where)
+        unused = tuple(c for c in available if c not in (*columns, config.label_column))
+        notes = (f"{', '.join(unused)}: not numeric, left out",) if unused else ()
+        return Part(Vectors(rows), labels, columns, notes)
 
     return joined(config, name, read)
-
-
-def _labels(column: Any, name: str, where: str) -> NDArray[Any]:
-    """Return labels (N,) as integers or strings; what else there is ``make_dataset`` refuses."""
-    refuse_missing(column, name, where)
-    labels: NDArray[Any] = np.array(column.to_pylist())
-    return labels
 
 
 def _numeric_columns(table: Any, label: str, where: str) -> tuple[str, ...]:

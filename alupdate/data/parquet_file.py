@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from alupdate.errors import InputError
 
 
@@ -48,6 +51,23 @@ def refuse_missing(column: Any, name: str, where: str) -> None:
             f"{where}: column {name} has {column.null_count} missing values, the first in row "
             f"{row}; fill or remove them"
         )
+
+
+def label_values(column: Any, name: str, where: str) -> NDArray[Any]:
+    """Return a ``pyarrow`` column of labels (N,) as integers or strings.
+
+    Raises:
+        InputError: it holds something else, or a value is missing.
+    """
+    from pyarrow import types
+
+    kind = column.type.value_type if types.is_dictionary(column.type) else column.type
+    known = (types.is_integer, types.is_boolean, types.is_string, types.is_large_string)
+    if not any(is_kind(kind) for is_kind in known):
+        raise InputError(f"{where}: column {name} holds {kind}; labels must be integers or strings")
+    refuse_missing(column, name, where)
+    labels: NDArray[Any] = np.array(column.to_pylist())
+    return labels
 
 
 def class_names(table: Any, column: str) -> list[str] | None:

@@ -1,7 +1,7 @@
 """Labelled rows that come as one file, or as a training and a test file."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -26,11 +26,13 @@ class Part(Generic[Rows]):
         instances: N of them.
         labels: (N,), strings or integers.
         columns: what the entries of feature vectors are called; empty for texts.
+        notes: what a user should know about the file, a line each.
     """
 
     instances: Rows
     labels: NDArray[Any]
     columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def joined(
@@ -52,15 +54,16 @@ def joined(
         labels = integers_if_all(whole.labels)[0]
         kept, held_out = stratified_split(labels, config.test_share, where)
         train, test = whole.instances.take(kept), whole.instances.take(held_out)
-        return make_dataset(name, train, labels[kept], test, labels[held_out], where)
+        dataset = make_dataset(name, train, labels[kept], test, labels[held_out], where)
+        return replace(dataset, notes=(*whole.notes, *dataset.notes))
     assert config.train is not None
     assert config.test is not None
     first = read(config.train, f"dataset.train={config.train}")
     second = read(config.test, f"dataset.test={config.test}")
-    return dataset_of(name, first, second, f"dataset.train={config.train} with {config.test}")
+    return _dataset_of(name, first, second, f"dataset.train={config.train} with {config.test}")
 
 
-def dataset_of(name: str, train: Part[Rows], test: Part[Rows], where: str) -> Dataset:
+def _dataset_of(name: str, train: Part[Rows], test: Part[Rows], where: str) -> Dataset:
     """Return the data set of a training and a test part.
 
     Raises:
@@ -69,7 +72,8 @@ def dataset_of(name: str, train: Part[Rows], test: Part[Rows], where: str) -> Da
     if train.columns != test.columns:
         raise InputError(f"{where}: {_difference(train.columns, test.columns)}")
     labels, test_labels = common_labels(train.labels, test.labels, where)
-    return make_dataset(name, train.instances, labels, test.instances, test_labels, where)
+    dataset = make_dataset(name, train.instances, labels, test.instances, test_labels, where)
+    return replace(dataset, notes=(*train.notes, *dataset.notes))
 
 
 def common_labels(

@@ -104,9 +104,11 @@ def test_half_precision_weights_are_computed_in_single(copy):
     assert {p.dtype for p in extractor._loaded[1].parameters()} == {torch.float32}
 
 
-def test_loading_says_nothing(bert, capfd):
+def test_loading_says_nothing_and_draws_no_random_numbers(bert, capfd):
+    before = torch.get_rng_state()
     network(bert).features(Texts(("a",)))
     assert capfd.readouterr() == ("", "")
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_minilm_agrees_with_sentence_transformers():

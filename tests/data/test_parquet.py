@@ -33,12 +33,19 @@ def test_numeric_columns_are_the_features(tmp_path):
     dataset = read(write(tmp_path / "d.parquet", COLUMNS))
     assert dataset.kind == "vectors"
     assert dataset.classes == ("no", "yes")
+    assert dataset.notes == ("name: not numeric, left out",)
     rows = np.concatenate([dataset.train.rows, dataset.test.rows])
     labels = np.concatenate([dataset.train_labels, dataset.test_labels])
     expected = np.stack([COLUMNS["a"], COLUMNS["b"], COLUMNS["c"]], axis=1).astype(np.float32)
     order = np.argsort(rows[:, 1])
     np.testing.assert_array_equal(rows[order], expected)
     np.testing.assert_array_equal(labels[order], np.arange(N) % 2)
+
+
+def test_labels_may_be_encoded_as_a_dictionary(tmp_path):
+    coded = pa.array(COLUMNS["label"]).dictionary_encode()
+    path = write(tmp_path / "d.parquet", {"a": COLUMNS["a"], "label": coded})
+    assert read(path).classes == ("no", "yes")
 
 
 def test_row_numbers_stored_by_pandas_are_no_feature(tmp_path):
@@ -101,7 +108,12 @@ BROKEN = {
     "NaN": (with_value("a", 3, np.nan), {}, "column a has no finite 32-bit number in row 4"),
     "too large": (with_value("a", 5, 1e300), {}, "column a has no finite 32-bit number in row 6"),
     "missing label": (with_value("label", 2, None), {}, "column label has 1 missing .* row 3"),
-    "fractions": (COLUMNS | {"label": np.ones(N) / 2}, {}, "holds float64; labels must be"),
+    "fractions": (
+        COLUMNS | {"label": np.ones(N) / 2},
+        {},
+        "column label holds double; labels must be",
+    ),
+    "lists as labels": (COLUMNS | {"label": [[1], [1, 2]] * 10}, {}, "column label holds list<"),
     "one class": (COLUMNS | {"label": ["a"] * N}, {}, "one class only"),
     "no label": (COLUMNS, {"label_column": "lable"}, "did you mean label\\? available: a, name"),
     "no lists": (COLUMNS, {"feature_column": "vec"}, "dataset.feature_column=vec: no such column"),

@@ -7,14 +7,17 @@ import torch
 
 
 def save_tiny_bert(folder: Path, seed: int = 0) -> str:
-    """Write config, safetensors weights and a letter-wise tokenizer; return the folder's name."""
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    """Write config, safetensors weights and a letter-wise tokenizer; return the folder's name.
+
+    Like those of bert-base-uncased, the weights come with a head that features do not use.
+    """
+    from transformers import BertConfig, BertForMaskedLM, BertTokenizer
 
     folder.mkdir(parents=True)
     letters = [prefix + letter for prefix in ("", "##") for letter in string.ascii_lowercase]
     vocabulary = folder / "vocab.txt"
     vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]))
-    tokenizer = BertTokenizerFast.from_pretrained(folder)
+    tokenizer = BertTokenizer.from_pretrained(folder)
     tokenizer.save_pretrained(folder)
     config = BertConfig(
         vocab_size=len(letters) + 5,
@@ -26,5 +29,5 @@ def save_tiny_bert(folder: Path, seed: int = 0) -> str:
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        BertModel(config).save_pretrained(folder)
+        BertForMaskedLM(config).save_pretrained(folder)
     return str(folder)

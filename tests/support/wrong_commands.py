@@ -35,7 +35,7 @@ WRONG = {
     "dataset=csv": "dataset.path: a value is required; give dataset.path=FILE, or dataset.train=",
     "dataset=csv dataset.train=a.csv": "dataset.test: a value is required; give dataset.path=FILE",
     "dataset=parquet dataset.test=a": "dataset.train: a value is required; give dataset.path=FILE",
-    "dataset=csv dataset.path=a dataset.test=b": "dataset.path and dataset.test: exclude each other",
+    "dataset=csv dataset.path=a dataset.test=b": "dataset.path and dataset.test: exclude each",
     "dataset=csv dataset.path=no.csv backbone=minilm": "dataset.path=no.csv: No such file",
     "dataset=csv dataset.path=a.csv dataset.test_share=1": "dataset.test_share=1: must be",
     "dataset=parquet dataset.train=no dataset.test=no": "dataset.train=no: No such file",
