@@ -1,35 +1,42 @@
 """Files of a repository on the Hugging Face Hub, downloaded once."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from alupdate.errors import InputError
 
 
-def download(
-    where: str,
-    remedy: str,
-    *,
-    repository: str,
-    kind: Literal["dataset", "model"],
-    patterns: list[str],
-    revision: str = "main",
-    folder: Path | None = None,
-    allowed: bool = True,
-) -> Path:
-    """Return a local folder with the files of a repository that match ``patterns``.
+@dataclass(frozen=True)
+class HubFiles:
+    """Some files of a repository.
 
-    One request lists the files, and files that are there are not downloaded again. Without a
-    network that request fails at once (a network that swallows it: after ten seconds), and the
-    files of an earlier download are used.
-
-    Args:
-        where: how to call the wanted thing in an error message.
-        remedy: what to do where it cannot be had, after "run this".
+    Attributes:
         repository: OWNER/NAME.
         kind: of repository.
-        patterns: of file names.
+        patterns: of the wanted files' names.
         revision: branch, tag or commit.
+    """
+
+    repository: str
+    kind: Literal["dataset", "model"]
+    patterns: tuple[str, ...]
+    revision: str = "main"
+
+
+def download(
+    wanted: HubFiles, where: str, remedy: str, folder: Path | None = None, allowed: bool = True
+) -> Path:
+    """Return a local folder with these files.
+
+    One request lists them, and files that are there are not downloaded again. Without a network
+    that request fails at once (a network that swallows it: after ten seconds), and the files of an
+    earlier download are used.
+
+    Args:
+        wanted: which files.
+        where: how to call them in an error message.
+        remedy: what to do where they cannot be had, after "run this".
         folder: of downloads; None for the Hub's usual cache.
         allowed: False uses earlier downloads only.
 
@@ -37,26 +44,28 @@ def download(
         InputError: there is no such repository, or no network and no earlier download.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
         found = snapshot_download(
-            repository,
-            repo_type=kind,
-            revision=revision,
+            wanted.repository,
+            repo_type=wanted.kind,
+            revision=wanted.revision,
             cache_dir=folder,
-            allow_patterns=patterns,
+            allow_patterns=list(wanted.patterns),
             local_files_only=not allowed,
         )
-    except RepositoryNotFoundError as error:
-        raise InputError(f"{where}: the Hugging Face Hub has no {repository}") from error
-    except LocalEntryNotFoundError as error:
-        reason = "cannot be reached" if allowed else "is not asked"
-        raise InputError(
-            f"{where}: {repository} is not on this machine, and the Hugging Face Hub {reason}; "
-            f"run this {remedy}"
-        ) from error
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{where}: {repository} cannot be downloaded ({reason})") from error
+        state = "cannot be reached" if allowed else "is not asked"
+        reason = _reason(error, wanted.repository, state)
+        raise InputError(f"{where}: {reason}; run this {remedy}") from error
     return Path(found)
+
+
+def _reason(error: Exception, repository: str, hub_state: str) -> str:
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
+    if isinstance(error, RepositoryNotFoundError):
+        return f"the Hugging Face Hub has no {repository}"
+    if isinstance(error, LocalEntryNotFoundError):
+        return f"{repository} is not on this machine, and the Hugging Face Hub {hub_state}"
+    return f"{repository} cannot be downloaded ({' '.join(str(error).split())})"

