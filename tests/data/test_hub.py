@@ -1,7 +1,6 @@
 import io
 import json
 import sys
-import time
 
 import huggingface_hub
 import numpy as np
@@ -202,11 +201,9 @@ def test_without_a_network_a_line_comes_at_once(tmp_path, monkeypatch):
 
 
 def test_download_can_be_forbidden(tmp_path):
-    start = time.perf_counter()
     message = "dataset=trec, dataset.download=false: CogComp/trec is not on this machine"
     with pytest.raises(InputError, match=message):
         read(None, "trec", tmp_path, download=False)
-    assert time.perf_counter() - start < 30
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
