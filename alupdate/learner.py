@@ -9,7 +9,7 @@ from torch import Tensor
 from alupdate.config import UpdateConfig
 from alupdate.data.features import Features
 from alupdate.data.instances import FloatArray, IntArray
-from alupdate.laplace.posterior import LastLayer, with_bias
+from alupdate.laplace.posterior import LastLayer
 from alupdate.laplace.updates import fit
 from alupdate.seeds import Stream, generator
 from alupdate.training.lbfgs import optimal_linear

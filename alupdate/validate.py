@@ -11,8 +11,10 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import (
+    CsvDataset,
     ImageBackbone,
     LookaheadStrategy,
+    ParquetDataset,
     RunConfig,
     UpdatingTask,
     is_frozen,
@@ -144,6 +146,8 @@ def _check_consistency(config: RunConfig) -> None:
             "or null for the whole pool"
         )
     _check_backbone(config)
+    if isinstance(config.dataset, CsvDataset | ParquetDataset):
+        _check_files(config.dataset)
     _check_likelihoods(config)
     _check_rehearsals(config)
     if isinstance(config.task, UpdatingTask) and config.update.predictive != "map":
@@ -170,6 +174,18 @@ def _check_backbone(config: RunConfig) -> None:
             f"backbone.model={backbone.model}: backbone=efficientnet_lite0 is one network; use "
             f"backbone=timm backbone.model={backbone.model}"
         )
+
+
+def _check_files(dataset: CsvDataset | ParquetDataset) -> None:
+    """A table is one file, or a training and a test file."""
+    wanted = "give dataset.path=FILE, or dataset.train=FILE and dataset.test=FILE"
+    parts = {"train": dataset.train, "test": dataset.test}
+    given = [key for key, path in parts.items() if path is not None]
+    if dataset.path is not None and given:
+        raise InputError(f"dataset.path and dataset.{given[0]}: exclude each other; {wanted}")
+    if dataset.path is None and len(given) < len(parts):
+        missing = "dataset.path" if not given else f"dataset.{({*parts} - {*given}).pop()}"
+        raise InputError(f"{missing}: a value is required; {wanted}")
 
 
 def _check_likelihoods(config: RunConfig) -> None:

@@ -1,12 +1,17 @@
 """Every file under conf/ is composed and run."""
 
+import io
 from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
+from PIL import Image
 
 from alupdate.config import RunConfig
 from alupdate.paths import conf_dir
@@ -15,6 +20,7 @@ from tests.support.images import small_files, write_folder
 from tests.support.known_sets import BUILDERS
 from tests.support.openml_tables import build_openml, letters
 from tests.support.runs import run_small
+from tests.support.tiny_bert import save_tiny_bert
 
 GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task")
 OPTIONS = [
@@ -26,6 +32,8 @@ EXPERIMENTS = sorted(
     for path in EXPERIMENT_FILES.rglob("*.yaml")
 )
 SMALL_STUDY = ("task.initial_sizes=[10,20]", "task.new_sizes=[2]")
+TEXT_BACKBONE = ("backbone=transformers", "backbone.model=tiny_bert")
+TEXT_DATASET = ("dataset=csv", "dataset.train=texts/train.csv", "dataset.test=texts/test.csv")
 SMALL_IMAGES = ("dataset=npz", "dataset.path=images.npz", "backbone.image_size=32")
 OFFLINE_IMAGES = (*SMALL_IMAGES, "backbone.weights=random")
 EXTRA = {
@@ -37,8 +45,22 @@ EXTRA = {
         ("dataset", name): ("dataset.root=tables", "dataset.table=letter", "backbone=identity")
         for name in ("openml", "letter", "pendigits")
     },
+    ("dataset", "csv"): ("dataset.path=texts/train.csv", *TEXT_BACKBONE),
+    ("dataset", "parquet"): ("dataset.path=features.parquet", "backbone=identity"),
+    **{
+        ("dataset", name): ("dataset.root=texts", *TEXT_BACKBONE)
+        for name in ("banking77", "clinc150", "agnews", "dbpedia", "trec")
+    },
+    ("dataset", "snacks"): (
+        "dataset.root=snacks",
+        "backbone=efficientnet_lite0",
+        "backbone.image_size=32",
+    ),
     ("strategy", "skactiveml"): ("strategy.query_strategy=Falcun",),
     ("strategy", "plugin"): ("strategy.module=own_strategy",),
+    ("backbone", "minilm"): TEXT_DATASET,
+    ("backbone", "bert"): (*TEXT_DATASET, "backbone.model=tiny_bert"),
+    ("backbone", "transformers"): (*TEXT_DATASET, "backbone.model=tiny_bert"),
     ("backbone", "identity"): ("dataset=npz", "dataset.path=data.npz"),
     ("backbone", "efficientnet_lite0"): SMALL_IMAGES,
     ("backbone", "dinov2_vitb14"): OFFLINE_IMAGES,
@@ -68,8 +90,42 @@ def photographs(tmp_path):
 
 
 @pytest.fixture
-def tables(tmp_path):
+def openml_tables(tmp_path):
     build_openml(tmp_path / "tables", "letter", *letters())
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Texts with every publisher's names of columns, features, and encoded images."""
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "snacks").mkdir()
+    for part, count in (("train", 90), ("test", 30)):
+        labels = np.arange(count) % 3
+        texts = [f"{'abc'[i % 3] * 3} {i}" for i in range(count)]
+        columns = {"text": texts, "content": texts}
+        columns |= dict.fromkeys(("label", "intent", "coarse_label"), labels)
+        pd.DataFrame(columns).to_csv(tmp_path / "texts" / f"{part}.csv", index=False)
+        cells = [{"bytes": png((0, 50 * (i % 3), i))} for i in range(count)]
+        table = pa.table({"image": cells, "label": labels})
+        pq.write_table(table, tmp_path / "snacks" / f"{part}.parquet")
+    features = {"a": np.arange(90.0), "b": np.ones(90), "label": np.arange(90) % 3}
+    pq.write_table(pa.table(features), tmp_path / "features.parquet")
+
+
+def png(colour):
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.fixture(scope="session")
+def saved_bert(tmp_path_factory):
+    return save_tiny_bert(tmp_path_factory.mktemp("models") / "tiny_bert")
+
+
+@pytest.fixture
+def tiny_bert(saved_bert, tmp_path):
+    (tmp_path / "tiny_bert").symlink_to(saved_bert)
 
 
 @pytest.fixture
@@ -80,7 +136,9 @@ def own_strategy(tmp_path):
     (tmp_path / "own_strategy.py").write_text(code)
 
 
-@pytest.mark.usefixtures("archives", "photographs", "tables", "own_strategy")
+@pytest.mark.usefixtures(
+    "archives", "photographs", "openml_tables", "tables", "tiny_bert", "own_strategy"
+)
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_option_runs(group, option, monkeypatch, tmp_path):
     extra = EXTRA.get((group, option), ())

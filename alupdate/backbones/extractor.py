@@ -56,7 +56,7 @@ def extracted(dataset: Dataset, extractor: Extractor, cache: Path, display: Disp
     count = known + len(dataset.test)
     content = f"{dataset.fingerprint()}|{extractor.identity}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-    key = _file_name(f"{dataset.name}-{extractor.name}-{digest}")
+    key = _file_name(f"{extractor.name}-{digest}")
     folder = cache / "features"
 
     @contextmanager

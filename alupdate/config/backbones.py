@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from alupdate.config.values import SETTINGS, Count, Flag, Positive, Text
+from alupdate.config.values import SETTINGS, Flag, Positive, Text
 
 Pixels = Annotated[int, Field(strict=True, ge=16, le=1024)]
 WEIGHTS_ENDING = ".safetensors"
@@ -20,6 +20,8 @@ def _weights(value: str) -> str:
 
 
 Weights = Annotated[Text, AfterValidator(_weights)]
+Tokens = Annotated[int, Field(strict=True, ge=4)]
+"""Of a text, two of which mark its start and end."""
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -72,7 +74,7 @@ class TextBackbone:
     name: Literal["minilm", "bert", "transformers"]
     model: Text
     pooling: Literal["mean", "class_token"] = "class_token"
-    max_length: Count = 128
+    max_length: Tokens = 128
     standardise: Flag = True
     label: Text | None = None
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from alupdate.data.image_part import ImagePart
 from alupdate.data.instances import ArrayImages
-from alupdate.data.parts import Part
 from alupdate.errors import InputError
 
 SITE = "https://www.cs.toronto.edu/~kriz/"
@@ -79,7 +79,7 @@ def download_cifar(name: str, root: Path) -> None:
     download_and_extract_archive(SITE + kind.archive, str(root), md5=kind.md5, remove_finished=True)
 
 
-def read_cifar(name: str, root: Path, where: str) -> tuple[Part, Part]:
+def read_cifar(name: str, root: Path, where: str) -> tuple[ImagePart, ImagePart]:
     """Return pool and test set.
 
     Args:
@@ -114,7 +114,7 @@ def _records(path: Path, kind: Cifar, count: int, where: str) -> NDArray[np.uint
 
 def _part(
     batches: list[NDArray[np.uint8]], kind: Cifar, names: NDArray[np.str_], where: str
-) -> Part:
+) -> ImagePart:
     records = np.concatenate(batches)
     labels = records[:, kind.label_bytes - 1]
     if labels.max() >= len(names):
@@ -122,4 +122,4 @@ def _part(
             f"{where}: a record has class {labels.max()}, but {kind.names} names {len(names)}"
         )
     planes = records[:, kind.label_bytes :].reshape(-1, 3, SIDE, SIDE)
-    return Part(ArrayImages(np.ascontiguousarray(planes.transpose(0, 2, 3, 1))), names[labels])
+    return ImagePart(ArrayImages(np.ascontiguousarray(planes.transpose(0, 2, 3, 1))), names[labels])

@@ -10,8 +10,8 @@ from alupdate.data.cifar import CIFAR, download_cifar, read_cifar
 from alupdate.data.dataset import Dataset, make_dataset
 from alupdate.data.downloads import downloaded
 from alupdate.data.image_folder import folder_digest, has_test_set, read_image_folder
+from alupdate.data.image_part import ImagePart
 from alupdate.data.image_source import image_source
-from alupdate.data.parts import Part
 from alupdate.data.torchvision_sets import TORCHVISION, download_set, read_set
 from alupdate.display import Display
 from alupdate.errors import InputError
@@ -29,7 +29,7 @@ class _Known:
 
     folder: str
     download: Callable[[Path], None]
-    read: Callable[[Path, str, Path, Display], tuple[Part, Part]]
+    read: Callable[[Path, str, Path, Display], tuple[ImagePart, ImagePart]]
 
 
 def read_known_images(config: ImageDataset, name: str, cache: Path, display: Display) -> Dataset:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from alupdate.data.downloads import one_line
 from alupdate.data.image_files import ImageFiles, index_of
+from alupdate.data.image_part import ImagePart
 from alupdate.data.image_source import ListedFiles
 from alupdate.data.instances import ArrayImages
-from alupdate.data.parts import Part
 from alupdate.display import Display
 from alupdate.errors import InputError
 
@@ -52,7 +52,9 @@ def download_set(name: str, root: Path) -> None:
         _open(name, root, split, download=True)
 
 
-def read_set(name: str, root: Path, where: str, cache: Path, display: Display) -> tuple[Part, Part]:
+def read_set(
+    name: str, root: Path, where: str, cache: Path, display: Display
+) -> tuple[ImagePart, ImagePart]:
     """Return pool and test set.
 
     Args:
@@ -91,15 +93,15 @@ def _labels(numbers: Iterable[int], opened: Any) -> NDArray[Any]:
     return np.array([names[number] if names else str(number) for number in numbers])
 
 
-def _from_arrays(opened: list[Any], axes: tuple[int, ...]) -> Part:
+def _from_arrays(opened: list[Any], axes: tuple[int, ...]) -> ImagePart:
     rows = np.concatenate([part.data.transpose(axes) for part in opened])
     labels = np.concatenate([_labels(part.labels.tolist(), part) for part in opened])
-    return Part(ArrayImages(np.ascontiguousarray(rows)), labels)
+    return ImagePart(ArrayImages(np.ascontiguousarray(rows)), labels)
 
 
 def _from_files(
     pool: list[Any], test: list[Any], root: Path, where: str, cache: Path, display: Display
-) -> tuple[Part, Part]:
+) -> tuple[ImagePart, ImagePart]:
     """Return the images that torchvision lists, in its order; they stay where they are."""
     listed = {id(part): _paths(part, root) for part in (*pool, *test)}
     paths = tuple(path for some in listed.values() for path in some)
@@ -110,10 +112,10 @@ def _from_files(
     everything = ImageFiles(source, index)
     position = {str(path): i for i, path in enumerate(index.paths)}
 
-    def part(opened: list[Any]) -> Part:
+    def part(opened: list[Any]) -> ImagePart:
         chosen = [position[path] for some in opened for path in listed[id(some)]]
         labels = np.concatenate([_labels(some._labels, some) for some in opened])
-        return Part(everything.take(np.array(chosen, np.int64)), labels)
+        return ImagePart(everything.take(np.array(chosen, np.int64)), labels)
 
     return part(pool), part(test)
 

@@ -1,0 +1,147 @@
+"""Frozen transformers for texts."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alupdate.backbones.text_files import TextFiles, text_files
+from alupdate.config import TextBackbone
+from alupdate.data.instances import FloatArray, Instances, Texts
+from alupdate.errors import InputError
+
+CHUNK = 512
+MINIBATCH = 64
+TRANSFORM = "text-v1"
+"""Names tokenization and pooling; part of the feature cache's key."""
+
+
+class TextNetwork:
+    """A frozen transformer as an ``Extractor`` of one vector per text."""
+
+    unit, chunk = "texts", CHUNK
+
+    def __init__(self, settings: TextBackbone, device: torch.device) -> None:
+        self._settings, self._device = settings, device
+        self.name = settings.name
+
+    @property
+    def identity(self) -> str:
+        """See ``Extractor``."""
+        kept = self._settings
+        return f"{self._files.digest}|{kept.pooling}|{kept.max_length}|{TRANSFORM}"
+
+    @cached_property
+    def _files(self) -> TextFiles:
+        return text_files(self._settings)
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, torch.nn.Module]:
+        tokenizer, network = _load(self._files, self._settings)
+        return tokenizer, network.eval().to(self._device)
+
+    def features(self, instances: Instances) -> FloatArray:
+        """See ``Extractor``: texts of like length are encoded together, which pads least."""
+        assert isinstance(instances, Texts)
+        tokenizer, network = self._loaded
+        tokens = tokenizer(
+            list(instances.strings), truncation=True, max_length=self._settings.max_length
+        )["input_ids"]
+        order = np.argsort([len(ids) for ids in tokens], kind="stable")
+        parts = []
+        for start in range(0, len(order), MINIBATCH):
+            batch = [tokens[i] for i in order[start : start + MINIBATCH]]
+            parts.append(self._encode(network, batch, tokenizer.pad_token_id))
+        pooled: FloatArray = np.concatenate(parts)
+        return pooled[np.argsort(order)]
+
+    def _encode(self, network: torch.nn.Module, batch: list[list[int]], pad: int) -> FloatArray:
+        """Return the vectors (B, D) of B tokenized texts."""
+        ids, mask = padded(batch, pad)
+        ids, mask = ids.to(self._device), mask.to(self._device)
+        with torch.inference_mode():
+            hidden = network(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+            pool = mean_vector if self._settings.pooling == "mean" else class_vector
+            vectors: FloatArray = pool(hidden, mask).cpu().numpy()
+        return vectors
+
+
+def padded(batch: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """Return tokens (B, L) padded on the right to the longest text, and the mask of real ones."""
+    longest = max(len(ids) for ids in batch)
+    ids = torch.tensor([row + [pad] * (longest - len(row)) for row in batch])
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in batch])
+    return ids, mask
+
+
+def mean_vector(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean (B, D) over real tokens of hidden states (B, L, D), at unit length."""
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    mean = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+    return torch.nn.functional.normalize(mean, dim=1)
+
+
+def class_vector(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Return the hidden state (B, D) of the first token, which stands for the whole text."""
+    return hidden[:, 0]
+
+
+def _load(files: TextFiles, settings: TextBackbone) -> tuple[Any, torch.nn.Module]:
+    """Return tokenizer and network; no code of the model's author is run, nothing unpickled.
+
+    Layers that the file lacks, such as BERT's pooler, are drawn at random by the library, and not
+    used here; the random stream of the run must not notice.
+    """
+    where = f"backbone.model={settings.model}"
+    try:
+        with _quiet(), torch.random.fork_rng(devices=[]):
+            from transformers import AutoModel, AutoTokenizer
+
+            local = {"local_files_only": True, "trust_remote_code": False}
+            tokenizer = AutoTokenizer.from_pretrained(files.folder, **local)
+            network = AutoModel.from_pretrained(files.folder, use_safetensors=True, **local)
+    except ImportError as error:
+        raise InputError(
+            f"{where}: needs transformers; run pip install 'alupdate[text]'"
+        ) from error
+    except Exception as error:  # transformers raises errors of many kinds on damaged files
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{where}: {files.folder} cannot be loaded ({reason})") from error
+    _check_fit(tokenizer, network, settings, where)
+    loaded: torch.nn.Module = network.float()
+    return tokenizer, loaded
+
+
+def _check_fit(tokenizer: Any, network: Any, settings: TextBackbone, where: str) -> None:
+    if network.config.is_encoder_decoder or tokenizer.pad_token_id is None:
+        raise InputError(f"{where}: is no encoder of texts; use one such as bert-base-uncased")
+    positions = getattr(network.config, "max_position_embeddings", settings.max_length)
+    longest = min(positions, tokenizer.model_max_length)
+    if settings.max_length > longest:
+        raise InputError(
+            f"backbone.max_length={settings.max_length}: {settings.model} takes {longest} tokens "
+            "at most"
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library's progress bars and remarks off the terminal while it loads a model."""
+    from transformers.utils import logging as library
+
+    remarks: Any = library
+    level = remarks.get_verbosity()
+    bars = remarks.is_progress_bar_enabled()
+    remarks.set_verbosity(logging.CRITICAL)
+    remarks.disable_progress_bar()
+    try:
+        yield
+    finally:
+        remarks.set_verbosity(level)
+        if bars:
+            remarks.enable_progress_bar()

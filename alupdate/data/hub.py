@@ -1,0 +1,210 @@
+"""Well-known data sets of the Hugging Face Hub: local files, or downloaded to the cache."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alupdate.config import HubDataset
+from alupdate.data.dataset import Dataset, make_dataset
+from alupdate.data.hub_images import HubImages
+from alupdate.data.instances import Texts
+from alupdate.data.parquet_file import class_names, label_values, read_parquet_file
+from alupdate.data.parts import common_labels
+from alupdate.data.table_file import TABLE_ENDINGS, Table, read_table
+from alupdate.errors import InputError
+from alupdate.hub_files import HubFiles, download
+
+EXTRA = "hub"
+ENDINGS = (".parquet", *TABLE_ENDINGS)
+"""Of data files; where a folder has several kinds, the first one that is complete is read."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a data set lies on the Hub, and what its columns are called.
+
+    Attributes:
+        repository: its name.
+        folder: the part of the repository that is read.
+        content: the column of texts or images.
+        labels: columns of labels, the preferred one first; publishers use several names.
+        revision: of repositories with a loading script, the Hub's own Parquet copy.
+    """
+
+    repository: str
+    folder: str
+    content: str
+    labels: tuple[str, ...] = ("label",)
+    revision: str = "main"
+
+
+PARQUET_COPY = "refs/convert/parquet"
+SOURCES = {
+    "banking77": _Source(
+        "legacy-datasets/banking77", "data", "text", ("label_text", "category", "label")
+    ),
+    "clinc150": _Source("clinc/clinc_oos", "plus", "text", ("intent", "label")),
+    "agnews": _Source("fancyzhx/ag_news", "data", "text", ("label_text", "label")),
+    "dbpedia": _Source("fancyzhx/dbpedia_14", "dbpedia_14", "content", ("label_text", "label")),
+    "trec": _Source(
+        "CogComp/trec", "default", "text", ("coarse_label", "label-coarse"), PARQUET_COPY
+    ),
+    "snacks": _Source("Matthijs/snacks", "default", "image", ("label",), PARQUET_COPY),
+}
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The instances and labels (N,) of one split."""
+
+    instances: Texts | HubImages
+    labels: NDArray[Any]
+
+
+def read_hub(config: HubDataset, name: str, cache: Path) -> Dataset:
+    """Read the training and the test split; a validation split is left alone.
+
+    Args:
+        config: which data set, and where its files lie.
+        name: of the data set.
+        cache: the cache directory, for downloads.
+
+    Raises:
+        InputError: files are missing or malformed, or cannot be downloaded.
+    """
+    source = SOURCES[config.name]
+    if config.root is None:
+        where = f"dataset={config.name}"
+        root = _downloaded(config, source, cache)
+    else:
+        where, root = f"dataset.root={config.root}", config.root
+    files = _files_by_split(root, source, where)
+    train, test = (_read_split(files[split], root, source, where) for split in ("train", "test"))
+    labels, test_labels = common_labels(train.labels, test.labels, where)
+    return make_dataset(name, train.instances, labels, test.instances, test_labels, where)
+
+
+def local_files(root: str) -> list[Path]:
+    """Return the data files below a folder, sorted.
+
+    Raises:
+        InputError: there is no such folder, or it holds none.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise InputError(f"dataset.root={root}: no such folder")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+    if not found:
+        raise InputError(f"dataset.root={root}: holds no files {', '.join(ENDINGS)}")
+    return found
+
+
+def _downloaded(config: HubDataset, source: _Source, cache: Path) -> str:
+    if config.download:
+        where, change = f"dataset={config.name}", "where there is a network"
+    else:
+        where = f"dataset={config.name}, dataset.download=false"
+        change = "with dataset.download=true"
+    patterns = (f"{source.folder}/*.parquet",)
+    wanted = HubFiles(source.repository, "dataset", patterns, source.revision)
+    remedy = f"{change}, or give dataset.root=FOLDER with its files"
+    folder = download(wanted, where, remedy, cache / "hub", config.download)
+    return str(folder)
+
+
+def _files_by_split(root: str, source: _Source, where: str) -> dict[str, list[Path]]:
+    """Return the files of both splits, all of one kind.
+
+    Where the root is a copy of a repository with several versions, the right one is taken.
+    """
+    below = Path(root) / source.folder
+    files = local_files(str(below) if below.is_dir() else root)
+    for ending in ENDINGS:
+        found: dict[str, list[Path]] = {"train": [], "test": []}
+        for path in files:
+            split = _split_of(path.relative_to(root))
+            if path.suffix.lower() == ending and split in found:
+                found[split].append(path)
+        if found["train"] and found["test"]:
+            return found
+    raise InputError(
+        f"{where}: needs files named train* and test*, or folders train and test, each with files "
+        f"of one kind of {', '.join(ENDINGS)}"
+    )
+
+
+def _split_of(path: Path) -> str | None:
+    """Return the split that a path names, its last part first: train-00000.csv, test/0.csv.
+
+    Validation splits are told apart so that train_test/validation.csv belongs to neither.
+    """
+    for part in (path.stem, *reversed(path.parts[:-1])):
+        named = re.search(
+            r"(?<![a-z])(train|test|val|dev)(ing|id|idation|elopment)?(?![a-z])", part.lower()
+        )
+        if named is not None:
+            return named.group(1)
+    return None
+
+
+def _read_split(paths: list[Path], root: str, source: _Source, where: str) -> _Split:
+    parts = [_read_file(path, source, f"{where}: {path.relative_to(root)}") for path in paths]
+    labels: NDArray[Any] = np.concatenate([part.labels for part in parts])
+    texts: list[str] = []
+    images: list[bytes] = []
+    for part in parts:
+        if isinstance(part.instances, Texts):
+            texts += part.instances.strings
+        else:
+            images += part.instances.encoded
+    return _Split(HubImages(tuple(images)) if images else Texts(tuple(texts)), labels)
+
+
+def _read_file(path: Path, source: _Source, where: str) -> _Split:
+    images = source.content == "image"
+    if path.suffix.lower() != ".parquet":
+        if images:
+            raise InputError(f"{where}: images are read from Parquet files only")
+        table = read_table(str(path), where)
+        content, label = _columns(source, table.columns, where)
+        labels: NDArray[Any] = np.array(table.texts(label, where))
+        return _Split(Texts(tuple(table.texts(content, where))), labels)
+    parquet = read_parquet_file(str(path), where, EXTRA)
+    content, label = _columns(source, tuple(parquet.column_names), where)
+    labels = _labels(parquet, label, where)
+    values = parquet.column(content).to_pylist()
+    if images:
+        return _Split(HubImages.of_cells(values, where), labels)
+    rows = [(row, {content: value}) for row, value in enumerate(values, start=1)]
+    return _Split(Texts(tuple(Table(where, "row", (content,), rows).texts(content, where))), labels)
+
+
+def _columns(source: _Source, available: tuple[str, ...], where: str) -> tuple[str, str]:
+    """Return the columns of content and labels."""
+    found = [label for label in source.labels if label in available]
+    if source.content in available and found:
+        return source.content, found[0]
+    raise InputError(
+        f"{where}: needs the columns {source.content} and {' or '.join(source.labels)}, but has "
+        f"{', '.join(available)}"
+    )
+
+
+def _labels(table: Any, column: str, where: str) -> NDArray[Any]:
+    """Return labels (N,), as names where the file says what its integers stand for."""
+    labels = label_values(table.column(column), column, where)
+    names = class_names(table, column)
+    if names is None or labels.dtype.kind not in "iu":
+        return labels
+    outside = (labels < 0) | (labels >= len(names))
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise InputError(
+            f"{where}: {column} is {labels[row]} in row {row + 1}; it must be 0 to {len(names) - 1}"
+        )
+    named: NDArray[Any] = np.array(names)[labels]
+    return named

@@ -1,0 +1,119 @@
+"""Your own table of features in Parquet files."""
+
+import re
+from typing import Any
+
+import numpy as np
+
+from alupdate.config import ParquetDataset
+from alupdate.data.dataset import Dataset
+from alupdate.data.instances import FloatArray, Vectors
+from alupdate.data.parquet_file import label_values, read_parquet_file, refuse_missing
+from alupdate.data.parts import Part, joined
+from alupdate.data.table_file import require_column
+from alupdate.errors import InputError
+
+EXTRA = "parquet"
+INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls the row numbers that it stores: no feature."""
+
+
+def read_parquet(config: ParquetDataset, name: str) -> Dataset:
+    """Read features from all numeric columns but the label's, or from one column of lists.
+
+    Raises:
+        InputError: naming key, file, column and row.
+    """
+
+    def read(path: str, where: str) -> Part[Vectors]:
+        table = read_parquet_file(path, where, EXTRA)
+        available = tuple(table.column_names)
+        require_column(config.label_column, available, where, "dataset.label_column")
+        labels = label_values(table.column(config.label_column), config.label_column, where)
+        if config.feature_column is not None:
+            require_column(config.feature_column, available, where, "dataset.feature_column")
+            rows = _lists(table.column(config.feature_column), config.feature_column, where)
+            return Part(Vectors(rows), labels)
+        columns = _numeric_columns(table, config.label_column, where)
+        rows = _numbers(table, columns, where)
+        unused = tuple(c for c in available if c not in (*columns, config.label_column))
+        notes = (f"{', '.join(unused)}: not numeric, left out",) if unused else ()
+        return Part(Vectors(rows), labels, columns, notes)
+
+    return joined(config, name, read)
+
+
+def _numeric_columns(table: Any, label: str, where: str) -> tuple[str, ...]:
+    columns = tuple(
+        field.name
+        for field in table.schema
+        if field.name != label and not INDEX.fullmatch(field.name) and _is_numeric(field.type)
+    )
+    if not columns:
+        raise InputError(
+            f"{where}: has no numeric column but {label}; name a column of lists by "
+            f"dataset.feature_column, one of {', '.join(table.column_names)}"
+        )
+    return columns
+
+
+def _is_numeric(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
+def _numbers(table: Any, columns: tuple[str, ...], where: str) -> FloatArray:
+    """Return columns of numbers as rows (N, D)."""
+    for name in columns:
+        require_column(name, tuple(table.column_names), where, "dataset.path")
+    rows = np.empty((table.num_rows, len(columns)), np.float32)
+    for j, name in enumerate(columns):
+        column = table.column(name)
+        refuse_missing(column, name, where)
+        rows[:, j] = _as_floats(column)
+    _refuse_infinite(rows, columns, where)
+    return rows
+
+
+def _lists(column: Any, name: str, where: str) -> FloatArray:
+    """Return a column of lists of numbers as rows (N, D)."""
+    from pyarrow import compute, types
+
+    kind = column.type
+    lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    if not lists or not _is_numeric(kind.value_type):
+        raise InputError(
+            f"dataset.feature_column={name}: holds {kind} in {where}; it must hold lists of numbers"
+        )
+    refuse_missing(column, name, where)
+    lengths = compute.list_value_length(column).to_numpy()
+    differs = lengths != lengths[0]
+    if differs.any():
+        first = int(np.argmax(differs))
+        raise InputError(
+            f"{where}: {name} has {lengths[first]} numbers in row {first + 1}, but {lengths[0]} in "
+            "row 1; all rows must have equally many"
+        )
+    if not lengths[0]:
+        raise InputError(f"{where}: the lists of {name} are empty")
+    rows = _as_floats(compute.list_flatten(column)).reshape(len(column), -1)
+    _refuse_infinite(rows, (name,) * rows.shape[1], where)
+    return rows
+
+
+def _as_floats(column: Any) -> FloatArray:
+    """Return numbers as floats; missing ones and those beyond the range are not finite then."""
+    with np.errstate(over="ignore"):
+        floats: FloatArray = column.cast("float64", safe=False).to_numpy().astype(np.float32)
+    return floats
+
+
+def _refuse_infinite(rows: FloatArray, columns: tuple[str, ...], where: str) -> None:
+    finite = np.isfinite(rows)
+    if not finite.all():
+        row, j = (int(i) for i in np.argwhere(~finite)[0])
+        raise InputError(
+            f"{where}: column {columns[j]} has no finite 32-bit number in row {row + 1}; "
+            "fill or remove it"
+        )
