@@ -159,7 +159,7 @@ MALFORMED: dict[str, tuple[Build, str]] = {
     "parquet is text": (
         file("t.parquet", "hello", "dataset=parquet", "dataset.path=t.parquet"), "t.parquet"
     ),
-    "parquet has NaN": (parquet(rows(a=NAN)), "7"),
+    "parquet has NaN": (parquet(rows(a=NAN)), "row 8"),
     "parquet lacks the label": (parquet(rows(label=...)), "label"),
     "parquet has ragged lists": (
         parquet(rows(v=[[1.0] * (1 + i % 2) for i in range(40)]), "dataset.feature_column=v"), "v"
