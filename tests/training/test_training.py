@@ -90,3 +90,17 @@ def test_lbfgs_optimum_is_below_what_the_recipe_reaches():
     recipe = Recipe(0.01, 1e-4, 200, 64)
     trained = train_linear(start, features, labels, recipe, np.random.default_rng(0))
     assert objective(optimal_linear(features, labels, 3, 1e-4)) <= objective(trained)
+
+
+def test_relative_rates_scale_the_steps_of_each_parameter():
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(3, 4, generator=generator, dtype=torch.float64)
+    together, apart = [start.clone(), start.clone()], [start.clone(), start.clone()]
+    optimiser = RAdam(together, 0.1, [1.0, 0.25])
+    alone = [RAdam([parameter], 0.1) for parameter in apart]
+    for _ in range(10):
+        gradient = torch.randn(3, 4, generator=generator, dtype=torch.float64)
+        optimiser.step([gradient.clone(), gradient.clone()], 0.02)
+        alone[0].step([gradient.clone()], 0.02)
+        alone[1].step([gradient.clone()], 0.005)
+    torch.testing.assert_close(together, apart, rtol=1e-12, atol=1e-12)
