@@ -34,12 +34,16 @@ class Rule:
             (M, b, C). The gram matrices are ``directions @ features^T`` within each batch. The
             new weights of class c are ``old_c + coefficients[m, :, c] @ directions_c[batch m]``.
         projects: whether the directions are Sigma_k phi, and so shrink as labels come in.
+        step: of updates with one instance whose coefficients are ``step * (e_y - p)``, whatever
+            the label: (posterior, lengths (R,), logits (R, C), gamma) -> (R,), where the lengths
+            are ``direction @ feature``. None for the other updates.
     """
 
     update: Callable[[LastLayer, Tensor, Tensor, float], Updated]
     directions: Callable[[LastLayer, Tensor], Tensor]
     coefficients: Callable[[LastLayer, Tensor, Tensor, Tensor, float], Tensor]
     projects: bool
+    step: Callable[[LastLayer, Tensor, Tensor, float], Tensor] | None = None
 
 
 def update_rule(name: UpdateName, seed: int = 0, n_hypotheses: int = N_HYPOTHESES) -> Rule:
@@ -53,8 +57,12 @@ def update_rule(name: UpdateName, seed: int = 0, n_hypotheses: int = N_HYPOTHESE
     if name == "monte_carlo":
         return _monte_carlo_rule(seed, n_hypotheses)
     return {
-        "first_order": Rule(first_order, _features_themselves, _first_order_coefficients, False),
-        "second_order": Rule(second_order, _projected, _second_order_coefficients, True),
+        "first_order": Rule(
+            first_order, _features_themselves, _first_order_coefficients, False, _first_order_step
+        ),
+        "second_order": Rule(
+            second_order, _projected, _second_order_coefficients, True, _second_order_step
+        ),
         "map": Rule(map_update, _projected, _map_coefficients, True),
     }[name]
 
@@ -112,6 +120,17 @@ def _first_order_coefficients(
     _: LastLayer, gram: Tensor, logits: Tensor, labels: Tensor, gamma: float
 ) -> Tensor:
     return first_order_batches(gram[:, 0], logits, labels, gamma)
+
+
+def _first_order_step(_: LastLayer, lengths: Tensor, logits: Tensor, gamma: float) -> Tensor:
+    return torch.full_like(lengths, gamma)
+
+
+def _second_order_step(
+    posterior: LastLayer, lengths: Tensor, logits: Tensor, gamma: float
+) -> Tensor:
+    weights = require_shared(posterior, "second_order").curvatures(logits)[:, 0]
+    return gamma / (1 + weights * lengths)
 
 
 def _second_order_coefficients(

@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 
 from alupdate.config import ExpectedLookaheadStrategy
-from alupdate.laplace.losses import MeanLoss, expected_loss
 from alupdate.laplace.posterior import LowRankUpdate
 from alupdate.laplace.updates import Rule
 from alupdate.strategies.foresight import Foresight
@@ -37,11 +36,10 @@ class ExpectedLookahead:
         settings, count = self._settings, len(query.features)
         sample = query.rng.permutation(count)[: settings.n_points]
         points = query.features[torch.from_numpy(sample).to(query.features.device)]
-        mean_loss = expected_loss(settings.loss)
         picked: list[int] = []
         while True:
             members = self._candidates(query)
-            losses = self._expected_losses(query, members, points, mean_loss)
+            losses = self._expected_losses(query, members, points)
             pick = members[[int(losses.argmin())]]
             picked.append(int(pick))
             if len(picked) == size:
@@ -54,22 +52,12 @@ class ExpectedLookahead:
         positions = best(margin_uncertainty(query.logits), query, count)
         return torch.from_numpy(positions).to(query.features.device)
 
-    def _expected_losses(
-        self, query: Query, members: Tensor, points: Tensor, mean_loss: MeanLoss
-    ) -> Tensor:
+    def _expected_losses(self, query: Query, members: Tensor, points: Tensor) -> Tensor:
         """Return the loss (R,) to expect after the label of each member."""
         foresight = Foresight.of(query, self._rule, members, points)
         probabilities = torch.softmax(query.logits[members], dim=1)
-        count = min(self._settings.n_labels, probabilities.shape[1])
-        likely = probabilities.topk(count, dim=1)
-        places = torch.arange(len(members), device=members.device)[:, None]
-        losses = torch.stack(
-            [
-                foresight.losses(query, places, likely.indices[:, [rank]], mean_loss)
-                for rank in range(count)
-            ],
-            dim=1,
-        )
+        likely = probabilities.topk(min(self._settings.n_labels, probabilities.shape[1]), dim=1)
+        losses = foresight.expected_losses(query, likely.indices, self._settings.loss)
         return (losses * likely.values).sum(dim=1) / likely.values.sum(dim=1)
 
 

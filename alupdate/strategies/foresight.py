@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from alupdate.laplace.losses import MeanLoss, losses_after_changes, losses_after_updates
+from alupdate.laplace.label_losses import LARGEST_STEP, losses_for_labels
+from alupdate.laplace.losses import (
+    Loss,
+    MeanLoss,
+    expected_loss,
+    losses_after_changes,
+    losses_after_updates,
+)
 from alupdate.laplace.posterior import Updated
 from alupdate.laplace.updates import Rule, mean_changes
 from alupdate.strategies.query import Query
@@ -74,6 +81,27 @@ class Foresight:
             return losses_after_updates(self.kernel, self.logits, batches, coefficients, mean_loss)
         changes = mean_changes(self.directions[:, batches], coefficients)
         return losses_after_changes(changes, self.points, self.logits, mean_loss)
+
+    def expected_losses(self, query: Query, labels: Tensor, loss: Loss) -> Tensor:
+        """Return the loss (R, L) to expect on the points after each of L labels of every member.
+
+        Args:
+            query: the state of the model.
+            labels: (R, L), with which to update.
+            loss: that the updated model itself expects, see ``losses.expected_loss``.
+        """
+        logits = query.logits[self.members]
+        if self.kernel is not None and self.rule.step is not None:
+            lengths = (self.directions[0] * self.features).sum(dim=1)
+            step = self.rule.step(query.posterior, lengths, logits, query.gamma)
+            steps = step[:, None] * self.kernel
+            if steps.abs().max() <= LARGEST_STEP:
+                predictions = torch.softmax(logits, dim=1)
+                return losses_for_labels(steps, self.logits, predictions, labels, loss)
+        places = torch.arange(len(self.members), device=labels.device)[:, None]
+        mean_loss = expected_loss(loss)
+        each = [self.losses(query, places, column[:, None], mean_loss) for column in labels.T]
+        return torch.stack(each, dim=1)
 
     def after(self, query: Query, place: int, update: Updated) -> "Foresight":
         """Return the view after the model was really updated with the member at ``place``.
