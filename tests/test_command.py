@@ -96,9 +96,12 @@ def test_malformed_archives_are_refused(message, monkeypatch, tmp_path, capsys):
 
 def test_unwritable_places_are_one_line(monkeypatch, tmp_path, capsys):
     (tmp_path / "file").write_text("not a folder")
-    images = np.zeros((60, 8, 8), np.uint8)
+    images = np.random.default_rng(0).integers(256, size=(90, 8, 8)).astype(np.uint8)
     write_npz(
-        tmp_path / "images.npz", X_train=images, y_train=np.arange(60) % 3, X_test=images[:30]
+        tmp_path / "images.npz",
+        X_train=images[:60],
+        y_train=np.arange(60) % 3,
+        X_test=images[60:],
     )
     places = {
         "results_dir=file/x": (),

@@ -145,6 +145,8 @@ def test_option_runs(group, option, monkeypatch, tmp_path):
     assert run_small(monkeypatch, tmp_path, f"{group}={option}", *extra) == 0
     if (group, option) == ("task", "updating"):
         assert set(read_runs(tmp_path / "results", "updates.csv")["n_initial"]) == {10, 20}
+    elif option in ("describe", "features"):
+        assert not (tmp_path / "results").exists()
     else:
         curve = read_runs(tmp_path / "results")
         assert curve["n_labelled"].tolist() == [10, 13, 16]

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from tests.support.malformed import photos
 from tests.support.problems import make_query
 from tests.support.runs import run_command
 
@@ -34,7 +36,7 @@ SMALL = [
 
 @pytest.fixture
 def data(monkeypatch, tmp_path, tmp_path_factory):
-    """A folder with an archive as the README describes it; features are extracted once for all."""
+    """A folder with data as the README describes them; features are extracted once for all."""
     shared = tmp_path_factory.getbasetemp().parent / "readme-cache"
     monkeypatch.setenv("ALUPDATE_CACHE", str(shared))
     (tmp_path / "my_strategies.py").write_text(OWN_STRATEGY)
@@ -45,6 +47,14 @@ def data(monkeypatch, tmp_path, tmp_path_factory):
         y_train=np.array(["a", "b"])[np.arange(50) % 2],
         X_test=rng.normal(size=(20, 4)),
         y_test=np.array(["a", "b"])[np.arange(20) % 2],
+    )
+    photos()(tmp_path)
+    labels = [f"intent {i % 3}" for i in range(60)]
+    texts = [f"a question on subject {i % 3}, the {i}th" for i in range(60)]
+    pd.DataFrame({"text": texts, "intent": labels}).to_csv(tmp_path / "questions.csv")
+    numbers = rng.normal(size=60)
+    pd.DataFrame({"a": numbers, "b": numbers**2, "label": np.arange(60) % 2}).to_parquet(
+        tmp_path / "table.parquet"
     )
     return tmp_path
 
