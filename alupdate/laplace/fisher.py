@@ -8,6 +8,9 @@ an instance with features phi and probabilities p is
 ((x): Kronecker product), hence F(x) = V_x V_x^T with V_x = B_x (x) phi. The binary approximation,
 which treats the predicted class against the rest, has the same form with C = 1 and A_x the number
 pmax (1 - pmax). A matrix with C D rows is kept as a tensor (C, D, r).
+
+All of it is in 64 bits: taking an instance away divides by I - V^T M^-1 V, which for an instance
+far from all others is nearly zero, the difference of two numbers near |phi|^2 / lambda.
 """
 
 from collections.abc import Callable
@@ -70,17 +73,18 @@ def multiclass(features: Tensor, logits: Tensor) -> Information:
 
     B B^T = diag(p) - 2 p p^T + p p^T sum(p), and the probabilities sum to 1.
     """
-    p = torch.softmax(logits, dim=1)
+    p = torch.softmax(logits.double(), dim=1)
     root = p.sqrt()
     factors = torch.diag_embed(root) - p[:, :, None] * root[:, None]
-    return Information(features, factors, torch.diag_embed(p) - p[:, :, None] * p[:, None])
+    curvatures = torch.diag_embed(p) - p[:, :, None] * p[:, None]
+    return Information(features.double(), factors, curvatures)
 
 
 def binary(features: Tensor, logits: Tensor) -> Information:
     """Return the binary approximation's information, with C = 1."""
-    largest = torch.softmax(logits, dim=1).amax(dim=1)
+    largest = torch.softmax(logits.double(), dim=1).amax(dim=1)
     weight = (largest * (1 - largest))[:, None, None]
-    return Information(features, weight.sqrt(), weight)
+    return Information(features.double(), weight.sqrt(), weight)
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ def _low_rank_inverse(labelled: Information, pool: Information, regularisation: 
     kernel = side.T @ side
     kernel.view(known, classes, known, classes).mul_(gram[:, None, :, None])
     kernel.diagonal().add_(regularisation)
-    factor = torch.linalg.cholesky(kernel.double()).to(kernel.dtype)
+    factor = torch.linalg.cholesky(kernel)
     flat = labelled.spread().flatten(0, 1)
     explained = torch.linalg.solve_triangular(factor, flat.T, upper=False).T
     dimension = pool.features.shape[1]
@@ -183,9 +187,9 @@ def _low_rank_blocks(pool: Information, known: Tensor, half: Tensor) -> tuple[Te
 def _dense_inverse(labelled: Information, pool: Information, regularisation: float) -> Inverse:
     """Write M out, invert it in float64, and multiply."""
     classes, dimension = pool.factors.shape[1], pool.features.shape[1]
-    matrix = _written_out(labelled).double()
+    matrix = _written_out(labelled)
     matrix.diagonal().add_(regularisation)
-    inverted = torch.cholesky_inverse(torch.linalg.cholesky(matrix)).to(pool.features.dtype)
+    inverted = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
     missing = inverted @ _written_out(pool) @ inverted
 
     def apply(columns: Tensor) -> Tensor:

@@ -107,10 +107,10 @@ class _State:
         size = max(1, CHUNK_NUMBERS // factors[0].numel())
         parts = []
         for part in torch.split(positions.to(factors.device), size):
-            sides = factors[part].double()
-            inner = sign * (sides.mT @ self.own[part].double() @ sides)
+            sides = factors[part]
+            inner = sign * (sides.mT @ self.own[part] @ sides)
             inner.diagonal(dim1=1, dim2=2).add_(1)
-            right = sides.mT @ self.missing[part].double() @ sides
+            right = sides.mT @ self.missing[part] @ sides
             solved = torch.linalg.solve(inner, right)
             parts.append(solved.diagonal(dim1=1, dim2=2).sum(dim=1))
         return torch.cat(parts)
@@ -126,11 +126,11 @@ class _State:
     def changed(self, position: int, sign: int) -> "_State":
         """Return the state after a candidate was added (1) or taken away (-1)."""
         one = self.pool.at(position)
-        side = one.factors[0].double()
-        inner = sign * (side.T @ self.own[position].double() @ side)
+        side = one.factors[0]
+        inner = sign * (side.T @ self.own[position] @ side)
         inner.diagonal().add_(1)
         columns = self.apply(one.spread())
-        factor = torch.linalg.cholesky(inner).to(columns.dtype)
+        factor = torch.linalg.cholesky(inner)
         flat = columns.flatten(0, 1)
         term = torch.linalg.solve_triangular(factor, flat.T, upper=False).T.view_as(columns)
         seen = self.pool.apply(term)

@@ -82,3 +82,19 @@ def test_says_when_the_matrices_do_not_fit(monkeypatch):
     monkeypatch.setattr(bait_file, "LARGEST_BYTES", 10)
     with pytest.raises(InputError, match="fisher=binary"):
         Bait(settings()).select(make_query(), 2)
+
+
+@pytest.mark.parametrize("fisher", ["multiclass", "binary"])
+def test_instances_far_from_all_others_in_single_precision(fisher):
+    """Their share of the information that is left is nearly one: it must not round to one."""
+    query = make_query(seed=1, candidates=30, dimension=40, classes=3, dtype=torch.float64)
+    query = replace(query, features=query.features * 60, logits=query.logits / 3)
+    single = replace(
+        query,
+        features=query.features.float(),
+        logits=query.logits.float(),
+        labelled_features=query.labelled_features.float(),
+        posterior=replace(query.posterior, mean=query.posterior.mean.float()),
+    )
+    expected = bait(query, 6, fisher, 2, 0.01)
+    assert Bait(settings(fisher, 2, 0.01)).select(single, 6).tolist() == expected
