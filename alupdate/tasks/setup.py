@@ -50,9 +50,9 @@ def prepare(config: RunConfig, display: Display) -> Setup:
     device = choose_device(config.device)
     start = time.perf_counter()
     dataset = load_dataset(config.dataset, cache_dir(config.cache_dir), display)
+    learner = _make_learner(config, dataset, device, display)
     for note in dataset.notes:
         display.say(f"note: {dataset.name}: {note}")
-    learner = _make_learner(config, dataset, device, display)
     return Setup(dataset, learner, device, time.perf_counter() - start)
 
 
