@@ -23,6 +23,7 @@ figures: ## every picture of README and docs, from results/reference
 	$(PYTHON) scripts/figures.py results/reference/strategies-digits.csv docs/figures
 	$(PYTHON) scripts/figures.py results/reference/gap-closed.csv docs/figures
 	$(PYTHON) scripts/figures.py results/reference/robustness.csv docs/figures
+	$(PYTHON) scripts/figures.py results/reference/strategy-areas.csv docs/figures
 	$(PYTHON) scripts/illustration.py docs/figures
 
 benchmark: ## time look-ahead and updates against plain alternatives

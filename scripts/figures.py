@@ -4,7 +4,8 @@ usage: python scripts/figures.py results/<experiment> [OUTPUT_DIRECTORY]
 
 The first argument may also be a CSV of gathered runs. Without a second one the figures are put
 beside the data. Active-learning runs give a learning curve per data set; updating studies give
-accuracy against new labels per data set, accuracy against gamma, and speed-ups.
+accuracy against new labels per data set, accuracy against gamma, and speed-ups; a table of areas
+(scripts/areas.py) gives a panel per experiment.
 """
 
 import sys
@@ -15,6 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from alupdate.errors import InputError
+from alupdate.plots.areas import strategy_areas
 from alupdate.plots.learning_curve import learning_curve
 from alupdate.plots.updating import accuracy_by_update, robustness, speedups
 from alupdate.results.frame import read_runs
@@ -39,6 +41,9 @@ def tables(source: Path) -> list[pd.DataFrame]:
 
 def figures(table: pd.DataFrame, prefix: str) -> Iterator[tuple[str, Figure]]:
     """Yield file names without ending, and figures, of one table."""
+    if "area" in table.columns:
+        yield prefix, strategy_areas(table)
+        return
     if "method" not in table.columns:
         for (dataset, backbone), group in table.groupby(["dataset", "backbone"]):
             yield f"curves-{dataset!s}-{backbone!s}", learning_curve(group)
