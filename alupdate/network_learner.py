@@ -18,6 +18,9 @@ from alupdate.laplace.posterior import with_bias
 from alupdate.learner import Model, posterior_of, recipe_of
 from alupdate.seeds import Stream, generator, sub_seed
 
+N_SETTLING = 512
+"""Images of the pool that batch normalisation's statistics come from, at most."""
+
 
 class NetworkLearner:
     """A network retrained as a whole; its last layer has the posterior."""
@@ -48,7 +51,8 @@ class NetworkLearner:
                 start.learning_rate,
                 rng,
             )
-        settle_statistics(network, kept, start)
+        sample = torch.from_numpy(rng.permutation(len(start.pool))[:N_SETTLING])
+        settle_statistics(network, start.pool[sample], start)
         pool, test = (with_bias(features_of(network, x, start)) for x in (start.pool, start.test))
         weights = torch.cat([network.last.weight, network.last.bias[:, None]], dim=1).detach()
         rows = pool[torch.from_numpy(indices)]

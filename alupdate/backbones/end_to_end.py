@@ -107,15 +107,16 @@ def features_of(network: Network, images: Tensor, trainable: Trainable) -> Tenso
 
 
 def settle_statistics(network: Network, images: Tensor, trainable: Trainable) -> None:
-    """Set batch normalisation's statistics to those of the training images under final weights.
+    """Set batch normalisation's statistics to those of some images under the final weights.
 
     The running averages that training leaves behind lag: after a few dozen steps on few labels
     they belong to weights that are gone, and evaluation with them can be no better than chance
-    ("precise" batch normalisation of Wu and Johnson 2021, section 3).
+    ("precise" batch normalisation of Wu and Johnson 2021, section 3). No label is needed, so that
+    they can come from the pool, of which there is more than of labelled images.
 
     Args:
         network: trained; its statistics are replaced.
-        images: (N, channels, H, W), the training images as they are kept.
+        images: (N, channels, H, W), as they are kept, in random order.
         trainable: what the network was made from.
     """
     normalising = _batch_normalisations(network.body)
