@@ -152,7 +152,8 @@ def is_image(path: str) -> bool:
 def _problem(member: zipfile.ZipInfo, read: bool) -> str | None:
     """Return what is wrong with a member, or None; its size only matters if it is read."""
     parts = member.filename.split("/")
-    if not parts[0] or ".." in parts or "\\" in member.filename or ":" in parts[0]:
+    absolute = member.filename.startswith("/") or ":" in parts[0]
+    if absolute or ".." in parts or "\\" in member.filename:
         return "has a path that leads out of the archive"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a symbolic link"
