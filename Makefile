@@ -21,6 +21,8 @@ check: ## lint, types and the layering rule
 figures: ## every picture of README and docs, from results/reference
 	$(PYTHON) scripts/figures.py results/reference/strategies-mnist5k.csv docs/figures
 	$(PYTHON) scripts/figures.py results/reference/strategies-digits.csv docs/figures
+	$(PYTHON) scripts/figures.py results/reference/strategies-cifar10.csv docs/figures
+	$(PYTHON) scripts/figures.py results/reference/strategies-banking77.csv docs/figures
 	$(PYTHON) scripts/figures.py results/reference/gap-closed.csv docs/figures
 	$(PYTHON) scripts/figures.py results/reference/robustness.csv docs/figures
 	$(PYTHON) scripts/figures.py results/reference/strategy-areas.csv docs/figures

@@ -145,5 +145,5 @@ def test_pictures_come_from_the_committed_results(tmp_path):
             capture_output=True,
         )
     drawn = {path.name for path in tmp_path.glob("*.png")}
-    shown = README + (ROOT / "docs" / "updates.md").read_text()
+    shown = README + "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
     assert {Path(p).name for p in re.findall(r"\]\(((?:docs/)?figures/[^)]*)\)", shown)} <= drawn
