@@ -140,7 +140,7 @@ def test_query_is_untouched(strategy, batch):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("classes", [2, 200])
 def test_any_number_of_classes_and_precision(strategy, batch, classes, dtype):
-    query = make_query(classes=classes, dtype=dtype)
+    query = make_query(candidates=20, classes=classes, dtype=dtype)
     check(choose(strategy, batch, query), query, 5)
 
 
