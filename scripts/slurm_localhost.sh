@@ -6,14 +6,17 @@
 #        scripts/slurm_localhost.sh stop     cancel all jobs and stop every daemon
 #        scripts/slurm_localhost.sh demo     a sweep of four runs through it (PYTHON=.venv/bin/python)
 #
-# The daemons are started directly, so it works in containers, where there is no systemd. Jobs are
-# not confined to their cores and memory, as a cluster would do it; they are only counted.
+# The daemons are started directly, so it works in containers, where there is no systemd. Accounting
+# is there because the launcher learns from sacct, and from nothing else, that a job was killed; its
+# database has its own socket and files. Jobs are not confined to their cores and memory, as a cluster
+# would do it; they are only counted.
 set -euo pipefail
 
-readonly CONF=/etc/slurm/slurm.conf
+readonly CONF=/etc/slurm/slurm.conf DATABASE_CONF=/etc/slurm/slurmdbd.conf
 readonly MARK="# written by slurm_localhost.sh"
 readonly STATE=/var/lib/slurm LOGS=/var/log/slurm PIDS=/run/slurm MUNGE_PID=/run/munge/munged.pid
-readonly PACKAGES=(slurm-wlm munge)
+readonly PACKAGES=(slurm-wlm slurmdbd munge mariadb-server)
+export MYSQL_UNIX_PORT=$PIDS/mariadb.sock # the database's socket, for slurmdbd
 readonly WAIT_S=30 # for the node, and for each daemon to end
 
 fail() {
@@ -28,7 +31,7 @@ main() {
     stop) stop ;;
     demo) demo ;;
     *)
-      sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+      sed -n '4,7s/^# \{0,1\}//p' "$0" >&2
       exit 2
       ;;
   esac
@@ -42,6 +45,9 @@ start() {
   fi
   write_conf
   start_munge
+  start_database
+  start_daemon slurmdbd
+  register_cluster
   start_daemon slurmctld
   start_daemon slurmd
   wait_for_node
@@ -54,7 +60,7 @@ require_root() {
 
 install_packages() {
   local missing=()
-  for command in slurmctld slurmd sbatch munged; do
+  for command in slurmctld slurmd slurmdbd sbatch munged mariadbd; do
     command -v "$command" >/dev/null || missing+=("$command")
   done
   [[ ${#missing[@]} -gt 0 ]] || return 0
@@ -92,7 +98,8 @@ SlurmdLogFile=$LOGS/slurmd.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=localhost
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
@@ -103,6 +110,16 @@ $node NodeAddr=127.0.0.1 State=UNKNOWN
 PartitionName=debug Nodes=$host Default=YES MaxTime=INFINITE State=UP
 END
   mv "$CONF.new" "$CONF"
+  install -o slurm -g slurm -m 600 /dev/stdin "$DATABASE_CONF" <<END
+$MARK
+AuthType=auth/munge
+DbdHost=localhost
+SlurmUser=slurm
+PidFile=$PIDS/slurmdbd.pid
+LogFile=$LOGS/slurmdbd.log
+StorageType=accounting_storage/mysql
+StorageUser=slurm
+END
 }
 
 start_munge() {
@@ -117,6 +134,38 @@ start_munge() {
 
 munge_answers() {
   munge --no-input 2>/dev/null | unmunge >/dev/null 2>&1
+}
+
+# No network and no password: who runs the database is its administrator.
+start_database() {
+  local files=$STATE/mariadb
+  ! running mariadbd "$PIDS/mariadbd.pid" || return 0
+  if [[ ! -d $files/mysql ]]; then
+    install -d -o slurm -g slurm -m 700 "$files"
+    mariadb-install-db --no-defaults --user=slurm --datadir="$files" --skip-test-db \
+      --auth-root-authentication-method=socket --auth-root-socket-user=slurm >/dev/null
+  fi
+  setsid mariadbd --no-defaults --user=slurm --datadir="$files" --socket="$MYSQL_UNIX_PORT" \
+    --pid-file="$PIDS/mariadbd.pid" --skip-networking --innodb-buffer-pool-size=64M \
+    --innodb-lock-wait-timeout=900 </dev/null >>"$LOGS/mariadbd.log" 2>&1 &
+  wait_for "the database" "$LOGS/mariadbd.log" runuser -u slurm -- mariadb --execute="select 1"
+}
+
+register_cluster() {
+  wait_for slurmdbd "$LOGS/slurmdbd.log" sacctmgr --noheader list cluster
+  [[ -n $(sacctmgr --noheader list cluster localhost) ]] ||
+    sacctmgr --immediate --quiet add cluster localhost >/dev/null
+}
+
+# Wait until a command succeeds.
+wait_for() {
+  local what=$1 logfile=$2
+  shift 2
+  for ((second = 0; second < WAIT_S; second++)); do
+    ! "$@" >/dev/null 2>&1 || return 0
+    sleep 1
+  done
+  fail "$what does not answer after $WAIT_S s; see $logfile"
 }
 
 start_daemon() {
@@ -148,7 +197,7 @@ wait_for_node() {
 }
 
 status() {
-  for name in slurmctld slurmd; do
+  for name in mariadbd slurmdbd slurmctld slurmd; do
     running "$name" "$PIDS/$name.pid" && echo "$name runs" || echo "$name does not run"
   done
   running munged "$MUNGE_PID" && echo "munged runs" || echo "munged does not run"
@@ -164,6 +213,8 @@ stop() {
   fi
   stop_daemon slurmd "$PIDS/slurmd.pid"
   stop_daemon slurmctld "$PIDS/slurmctld.pid"
+  stop_daemon slurmdbd "$PIDS/slurmdbd.pid"
+  stop_daemon mariadbd "$PIDS/mariadbd.pid"
   stop_daemon munged "$MUNGE_PID"
   echo "stopped"
 }
