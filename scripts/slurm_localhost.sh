@@ -148,7 +148,7 @@ start_database() {
   setsid mariadbd --no-defaults --user=slurm --datadir="$files" --socket="$MYSQL_UNIX_PORT" \
     --pid-file="$PIDS/mariadbd.pid" --skip-networking --innodb-buffer-pool-size=64M \
     --innodb-lock-wait-timeout=900 </dev/null >>"$LOGS/mariadbd.log" 2>&1 &
-  wait_for "the database" "$LOGS/mariadbd.log" runuser -u slurm -- mariadb --execute="select 1"
+  wait_for "the database" "$LOGS/mariadbd.log" runuser -u slurm -- mariadb --no-defaults --execute="select 1"
 }
 
 register_cluster() {
@@ -174,11 +174,13 @@ start_daemon() {
   "$name" || fail "$name does not start; see $LOGS/$name.log"
 }
 
-# A process id alone proves nothing: after a crash another process may have it.
+# A process id alone proves nothing: after a crash another process may have it, and where nobody
+# reaps the dead, as in many containers, it stays a zombie.
 running() {
   local name=$1 file=$2 pid
   pid=$(cat "$file" 2>/dev/null) || return 1
-  [[ -n $pid && $(cat "/proc/$pid/comm" 2>/dev/null) == "$name" ]]
+  [[ -n $pid && $(cat "/proc/$pid/comm" 2>/dev/null) == "$name" ]] || return 1
+  ! grep -q "^State:.Z" "/proc/$pid/status" 2>/dev/null
 }
 
 wait_for_node() {
@@ -237,7 +239,7 @@ stop_daemon() {
   pid=$(cat "$file")
   kill "$pid"
   for ((tenth = 0; tenth < 10 * WAIT_S; tenth++)); do
-    [[ -e /proc/$pid ]] || return 0
+    running "$name" "$file" || return 0
     sleep 0.1
   done
   kill -KILL "$pid"
