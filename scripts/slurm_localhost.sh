@@ -74,7 +74,8 @@ install_packages() {
 }
 
 # Every core can take a job of its own: cores and memory are counted, and a job that does not say how
-# much memory it needs gets its cores' share instead of all.
+# much memory it needs gets its cores' share instead of all. A job that queues again may start once its
+# old credential has expired: soon.
 write_conf() {
   local node cpus memory host
   node=$(slurmd -C | head -n 1)
@@ -89,6 +90,7 @@ ClusterName=localhost
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=slurm
 AuthType=auth/munge
+AuthInfo=cred_expire=10
 StateSaveLocation=$STATE/slurmctld
 SlurmdSpoolDir=$STATE/slurmd
 SlurmctldPidFile=$PIDS/slurmctld.pid
