@@ -7,14 +7,18 @@ import shutil
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra_plugins.hydra_submitit_launcher import config as plugin
 from omegaconf import OmegaConf
 from submitit.slurm.slurm import _make_sbatch_string
 
 from alupdate.paths import conf_dir
+from alupdate.validate import HYDRA_ERRORS, explain_hydra_error
 from tests.support.runs import SMALL, only_run
 
 PRESETS = {
@@ -24,7 +28,8 @@ PRESETS = {
     "slurm_localhost": plugin.SlurmQueueConf,
 }
 ON_SLURM = [name for name in PRESETS if name.startswith("slurm_")]
-SCRIPT = conf_dir().parent / "scripts" / "slurm_localhost.sh"
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "scripts" / "slurm_localhost.sh"
 
 
 @cache
@@ -72,6 +77,19 @@ def test_plain_launchers_of_the_plugin_stay():
     assert launcher("submitit_local")["_target_"] == plugin.LocalQueueConf._target_
 
 
+def test_a_missing_plugin_is_one_line(monkeypatch):
+    Plugins.instance()  # has found the plugins; none is looked for again
+    launchers = ConfigStore.instance().repo["hydra"]["launcher"]
+    monkeypatch.delitem(launchers, "submitit_slurm.yaml")
+    with (
+        initialize_config_dir(str(conf_dir()), version_base="1.3"),
+        pytest.raises(HYDRA_ERRORS) as caught,
+    ):
+        compose("config", ["hydra/launcher=slurm_gpu"], return_hydra_config=True)
+    line = explain_hydra_error(caught.value)
+    assert re.fullmatch(r"hydra/launcher=slurm_\w+: needs a plugin; pip install .*\[slurm\]'", line)
+
+
 def test_a_site_s_settings_reach_sbatch():
     overrides = ("partition=long", "account=physics", "timeout_min=720", "gpus_per_node=2")
     settings = launcher("slurm_gpu", *(f"hydra.launcher.{override}" for override in overrides))
@@ -96,7 +114,7 @@ def one_run(option, folder):
     """Run ``python -m alupdate.run -m`` with a launcher, without torch in the starting process."""
     command = [sys.executable, "-m", "alupdate.run", "-m", f"hydra/launcher={option}"]
     command += ["dataset=digits", "backbone=pixels", "progress=false", *SMALL]
-    environment = os.environ | {"PYTHONPATH": str(conf_dir().parent)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run(command, cwd=folder, env=environment, check=True, timeout=120)
     status = json.loads((only_run(folder) / "status.json").read_text())
     assert status["state"] == "completed"
