@@ -67,6 +67,7 @@ def run_job(config: RunConfig) -> None:
             outcome = task.run(store, display)
             _save_figure(outcome.figure, store.main_table.with_suffix(".png"))
             store.set_state("completed")
+            log.info("completed")
     display.table(store.name, outcome.columns, outcome.rows)
     display.say(f"results: {store.main_table} and {store.main_table.stem}.png")
 

@@ -6,6 +6,7 @@ other: whatever moment a run is killed at, it resumes at its last finished cycle
 are written again.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -53,6 +54,7 @@ class RunStore:
         self._facts: dict[str, Any] = {"sha256": contents}
         self.name = f"{run_prefix(config)}-{_digest(self._settings, contents)}"
         self.path = Path(config.results_dir) / config.experiment_name / self.name
+        self._lock_file: int | None = None
 
     @property
     def main_table(self) -> Path:
@@ -81,6 +83,7 @@ class RunStore:
             raise BusyError(f"{self.path}: another process is running this run") from error
         except OSError as error:
             raise InputError(f"results_dir: cannot write {self.path} ({error.strerror})") from error
+        self._lock_file = self._inode()
         try:
             yield
         finally:
@@ -97,10 +100,27 @@ class RunStore:
 
     def set_state(self, state: State, error: str | None = None) -> None:
         """Replace status.json; a state ``failed`` is counted."""
+        self._require_place()
         if state == "failed":
             self._facts["failures"] = self._facts.get("failures", 0) + 1
         status = {"state": state, "error": error} | self._facts | {"updated": now()}
         replace_file(self.path / STATUS, json.dumps(status, indent=2) + "\n")
+
+    def _inode(self) -> int | None:
+        try:
+            return (self.path / LOCK).stat().st_ino
+        except FileNotFoundError:
+            return None
+
+    def _require_place(self) -> None:
+        """Refuse to write into a directory that was removed, and maybe made anew by another run.
+
+        Raises:
+            FileNotFoundError: it was.
+        """
+        if self._inode() != self._lock_file:
+            what = "was removed while the run was working"
+            raise FileNotFoundError(errno.ENOENT, what, str(self.path))
 
     def clear(self) -> None:
         """Forget all results of the run, before it is done again."""
@@ -126,6 +146,7 @@ class RunStore:
 
     def save(self, steps: list[dict[str, Any]], tables: dict[str, str]) -> None:
         """Commit the finished steps, then replace the CSV files (name to content) made of them."""
+        self._require_place()
         document = {"format": FORMAT_VERSION, "sha256": _checksum(steps), "steps": steps}
         replace_file(self.path / "state.json", json.dumps(document))
         for name, content in tables.items():

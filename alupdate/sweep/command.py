@@ -29,7 +29,7 @@ def run_sweep(arguments: Sequence[str]) -> int:
     """
     with initialize_config_dir(str(conf_dir()), job_name="alupdate", version_base="1.3"):
         master, jobs = _jobs(arguments)
-        checked = configs(jobs, Composer())
+        checked = configs(jobs, Composer(master.hydra.overrides.hydra))
         display = Display(checked[0].progress)
         launch = make_launch(master)
         if not all(keeps_results(config) for config in checked):

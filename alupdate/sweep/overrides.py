@@ -58,7 +58,9 @@ class Composer:
     composed for every combination of groups, and plain values are put into copies of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, common: Sequence[str] = ()) -> None:
+        """Start with nothing composed; ``common`` are overrides of Hydra's own keys."""
+        self._common = list(common)
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     def config(self, overrides: Sequence[str]) -> RunConfig:
@@ -77,12 +79,12 @@ class Composer:
         values = [override for override in parsed if _is_plain_value(override)]
         groups = tuple(o.input_line or "" for o in parsed if not _is_plain_value(o))
         if groups not in self._composed:
-            self._composed[groups] = compose(CONFIG, list(groups))
+            self._composed[groups] = compose(CONFIG, [*self._common, *groups])
         config = copy.deepcopy(self._composed[groups])
         try:
             _put(config, values)
         except OmegaConfBaseException:  # Hydra words what is wrong
-            return compose(CONFIG, list(overrides))
+            return compose(CONFIG, [*self._common, *overrides])
         return config
 
 

@@ -57,4 +57,6 @@ class _Watch:
                     self._failed += 1
                     self._display.say(f"failed: {path.name}: {status.error}")
         counts = {"running": running, "failed": self._failed}
-        self._advance(ended, ", ".join(f"{count} {name}" for name, count in counts.items() if count))
+        self._advance(
+            ended, ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        )
