@@ -65,7 +65,7 @@ install_packages() {
   done
   [[ ${#missing[@]} -gt 0 ]] || return 0
   if [[ ! -e /etc/debian_version ]] || ! command -v apt-get >/dev/null; then
-    fail "this is not Debian or Ubuntu (no apt-get); install SLURM and munge, then start again"
+    fail "this is not Debian or Ubuntu (no apt-get); install what they call ${PACKAGES[*]}"
   fi
   echo "installing ${PACKAGES[*]}"
   apt-get -qq -o DPkg::Lock::Timeout=300 update
