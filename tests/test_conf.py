@@ -21,6 +21,7 @@ from tests.support.known_sets import BUILDERS
 from tests.support.openml_tables import build_openml, letters
 from tests.support.runs import run_small
 from tests.support.tiny_bert import save_tiny_bert
+from tests.test_slurm_presets import PRESETS
 
 GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task")
 OPTIONS = [
@@ -167,6 +168,7 @@ def test_every_file_is_covered():
     covered = {f"{group}/{option}" for group, option in OPTIONS}
     covered |= {f"experiment/{name}" for name in EXPERIMENTS}
     covered |= {"config", "shared/update"}  # included in every run above
+    covered |= {f"hydra/launcher/{name}" for name in PRESETS}  # by tests/test_slurm_presets.py
     present = {
         str(path.relative_to(conf_dir()).with_suffix("")) for path in conf_dir().rglob("*.yaml")
     }
