@@ -27,6 +27,7 @@ GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task")
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
+ABOUT_OTHER_RUNS = [("task", "status"), ("task", "rerun")]  # tests/sweep/test_sweeps.py runs them
 EXPERIMENT_FILES = conf_dir() / "experiment"
 EXPERIMENTS = sorted(
     str(path.relative_to(EXPERIMENT_FILES).with_suffix(""))
@@ -140,7 +141,7 @@ def own_strategy(tmp_path):
 @pytest.mark.usefixtures(
     "archives", "photographs", "openml_tables", "tables", "tiny_bert", "own_strategy"
 )
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
+@pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o not in ABOUT_OTHER_RUNS])
 def test_option_runs(group, option, monkeypatch, tmp_path):
     extra = EXTRA.get((group, option), ())
     assert run_small(monkeypatch, tmp_path, f"{group}={option}", *extra) == 0
