@@ -1,22 +1,18 @@
 import importlib.util
-import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from tests.support.processes import run_script
+
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 REFERENCE = SCRIPTS.parent / "results" / "reference"
 
 
 def run(name, *arguments):
-    return subprocess.run(
-        [sys.executable, str(SCRIPTS / name), *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    return run_script(SCRIPTS / name, *arguments)
 
 
 def load(name):
