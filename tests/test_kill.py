@@ -68,7 +68,7 @@ def test_killed_runs_resume_to_the_identical_curve(variant, tmp_path):
     finish(tmp_path / "whole", arguments)
     duration = time.monotonic() - begin
     expected = files_of(tmp_path / "whole")
-    moments, landed, resumed = random.Random(0), 0, 0
+    moments, landed, resumed, enough = random.Random(0), 0, 0, KILLS // len(VARIANTS)
     for attempt in range(10 * KILLS):
         folder = tmp_path / f"killed-{attempt}"
         process = run(folder, arguments)
@@ -81,10 +81,10 @@ def test_killed_runs_resume_to_the_identical_curve(variant, tmp_path):
         resumed += bool(list(folder.glob("results/*/*/state.json")))
         finish(folder, arguments)
         assert files_of(folder) == expected
-        if landed == KILLS // len(VARIANTS):
+        if landed >= enough and resumed >= enough // 4:
             break
-    assert landed == KILLS // len(VARIANTS)
-    assert resumed >= landed // 4, "too few kills hit a run that had finished a cycle"
+    assert landed >= enough
+    assert resumed >= enough // 4, "too few kills hit a run that had finished a cycle"
 
 
 def test_a_truncated_state_file_costs_only_time(tmp_path):
