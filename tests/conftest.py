@@ -10,12 +10,25 @@ from hypothesis import settings
 settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("steady")
 
+LONG = ("test_kill.py", "test_install.py", "test_readme.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Start with the longest tests, so that no core waits for one of them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread_per_worker():
     """Tests run on all cores already."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shared_cache(tmp_path_factory):
+    """Runs that several tests look at do not use the user's feature cache either."""
+    os.environ["ALUPDATE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)

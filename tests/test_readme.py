@@ -71,8 +71,12 @@ def small(command):
         added.append("strategy.n_batches=3")
     if not {"dataset", "backbone"} & given:
         added += ["dataset=digits", "backbone.image_size=32"]
+    if "dataset=digits" in {*arguments, *added}:
+        added += ["dataset.n_train=300", "dataset.n_test=100"]
     kept = [re.sub(r"^n_cycles=.*", "n_cycles=1", argument) for argument in arguments]
     seeds = ["seed=0,1"] if "-m" in arguments else []
+    if "hydra/launcher=joblib" in arguments:
+        seeds = ["seed=0"]  # three strategies are enough for two processes
     return [*(k for k in kept if not k.startswith("seed=range")), *added, *seeds]
 
 

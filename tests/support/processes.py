@@ -19,7 +19,8 @@ from subprocess import CompletedProcess
 
 HEAVY = [
     "alupdate.run", "alupdate.tasks.active_learning", "alupdate.data.embedded", "sklearn.cluster",
-    "alupdate.plots.learning_curve",
+    "alupdate.plots.learning_curve", "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
 ]  # fmt: skip
 STREAMS = {"stdout": 1, "stderr": 2}
 
