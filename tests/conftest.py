@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 # Property tests run the same examples every time, and no wall-clock deadline fails them.
 settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)
@@ -20,9 +21,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread_per_worker():
-    """Tests run on all cores already."""
+    """Tests run on all cores already: one thread here and in the processes that tests start."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+    threadpool_limits(1)  # numpy's and scipy's pools, which read the environment before
 
 
 @pytest.fixture(autouse=True, scope="session")
