@@ -2,10 +2,12 @@
 
 import os
 
+# Tests run on all cores already. Before torch and numpy are imported: both ask once, and alupdate
+# keeps torch's answer as the default of ``threads``.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
-import torch
 from hypothesis import settings
-from threadpoolctl import threadpool_limits
 
 # Property tests run the same examples every time, and no wall-clock deadline fails them.
 settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)
@@ -17,14 +19,6 @@ LONG = ("test_kill.py", "test_install.py", "test_readme.py")
 def pytest_collection_modifyitems(items):
     """Start with the longest tests, so that no core waits for one of them at the end."""
     items.sort(key=lambda item: item.path.name not in LONG)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread_per_worker():
-    """Tests run on all cores already: one thread here and in the processes that tests start."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
-    threadpool_limits(1)  # numpy's and scipy's pools, which read the environment before
 
 
 @pytest.fixture(autouse=True, scope="session")
