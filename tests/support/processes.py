@@ -91,5 +91,5 @@ def _become(argv: list[str], folder: Path, environment: dict[str, str], output: 
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = argv
-    sys.path[0] = str(Path(argv[0]).parent)
+    sys.path.insert(0, str(Path(argv[0]).parent))
     runpy.run_path(argv[0], run_name="__main__")
