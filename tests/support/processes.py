@@ -18,7 +18,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 HEAVY = [
-    "alupdate.run", "alupdate.tasks.active_learning", "alupdate.data.embedded", "sklearn.cluster",
+    "alupdate.run", "alupdate.tasks", "alupdate.data.embedded", "scipy.stats", "sklearn.cluster",
     "alupdate.plots.learning_curve", "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_pdf",
 ]  # fmt: skip
