@@ -160,6 +160,8 @@ def test_experiment_runs(experiment, monkeypatch, tmp_path):
     is_study = "task: updating" in (EXPERIMENT_FILES / f"{experiment}.yaml").read_text()
     if is_study:
         arguments += [*SMALL_STUDY, "update.n_hypotheses=100"]
+    else:
+        arguments.append("n_cycles=1")
     assert run_small(monkeypatch, tmp_path, *arguments) == 0
     table = read_runs(tmp_path / "results", "updates.csv" if is_study else "curve.csv")
     assert len(table) >= 3
