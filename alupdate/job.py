@@ -11,6 +11,7 @@ from alupdate.config import DescribeTask, FeaturesTask, RunConfig, weights_file
 from alupdate.display import Display
 from alupdate.paths import cache_dir
 from alupdate.results.store import RunStore
+from alupdate.trackers import catch_up, make_tracker, tracked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +35,9 @@ def run_job(config: RunConfig) -> None:
         _run_without_store(config, display)
         return
     store = RunStore(config, _digests(config, display))
+    tracker = make_tracker(config, store)
     if store.is_complete() and not config.force:
+        catch_up(tracker, store, display)
         display.say(f"already done: {store.main_table} (force=true runs it again)")
         return
     from alupdate.tasks import make_task
@@ -54,9 +57,10 @@ def run_job(config: RunConfig) -> None:
             for note in setup.dataset.notes:
                 log.warning("%s: %s", setup.dataset.name, note)
             store.begin(facts)
-            outcome = task.run(store, display)
-            _save_figure(outcome.figure, store.main_table.with_suffix(".png"))
-            store.set_state("completed")
+            with tracked(tracker, store, display, config.force):
+                outcome = task.run(store, display)
+                _save_figure(outcome.figure, store.main_table.with_suffix(".png"))
+                store.set_state("completed")
     display.table(store.name, outcome.columns, outcome.rows)
     display.say(f"results: {store.main_table} and {store.main_table.stem}.png")
 

@@ -22,7 +22,7 @@ from tests.support.openml_tables import build_openml, letters
 from tests.support.runs import run_small
 from tests.support.tiny_bert import save_tiny_bert
 
-GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task")
+GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task", "tracker")
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]

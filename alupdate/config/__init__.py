@@ -52,6 +52,7 @@ from alupdate.config.tasks import (
     UpdateConfig,
     UpdatingTask,
 )
+from alupdate.config.trackers import MlflowTracker, NoTracker, TensorboardTracker
 from alupdate.config.values import StepSize, UpdateName
 
 __all__ = [
@@ -78,6 +79,8 @@ __all__ = [
     "LookaheadStrategy",
     "Loss",
     "MethodConfig",
+    "MlflowTracker",
+    "NoTracker",
     "NpzDataset",
     "OpenmlDataset",
     "OracleStrategy",
@@ -91,6 +94,7 @@ __all__ = [
     "SkactivemlStrategy",
     "StepSize",
     "StrategyConfig",
+    "TensorboardTracker",
     "TextBackbone",
     "TopBatch",
     "TypiClustStrategy",

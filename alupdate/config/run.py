@@ -10,6 +10,7 @@ from alupdate.config.batches import BatchConfig
 from alupdate.config.datasets import DatasetConfig
 from alupdate.config.strategies import StrategyConfig
 from alupdate.config.tasks import TaskConfig, UpdateConfig, UpdatingTask
+from alupdate.config.trackers import NoTracker, TrackerConfig
 from alupdate.config.values import SETTINGS, Count, Flag, FolderName, Natural, Text
 
 
@@ -23,6 +24,7 @@ class RunConfig:
     batch: BatchConfig
     update: UpdateConfig
     task: TaskConfig
+    tracker: TrackerConfig = NoTracker()
     seed: Natural = 0
     n_initial: Count = 10
     n_cycles: Natural = 20
@@ -37,7 +39,16 @@ class RunConfig:
 
 
 HOW_TO_RUN = frozenset(
-    {"force", "results_dir", "experiment_name", "cache_dir", "device", "threads", "progress"}
+    {
+        "tracker",
+        "force",
+        "results_dir",
+        "experiment_name",
+        "cache_dir",
+        "device",
+        "threads",
+        "progress",
+    }
 )
 """Top-level keys that say where and how to run, and so do not change what a run computes."""
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -43,6 +43,7 @@ class RunStore:
         """
         self._config = config
         self._settings = _settings(config)
+        self._observers: list[Callable[[list[dict[str, Any]]], None]] = []
         contents = dict(digests or {})
         self._facts: dict[str, Any] = {"sha256": contents}
         self.name = f"{run_prefix(config)}-{_digest(self._settings, contents)}"
@@ -53,13 +54,22 @@ class RunStore:
         """The CSV file for which the run was made."""
         return self.path / MAIN_TABLES[self._config.task.name]
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the result, and where the data lie."""
+        return self._settings
+
+    def status(self) -> dict[str, Any]:
+        """Return what status.json holds; nothing if there is no (readable) status."""
+        try:
+            status = json.loads((self.path / "status.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return status if isinstance(status, dict) else {}
+
     def state(self) -> State | None:
         """Return what status.json says, or None if there is no (readable) status."""
-        try:
-            state: State = json.loads((self.path / "status.json").read_text())["state"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return state
+        return self.status().get("state")
 
     def is_complete(self) -> bool:
         """Return whether the run has finished and its main table is there."""
@@ -128,6 +138,12 @@ class RunStore:
         replace_file(self.path / "state.json", json.dumps(document))
         for name, content in tables.items():
             replace_file(self.path / name, content)
+        for observer in self._observers:
+            observer(steps)
+
+    def watch(self, observer: Callable[[list[dict[str, Any]]], None]) -> None:
+        """Call ``observer`` with all finished steps after every commit from now on."""
+        self._observers.append(observer)
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:
