@@ -41,7 +41,7 @@ class Guard:
         self._last.start()
         self._last.join(limit)
         if self._last.is_alive():
-            errors.append(TimeoutError(f"no answer within {limit:.0f} s"))
+            errors.append(TimeoutError(f"no answer within {limit:g} s"))
         if errors:
             self._patience -= time.monotonic() - start
             self._warn(errors[0])

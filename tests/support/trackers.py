@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pandas as pd
@@ -38,13 +39,14 @@ def mlflow_history(uri: str, name: str) -> list[tuple[int, float]]:
     return sorted((metric.step, metric.value) for metric in metrics)
 
 
-def curve(folder: Path, name: str) -> list[tuple[int, float]]:
-    """Return the numbers of labels and a column of the only run's curve.csv."""
+def curve(folder: Path, name: str) -> list[tuple[int, Any]]:
+    """Return the numbers of labels and a column of the only run's curve.csv, to its precision."""
     table = pd.read_csv(only_run(folder) / "curve.csv")
-    return list(zip(table["n_labelled"], table[name], strict=True))
+    values = [pytest.approx(value, rel=1e-6) for value in table[name]]
+    return list(zip(table["n_labelled"], values, strict=True))
 
 
-def call_at(monkeypatch: pytest.MonkeyPatch, cycle: int, action: object) -> None:
+def call_at(monkeypatch: pytest.MonkeyPatch, cycle: int, action: Callable[[], object]) -> None:
     """Do something in the middle of a cycle, just before it is evaluated."""
     from alupdate.tasks import active_learning
 
@@ -57,6 +59,12 @@ def call_at(monkeypatch: pytest.MonkeyPatch, cycle: int, action: object) -> None
         return original(*arguments)
 
     monkeypatch.setattr(active_learning, "score", score)
+
+
+def set_patience(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Set how long a run waits for its tracker: each time, and a little longer in all."""
+    monkeypatch.setattr("alupdate.trackers.guard.LIMIT", seconds)
+    monkeypatch.setattr("alupdate.trackers.guard.PATIENCE", 1.2 * seconds)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.support.runs import only_run, run_small
+from tests.support.trackers import set_patience
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +39,7 @@ def store_uri(empty_store, tmp_path):
     return f"sqlite:///{tmp_path}/results/mlflow.db"
 
 
-@pytest.fixture
-def short_of_patience(monkeypatch):
-    """So that tests of what hangs do not take seconds."""
-    monkeypatch.setattr("alupdate.trackers.guard.LIMIT", 0.5)
-    monkeypatch.setattr("alupdate.trackers.guard.PATIENCE", 0.6)
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A busy machine is no tracker that is down."""
+    set_patience(monkeypatch, 60)

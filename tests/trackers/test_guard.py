@@ -66,6 +66,7 @@ def test_patience_has_an_end(said, monkeypatch):
 
 def test_calls_that_work_do_not_use_patience_up(said, monkeypatch):
     monkeypatch.setattr(guard, "PATIENCE", 0.05)
+    monkeypatch.setattr(guard, "LIMIT", 60)
     guarded, calls = Guard("x", said.append), []
     for _ in range(5):
         guarded.attempt(lambda: (threading.Event().wait(0.02), calls.append(1)))

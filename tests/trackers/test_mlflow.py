@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from tests.support import trackers
+from tests.support import tracked_together, trackers
 from tests.support.runs import only_run, run_command, run_small
-from tests.support.trackers import call_at, curve, mlflow_history, mlflow_run
+from tests.support.trackers import call_at, curve, mlflow_history, mlflow_run, set_patience
 
 pytest.importorskip("mlflow", reason="MLflow is not installed")
 SMALL_STUDY = ("task=updating", "task.initial_sizes=[10,20]", "task.new_sizes=[2]")
@@ -29,9 +29,7 @@ def curve_bytes(folder):
 
 def assert_all_there(folder, uri):
     assert mlflow_run(uri).info.status == "FINISHED"
-    assert mlflow_history(uri, "accuracy") == [
-        (labels, pytest.approx(value, abs=1e-9)) for labels, value in curve(folder, "accuracy")
-    ]
+    assert mlflow_history(uri, "accuracy") == curve(folder, "accuracy")
 
 
 def test_settings_cycles_and_files_of_a_run(monkeypatch, tmp_path, store_uri, untracked):
@@ -105,10 +103,10 @@ def test_updates_are_kept_by_number_of_initial_labels(monkeypatch, tmp_path, sto
 DOWN = ("closed_port", "silent_server", "locked_file", "read_only_file", "no_database", "full_disk")
 
 
-@pytest.mark.usefixtures("short_of_patience")
 @pytest.mark.parametrize("kind", DOWN)
 def test_a_tracker_that_is_down(kind, monkeypatch, tmp_path, empty_store, untracked, capsys):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    set_patience(monkeypatch, 0.5)
     shutil.copy(empty_store, tmp_path)
     with getattr(trackers, kind)(tmp_path) as uri:
         arguments = ("tracker=mlflow", f"tracker.uri='{uri}'")
@@ -121,48 +119,30 @@ def test_a_tracker_that_is_down(kind, monkeypatch, tmp_path, empty_store, untrac
         assert capsys.readouterr().err.count("warning: tracker=mlflow, ") == 1
 
 
-@pytest.mark.usefixtures("short_of_patience")
 def test_what_a_locked_store_missed_is_filled_in_later(monkeypatch, tmp_path, store_uri):
-    with trackers.locked_file(tmp_path / "results"):
-        assert run_small(monkeypatch, tmp_path, "tracker=mlflow") == 0
-    monkeypatch.undo()
+    with trackers.locked_file(tmp_path / "results"), monkeypatch.context() as patch:
+        set_patience(patch, 0.5)
+        assert run_small(patch, tmp_path, "tracker=mlflow") == 0
     assert run_small(monkeypatch, tmp_path, "tracker=mlflow") == 0
     assert_all_there(tmp_path, store_uri)
-
-
-def begin_and_send(folder, name, barrier):
-    """One of several processes that start at the same moment."""
-    from pathlib import Path
-    from types import SimpleNamespace
-
-    from alupdate.trackers.mlflow_tracker import MlflowRun
-    from alupdate.trackers.points import Point
-
-    results = Path(folder)
-    store = SimpleNamespace(name=name, path=results, settings={"seed": 0}, status=dict)
-    tracker = MlflowRun(f"sqlite:///{results}/mlflow.db", results, "default", store)
-    barrier.wait()
-    tracker.begin(anew=False)
-    tracker.send([Point(10, 0.0, {"cycle": 0.0, "accuracy": 0.5})])
-    tracker.end("completed")
 
 
 def test_processes_that_start_at_the_same_moment_share_a_new_store(tmp_path):
     from mlflow.tracking import MlflowClient
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store"])
-    barrier = context.Barrier(4)
-    names = ["a-00000001", "a-00000001", "b-00000002", "c-00000003"]
+    context.set_forkserver_preload(["tests.support.tracked_together"])
+    names = ["a-00000001", "a-00000001", "b-00000002"]
+    barrier = context.Barrier(len(names))
     processes = [
-        context.Process(target=begin_and_send, args=(str(tmp_path), name, barrier))
+        context.Process(target=tracked_together.track, args=(tmp_path, name, barrier))
         for name in names
     ]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
-    assert [process.exitcode for process in processes] == [0] * 4
+    assert [process.exitcode for process in processes] == [0] * len(names)
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     experiment = client.get_experiment_by_name("default")
     runs = client.search_runs([experiment.experiment_id])
