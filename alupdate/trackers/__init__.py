@@ -6,7 +6,9 @@ every call to it goes through a guard, so it can neither stop a run nor hold it 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from alupdate.config import MlflowTracker, RunConfig, TensorboardTracker
 from alupdate.display import Display
@@ -51,21 +53,23 @@ def tracked(
     if tracker is None:
         yield
         return
-    guard, points = Guard(tracker.what, display.say), list[Point]()
+    guard = Guard(tracker.what, display.say)
+    points: tuple[Point, ...] = ()
 
-    def send() -> None:
+    def send(points: tuple[Point, ...]) -> None:
         tracker.begin(anew)
         tracker.send(points)
 
-    def end(state: State) -> None:
-        send()
+    def committed(steps: list[dict[str, Any]]) -> None:
+        nonlocal points
+        points = tuple(points_of(steps))
+        guard.attempt(partial(send, points), tracker.extra_seconds)
+
+    def end(points: tuple[Point, ...], state: State) -> None:
+        send(points)
         tracker.end(state)
 
-    def committed(steps: list[dict[str, object]]) -> None:
-        points[:] = points_of(steps)
-        guard.attempt(send, tracker.extra_seconds)
-
-    guard.attempt(send, tracker.extra_seconds)
+    guard.attempt(partial(send, points), tracker.extra_seconds)
     store.watch(committed)
     state: State = "failed"
     try:
@@ -75,7 +79,7 @@ def tracked(
         state = "interrupted"
         raise
     finally:
-        guard.attempt(lambda: end(state), tracker.extra_seconds)
+        guard.attempt(partial(end, points, state), tracker.extra_seconds)
 
 
 def catch_up(tracker: Tracker | None, store: RunStore, display: Display) -> None:

@@ -10,6 +10,7 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # MLflow's 7 take minutes; the next cycle tries again
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",  # seconds, instead of 120
     "MLFLOW_DISABLE_TELEMETRY": "true",  # a run calls nobody whom the user has not named
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # the run's table is all that belongs there
 }
 """Environment variables, which are MLflow's only way of setting these; a user's own value wins."""
 for name, value in SETTINGS.items():

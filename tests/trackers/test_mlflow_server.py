@@ -58,8 +58,7 @@ def test_a_server_that_works_then_hangs_then_is_killed(
         assert run("force=true") == 1
     server.signal(signal.SIGCONT)
     assert mlflow_run(server.uri).info.status == "RUNNING"
-    assert len(mlflow_history(server.uri, "accuracy")) in (1, 2)  # the call that hung may arrive
-    assert run() == 0
+    assert run() == 0  # sends what is missing; calls that hung may have arrived in the meantime
     assert_all_there()
 
     call_at(monkeypatch, 1, server.kill)
