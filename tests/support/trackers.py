@@ -20,6 +20,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from alupdate.metrics import score
 from tests.support.runs import only_run
 
 
@@ -48,17 +49,15 @@ def curve(folder: Path, name: str) -> list[tuple[int, Any]]:
 
 def call_at(monkeypatch: pytest.MonkeyPatch, cycle: int, action: Callable[[], object]) -> None:
     """Do something in the middle of a cycle, just before it is evaluated."""
-    from alupdate.tasks import active_learning
+    calls = []
 
-    original, calls = active_learning.score, []
-
-    def score(*arguments):
+    def watched(*arguments):
         calls.append(1)
         if len(calls) == cycle + 1:
             action()
-        return original(*arguments)
+        return score(*arguments)
 
-    monkeypatch.setattr(active_learning, "score", score)
+    monkeypatch.setattr("alupdate.tasks.active_learning.score", watched)
 
 
 def set_patience(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
