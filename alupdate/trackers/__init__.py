@@ -12,7 +12,8 @@ from typing import Any
 
 from alupdate.config import MlflowTracker, RunConfig, TensorboardTracker
 from alupdate.display import Display
-from alupdate.results.store import RunStore, State
+from alupdate.results.status import State
+from alupdate.results.store import RunStore
 from alupdate.trackers.guard import Guard
 from alupdate.trackers.points import Point, points_of
 from alupdate.trackers.tracker import Tracker

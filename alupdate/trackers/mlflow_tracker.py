@@ -14,7 +14,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from alupdate.results.store import RunStore, State
+from alupdate.results.status import State
+from alupdate.results.store import RunStore
 from alupdate.trackers.mlflow_client import (
     Metric,
     MlflowClient,

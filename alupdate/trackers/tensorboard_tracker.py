@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alupdate.errors import InputError
-from alupdate.results.store import State
+from alupdate.results.status import State
 from alupdate.trackers.points import Point
 
 try:

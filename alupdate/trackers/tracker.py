@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from alupdate.results.store import State
+from alupdate.results.status import State
 from alupdate.trackers.points import Point
 
 
