@@ -57,8 +57,7 @@ def test_a_server_that_works_then_hangs_then_is_killed(
         call_at(patch, 1, stop)
         assert run("force=true") == 1
     server.signal(signal.SIGCONT)
-    assert mlflow_run(server.uri).info.status == "RUNNING"
-    assert run() == 0  # sends what is missing; calls that hung may have arrived in the meantime
+    assert run() == 0  # sends what is missing; calls that hung may arrive meanwhile
     assert_all_there()
 
     call_at(monkeypatch, 1, server.kill)
