@@ -71,4 +71,7 @@ def _run(call: Callable[[], object], errors: list[Exception]) -> None:
 def _one_line(error: Exception) -> str:
     """Return the first line of an error, short, and without a password that a URI may hold."""
     line = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+    cause = re.search(r"\(Caused by (\w+)\(", line)  # as of requests, at the end of a long line
+    if cause is not None:
+        return f"no connection, or no answer ({cause.group(1)})"
     return re.sub(r"//[^/@\s]*@", "//", line)[:300]

@@ -89,3 +89,9 @@ def test_passwords_and_further_lines_are_not_shown(said):
 def test_an_error_without_words_is_named(said):
     Guard("x", said.append).attempt(lambda: failing(""))
     assert said[0].startswith("warning: x: OSError; ")
+
+
+def test_the_cause_of_a_failed_request_is_named(said):
+    message = "API request to http://h/api failed: Max retries (Caused by ReadTimeoutError('12'))"
+    Guard("x", said.append).attempt(lambda: failing(message))
+    assert said[0].startswith("warning: x: no connection, or no answer (ReadTimeoutError); the run")
