@@ -20,6 +20,8 @@ from alupdate.validate import HYDRA_ERRORS, explain_hydra_error, parse_config
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 MULTIRUN = {"-m", "--multirun"}
+SHOWS = ("-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help")
+"""Hydra's flags that show something instead of running."""
 
 
 def main() -> None:
@@ -92,8 +94,8 @@ def _guarded(step: Callable[[], int]) -> int:
 
 def _is_sweep(arguments: list[str]) -> bool:
     """Return whether the command is a sweep of ours, not a search by another Hydra sweeper."""
-    others = ("hydra/sweeper=", "-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve")
     wanted = "task=rerun" in arguments or MULTIRUN & set(arguments)
+    others = ("hydra/sweeper=", *SHOWS)
     return bool(wanted) and not any(argument.startswith(others) for argument in arguments)
 
 
@@ -104,9 +106,13 @@ def _explain(error: Exception) -> str:
 
 
 def _multirun_first(arguments: list[str]) -> list[str]:
-    """Move the multirun flag to the front, since Hydra does not take it between overrides."""
+    """Move the multirun flag to the front, since Hydra does not take it between overrides.
+
+    It is left out where a config is only shown.
+    """
     rest = [argument for argument in arguments if argument not in MULTIRUN]
-    return rest if len(rest) == len(arguments) else ["-m", *rest]
+    shown = any(argument.startswith(SHOWS) for argument in arguments)
+    return rest if shown or len(rest) == len(arguments) else ["-m", *rest]
 
 
 def _refuse_targets(arguments: list[str]) -> None:

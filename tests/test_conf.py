@@ -21,11 +21,13 @@ from tests.support.known_sets import BUILDERS
 from tests.support.openml_tables import build_openml, letters
 from tests.support.runs import run_small
 from tests.support.tiny_bert import save_tiny_bert
+from tests.test_slurm_presets import PRESETS
 
 GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task", "tracker")
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
+ABOUT_OTHER_RUNS = [("task", "status"), ("task", "rerun")]  # tests/sweep/test_sweeps.py runs them
 EXPERIMENT_FILES = conf_dir() / "experiment"
 EXPERIMENTS = sorted(
     str(path.relative_to(EXPERIMENT_FILES).with_suffix(""))
@@ -139,7 +141,7 @@ def own_strategy(tmp_path):
 @pytest.mark.usefixtures(
     "archives", "photographs", "openml_tables", "tables", "tiny_bert", "own_strategy"
 )
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
+@pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o not in ABOUT_OTHER_RUNS])
 def test_option_runs(group, option, monkeypatch, tmp_path):
     extra = EXTRA.get((group, option), ())
     assert run_small(monkeypatch, tmp_path, f"{group}={option}", *extra) == 0
@@ -167,6 +169,7 @@ def test_every_file_is_covered():
     covered = {f"{group}/{option}" for group, option in OPTIONS}
     covered |= {f"experiment/{name}" for name in EXPERIMENTS}
     covered |= {"config", "shared/update"}  # included in every run above
+    covered |= {f"hydra/launcher/{name}" for name in PRESETS}  # by tests/test_slurm_presets.py
     present = {
         str(path.relative_to(conf_dir()).with_suffix("")) for path in conf_dir().rglob("*.yaml")
     }
