@@ -5,7 +5,8 @@ from pathlib import Path
 from alupdate.paths import conf_dir
 
 GROUPS = (
-    "dataset", "backbone", "strategy", "batch", "update", "task", "experiment", "hydra/launcher",
+    "dataset", "backbone", "strategy", "batch", "update", "task", "tracker", "experiment",
+    "hydra/launcher",
 )  # fmt: skip
 HEAD = """\
 alupdate: deep active learning with efficient Bayesian updates

@@ -18,7 +18,8 @@ def read_runs(folder: Path, name: str = "curve.csv") -> pd.DataFrame:
     """
     if folder.is_file():
         return pd.read_csv(folder)
-    files = sorted(folder.rglob(name))
+    copies = "mlflow-artifacts"  # of files that are there already
+    files = sorted(path for path in folder.rglob(name) if copies not in path.parts)
     if not files:
         raise InputError(f"{folder}: holds no {name}; give a results/<experiment> directory")
     return pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
