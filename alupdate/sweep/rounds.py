@@ -42,7 +42,7 @@ def complete(runs: Sequence[PlannedRun], launch: Launch, settled: Settled) -> No
     """
     breakdowns = 0
     for run in runs:
-        if run.is_finished:
+        if run.needs_nothing:
             settled.endings[run.path] = Ending("done", "already done")
         elif run.is_given_up:
             settled.endings[run.path] = Ending("failed", run.before.error)

@@ -41,10 +41,16 @@ def run_and_score(composed: DictConfig) -> float | None:
     Raises:
         JobError: unless the job is done.
     """
+    config = parse_config(composed)
     ending = run_composed(composed)
     if ending.outcome != "done":
         raise JobError(ending)
-    return _objective(parse_config(composed))
+    if not isinstance(config.task, ActiveLearningTask):
+        return None
+    path = run_path(config)
+    area = _area(path / "curve.csv")
+    Display(config.progress).say(f"{path}: area under the accuracy curve {area:.4f}")
+    return area
 
 
 def run_composed(composed: DictConfig) -> Ending:
@@ -99,12 +105,9 @@ def run_path(config: RunConfig) -> Path:
     return RunStore(config, digests(config, Display(enabled=False))).path
 
 
-def _objective(config: RunConfig) -> float | None:
-    if not isinstance(config.task, ActiveLearningTask):
-        return None
+def _area(curve: Path) -> float:
     import pandas as pd
 
     from alupdate.results.stats import normalised_area
 
-    curve = pd.read_csv(run_path(config) / "curve.csv")
-    return float(normalised_area(curve, "accuracy")["area"].iloc[0])
+    return float(normalised_area(pd.read_csv(curve), "accuracy")["area"].iloc[0])

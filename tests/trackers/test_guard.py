@@ -18,6 +18,7 @@ def said():
 
 
 def test_it_warns_once_and_goes_on_calling(said, caplog):
+    caplog.set_level("WARNING")
     guarded, calls = Guard("tracker=x", said.append), []
     guarded.attempt(failing)
     guarded.attempt(failing)
