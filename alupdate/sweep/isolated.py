@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -95,7 +96,8 @@ def _work(config: RunConfig, sender: Connection, folder: str, environment: dict[
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     ending = _run(config)
-    sender.send((ending.outcome, ending.reason))
+    with suppress(BrokenPipeError):  # nobody waits for it any more
+        sender.send((ending.outcome, ending.reason))
 
 
 def _run(config: RunConfig) -> Ending:

@@ -1,0 +1,27 @@
+"""A small sweep under every kind of fault: see ``fault_injection`` for the large one."""
+
+import os
+import random
+import subprocess
+
+import pytest
+
+from tests.sweep.fault_injection import FAULTS, Study, differences, run_with_faults
+
+SWEEP = ("strategy=unlucky,random", "seed=0,1", "n_cycles=4", "update.epochs=50")
+
+
+@pytest.fixture
+def study(tmp_path):
+    study = Study(tmp_path, SWEEP, random.Random(1))
+    study.prepare()
+    yield study
+    if os.path.ismount(tmp_path / "results"):
+        subprocess.run(["umount", "--lazy", str(tmp_path / "results")], check=True)
+
+
+def test_a_sweep_under_faults_ends_as_one_without(study):
+    assert study.launch("results_dir=clean").wait() == 0
+    run_with_faults(study, len(FAULTS), pause=0.8)
+    assert differences(study.folder / "clean" / "default", study.results) == []
+    assert sum(study.injected.values()) == len(FAULTS)
