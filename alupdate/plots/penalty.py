@@ -22,7 +22,7 @@ def penalty_map(matrix: pd.DataFrame, settings: int, look: Look = SCREEN) -> Fig
     values = matrix.loc[order, order].to_numpy()
     count = len(order)
     side = max(look.single, look.line * (2.1 * count + 12)) if look.name == "screen" else look.width
-    letters = min(1.0, 10.0 / count) * (9.0 if look.name == "screen" else 6.5)
+    letters = min(1.0, 14.0 / count) * (9.0 if look.name == "screen" else 6.5)
     figure = Figure(figsize=(side, side * 0.92), layout="constrained")
     upper, lower = figure.subplots(2, 1, height_ratios=(count, 1), sharex=True)
     for panel, shown in ((upper, values), (lower, values.mean(axis=0, keepdims=True))):

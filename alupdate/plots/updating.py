@@ -162,7 +162,10 @@ def _gap_dot(panel: Axes, place: int, row: "pd.Series[Any]") -> None:
         None if np.isnan(row["low"]) else [[row["gap"] - row["low"]], [row["high"] - row["gap"]]]
     )
     panel.errorbar(row["gap"], place, xerr=errors, fmt=marker, color=colour)
-    panel.text(row["gap"], place + 0.28, text, ha="center", va="bottom", size="x-small")
+    panel.annotate(
+        text, (row["low"] if errors else row["gap"], place), xytext=(-7, 0),
+        textcoords="offset points", ha="right", va="center", size="x-small",
+    )  # fmt: skip
 
 
 def _in_order(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
