@@ -4,7 +4,10 @@ from pathlib import Path
 
 from alupdate.paths import conf_dir
 
-GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task", "experiment", "setting")
+GROUPS = (
+    "dataset", "backbone", "strategy", "batch", "update", "task", "tracker", "experiment",
+    "setting", "hydra/launcher",
+)  # fmt: skip
 HEAD = """\
 alupdate: deep active learning with efficient Bayesian updates
 

@@ -19,6 +19,7 @@ from alupdate.display import Display
 from alupdate.errors import InputError
 from alupdate.paths import cache_dir
 from alupdate.results.store import RunStore
+from alupdate.trackers import catch_up, make_tracker, tracked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +48,9 @@ def run_job(config: RunConfig) -> None:
         _run_without_store(config, display)
         return
     store = RunStore(config, digests(config, display))
+    tracker = make_tracker(config, store)
     if _is_done(store, config, display):
+        catch_up(tracker, store, display)
         return
     setup, task = _prepared(config, store, display)
     with store.locked():
@@ -64,9 +67,10 @@ def run_job(config: RunConfig) -> None:
             for note in setup.dataset.notes:
                 log.warning("%s: %s", setup.dataset.name, note)
             store.begin(facts)
-            outcome = task.run(store, display)
-            _save_figure(outcome.figure, store.main_table.with_suffix(".png"))
-            store.set_state("completed")
+            with tracked(tracker, store, display, config.force):
+                outcome = task.run(store, display)
+                _save_figure(outcome.figure, store.main_table.with_suffix(".png"))
+                store.set_state("completed")
             log.info("completed")
     display.table(store.name, outcome.columns, outcome.rows)
     display.say(f"results: {store.main_table} and {store.main_table.stem}.png")

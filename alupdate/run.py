@@ -20,6 +20,8 @@ from alupdate.validate import HYDRA_ERRORS, explain_hydra_error, parse_config
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 MULTIRUN = {"-m", "--multirun"}
+SHOWS = ("-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help")
+"""Hydra's flags that show something instead of running."""
 
 
 def main() -> None:
@@ -43,7 +45,7 @@ def exit_code(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    """Run a sweep by our own planning, anything else by Hydra's main function."""
+    """Run one job or a sweep; Hydra's main function does only what has a flag of Hydra's."""
     _refuse_targets(arguments)
     # Hydra prints its errors and exits with 1 unless it is told to raise them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -51,15 +53,24 @@ def _run(arguments: list[str]) -> int:
         from alupdate.sweep.command import run_sweep
 
         return run_sweep([argument for argument in arguments if argument not in MULTIRUN])
+    if any(argument.startswith("-") for argument in arguments):
+        return _run_hydra(_multirun_first(arguments))
+    with hydra.initialize_config_dir(str(conf_dir()), job_name="alupdate", version_base="1.3"):
+        composed = hydra.compose("config", arguments)
+    return _run_one(composed)
+
+
+def _run_hydra(arguments: list[str]) -> int:
+    """Let Hydra show a config, or search by one of its sweepers."""
     codes: list[int] = []
 
     def job(composed: DictConfig) -> float | None:
-        if HydraConfig.get().mode is RunMode.MULTIRUN:  # of a search, by another sweeper
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
             return run_and_score(composed)
         codes.append(_guarded(lambda: _run_one(composed)))
         return None
 
-    sys.argv[1:] = _multirun_first(arguments)
+    sys.argv[1:] = arguments
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
     return max(codes, default=DONE)
 
@@ -92,8 +103,8 @@ def _guarded(step: Callable[[], int]) -> int:
 
 def _is_sweep(arguments: list[str]) -> bool:
     """Return whether the command is a sweep of ours, not a search by another Hydra sweeper."""
-    others = ("hydra/sweeper=", "-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve")
     wanted = "task=rerun" in arguments or MULTIRUN & set(arguments)
+    others = ("hydra/sweeper=", *SHOWS)
     return bool(wanted) and not any(argument.startswith(others) for argument in arguments)
 
 
@@ -104,9 +115,13 @@ def _explain(error: Exception) -> str:
 
 
 def _multirun_first(arguments: list[str]) -> list[str]:
-    """Move the multirun flag to the front, since Hydra does not take it between overrides."""
+    """Move the multirun flag to the front, since Hydra does not take it between overrides.
+
+    It is left out where a config is only shown.
+    """
     rest = [argument for argument in arguments if argument not in MULTIRUN]
-    return rest if len(rest) == len(arguments) else ["-m", *rest]
+    shown = any(argument.startswith(SHOWS) for argument in arguments)
+    return rest if shown or len(rest) == len(arguments) else ["-m", *rest]
 
 
 def _refuse_targets(arguments: list[str]) -> None:

@@ -71,6 +71,9 @@ def explain_hydra_error(error: Exception) -> str:
             f"{group}={option}: no such {group}; {suggestion(option, options)}"
             f"available: {', '.join(options)}"
         )
+    preset = re.search(r"In 'hydra/launcher/(\w+)': Could not load '.*/submitit_", str(error))
+    if preset is not None:
+        return f"hydra/launcher={preset.group(1)}: needs a plugin; pip install -e '.[slurm]'"
     unknown = re.search(r"Could not override '([^']+)'", str(error))
     if unknown is not None:
         return _unknown_key(unknown.group(1))

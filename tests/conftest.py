@@ -2,20 +2,29 @@
 
 import os
 
+# Tests run on all cores already. Before torch and numpy are imported: both ask once, and alupdate
+# keeps torch's answer as the default of ``threads``.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
-import torch
 from hypothesis import settings
 
 # Property tests run the same examples every time, and no wall-clock deadline fails them.
 settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("steady")
 
+LONG = ("test_kill.py", "test_install.py", "test_readme.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Start with the longest tests, so that no core waits for one of them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread_per_worker():
-    """Tests run on all cores already."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
+def shared_cache(tmp_path_factory):
+    """Runs that several tests look at do not use the user's feature cache either."""
+    os.environ["ALUPDATE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)

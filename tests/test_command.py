@@ -220,27 +220,6 @@ def test_interrupted_run_says_so_and_resumes(monkeypatch, tmp_path, capsys):
     assert "resuming after cycle 0" in capsys.readouterr().err
 
 
-def test_a_multirun_goes_on_after_a_failure_and_reports_it(monkeypatch, tmp_path, capsys):
-    from alupdate.tasks import active_learning
-
-    original = active_learning.Selector.select
-
-    def fails_for_entropy(self, *arguments):
-        if self._config.strategy.name == "entropy":
-            raise RuntimeError("no entropy today")
-        return original(self, *arguments)
-
-    monkeypatch.setattr(active_learning.Selector, "select", fails_for_entropy)
-    arguments = ("-m", "strategy=entropy,margin", "seed=0,1", "progress=false")
-    assert run_small(monkeypatch, tmp_path, *arguments) == 1
-    assert capsys.readouterr().err.count("no entropy today") == 2
-    states = [
-        json.loads(path.read_text())["state"]
-        for path in sorted((tmp_path / "results").glob("*/*/status.json"))
-    ]
-    assert states == ["failed", "failed", "completed", "completed"]
-
-
 def test_config_can_be_shown_without_running(monkeypatch, tmp_path, capsys):
     assert run_command(monkeypatch, tmp_path, "strategy=lookahead", "--cfg", "job") == 0
     assert "n_batches: 300" in capsys.readouterr().out

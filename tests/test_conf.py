@@ -23,11 +23,13 @@ from tests.support.known_sets import BUILDERS
 from tests.support.openml_tables import build_openml, letters
 from tests.support.runs import run_small
 from tests.support.tiny_bert import save_tiny_bert
+from tests.test_slurm_presets import PRESETS
 
-GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task")
+GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task", "tracker")
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
+ABOUT_OTHER_RUNS = [("task", "status"), ("task", "rerun")]  # tests/sweep/test_sweeps.py runs them
 EXPERIMENT_FILES = conf_dir() / "experiment"
 EXPERIMENTS = sorted(
     str(path.relative_to(EXPERIMENT_FILES).with_suffix(""))
@@ -153,7 +155,7 @@ def own_strategy(tmp_path):
 @pytest.mark.usefixtures(
     "archives", "photographs", "openml_tables", "tables", "tiny_bert", "own_strategy"
 )
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
+@pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o not in ABOUT_OTHER_RUNS])
 def test_option_runs(group, option, monkeypatch, tmp_path):
     extra = EXTRA.get((group, option), ())
     assert run_small(monkeypatch, tmp_path, f"{group}={option}", *extra) == 0
@@ -172,6 +174,8 @@ def test_experiment_runs(experiment, monkeypatch, tmp_path):
     is_study = "task: updating" in (EXPERIMENT_FILES / f"{experiment}.yaml").read_text()
     if is_study:
         arguments += [*SMALL_STUDY, "update.n_hypotheses=100"]
+    else:
+        arguments.append("n_cycles=1")
     arguments += ONE_JOB.get(experiment, ())
     assert run_small(monkeypatch, tmp_path, *arguments) == 0
     table = read_runs(tmp_path / "results", "updates.csv" if is_study else "curve.csv")
@@ -202,6 +206,7 @@ def test_every_file_is_covered():
     covered |= {f"experiment/{name}" for name in EXPERIMENTS}
     covered |= {f"setting/{name}" for name in SETTINGS}
     covered |= {"config", "shared/update"}  # included in every run above
+    covered |= {f"hydra/launcher/{name}" for name in PRESETS}  # by tests/test_slurm_presets.py
     present = {
         str(path.relative_to(conf_dir()).with_suffix("")) for path in conf_dir().rglob("*.yaml")
     }

@@ -1,6 +1,5 @@
 """Runs that are killed at random moments end with the curve of an uninterrupted one."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import start
 from tests.support.runs import only_run
 
 KILLS = 24
@@ -42,26 +42,13 @@ def run_in(folder: Path, arguments: tuple[str, ...]) -> None:
     os._exit(exit_code(sys.argv[1:]))
 
 
-@pytest.fixture(scope="module")
-def processes():
-    """A server that has imported everything, so that each run starts at once."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["alupdate.run", "alupdate.tasks.active_learning", "alupdate.data.embedded",
-         "sklearn.cluster", "alupdate.plots.learning_curve"]
-    )  # fmt: skip
-    return context
-
-
-def start(processes, folder, arguments):
+def run(folder, arguments):
     folder.mkdir(exist_ok=True)
-    process = processes.Process(target=run_in, args=(folder, arguments))
-    process.start()
-    return process
+    return start(run_in, folder, arguments)
 
 
-def finish(processes, folder, arguments):
-    process = start(processes, folder, arguments)
+def finish(folder, arguments):
+    process = run(folder, arguments)
     process.join(timeout=120)
     assert process.exitcode == 0
 
@@ -74,17 +61,17 @@ def files_of(folder):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_killed_runs_resume_to_the_identical_curve(variant, processes, tmp_path):
+def test_killed_runs_resume_to_the_identical_curve(variant, tmp_path):
     arguments = VARIANTS[variant]
-    finish(processes, tmp_path / "warm-up", arguments)
+    finish(tmp_path / "warm-up", arguments)
     begin = time.monotonic()
-    finish(processes, tmp_path / "whole", arguments)
+    finish(tmp_path / "whole", arguments)
     duration = time.monotonic() - begin
     expected = files_of(tmp_path / "whole")
-    moments, landed, resumed = random.Random(0), 0, 0
+    moments, landed, resumed, enough = random.Random(0), 0, 0, KILLS // len(VARIANTS)
     for attempt in range(10 * KILLS):
         folder = tmp_path / f"killed-{attempt}"
-        process = start(processes, folder, arguments)
+        process = run(folder, arguments)
         time.sleep(moments.uniform(0, duration))
         process.kill()
         process.join()
@@ -92,21 +79,21 @@ def test_killed_runs_resume_to_the_identical_curve(variant, processes, tmp_path)
             continue  # it had finished before
         landed += 1
         resumed += bool(list(folder.glob("results/*/*/state.json")))
-        finish(processes, folder, arguments)
+        finish(folder, arguments)
         assert files_of(folder) == expected
-        if landed == KILLS // len(VARIANTS):
+        if landed >= enough and resumed >= enough // 4:
             break
-    assert landed == KILLS // len(VARIANTS)
-    assert resumed >= landed // 4, "too few kills hit a run that had finished a cycle"
+    assert landed >= enough
+    assert resumed >= enough // 4, "too few kills hit a run that had finished a cycle"
 
 
-def test_a_truncated_state_file_costs_only_time(processes, tmp_path):
+def test_a_truncated_state_file_costs_only_time(tmp_path):
     arguments = VARIANTS["retrain"]
-    finish(processes, tmp_path / "whole", arguments)
-    finish(processes, tmp_path / "cut", arguments)
+    finish(tmp_path / "whole", arguments)
+    finish(tmp_path / "cut", arguments)
     run = only_run(tmp_path / "cut")
     state = run / "state.json"
     state.write_bytes(state.read_bytes()[:200])
     (run / "status.json").unlink()
-    finish(processes, tmp_path / "cut", arguments)
+    finish(tmp_path / "cut", arguments)
     assert files_of(tmp_path / "cut") == files_of(tmp_path / "whole")

@@ -55,6 +55,7 @@ from alupdate.config.tasks import (
     UpdateConfig,
     UpdatingTask,
 )
+from alupdate.config.trackers import MlflowTracker, NoTracker, TensorboardTracker
 from alupdate.config.values import StepSize, UpdateName
 
 __all__ = [
@@ -82,6 +83,8 @@ __all__ = [
     "LookaheadStrategy",
     "Loss",
     "MethodConfig",
+    "MlflowTracker",
+    "NoTracker",
     "NpzDataset",
     "OpenmlDataset",
     "OracleStrategy",
@@ -97,6 +100,7 @@ __all__ = [
     "StatusTask",
     "StepSize",
     "StrategyConfig",
+    "TensorboardTracker",
     "TextBackbone",
     "TopBatch",
     "TypiClustStrategy",

@@ -10,6 +10,7 @@ from alupdate.config.batches import BatchConfig
 from alupdate.config.datasets import DatasetConfig
 from alupdate.config.strategies import StrategyConfig
 from alupdate.config.tasks import TaskConfig, UpdateConfig, UpdatingTask
+from alupdate.config.trackers import NoTracker, TrackerConfig
 from alupdate.config.values import SETTINGS, Count, Flag, FolderName, Natural, Text
 
 
@@ -23,6 +24,7 @@ class RunConfig:
     batch: BatchConfig
     update: UpdateConfig
     task: TaskConfig
+    tracker: TrackerConfig = NoTracker()
     seed: Natural = 0
     n_initial: Count = 10
     n_cycles: Natural = 20
@@ -40,7 +42,7 @@ class RunConfig:
 
 PLACES = frozenset({"results_dir", "experiment_name", "experiment_dir", "cache_dir"})
 """Top-level keys that say where things are."""
-HOW_TO_RUN = PLACES | {"force", "max_failures", "device", "threads", "progress"}
+HOW_TO_RUN = PLACES | {"tracker", "force", "max_failures", "device", "threads", "progress"}
 """Top-level keys that say where and how to run, and so do not change what a run computes."""
 
 

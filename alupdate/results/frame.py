@@ -80,7 +80,8 @@ def read_results(source: Path) -> Results:
 
 
 def _files(folder: Path, name: str) -> list[Path]:
-    return sorted(folder.glob(f"*/{name}")) or sorted(folder.rglob(name))
+    copies = "mlflow-artifacts"  # of files that are there already
+    return sorted(path for path in folder.rglob(name) if copies not in path.parts)
 
 
 def _check(table: pd.DataFrame, columns: Sequence[str], file: Path) -> None:

@@ -43,7 +43,7 @@ class RunStatus:
 
 def read_status(folder: Path) -> RunStatus:
     """Return the status of a run directory; one that is missing or damaged has no state."""
-    document = _document(folder)
+    document = read_document(folder)
     if document.get("state") not in get_args(State):
         return RunStatus(None)
     failures, error = document.get("failures", 0), document.get("error")
@@ -80,7 +80,7 @@ def record_death(folder: Path, error: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK).acquire(timeout=0):
-            document = _document(folder)
+            document = read_document(folder)
             if document.get("state") == "completed":
                 return
             failures = read_status(folder).failures + 1
@@ -90,7 +90,8 @@ def record_death(folder: Path, error: str) -> None:
         return
 
 
-def _document(folder: Path) -> dict[str, Any]:
+def read_document(folder: Path) -> dict[str, Any]:
+    """Return all of status.json; nothing where it is missing or damaged."""
     try:
         document = json.loads((folder / STATUS).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +24,7 @@ from alupdate.config import HOW_TO_RUN, WHERE_DATA_LIE, RunConfig, UpdatingTask,
 from alupdate.errors import InputError
 from alupdate.files import replace_file
 from alupdate.results.provenance import now, provenance
-from alupdate.results.status import LOCK, STATUS, State, read_status
+from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
 
 FORMAT_VERSION = 4
 """Version of the result format and of what the numbers mean; part of every run's hash."""
@@ -50,6 +50,7 @@ class RunStore:
         """
         self._config = config
         self._settings = _settings(config)
+        self._observers: list[Callable[[list[dict[str, Any]]], None]] = []
         contents = dict(digests or {})
         self._facts: dict[str, Any] = {"sha256": contents}
         self.name = f"{run_prefix(config)}-{_digest(self._settings, contents)}"
@@ -60,6 +61,15 @@ class RunStore:
     def main_table(self) -> Path:
         """The CSV file for which the run was made."""
         return self.path / MAIN_TABLES[self._config.task.name]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the result, and where the data lie."""
+        return self._settings
+
+    def status(self) -> dict[str, Any]:
+        """Return what status.json holds; nothing if there is no (readable) status."""
+        return read_document(self.path)
 
     def is_complete(self) -> bool:
         """Return whether the run has finished and its main table is there."""
@@ -151,6 +161,12 @@ class RunStore:
         replace_file(self.path / "state.json", json.dumps(document))
         for name, content in tables.items():
             replace_file(self.path / name, content)
+        for observer in self._observers:
+            observer(steps)
+
+    def watch(self, observer: Callable[[list[dict[str, Any]]], None]) -> None:
+        """Call ``observer`` with all finished steps after every commit from now on."""
+        self._observers.append(observer)
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:

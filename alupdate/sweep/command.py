@@ -1,6 +1,7 @@
 """The command with ``-m``: plan all runs, launch those that are left, say how they ended."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
@@ -31,10 +32,10 @@ def run_sweep(arguments: Sequence[str]) -> int:
         master, jobs = _jobs(arguments)
         checked = configs(jobs, Composer(master.hydra.overrides.hydra))
         display = Display(checked[0].progress)
-        launch = make_launch(master)
         if not all(keeps_results(config) for config in checked):
-            return _run_all(jobs, launch, display)
-        return _run_left(planned(jobs, checked, display), launch, display)
+            return _run_all(jobs, make_launch(master, Path()), display)
+        runs = planned(jobs, checked, display)
+        return _run_left(runs, make_launch(master, experiments(runs)[0]), display)
 
 
 def _jobs(arguments: Sequence[str]) -> tuple[DictConfig, list[list[str]]]:

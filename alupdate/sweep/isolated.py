@@ -16,13 +16,9 @@ from alupdate.config import ImageBackbone, RunConfig, TextBackbone
 from alupdate.errors import InputError, explain_os_error
 
 Outcome = Literal["done", "failed", "killed", "refused", "busy", "interrupted"]
-SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_END = 30.0
 """What an interrupted job has to end its step and write its status."""
-PRELOADED = [
-    "alupdate.job", "alupdate.tasks", "alupdate.data.embedded", "scipy.stats", "sklearn.cluster",
-    "matplotlib.backends.backend_agg",
-]  # fmt: skip
+PRELOADED = "alupdate.sweep.preload"
 
 
 @dataclass(frozen=True)
@@ -39,27 +35,23 @@ class Ending:
     reason: str | None = None
 
 
-def run_isolated(config: RunConfig, launcher: int | None = None) -> Ending:
-    """Run a job in another process and wait for it; it shows no progress of its own.
-
-    Args:
-        config: of the job.
-        launcher: the parent of this process, without which the job is not to go on.
+def run_isolated(config: RunConfig) -> Ending:
+    """Run a job in another process and wait for it.
 
     Raises:
         KeyboardInterrupt: from the user; the job has ended, too.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*PRELOADED, *_network_library(config)])
+    context.set_forkserver_preload([PRELOADED, *_network_library(config)])
     receiver, sender = context.Pipe(duplex=False)
     place = (os.getcwd(), dict(os.environ))
     process = context.Process(target=_work, args=(config, sender, *place))
-    process.start()
+    try:
+        process.start()
+    except (EOFError, OSError) as error:
+        return Ending("interrupted", f"no process could be started ({error})")
     sender.close()
     try:
-        while not receiver.poll(SECONDS_BETWEEN_LOOKS):
-            if launcher is not None and os.getppid() != launcher:
-                process.terminate()
         ending = _ending(receiver)
         process.join()
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
@@ -20,8 +21,10 @@ Launch = Callable[[Sequence[Sequence[str]]], Sequence[JobReturn]]
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 
 
-def make_launch(master: DictConfig) -> Launch:
+def make_launch(master: DictConfig, folder: Path) -> Launch:
     """Return a function that starts jobs by the launcher of a composed config.
+
+    A launcher puts what it keeps of its own into ``folder``.
 
     With joblib, the jobs are told how many work at once, so that they share the processors, and
     whose children they are, so that they end with the sweep.
@@ -31,6 +34,7 @@ def make_launch(master: DictConfig) -> Launch:
         jobs = int(master.hydra.launcher.n_jobs)
         os.environ[PARALLEL] = str(jobs if jobs > 0 else max(1, cpu_count() + 1 + jobs))
         os.environ[LAUNCHER] = str(os.getpid())
+    master.hydra.sweep.dir = str(folder)
     launched = 0
 
     def launch(jobs: Sequence[Sequence[str]]) -> Sequence[JobReturn]:

@@ -12,6 +12,7 @@ from alupdate.job import digests
 from alupdate.results.status import RunStatus, read_status
 from alupdate.results.store import RunStore
 from alupdate.sweep.overrides import Composer
+from alupdate.trackers import make_tracker
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class PlannedRun:
     def is_finished(self) -> bool:
         """Whether the sweep finds nothing to do."""
         return self.complete and not self.config.force
+
+    @property
+    def needs_nothing(self) -> bool:
+        """Whether not to launch it; a tracker may have missed something of a finished run."""
+        return self.is_finished and self.config.tracker.name == "none"
 
     @property
     def is_given_up(self) -> bool:
@@ -64,7 +70,11 @@ def configs(jobs: Sequence[Sequence[str]], composer: Composer) -> list[RunConfig
 def planned(
     jobs: Sequence[Sequence[str]], checked: Sequence[RunConfig], display: Display
 ) -> list[PlannedRun]:
-    """Return the runs of a sweep, each once, in the order of the jobs."""
+    """Return the runs of a sweep, each once, in the order of the jobs.
+
+    Raises:
+        InputError: a file or the package of a tracker is missing.
+    """
     contents: dict[str, dict[str, str]] = {}
     runs: dict[Path, PlannedRun] = {}
     for overrides, config in zip(jobs, checked, strict=True):
@@ -72,6 +82,8 @@ def planned(
         if source not in contents:
             contents[source] = digests(config, display)
         store = RunStore(config, contents[source])
+        if not runs:
+            make_tracker(config, store)
         status, complete = read_status(store.path), store.is_complete()
         run = PlannedRun(tuple(overrides), config, store.path, status, complete)
         runs.setdefault(store.path, run)

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hydra.core.utils import JobReturn
 
+from alupdate.errors import InputError
 from alupdate.results.status import is_held, read_status
 from alupdate.sweep.isolated import Ending
 from alupdate.sweep.plan import PlannedRun
@@ -14,7 +16,7 @@ from alupdate.sweep.plan import PlannedRun
 Launch = Callable[[Sequence[Sequence[str]]], Sequence[JobReturn]]
 SECONDS_BETWEEN_LOOKS = 1.0
 MAX_BREAKDOWNS = 3
-"""How often in a row the launcher may break down without any run having ended."""
+"""How often in a row a launch may end without any run having ended, or being held elsewhere."""
 
 
 @dataclass
@@ -34,10 +36,13 @@ def complete(runs: Sequence[PlannedRun], launch: Launch, settled: Settled) -> No
         runs: of the sweep.
         launch: starts jobs and waits for them.
         settled: is filled in as runs end, so that it holds what is known when this is interrupted.
+
+    Raises:
+        InputError: the launcher does not work at all.
     """
     breakdowns = 0
     for run in runs:
-        if run.is_finished:
+        if run.needs_nothing:
             settled.endings[run.path] = Ending("done", "already done")
         elif run.is_given_up:
             settled.endings[run.path] = Ending("failed", run.before.error)
@@ -46,18 +51,24 @@ def complete(runs: Sequence[PlannedRun], launch: Launch, settled: Settled) -> No
         if not free:
             time.sleep(SECONDS_BETWEEN_LOOKS)
             continue
+        before = [read_status(run.path) for run in free]
         try:
             returns: Sequence[JobReturn] = launch([run.overrides for run in free])
         except Exception as error:  # whatever a launcher raises: its worker died, no such queue
             settled.breakdown = f"{type(error).__name__}: {_first_line(error)}"
-            moved = len(_unsettled(runs, settled)) < len(left)
-            breakdowns = 0 if moved else breakdowns + 1
-            if breakdowns == MAX_BREAKDOWNS:
-                return
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            began = before != [read_status(run.path) for run in free]
+            if not began and not isinstance(error, BrokenExecutor):
+                raise InputError(f"hydra/launcher: {settled.breakdown}") from error
         else:
-            settled.breakdown, breakdowns = None, 0
+            settled.breakdown = None
             _settle_returned(free, returns, settled)
+        if len(_unsettled(runs, settled)) < len(left):
+            breakdowns = 0
+            continue
+        breakdowns += all(not is_held(run.path) for run in free)
+        if breakdowns == MAX_BREAKDOWNS:
+            return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def ending_of(result: JobReturn) -> Ending:

@@ -1,8 +1,11 @@
 """What a launcher calls for each job of a sweep, in this process or another, here or elsewhere."""
 
 import os
+import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from joblib import cpu_count
@@ -18,6 +21,8 @@ from alupdate.validate import parse_config
 
 LAUNCHER, PARALLEL = "ALUPDATE_LAUNCHER", "ALUPDATE_PARALLEL_JOBS"
 """Environment: the process that launches workers on this machine, and how many work at once."""
+
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class JobError(Exception):
@@ -36,21 +41,26 @@ def run_and_score(composed: DictConfig) -> float | None:
     Raises:
         JobError: unless the job is done.
     """
+    config = parse_config(composed)
     ending = run_composed(composed)
     if ending.outcome != "done":
         raise JobError(ending)
-    return _objective(parse_config(composed))
+    if not isinstance(config.task, ActiveLearningTask):
+        return None
+    path = run_path(config)
+    area = _area(path / "curve.csv")
+    Display(config.progress).say(f"{path}: area under the accuracy curve {area:.4f}")
+    return area
 
 
 def run_composed(composed: DictConfig) -> Ending:
     """Run one job of a sweep in a process of its own and return how it ended."""
     launcher = os.environ.get(LAUNCHER)
-    here = None if launcher is None or int(launcher) == os.getpid() else int(launcher)
-    if here is not None and os.getppid() != here:
-        return Ending("interrupted", "the sweep is gone")
+    if launcher is not None and int(launcher) != os.getpid():
+        _end_with(int(launcher))
     config = parse_config(composed)
     shared = replace(config, progress=False, threads=config.threads or threads_per_job())
-    ending = run_isolated(shared, here)
+    ending = run_isolated(shared)
     if ending.outcome == "killed" and keeps_results(config):
         with suppress(OSError):  # the disk is full: the sweep's table says it
             record_death(run_path(config), ending.reason or "")
@@ -63,10 +73,26 @@ def threads_per_job() -> int | None:
     None, PyTorch's choice, for jobs that run in turn.
     """
     given = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    if given.isdigit():
-        return int(given)
     parallel = os.environ.get(PARALLEL)
-    return None if parallel is None else max(1, cpu_count() // int(parallel))
+    if parallel is None:
+        return int(given) if given.isdigit() else None
+    processors = int(given) if given.isdigit() else cpu_count()
+    return max(1, processors // int(parallel))
+
+
+@cache
+def _end_with(launcher: int) -> None:
+    """End this process when its parent, the launcher, is gone; else it would wait for ever.
+
+    The job's own process notices that in turn, and ends its step and its status properly.
+    """
+
+    def watch() -> None:
+        while os.getppid() == launcher:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def keeps_results(config: RunConfig) -> bool:
@@ -79,12 +105,9 @@ def run_path(config: RunConfig) -> Path:
     return RunStore(config, digests(config, Display(enabled=False))).path
 
 
-def _objective(config: RunConfig) -> float | None:
-    if not isinstance(config.task, ActiveLearningTask):
-        return None
+def _area(curve: Path) -> float:
     import pandas as pd
 
     from alupdate.statistics.areas import normalised_area
 
-    curve = pd.read_csv(run_path(config) / "curve.csv")
-    return float(normalised_area(curve, "accuracy")["area"].iloc[0])
+    return float(normalised_area(pd.read_csv(curve), "accuracy")["area"].iloc[0])

@@ -1,10 +1,7 @@
 """Downloads of image data sets: whole or not at all, and failures in one line."""
 
 import socket
-import subprocess
-import sys
 import tarfile
-import textwrap
 from pathlib import Path
 from urllib.error import URLError
 
@@ -15,6 +12,7 @@ from alupdate.data.known_images import read_known_images
 from alupdate.display import Display
 from alupdate.errors import InputError
 from tests.support.known_sets import BUILDERS, accept_miniatures, build
+from tests.support.processes import start_code
 
 
 @pytest.fixture(autouse=True)
@@ -107,12 +105,12 @@ def test_two_processes_download_once(tmp_path):
         folder = downloaded("x", Path({str(tmp_path)!r}), True, fetch)
         print([path.name for path in folder.iterdir()])
     """
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    workers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-    output = b"".join(worker.communicate()[0] for worker in workers)
-    assert [worker.returncode for worker in workers] == [0, 0]
-    assert output.count(b"fetching") == 1
-    assert output.count(b"['file']") == 2
+    workers = [start_code(code) for _ in range(2)]
+    answers = [worker.finish() for worker in workers]
+    output = "".join(answer.stdout for answer in answers)
+    assert [answer.returncode for answer in answers] == [0, 0]
+    assert output.count("fetching") == 1
+    assert output.count("['file']") == 2
 
 
 def test_unwritable_cache_is_one_line(tmp_path):

@@ -4,17 +4,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import textwrap
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from alupdate.data import features
 from alupdate.data.features import Extraction, cached_rows
+from tests.support.processes import start_code
 
 COUNT, DIMENSION = 50, 3
 ROWS = np.random.default_rng(0).normal(size=(COUNT, DIMENSION)).astype(np.float32)
@@ -207,33 +205,27 @@ SLOW = """
 """
 
 
-def slow(folder: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-c", textwrap.dedent(SLOW), str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)
-
-
-def starts(output: bytes) -> list[int]:
+def starts(output: str) -> list[int]:
     return [int(line) for line in output.split()]
 
 
 def test_a_killed_extraction_resumes_without_recomputing_finished_rows(tmp_path):
     kept = 0
     for _ in range(3):
-        worker = slow(tmp_path)
+        worker = start_code(SLOW, tmp_path)
         until = time.monotonic() + 60
         while _done(tmp_path) < kept + 24 and time.monotonic() < until:
             time.sleep(0.005)
-        worker.send_signal(signal.SIGKILL)
-        output, _ = worker.communicate()
-        assert worker.returncode == -signal.SIGKILL
-        assert starts(output)[0] == kept
+        worker.kill()
+        killed = worker.finish()
+        assert killed.returncode == -signal.SIGKILL
+        assert starts(killed.stdout)[0] == kept
         assert _done(tmp_path) >= kept + 24
         kept = _done(tmp_path)
         assert not (tmp_path / "key.npy").exists()
-    last = slow(tmp_path)
-    output, _ = last.communicate()
+    last = start_code(SLOW, tmp_path).finish()
     assert last.returncode == 0
-    assert starts(output) == list(range(kept, 400, 4))
+    assert starts(last.stdout) == list(range(kept, 400, 4))
 
 
 def _done(folder):
@@ -242,10 +234,10 @@ def _done(folder):
 
 
 def test_two_processes_extract_once(tmp_path):
-    workers = [slow(tmp_path) for _ in range(2)]
-    output = b"".join(worker.communicate()[0] for worker in workers)
-    assert [worker.returncode for worker in workers] == [0, 0]
-    assert starts(output) == list(range(0, 400, 4))
+    workers = [start_code(SLOW, tmp_path) for _ in range(2)]
+    answers = [worker.finish() for worker in workers]
+    assert [answer.returncode for answer in answers] == [0, 0]
+    assert starts("".join(answer.stdout for answer in answers)) == list(range(0, 400, 4))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")

@@ -2,9 +2,6 @@
 
 import io
 import logging
-import subprocess
-import sys
-import textwrap
 
 import numpy as np
 import pytest
@@ -16,6 +13,7 @@ from alupdate.data.image_source import image_source
 from alupdate.display import Display
 from alupdate.errors import InputError
 from tests.support.images import encoded, pixels, small_files, write_folder
+from tests.support.processes import start_code
 
 QUIET = Display(enabled=False)
 
@@ -160,12 +158,12 @@ def test_two_processes_decode_once(folder, tmp_path):
         source = image_source({folder!r}, "here")
         print(len(image_files.index_of(source, Path({str(tmp_path)!r}), Display(False)).paths))
     """
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    workers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-    output = b"".join(worker.communicate()[0] for worker in workers)
-    assert [worker.returncode for worker in workers] == [0, 0]
-    assert output.count(b"decoding") == 1
-    assert output.count(b"16") == 2
+    workers = [start_code(code) for _ in range(2)]
+    answers = [worker.finish() for worker in workers]
+    output = "".join(answer.stdout for answer in answers)
+    assert [answer.returncode for answer in answers] == [0, 0]
+    assert output.count("decoding") == 1
+    assert output.count("16") == 2
 
 
 def test_unwritable_cache_is_one_line(folder, tmp_path):

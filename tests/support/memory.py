@@ -1,8 +1,8 @@
 """The memory that a piece of code takes, measured in a process of its own."""
 
-import subprocess
-import sys
 import textwrap
+
+from tests.support.processes import start_code
 
 
 def peak_mebibytes(code: str) -> float:
@@ -12,9 +12,7 @@ def peak_mebibytes(code: str) -> float:
         + textwrap.dedent(code)
         + "\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
     )
-    process = subprocess.run(
-        [sys.executable, "-c", measured], capture_output=True, text=True, check=False
-    )
+    process = start_code(measured).finish()
     if process.returncode != 0:
         raise AssertionError(process.stderr)
     return float(process.stdout.split()[-1])

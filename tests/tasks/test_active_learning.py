@@ -26,7 +26,7 @@ def test_same_config_same_curve_byte_for_byte(monkeypatch, tmp_path):
 def test_strategies_pair_by_seed(monkeypatch, tmp_path):
     """Same initial labels and same first model, whatever the strategy; another seed, others."""
     arguments = ("-m", "strategy=random,margin,lookahead", "batch=top_b,sequential", "seed=0,1")
-    assert run_small(monkeypatch, tmp_path, *arguments, "progress=false") == 0
+    assert run_small(monkeypatch, tmp_path, *arguments, "n_cycles=1", "progress=false") == 0
     curves = read_runs(tmp_path / "results").query("cycle == 0")
     queries = read_runs(tmp_path / "results", "queries.csv").query("cycle == 0")
     initial = queries.groupby("run")["pool_index"].agg(tuple).rename("initial")

@@ -20,6 +20,19 @@ def study(monkeypatch, folder, *arguments):
     options = (*STUDY, METHODS, "update.n_hypotheses=200", "progress=false", "update.epochs=40")
     chosen = {option.split("=")[0]: option for option in (*options, *arguments)}
     assert run_small(monkeypatch, folder, *chosen.values()) == 0
+    return records(folder)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The folder of a finished study, for the tests that only read it."""
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        study(patch, folder)
+    return folder
+
+
+def records(folder):
     return pd.read_csv(only_run(folder) / "updates.csv")
 
 
@@ -27,8 +40,8 @@ def without_times(table):
     return table.drop(columns=["run", "seconds", "speedup", "choice_seconds"])
 
 
-def test_rows_and_columns(monkeypatch, tmp_path):
-    table = study(monkeypatch, tmp_path)
+def test_rows_and_columns(done):
+    table = records(done)
     assert tuple(table.columns) == COLUMNS
     per_cell = table.groupby(["n_initial", "n_new"])["method"].agg(list)
     assert len(per_cell) == 4
@@ -41,11 +54,11 @@ def test_rows_and_columns(monkeypatch, tmp_path):
     auto = table[table["step_size"] == "auto"]
     assert auto["gamma"].between(0.1, 100).all()
     assert (auto["choice_seconds"] > 0).all()
-    assert (only_run(tmp_path) / "updates.png").stat().st_size > 10_000
+    assert (only_run(done) / "updates.png").stat().st_size > 10_000
 
 
-def test_base_is_compared_with_itself_and_the_retrained_model(monkeypatch, tmp_path):
-    table = study(monkeypatch, tmp_path)
+def test_base_is_compared_with_itself_and_the_retrained_model(done):
+    table = records(done)
     base = table[table["method"] == "base"]
     assert (base["decision_flips"] == 0).all()
     assert base.groupby("n_initial")["accuracy"].nunique().tolist() == [1, 1]
@@ -64,8 +77,8 @@ def test_updates_come_closer_to_retraining_than_the_base(monkeypatch, tmp_path):
     assert means["retrain"] > means["base"]
 
 
-def test_larger_label_sets_contain_the_smaller_and_runs_are_repeatable(monkeypatch, tmp_path):
-    first = study(monkeypatch, tmp_path / "first")
+def test_larger_label_sets_contain_the_smaller_and_runs_are_repeatable(monkeypatch, tmp_path, done):
+    first = records(done)
     again = study(monkeypatch, tmp_path / "again")
     pd.testing.assert_frame_equal(without_times(first), without_times(again))
     fewer = study(monkeypatch, tmp_path / "fewer", "task.initial_sizes=[20]", "task.new_sizes=[5]")
@@ -73,10 +86,10 @@ def test_larger_label_sets_contain_the_smaller_and_runs_are_repeatable(monkeypat
     pd.testing.assert_frame_equal(without_times(fewer), without_times(same))
 
 
-def test_an_interrupted_study_resumes_at_the_last_initial_size(monkeypatch, tmp_path, capsys):
+def test_an_interrupted_study_resumes_at_the_last_initial_size(monkeypatch, tmp_path, done):
     from alupdate.tasks.updating import Updating
 
-    whole = study(monkeypatch, tmp_path / "whole")
+    whole = records(done)
     original = Updating._records
 
     def interrupted(self, n_initial):

@@ -1,0 +1,25 @@
+"""What the processes of jobs are forked from: everything that jobs import, and warmed up.
+
+Importing this module takes seconds; every process that is forked afterwards starts at once.
+"""
+
+import importlib
+import io
+
+from matplotlib.figure import Figure
+
+MODULES = (
+    "alupdate.data.embedded",
+    "alupdate.data.identity",
+    "alupdate.job",
+    "alupdate.tasks.setup",
+    "scipy.stats",
+    "sklearn.cluster",
+)
+
+for name in MODULES:
+    importlib.import_module(name)
+
+_figure = Figure()
+_figure.subplots().set_title("fonts and image formats")
+_figure.savefig(io.BytesIO(), format="png")

@@ -1,0 +1,77 @@
+"""Jobs and their configs are those that Hydra's own sweeper would make."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alupdate.errors import InputError
+from alupdate.paths import conf_dir
+from alupdate.sweep.overrides import CONFIG, Composer, expand, parse_overrides
+from alupdate.validate import parse_config
+
+VALUES = {
+    "seed": ["seed=3", "seed=1,2", "seed=range(4)"],
+    "strategy": ["strategy=margin", "strategy=random,margin", "strategy='choice(entropy,badge)'"],
+    "batch.size": ["batch.size=5", "batch.size=5,10"],
+    "update.gamma": ["update.gamma=0.5", "update.gamma=1,10.5,auto"],
+    "experiment_name": ["experiment_name=study-a", "experiment_name='a b,c'"],
+    "n_initial": ["n_initial=10,20"],
+}
+COMMANDS = st.fixed_dictionaries({}, optional={k: st.sampled_from(v) for k, v in VALUES.items()})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hydra():
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        yield
+
+
+@given(params=COMMANDS, command=COMMANDS)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_jobs_are_those_of_hydras_sweeper(params, command):
+    arguments = [text.replace("'choice", "choice").replace(")'", ")") for text in command.values()]
+    params = {key: text.partition("=")[2] for key, text in params.items() if "'" not in text}
+    texts = [f"{key}={value}" for key, value in params.items()] + arguments
+    (wanted,) = BasicSweeper.split_arguments(parse_overrides(texts), None)
+    assert expand(params, parse_overrides(arguments)) == wanted
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["strategy=lookahead", "seed=3", "strategy.n_batches=7", "update.gamma=auto"],
+        ["experiment=compare_strategies", "dataset=digits", "backbone=pixels", "seed=2"],
+        ["experiment=updating/gap_closed", "dataset=digits", "task.new_sizes=[3,4]", "threads=2"],
+        ["task=updating", "task.methods=[{update: map, gammas: [1, 2]}]"],
+        ["strategy.fisher=binary", "strategy=bait", "~experiment"],
+        ["dataset=npz", "dataset.path='x y,z.npz'", "backbone=identity", "subset=null"],
+    ],
+)
+def test_configs_are_those_that_hydra_composes(overrides):
+    composer = Composer()
+    for seed in ("seed=0", "seed=1"):
+        job = [*overrides, seed]
+        assert composer.config(job) == parse_config(compose(CONFIG, job))
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("strategy=margn", "strategy=margn: no such strategy; did you mean margin"),
+        ("sed=1", "sed: no such key; did you mean seed"),
+        ("batch.sizes=1", "batch.sizes: no such key; did you mean batch.size"),
+        ("n_cycles=few", "n_cycles=few: must be a valid integer"),
+    ],
+)
+def test_a_wrong_job_is_one_line(override, complaint):
+    composer = Composer()
+    composer.config(["seed=1"])
+    with pytest.raises(InputError, match="^" + complaint):
+        composer.config([override])
+
+
+def test_an_interval_is_for_a_search():
+    with pytest.raises(InputError, match="list some, or search with hydra/sweeper=optuna"):
+        expand({}, parse_overrides(["update.gamma=interval(1,10)"]))

@@ -1,0 +1,156 @@
+"""Launching goes on until every run has ended, and gives up only where nothing moves."""
+
+import json
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.utils import JobReturn, JobStatus
+
+from alupdate.display import Display
+from alupdate.errors import InputError
+from alupdate.paths import conf_dir
+from alupdate.results.status import RunStatus, read_status
+from alupdate.sweep import rounds
+from alupdate.sweep.isolated import Ending
+from alupdate.sweep.launch import features_first
+from alupdate.sweep.overrides import Composer
+from alupdate.sweep.plan import PlannedRun, extractions
+from alupdate.sweep.rounds import Settled, complete
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(rounds, "SECONDS_BETWEEN_LOOKS", 0.01)
+
+
+def returned(value):
+    result = JobReturn(status=JobStatus.COMPLETED)
+    result.return_value = value
+    return result
+
+
+class Launches:
+    """A launcher that plays a script: per launch, what each run does, or what is raised."""
+
+    def __init__(self, folder, *script):
+        self.script, self.folder, self.launched = list(script), folder, []
+
+    def __call__(self, jobs):
+        self.launched.append([job[0] for job in jobs])
+        step = self.script.pop(0)
+        for name, state in step.get("states", {}).items():
+            (self.folder / name).mkdir(exist_ok=True)
+            document = {"state": state, "failures": len(self.launched)}
+            (self.folder / name / "status.json").write_text(json.dumps(document))
+        if "raises" in step:
+            raise step["raises"]
+        return [returned(step["endings"][job[0]]) for job in jobs]
+
+
+def run_config(*overrides):
+    """Compose without the command, which would refuse nothing here."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return Composer().config(overrides)
+
+
+PIXELS = run_config("dataset=digits", "backbone=pixels")
+IMAGES = run_config("dataset=mnist5k", "backbone=efficientnet_lite0")
+
+
+def plan(folder, *names, config=PIXELS):
+    return [
+        PlannedRun((name,), config, folder / name, read_status(folder / name), False)
+        for name in names
+    ]
+
+
+DONE, BUSY, INTERRUPTED = Ending("done"), Ending("busy"), Ending("interrupted")
+FAILED, REFUSED, KILLED = (Ending(o, "because") for o in ("failed", "refused", "killed"))
+
+
+def test_ended_runs_are_not_launched_again_and_others_are(tmp_path):
+    launch = Launches(
+        tmp_path,
+        {"endings": {"a": DONE, "b": FAILED, "c": BUSY, "d": INTERRUPTED, "e": REFUSED}},
+        {"endings": {"c": KILLED, "d": DONE}},
+    )
+    settled = Settled()
+    complete(plan(tmp_path, *"abcde"), launch, settled)
+    assert launch.launched == [list("abcde"), ["c", "d"]]
+    endings = {path.name: ending for path, ending in settled.endings.items()}
+    assert endings == {"a": DONE, "b": FAILED, "c": KILLED, "d": DONE, "e": REFUSED}
+
+
+def test_when_a_worker_takes_the_launcher_down_only_unfinished_runs_come_again(tmp_path):
+    launch = Launches(
+        tmp_path,
+        {
+            "states": {"a": "completed", "b": "failed", "c": "interrupted"},
+            "raises": BrokenProcessPool("a process died"),
+        },
+        {"endings": {"c": DONE, "d": DONE}},
+    )
+    settled = Settled()
+    complete(plan(tmp_path, *"abcd"), launch, settled)
+    assert launch.launched == [list("abcd"), ["c", "d"]]
+    assert settled.breakdown is None
+    outcomes = {path.name: ending.outcome for path, ending in settled.endings.items()}
+    assert outcomes == {"a": "done", "b": "failed", "c": "done", "d": "done"}
+
+
+def test_a_launcher_that_always_breaks_down_is_given_up(tmp_path):
+    launch = Launches(tmp_path, *[{"raises": BrokenProcessPool("died\nat once")}] * 9)
+    settled = Settled()
+    complete(plan(tmp_path, "a"), launch, settled)
+    assert len(launch.launched) == rounds.MAX_BREAKDOWNS
+    assert settled.breakdown == "BrokenProcessPool: died"
+    assert settled.endings == {}
+
+
+def test_runs_that_are_interrupted_again_and_again_are_left(tmp_path):
+    launch = Launches(tmp_path, *[{"endings": {"a": INTERRUPTED}}] * 9)
+    settled = Settled()
+    complete(plan(tmp_path, "a"), launch, settled)
+    assert len(launch.launched) == rounds.MAX_BREAKDOWNS
+    assert settled.endings == {}
+
+
+def test_a_launcher_that_starts_nothing_is_wrong_input(tmp_path):
+    launch = Launches(tmp_path, {"raises": RuntimeError("no such partition: nope\nmore")})
+    with pytest.raises(InputError, match=r"hydra/launcher: RuntimeError: no such partition: nope$"):
+        complete(plan(tmp_path, "a"), launch, Settled())
+
+
+def test_a_job_that_raises_something_of_its_own_has_failed(tmp_path, capsys):
+    result = JobReturn(status=JobStatus.FAILED, overrides=[])
+    result.return_value = MemoryError("out of memory")
+    ending = rounds.ending_of(result)
+    assert ending == Ending("failed", "MemoryError: out of memory")
+    assert rounds.ending_of(returned(0.5)).outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    ("failures", "most", "force", "given_up"),
+    [(2, 3, False, False), (3, 3, False, True), (9, None, False, False), (3, 3, True, False)],
+)
+def test_what_failed_too_often_is_given_up(failures, most, force, given_up, tmp_path):
+    config = replace(PIXELS, max_failures=most, force=force)
+    run = PlannedRun(("a",), config, tmp_path / "a", RunStatus("failed", "x", failures), False)
+    launch = Launches(tmp_path, {"endings": {"a": DONE}})
+    settled = Settled()
+    complete([run], launch, settled)
+    assert launch.launched == ([] if given_up else [["a"]])
+    assert settled.endings[run.path].outcome == ("failed" if given_up else "done")
+
+
+def test_features_that_runs_share_are_extracted_once_and_first(tmp_path):
+    images = plan(tmp_path, "a", "b", config=IMAGES)
+    pixels = plan(tmp_path, "c", "d")
+    launch = Launches(tmp_path, {"endings": {"a": FAILED}})
+    features_first([*images, *pixels], launch, Display(enabled=False))
+    assert launch.launched == [["a"]]
+    assert extractions(images[:1]) == []
+    finished = PlannedRun(("e",), images[0].config, tmp_path / "e", RunStatus("completed"), True)
+    assert extractions([*images, finished]) == []
