@@ -23,7 +23,7 @@ figures: ## every picture of README and docs, from results/reference
 	$(PYTHON) scripts/figures.py results/reference/strategies-digits.csv docs/figures --only 'curves-*' 'difference-*' '*-saved'
 	$(PYTHON) scripts/figures.py results/reference/strategies-cifar10.csv docs/figures --only 'curves-*' 'difference-*' '*-saved'
 	$(PYTHON) scripts/figures.py results/reference/strategies-banking77.csv docs/figures --only 'curves-*' 'difference-*' '*-saved'
-	$(PYTHON) scripts/figures.py results/reference/gap-closed.csv docs/figures --only '*-minilm' '*-lite0' '*-pixels' '*-gap' '*-speedup'
+	$(PYTHON) scripts/figures.py results/reference/gap-closed.csv docs/figures --only '*-minilm' '*_lite0' '*-pixels' '*-gap' '*-speedup'
 	$(PYTHON) scripts/figures.py results/reference/robustness.csv docs/figures --only '*-gamma' '*-speedup'
 	$(PYTHON) scripts/figures.py results/reference/strategy-areas.csv docs/figures --only 'strategy-areas' '*-construction' '*-against-lookahead' '*-datasets'
 	$(PYTHON) scripts/illustration.py docs/figures

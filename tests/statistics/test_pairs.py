@@ -79,6 +79,16 @@ def test_wilcoxon_is_exact_for_few_seeds(seed):
     assert wilcoxon(gaps) == pytest.approx(reference.wilcoxon(gaps))
 
 
+@pytest.mark.parametrize(
+    "gaps", [[1, 1, 2, -2, 3, 0], [-1, -1, -1, 2, 5], [0.5, -0.5], [2, 2, 2, 2, 2, 2, -1]]
+)
+def test_wilcoxon_with_ties_and_zeros_is_that_of_scipy(gaps):
+    values = np.array(gaps, dtype=float)
+    nonzero = values[values != 0]
+    assert wilcoxon(values) == pytest.approx(reference.wilcoxon(nonzero))
+    assert wilcoxon(values) == pytest.approx(stats.wilcoxon(nonzero).pvalue)
+
+
 @pytest.mark.parametrize("seeds", [3, 4, 5, 6, 7])
 def test_fewer_than_six_seeds_can_never_reach_the_level(seeds):
     smallest = wilcoxon(np.arange(1.0, seeds + 1))  # all differences on one side
