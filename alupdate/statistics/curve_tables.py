@@ -37,7 +37,7 @@ def curve_tables(curves: pd.DataFrame, metric: str = "accuracy") -> Iterator[Res
             "Labels saved at equal accuracy",
             "Labels needed fewer than random selection to reach what it reaches: level 1 is its "
             f"best {metric}, level q that share of the way from its first {metric} to it, for "
-            "each seed. Medians over seeds; -inf: more than half the runs never reach it.",
+            "each seed. Medians over seeds; never: more than half the runs do not reach it.",
             table[[*SETTING, "variant", "level", *table.columns[7:-1]]],
         )
 

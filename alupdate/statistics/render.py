@@ -12,6 +12,8 @@ LATEX = {
     "±": r"$\pm$", "<": "$<$", ">": "$>$", "|": r"\textbar{}",
 }  # fmt: skip
 P_VALUE = ".1e"
+NEVER = "never"
+"""What minus infinity means: of labels saved, where the accuracy is never reached."""
 
 
 def csv(table: ResultTable) -> str:
@@ -98,6 +100,8 @@ def _text(value: object, style: str) -> str:
         return ""
     if not isinstance(value, float):
         return str(value)
+    if value == -math.inf:
+        return NEVER
     if style == P_VALUE and value >= 0.001:
         return f"{value:.3f}"
     return f"{value:{style}}"

@@ -133,6 +133,13 @@ def test_markdown():
     assert lines[-1] == "a_b"
 
 
+def test_what_is_never_reached_is_said_in_words():
+    never = ResultTable("t", "", "", pd.DataFrame({"saved": [-np.inf, 1.5]}))
+    assert "| never |" in markdown(never)
+    assert "never" in latex(never)
+    assert csv(never).splitlines()[1] == "-inf"
+
+
 def test_latex():
     text = latex(TABLE)
     assert r"\caption{50 \% \& more. a\_b}" in text
