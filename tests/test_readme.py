@@ -84,6 +84,8 @@ def small(command):
 
 @pytest.mark.parametrize("command", RUNS)
 def test_run_command(command, data, monkeypatch):
+    if "task=status" in command:  # of what the command above it has made
+        assert run_command(monkeypatch, data, *small(SWEEP)) == 0
     assert run_command(monkeypatch, data, *small(command)) == 0
 
 

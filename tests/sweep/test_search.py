@@ -23,6 +23,9 @@ def test_the_best_trial_is_that_with_the_largest_area(monkeypatch, tmp_path):
     areas = [normalised_area(curve, "accuracy")["area"].item() for curve in curves]
     assert len(areas) == 3
     assert best["best_value"] == pytest.approx(max(areas))
+    ends = {path: path.stat().st_mtime_ns for path in folder.glob("*/curve.csv")}
+    assert run_small(monkeypatch, tmp_path, *SEARCH, *trials) == 0  # finds all of it done
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("*/curve.csv")} == ends
     gamma = best["best_params"]["update.gamma"]
     settings = [yaml.safe_load(path.read_text()) for path in folder.glob("*/config.yaml")]
     assert gamma in [pytest.approx(setting["update"]["gamma"]) for setting in settings]
