@@ -6,7 +6,7 @@ from alupdate.paths import conf_dir
 
 GROUPS = (
     "dataset", "backbone", "strategy", "batch", "update", "task", "tracker", "experiment",
-    "hydra/launcher",
+    "setting", "hydra/launcher",
 )  # fmt: skip
 HEAD = """\
 alupdate: deep active learning with efficient Bayesian updates

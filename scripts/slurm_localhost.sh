@@ -264,7 +264,7 @@ demo() {
   done
   wait "$sweep" || fail "the sweep failed; logs: results/$experiment/.submitit"
   scontrol show job | grep -E "JobId=|JobState=|RunTime=|NumCPUs=" || true
-  "$python" "$repository/scripts/summary.py" "results/$experiment"
+  "$python" "$repository/scripts/tables.py" "results/$experiment"
 }
 
 main "$@"

@@ -108,6 +108,6 @@ def run_path(config: RunConfig) -> Path:
 def _area(curve: Path) -> float:
     import pandas as pd
 
-    from alupdate.results.stats import normalised_area
+    from alupdate.statistics.areas import normalised_area
 
     return float(normalised_area(pd.read_csv(curve), "accuracy")["area"].iloc[0])
