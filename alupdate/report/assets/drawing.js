@@ -1,0 +1,139 @@
+"use strict";
+// Drawing a chart as SVG: scales, axes, lines and bands. Knows nothing of the page around it.
+
+const MARGIN = { left: 52, right: 14, top: 8, bottom: 40 };
+const CROWD = 10;
+
+function svg(name, attributes = {}) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  return node;
+}
+
+// A node that takes the colour of a series, in light and in dark mode.
+function coloured(node, series) {
+  node.classList.add("series");
+  node.style.setProperty("--light", series.light);
+  node.style.setProperty("--dark", series.dark);
+  return node;
+}
+
+// From values to pixels; `ticks` are the values to label.
+function scale(low, high, from, to, isLog, count) {
+  if (low === high) [low, high] = isLog ? [low / 2, high * 2] : [low - 0.5, high + 0.5];
+  const place = isLog ? Math.log10 : (value) => value;
+  const [first, last] = [place(low), place(high)];
+  const pixel = (value) => from + ((place(value) - first) / (last - first)) * (to - from);
+  return { pixel, ticks: isLog ? logTicks(low, high) : linearTicks(low, high, count), span: high - low };
+}
+
+function linearTicks(low, high, count) {
+  const rough = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
+  const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  const ticks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) {
+    ticks.push({ value: i * step, text: (i * step).toFixed(decimals).replace("-", "−") });
+  }
+  return ticks;
+}
+
+function logTicks(low, high) {
+  const decades = Math.log10(high / low);
+  const factors = decades > 4 ? [1] : decades > 1.5 ? [1, 3] : [1, 2, 5];
+  const ticks = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+    for (const factor of factors) {
+      const value = Number((factor * 10 ** power).toPrecision(1));
+      if (value >= low * 0.999 && value <= high * 1.001) ticks.push({ value, text: String(value) });
+    }
+  }
+  return ticks;
+}
+
+// Lowest and highest value of all bands, with a little room.
+function extent(lines, isLog) {
+  const low = Math.min(...lines.flatMap((line) => line.low));
+  const high = Math.max(...lines.flatMap((line) => line.high));
+  if (isLog) return [low / 1.15, high * 1.15];
+  const room = 0.04 * (high - low) || 0.01;
+  return [low - room, high + room];
+}
+
+function path(xs, ys) {
+  return xs.map((x, i) => `${i ? "L" : "M"}${x.toFixed(1)} ${ys[i].toFixed(1)}`).join("");
+}
+
+function axes(x, y, width, height, xLabel) {
+  const group = svg("g");
+  const bottom = height - MARGIN.bottom;
+  for (const { value, text } of y.ticks) {
+    const at = y.pixel(value);
+    const kind = value === 0 ? "zero" : "grid";
+    group.append(svg("line", { class: kind, x1: MARGIN.left, x2: width - MARGIN.right, y1: at, y2: at }));
+    group.append(label(text, MARGIN.left - 8, at + 4, "end"));
+  }
+  for (const { value, text } of x.ticks) {
+    const at = x.pixel(value);
+    group.append(svg("line", { class: "grid", x1: at, x2: at, y1: bottom, y2: bottom + 5 }));
+    group.append(label(text, at, bottom + 18, "middle"));
+  }
+  const title = label(xLabel, (MARGIN.left + width - MARGIN.right) / 2, height - 4, "middle");
+  title.setAttribute("class", "axis-label");
+  group.append(title);
+  return group;
+}
+
+function label(text, x, y, anchor) {
+  const node = svg("text", { x, y, "text-anchor": anchor });
+  node.textContent = text;
+  return node;
+}
+
+// Draws lines ({series, x, y, low, high}) and returns the scales, or null where there are none.
+function draw(node, lines, allSeries, { width, xLabel, xLog, yLog }) {
+  const height = Math.round(Math.min(460, Math.max(260, width * 0.55)));
+  node.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  node.replaceChildren();
+  node.classList.toggle("crowded", lines.length > CROWD);
+  if (!lines.length) {
+    node.append(label("nothing to show", width / 2, height / 2, "middle"));
+    return null;
+  }
+  const places = lines.flatMap((line) => line.x);
+  const right = width - MARGIN.right;
+  const x = scale(Math.min(...places), Math.max(...places), MARGIN.left, right, xLog, width / 110);
+  const y = scale(...extent(lines, yLog), height - MARGIN.bottom, MARGIN.top, yLog, 6);
+  node.append(axes(x, y, width, height, xLabel));
+  const bands = svg("g");
+  const curves = svg("g");
+  for (const line of lines) {
+    const series = allSeries[line.series];
+    const xs = line.x.map(x.pixel);
+    const around = path(xs.concat([...xs].reverse()), line.high.concat([...line.low].reverse()).map(y.pixel));
+    const band = coloured(svg("g", { "data-series": line.series }), series);
+    band.append(svg("path", { class: "band", d: `${around}Z` }));
+    bands.append(band);
+    const curve = coloured(svg("g", { "data-series": line.series }), series);
+    curve.append(svg("path", { class: `line ${series.dash}`, d: path(xs, line.y.map(y.pixel)) }));
+    if (xs.length === 1) curve.append(svg("circle", { class: "dot", cx: xs[0], cy: y.pixel(line.y[0]), r: 4 }));
+    curves.append(curve);
+  }
+  const cursor = svg("g");
+  node.append(bands, curves, cursor);
+  return { x, y, cursor, height, xs: [...new Set(places)].sort((a, b) => a - b) };
+}
+
+// Marks one place on the horizontal axis, with a dot on every line.
+function mark(drawn, lines, allSeries, at) {
+  const pixel = drawn.x.pixel(at);
+  const bottom = drawn.height - MARGIN.bottom;
+  drawn.cursor.replaceChildren(svg("line", { class: "cursor", x1: pixel, x2: pixel, y1: MARGIN.top, y2: bottom }));
+  for (const line of lines) {
+    const i = line.x.indexOf(at);
+    if (i < 0) continue;
+    const dot = svg("circle", { class: "dot", cx: pixel, cy: drawn.y.pixel(line.y[i]), r: 3.5 });
+    drawn.cursor.append(coloured(dot, allSeries[line.series]));
+  }
+}

@@ -1,0 +1,113 @@
+"""All runs of an experiment: what is finished goes into figures, what is not is listed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from alupdate.config import WHERE_DATA_LIE
+from alupdate.errors import InputError
+from alupdate.report.run_folder import Run, read_run
+from alupdate.report.run_tables import KINDS, MAIN_TABLES, read_table
+
+MARKS = ("status.json", "config.yaml", *MAIN_TABLES)
+"""Files that make a folder a run directory."""
+SAME_RUN = WHERE_DATA_LIE | {"seed"}
+"""Settings in which runs of one curve may differ: the last parts of their keys."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a report is about.
+
+    Attributes:
+        name: of the folder or file.
+        runs: all run directories that could be read; none for a file of gathered runs.
+        damaged: names and reasons of those that could not.
+        tables: file name (curve.csv, ...) to the rows of all finished runs.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    damaged: Mapping[str, str]
+    tables: Mapping[str, pd.DataFrame]
+
+
+def read_experiment(source: Path) -> Experiment:
+    """Read the runs below a folder, or a CSV file in which runs were gathered.
+
+    Raises:
+        InputError: there is no run, or the file is damaged.
+    """
+    if source.is_file():
+        return _gathered(source)
+    folders = sorted({path.parent for mark in MARKS for path in source.rglob(mark)})
+    if not folders:
+        raise InputError(f"{source}: holds no runs; give a results/<experiment> directory")
+    runs, damaged = [], {}
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except InputError as error:
+            name = str(folder.relative_to(source)) if folder != source else folder.name
+            damaged[name] = str(error).removeprefix(f"{folder}/")
+    told_apart = _told_apart(runs)
+    tables = {name: _joined(name, told_apart) for name in KINDS}
+    filled = {name: table for name, table in tables.items() if len(table)}
+    return Experiment(source.resolve().name, tuple(runs), damaged, filled)
+
+
+def _gathered(source: Path) -> Experiment:
+    try:
+        header = source.open().readline().strip().split(",")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{source}: cannot be read as text") from error
+    for name in MAIN_TABLES:
+        marks = {"curve.csv": "n_labelled", "updates.csv": "n_initial"}
+        if marks[name] in header:
+            return Experiment(source.stem, (), {}, {name: read_table(source, KINDS[name])})
+    raise InputError(f"{source}: is no file of gathered {' or '.join(MAIN_TABLES)} rows")
+
+
+def _joined(name: str, runs: Iterable[Run]) -> pd.DataFrame:
+    parts = [run.tables[name] for run in runs if name in run.tables]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _told_apart(runs: Iterable[Run]) -> list[Run]:
+    """Return the runs, where needed with the settings that tell them apart behind the strategy.
+
+    A table of curves shows the names of strategy, batch and update only. Runs that share them but
+    differ in another setting, such as ``update.gamma``, are not repetitions of one another.
+    """
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        groups.setdefault(_variant(run), []).append(run)
+    return [
+        _named(run, keys) if keys else run
+        for group in groups.values()
+        for keys in [_differing(group)]
+        for run in group
+    ]
+
+
+def _variant(run: Run) -> tuple[str, ...]:
+    if "curve.csv" not in run.tables:
+        return ()
+    first = run.tables["curve.csv"].iloc[0]
+    return tuple(str(first[c]) for c in ("dataset", "backbone", "strategy", "batch", "update"))
+
+
+def _differing(runs: list[Run]) -> list[str]:
+    keys = {key for run in runs for key in run.settings if key.split(".")[-1] not in SAME_RUN}
+    return sorted(key for key in keys if len({run.settings.get(key) for run in runs}) > 1)
+
+
+def _named(run: Run, keys: list[str]) -> Run:
+    if "curve.csv" not in run.tables:
+        return run
+    values = (f"{key.removeprefix('strategy.')}={run.settings.get(key, 'none')}" for key in keys)
+    curve = run.tables["curve.csv"]
+    renamed = curve.assign(strategy=curve["strategy"] + " (" + ", ".join(values) + ")")
+    return replace(run, tables={**run.tables, "curve.csv": renamed})

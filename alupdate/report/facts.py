@@ -1,0 +1,110 @@
+"""What a report says in words: what was run, where, and what did not come to its end."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from alupdate.report.experiment import Experiment
+from alupdate.report.run_folder import Run
+from alupdate.report.settings import Varying, common, ranges, varying
+
+STILL_RUNNING = "still running, or killed without notice; the same command goes on"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A run whose results are not in figures and tables, and why."""
+
+    run: str
+    state: str
+    reason: str
+    updated: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a report says in words.
+
+    Attributes:
+        name: of the experiment.
+        summary: short statements: what, and how much.
+        missing: runs that are not in figures and tables.
+        oracles: a sentence per strategy that sees labels not yet bought.
+        settings, provenance: what all runs share: key to value.
+        varying_settings, varying_provenance: in what they differ.
+        has_runs: whether run directories were read; a file of gathered runs has none.
+    """
+
+    name: str
+    summary: tuple[tuple[str, str], ...]
+    missing: tuple[Missing, ...]
+    oracles: tuple[str, ...]
+    settings: Mapping[str, str]
+    varying_settings: Sequence[Varying]
+    provenance: Mapping[str, str]
+    varying_provenance: Sequence[Varying]
+    has_runs: bool
+
+
+def facts(experiment: Experiment) -> Facts:
+    """Return what is to be said of an experiment."""
+    runs = experiment.runs
+    settings, provenance = [run.settings for run in runs], [run.provenance for run in runs]
+    return Facts(
+        name=experiment.name,
+        summary=tuple(_summary(experiment)),
+        missing=tuple(_missing(experiment)),
+        oracles=tuple(_oracles(experiment)),
+        settings=common(settings),
+        varying_settings=varying(settings),
+        provenance=common(provenance),
+        varying_provenance=varying(provenance),
+        has_runs=bool(runs or experiment.damaged),
+    )
+
+
+def _summary(experiment: Experiment) -> list[tuple[str, str]]:
+    main = [experiment.tables[n] for n in ("curve.csv", "updates.csv") if n in experiment.tables]
+    finished = sum(table["run"].nunique() for table in main)
+    everything = finished + len(_missing(experiment))
+    found = [("runs", f"{finished} finished of {everything}")]
+    if main:
+        seeds = pd.concat([table["seed"] for table in main]).astype(int)
+        for column in ("dataset", "backbone"):
+            names = sorted({str(name) for table in main for name in table[column]})
+            found.append((f"{column.replace('dataset', 'data set')}", ", ".join(names)))
+        found.append(("seeds", ranges(seeds)))
+    if "curve.csv" in experiment.tables:
+        curves = experiment.tables["curve.csv"]
+        found.append(("strategies", str(curves["strategy"].nunique())))
+        labels = curves["n_labelled"].astype(int)
+        found.append(("labels", f"{labels.min()} to {labels.max()}"))
+    if "timings.csv" in experiment.tables:
+        hours = experiment.tables["timings.csv"]["seconds"].sum() / 3600
+        found.append(("computing time", f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"))
+    times = [run.started for run in experiment.runs if run.started]
+    times += [run.updated for run in experiment.runs if run.updated]
+    if times:
+        first, last = min(times)[:10], max(times)[:10]
+        found.append(("date", first if first == last else f"{first} to {last}"))
+    return found
+
+
+def _missing(experiment: Experiment) -> list[Missing]:
+    unfinished = [_unfinished(run) for run in experiment.runs if run.state != "completed"]
+    damaged = [Missing(name, "damaged", why, "") for name, why in experiment.damaged.items()]
+    return unfinished + damaged
+
+
+def _unfinished(run: Run) -> Missing:
+    return Missing(run.name, run.state, run.error or STILL_RUNNING, run.updated)
+
+
+def _oracles(experiment: Experiment) -> list[str]:
+    said = sorted({run.oracle for run in experiment.runs if run.oracle})
+    if said or "curve.csv" not in experiment.tables:
+        return said
+    curves = experiment.tables["curve.csv"]
+    names = sorted(curves.loc[curves["oracle"], "strategy"].unique())
+    return [f"strategy {name} is an oracle: it sees labels that are not bought" for name in names]

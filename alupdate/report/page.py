@@ -1,0 +1,117 @@
+"""One self-contained HTML page about an experiment."""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from alupdate import __version__
+from alupdate.report.chart import Chart, as_json
+from alupdate.report.curve_chart import curve_chart
+from alupdate.report.experiment import Experiment
+from alupdate.report.facts import Facts, facts
+from alupdate.report.update_chart import update_charts
+from alupdate.results.provenance import now
+from alupdate.statistics.render import cells
+from alupdate.statistics.result_table import ResultTable
+from alupdate.statistics.tables import result_tables
+from alupdate.statistics.variants import SETTING
+
+ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ("drawing.js", "reader.js")
+WIDE = 9
+"""A table with more columns than these is folded away at first."""
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """A table of results as text.
+
+    Attributes:
+        key: of the HTML element.
+        numeric: whether a column holds numbers, and so is set to the right.
+        folded: whether the reader has to open it.
+    """
+
+    key: str
+    title: str
+    caption: str
+    names: list[str]
+    numeric: list[bool]
+    rows: list[list[str]]
+    folded: bool
+
+
+def page(experiment: Experiment) -> str:
+    """Return the HTML text.
+
+    Raises:
+        InputError: runs differ in settings that their tables do not show.
+    """
+    charts = charts_of(experiment)
+    curves, updates = (experiment.tables.get(name) for name in ("curve.csv", "updates.csv"))
+    tables = [_shown(table) for table in result_tables(curves, updates)]
+    return render(facts(experiment), charts, tables)
+
+
+def charts_of(experiment: Experiment) -> list[Chart]:
+    """Return every chart that the finished runs allow."""
+    found = []
+    if "curve.csv" in experiment.tables:
+        found.append(curve_chart(experiment.tables))
+    if "updates.csv" in experiment.tables:
+        found += update_charts(experiment.tables["updates.csv"])
+    return found
+
+
+def render(about: Facts, charts: list[Chart], tables: list[ShownTable]) -> str:
+    """Return the HTML text; everything that comes from runs is escaped."""
+    script = "\n".join((ASSETS / name).read_text() for name in SCRIPTS)
+    environment = Environment(
+        loader=PackageLoader("alupdate.report", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        about=about,
+        charts=charts,
+        tables=tables,
+        version=__version__,
+        made=now(),
+        style=Markup((ASSETS / "page.css").read_text()),  # noqa: S704 our own file
+        script=Markup(script),  # noqa: S704 our own files
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        data=Markup(_inert([as_json(chart) for chart in charts])),  # noqa: S704 no < within
+    )
+
+
+def _inert(document: object) -> str:
+    """Return JSON in which nothing can end the HTML element that holds it."""
+    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+
+
+def _shown(table: ResultTable) -> ShownTable:
+    frame, title = table.frame, table.title
+    setting = [c for c in SETTING if c in frame and frame[c].nunique() == 1]
+    if len(setting) == len(SETTING):
+        title = f"{title}: {', '.join(map(str, frame[SETTING].iloc[0]))}"
+        frame = frame.drop(columns=SETTING)
+    names, rows = cells(frame)
+    numeric = {c.replace("_", " ") for c in frame if pd.api.types.is_numeric_dtype(frame[c])}
+    return ShownTable(
+        key=f"table-{table.name}",
+        title=title,
+        caption=table.caption,
+        names=names,
+        numeric=[name in numeric for name in names],
+        rows=rows,
+        folded=len(names) > WIDE,
+    )

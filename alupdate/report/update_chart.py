@@ -1,0 +1,142 @@
+"""The charts of updating studies: updates against retraining."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from alupdate.plots.updating import COLOURS, METHODS, best_gamma
+from alupdate.report.chart import SEEDED, Chart, Metric, Selector, Series
+
+METRICS = (
+    Metric("accuracy", "test accuracy", "higher is better"),
+    Metric("nll", "test negative log-likelihood", "lower is better"),
+    Metric("brier", "test Brier score", "lower is better"),
+    Metric("ece", "test expected calibration error", "lower is better"),
+    Metric("ace", "test adaptive calibration error", "lower is better"),
+    Metric("decision_flips", "share of predictions that differ from the base model's"),
+    Metric("agreement", "agreement with the retrained model", "higher is better"),
+    Metric("seconds", "seconds", "lower is better", True),
+    Metric("speedup", "seconds of retraining over these seconds", "higher is better", True),
+)
+NAMES = [metric.key for metric in METRICS]
+SIZES = {"n_new": "new labels", "n_initial": "initial labels"}
+MIN_GAMMAS = 3
+"""Fewer step sizes do not make a chart against gamma."""
+ALL = "all (mean)"
+BAND = (
+    "Lines are means over seeds, bands one standard error; of seconds and ratios, medians and "
+    "quartiles."
+)
+
+
+def update_charts(updates: pd.DataFrame) -> list[Chart]:
+    """Return the charts that the rows of updates.csv allow."""
+    named = _named(updates)
+    chosen = _at_best_gamma(named)
+    others = dict(zip(SIZES, reversed(SIZES), strict=True))
+    charts = [
+        _by_size(chosen, size, others[size]) for size in SIZES if updates[size].nunique() > 1
+    ]
+    gammas = named[named["step_size"] == "fixed"].groupby("name")["gamma"].nunique()
+    if not gammas.empty and gammas.max() >= MIN_GAMMAS:
+        charts.append(_by_gamma(named))
+    return charts or [_by_size(chosen, "n_new", "n_initial")]
+
+
+def _named(updates: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with a setting, and the name of the update and, if several, its posterior."""
+    posteriors = updates["likelihood"] + ", " + updates["prior_precision"].map("{:g}".format)
+    several = posteriors.groupby(updates["method"]).transform("nunique") > 1
+    name = updates["method"].where(~several, updates["method"] + " (" + posteriors + ")")
+    setting = updates["dataset"] + ", " + updates["backbone"]
+    return updates.assign(name=name, setting=setting)
+
+
+def _at_best_gamma(named: pd.DataFrame) -> pd.DataFrame:
+    """Return references, and each update at its best fixed gamma per setting, and at gamma auto."""
+    return pd.concat(list(_choices(named)), ignore_index=True)
+
+
+def _choices(named: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for (_, name, step_size), rows in named.groupby(["setting", "name", "step_size"]):
+        if step_size == "fixed":
+            best = best_gamma(rows)
+            yield rows[rows["gamma"] == best].assign(series=f"{name}, gamma {best:g}")
+        else:
+            yield rows.assign(series=f"{name}, gamma auto" if step_size == "auto" else name)
+
+
+def _by_size(chosen: pd.DataFrame, size: str, other: str) -> Chart:
+    table = chosen.assign(x=chosen[size])
+    means = table.groupby(["setting", "series", "method", "x", "seed"])[NAMES].mean().reset_index()
+    table = pd.concat([means.assign(**{other: -1}), table], ignore_index=True)
+    settings = table["setting"].astype("category")
+    others = table[other].astype("category")
+    values = [f"{int(value):,}" for value in others.cat.categories[1:]]
+    panel = settings.cat.codes.astype(str) + "|" + others.cat.codes.astype(str)
+    return _chart(
+        table.assign(panel=panel),
+        key=f"by-{size.replace('_', '-')}",
+        title=f"Updates by number of {SIZES[size]}",
+        caption=f"{BAND} Each update is shown at the step size gamma that is best on average in "
+        "its data set, which favours updates that need tuning.",
+        x_label=SIZES[size],
+        selectors=(
+            Selector("Data set", tuple(map(str, settings.cat.categories))),
+            Selector(SIZES[other].capitalize(), (ALL, *values)),
+        ),
+    )
+
+
+def _by_gamma(named: pd.DataFrame) -> Chart:
+    """Return the chart against gamma; what has none is a horizontal line."""
+    fixed = named[named["step_size"] == "fixed"].assign(x=lambda rows: rows["gamma"])
+    gammas = pd.DataFrame({"x": sorted(fixed["x"].unique())})
+    level = named[named["step_size"] == ""].merge(gammas, how="cross")
+    rows = pd.concat([fixed, level]).rename(columns={"name": "series"})
+    table = rows.groupby(["setting", "series", "method", "x", "seed"])[NAMES].mean().reset_index()
+    settings = table["setting"].astype("category")
+    return _chart(
+        table.assign(panel=settings.cat.codes.astype(str)),
+        key="by-gamma",
+        title="Updates by step size",
+        caption=f"{BAND} Means over all initial and new sizes.",
+        x_label="step size gamma",
+        selectors=(Selector("Data set", tuple(map(str, settings.cat.categories))),),
+    )
+
+
+def _chart(
+    table: pd.DataFrame,
+    *,
+    key: str,
+    title: str,
+    caption: str,
+    x_label: str,
+    selectors: tuple[Selector, ...],
+) -> Chart:
+    retrained = table[table["method"] == "retrain"]
+    return Chart(
+        key=key,
+        title=title,
+        caption=caption,
+        x_label=x_label,
+        x_log=True,
+        selectors=selectors,
+        metrics=METRICS,
+        series=_series(table),
+        frame=table[[*SEEDED, *NAMES]],
+        reference=retrained[["panel", "x", "seed", *NAMES]],
+        reference_name="retrain",
+    )
+
+
+def _series(table: pd.DataFrame) -> tuple[Series, ...]:
+    """Return the references and then the updates, each in its colour of the figures."""
+    order = {method: place for place, method in enumerate((*COLOURS, *METHODS))}
+    firsts = table.drop_duplicates("series").assign(place=table["method"].map(order))
+    dashes = {"base": "dotted", "retrain": "dashed", "retrain_lbfgs": "dashed"}
+    return tuple(
+        Series(row["series"], COLOURS[row["method"]], dashes.get(row["method"], "solid"))
+        for row in firsts.sort_values(["place", "series"]).to_dict("records")
+    )
