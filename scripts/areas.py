@@ -11,7 +11,8 @@ import pandas as pd
 from alupdate.errors import InputError
 from alupdate.files import replace_file
 from alupdate.results.frame import read_runs
-from alupdate.results.stats import VARIANT, normalised_area
+from alupdate.statistics.areas import normalised_area
+from alupdate.statistics.variants import VARIANT
 
 
 def areas_of(experiment: Path) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from alupdate.results.stats import paired_difference
+from alupdate.statistics.pairs import difference_of
 
 KEYS = ["strategy", "batch"]
 
@@ -22,10 +22,11 @@ def difference(wide: pd.DataFrame, first: tuple[str, str], second: tuple[str, st
     pairs = wide[[first, second]].dropna().to_numpy()
     if not len(pairs):
         return "(no common seed) | | 0"
-    gap, error, count, p_value = paired_difference(pairs)
-    if count < 2:
-        return f"{gap:+.4f} | (one seed) | 1"
-    return f"{gap:+.4f} ± {error:.4f} | {p_value:.1e} | {count}"
+    answer = difference_of(pairs)
+    gap = answer.mean
+    if gap.seeds < 2:
+        return f"{gap.value:+.4f} | (one seed) | 1"
+    return f"{gap.value:+.4f} ± {gap.standard_error:.4f} | {answer.t_p:.1e} | {gap.seeds}"
 
 
 def lines(areas: pd.DataFrame) -> Iterator[str]:

@@ -39,7 +39,7 @@ def test_wrong_use_is_exit_code_2(name):
     assert "usage: " in answer.stderr
 
 
-@pytest.mark.parametrize("name", ["figures.py", "gaps.py", "gather.py", "summary.py"])
+@pytest.mark.parametrize("name", ["figures.py", "gather.py", "tables.py"])
 def test_a_folder_without_runs_is_one_line_and_exit_code_2(name, tmp_path):
     output = [tmp_path / "out.csv"] if name == "gather.py" else []
     answer = run(name, tmp_path, *output)
@@ -59,19 +59,19 @@ def test_illustration_draws_its_figure_and_writes_its_data(tmp_path):
 
 
 def test_gap_table_of_the_reference_results(tmp_path):
-    answer = run("gaps.py", REFERENCE / "gap-closed.csv")
+    answer = run("tables.py", REFERENCE / "gap-closed.csv", tmp_path)
     assert answer.returncode == 0
-    assert "\nbanking77, minilm: 10 seeds" in answer.stdout
-    assert "| map | multinomial, 0.3 | 1 | 1.000 ± 0.003 |" in answer.stdout
+    assert "| banking77 | minilm | map | multinomial | 0.3 | 1 | 1.0004 ± 0.0032 [" in answer.stdout
 
 
-def test_summary_of_the_reference_results_has_the_numbers_of_the_readme():
-    answer = run("summary.py", REFERENCE / "strategies-mnist5k.csv")
+def test_areas_of_the_reference_results_are_the_numbers_of_the_readme(tmp_path):
+    answer = run("tables.py", REFERENCE / "strategies-mnist5k.csv", tmp_path)
     assert answer.returncode == 0
     readme = (SCRIPTS.parent / "README.md").read_text()
-    table = {line.split("|")[1].strip(): line for line in answer.stdout.splitlines() if "±" in line}
-    area = table["lookahead (oracle)"].split("|")[4].split("±")[0].strip()
-    assert f"{float(area):.3f}".lstrip("0") in readme
+    assert (tmp_path / "areas-accuracy.md").read_text() in answer.stdout
+    areas = pd.read_csv(tmp_path / "areas-accuracy.csv").set_index("variant")["area"]
+    area = areas["lookahead (oracle)"]
+    assert f"{area:.3f}".lstrip("0") in readme
 
 
 def test_gathered_table_has_all_rows(tmp_path):

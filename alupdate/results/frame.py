@@ -1,10 +1,30 @@
 """Reading the runs of an experiment as one tidy table."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from alupdate.errors import InputError
+from alupdate.results.records import CURVE_COLUMNS
+from alupdate.results.update_records import COLUMNS as UPDATE_COLUMNS
+
+AREA_COLUMNS = ("dataset", "backbone", "strategy", "batch", "update", "oracle", "seed", "area")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a folder or a file of gathered runs holds; None where there is nothing of a kind.
+
+    Attributes:
+        curves: rows of curve.csv.
+        updates: rows of updates.csv.
+        areas: rows of scripts/areas.py.
+    """
+
+    curves: pd.DataFrame | None = None
+    updates: pd.DataFrame | None = None
+    areas: pd.DataFrame | None = None
 
 
 def read_runs(folder: Path, name: str = "curve.csv") -> pd.DataFrame:
@@ -14,11 +34,47 @@ def read_runs(folder: Path, name: str = "curve.csv") -> pd.DataFrame:
     which the runs were gathered before.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is no table.
     """
     if folder.is_file():
-        return pd.read_csv(folder)
-    files = sorted(folder.rglob(name))
+        return _read(folder)
+    files = sorted(folder.glob(f"*/{name}")) or sorted(folder.rglob(name))
     if not files:
         raise InputError(f"{folder}: holds no {name}; give a results/<experiment> directory")
-    return pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
+    return pd.concat([_read(file) for file in files], ignore_index=True)
+
+
+def read_results(source: Path) -> Results:
+    """Return all tables below a folder, or the one in a CSV file, recognised by its columns.
+
+    Raises:
+        InputError: there are none, or a file is no table of ours.
+    """
+    if source.is_file():
+        table = _read(source)
+        for name, columns in (
+            ("curves", CURVE_COLUMNS), ("updates", UPDATE_COLUMNS), ("areas", AREA_COLUMNS)
+        ):  # fmt: skip
+            if set(columns) <= set(table.columns):
+                return Results(**{name: _by_experiment(table)})
+        raise InputError(f"{source}: has not the columns of curve.csv, updates.csv or areas")
+    names = {"curves": "curve.csv", "updates": "updates.csv"}
+    found = {
+        kind: read_runs(source, name) for kind, name in names.items() if any(source.rglob(name))
+    }
+    if not found:
+        raise InputError(f"{source}: holds no curve.csv or updates.csv")
+    return Results(**found)
+
+
+def _by_experiment(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of areas with its experiments in place of data sets: they differ in more."""
+    return table.assign(dataset=table["experiment"]) if "experiment" in table else table
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(file)
+    except (ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{file}: cannot be read as CSV ({reason})") from error

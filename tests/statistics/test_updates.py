@@ -5,7 +5,7 @@ import pytest
 
 from alupdate.errors import InputError
 from alupdate.plots.updating import accuracy_by_update, best_gamma, robustness, speedups
-from alupdate.results.update_stats import gap_closed
+from alupdate.statistics.updates import gap_closed
 
 
 def table():

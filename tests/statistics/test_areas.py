@@ -5,7 +5,7 @@ import pytest
 from alupdate.errors import InputError
 from alupdate.plots.learning_curve import learning_curve
 from alupdate.results.frame import read_runs
-from alupdate.results.stats import compare, normalised_area, summarise
+from alupdate.statistics.areas import compare, normalised_area, summarise
 
 
 def curves(heights):
@@ -43,7 +43,7 @@ def test_summary_and_paired_difference():
     difference = compare(areas, {"strategy": "random"}).iloc[0]
     assert difference["difference"] == pytest.approx(0.15)
     assert difference["standard_error"] == pytest.approx(0.05)
-    assert difference["p_value"] == pytest.approx(2 * np.arctan(1 / 3) / np.pi)  # t = 3, 1 df
+    assert difference["t_p"] == pytest.approx(2 * np.arctan(1 / 3) / np.pi)  # t = 3, 1 df
 
 
 def test_only_common_seeds_are_paired():
@@ -51,7 +51,7 @@ def test_only_common_seeds_are_paired():
     difference = compare(normalised_area(table), {"strategy": "random"}).iloc[0]
     assert difference["seeds"] == 1
     assert difference["difference"] == pytest.approx(0.2)
-    assert np.isnan(difference["p_value"])
+    assert np.isnan(difference["t_p"])
 
 
 def test_runs_that_the_table_cannot_tell_apart_are_refused():

@@ -1,0 +1,1 @@
+"""Statistics of results: tidy tables of runs in, tables of numbers out."""

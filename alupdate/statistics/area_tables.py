@@ -1,0 +1,161 @@
+"""Tables of areas under learning curves: means, differences, ranks."""
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from alupdate.statistics.areas import (
+    DIFFERENCE,
+    RANDOM,
+    compare,
+    oracle_gaps,
+    references,
+    sequential_gains,
+    summarise,
+)
+from alupdate.statistics.pairs import note
+from alupdate.statistics.ranks import Ranking, rank
+from alupdate.statistics.result_table import ResultTable
+from alupdate.statistics.variants import SETTING, VARIANT, higher_is_better, named
+
+INTERVAL = "95 % intervals are BCa bootstraps of the mean over seeds"
+TESTS = f"{INTERVAL}; t_p: paired t-test, wilcoxon_p: Wilcoxon signed-rank test, both two-sided"
+
+
+def area_tables(areas: pd.DataFrame, metric: str = "accuracy") -> Iterator[ResultTable]:
+    """Yield the tables that areas (from ``normalised_area``) allow."""
+    better = higher_is_better(metric)
+    yield ResultTable(
+        f"areas-{metric}",
+        f"Normalised area under the {metric} curve",
+        f"Mean over seeds ± standard error [95 % interval]. minus_random pairs by seed. {TESTS}.",
+        area_summary(areas, RANDOM, better),
+    )
+    names = {"difference": "sequential_minus_top_b"}
+    gains = named(sequential_gains(areas).assign(batch="top_b"))
+    if len(gains):
+        yield ResultTable(
+            f"sequential-{metric}",
+            "Sequential batches against batches picked at once",
+            f"Area under the {metric} curve, sequential minus top-b, paired by seed. {TESTS}.",
+            _shown(gains.rename(columns=names), "sequential_minus_top_b"),
+        )
+    gaps = oracle_gaps(areas, better)
+    if len(gaps):
+        yield ResultTable(
+            f"lookahead-{metric}",
+            "Oracles against the best strategy without oracle",
+            f"Area under the {metric} curve, paired by seed. The best strategy was chosen by its "
+            f"mean on the same runs, which favours it. {TESTS}.",
+            _oracle_frame(gaps),
+        )
+    yield from rank_tables(areas, metric)
+
+
+def area_summary(
+    areas: pd.DataFrame, reference: Mapping[str, str], better: bool = True
+) -> pd.DataFrame:
+    """Return mean areas and differences to the reference, where a setting has exactly one."""
+    compared = [
+        compare(group, reference)
+        for _, group in areas.groupby(SETTING)
+        if len(references(group, reference)) == 1
+    ]
+    table = summarise(areas, better).rename(
+        columns={"mean": "area", "standard_error": "area_error", "low": "area_low",
+                 "high": "area_high"}
+    )  # fmt: skip
+    table["note"] = table["seeds"].map(note)
+    if compared:
+        right = _pairs_renamed(pd.concat(compared), "minus_random").drop(columns="note")
+        table = table.merge(right.rename(columns={"seeds": "pairs"}), on=VARIANT, how="left")
+        table["pairs"] = table["pairs"].astype("Int64")
+    last = ["seeds", "note"]
+    columns = [c for c in table.columns if c not in (*VARIANT, *last)]
+    return named(table)[[*SETTING, "variant", *columns, *last]]
+
+
+def _pairs_renamed(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    return table.rename(
+        columns={"difference": name, "standard_error": f"{name}_error", "low": f"{name}_low",
+                 "high": f"{name}_high"}
+    )  # fmt: skip
+
+
+def _shown(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    renamed = _pairs_renamed(table, name)
+    values = [name, *_pairs_renamed(pd.DataFrame(columns=DIFFERENCE), name).columns[1:]]
+    return renamed[[*SETTING, "variant", *values]]
+
+
+def _oracle_frame(gaps: pd.DataFrame) -> pd.DataFrame:
+    best = gaps[SETTING].copy()
+    for column in ("strategy", "batch", "update"):
+        best[column] = gaps[f"other_{column}"]
+    together = named(pd.concat([gaps[VARIANT], best.assign(oracle=False)], ignore_index=True))
+    names = together["variant"].to_numpy()
+    table = gaps.assign(variant=names[: len(gaps)], best=names[len(gaps) :])
+    shown = _shown(table, "minus_best")
+    shown.insert(3, "best", table["best"])
+    return shown
+
+
+def rank_tables(areas: pd.DataFrame, metric: str) -> Iterator[ResultTable]:
+    """Yield average ranks and corrected pairwise tests; blocks are data sets, then seeds."""
+    for name, title, blocks, ranking in rankings(areas, metric):
+        frame = pd.DataFrame(
+            {"variant": ranking.ranks.index, "mean_rank": ranking.ranks.to_numpy()}
+        ).assign(blocks=ranking.blocks, friedman_p=ranking.friedman_p, note=ranking.note)
+        yield ResultTable(
+            f"ranks-{name}-{metric}",
+            f"Average ranks, {title}",
+            f"Ranks (1 the best) of the area under the {metric} curve, averaged over blocks; the "
+            f"blocks are {blocks}. friedman_p: Friedman's test that all are alike.",
+            frame,
+        )
+        pairwise = ranking.pairwise.reset_index(names="variant")
+        yield ResultTable(
+            f"wilcoxon-{name}-{metric}",
+            f"Pairwise tests, {title}",
+            "p-values of Wilcoxon signed-rank tests over blocks, corrected by Holm for all pairs; "
+            f"the blocks are {blocks}. " + (f"{ranking.note}." if ranking.note else ""),
+            pairwise,
+        )
+
+
+def rankings(areas: pd.DataFrame, metric: str) -> Iterator[tuple[str, str, str, Ranking]]:
+    """Yield name, title, what the blocks are, and the ranking.
+
+    First across settings, each a block with the mean over its seeds (Demsar 2006), for the
+    variants that all settings have; then within each setting, seeds as blocks.
+    """
+    better = higher_is_better(metric)
+    table = named(areas)
+    wide = table.pivot_table(index=SETTING, columns="variant", values="area")
+    means = _complete(wide)
+    if min(means.shape) > 1:
+        blocks = f"{len(means)} data sets (with their backbone), each with its mean over seeds"
+        gaps = [str(name) for name in wide.columns.difference(means.columns)]
+        gaps += [str(setting[0]) for setting in wide.index.difference(means.index)]
+        if gaps:
+            blocks += f"; left out, as not everything was run: {', '.join(gaps)}"
+        yield "datasets", "data sets as blocks", blocks, rank(means, better)
+    for (dataset, backbone), group in table.groupby(SETTING):
+        wide = group.pivot_table(index="seed", columns="variant", values="area")
+        common = _complete(wide)
+        if min(common.shape) > 1:
+            blocks = f"the {len(common)} seeds that all of these variants have"
+            title = f"{dataset}, {backbone}: seeds as blocks"
+            yield f"{dataset}-{backbone}", title, blocks, rank(common, better)
+
+
+def _complete(wide: pd.DataFrame) -> pd.DataFrame:
+    """Return blocks and variants without gaps.
+
+    Blocks with less than half the variants go first, so that they cost the others nothing; then
+    variants with less than half the blocks; then blocks, or variants where blocks are few.
+    """
+    blocks = wide[wide.notna().sum(axis=1) >= wide.shape[1] / 2]
+    blocks = blocks.loc[:, blocks.notna().sum() >= len(blocks) / 2]
+    by_block, by_variant = blocks.dropna(), blocks.dropna(axis=1)
+    return by_block if by_block.size >= by_variant.size else by_variant

@@ -1,0 +1,117 @@
+"""How many labels a strategy saves at equal accuracy."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from alupdate.statistics.areas import RANDOM, references
+from alupdate.statistics.pairs import note
+from alupdate.statistics.variants import METHOD, SETTING, VARIANT, higher_is_better, refuse_doubles
+
+LEVELS = (0.25, 0.5, 0.75, 1.0)
+"""Shares of the reference's way from its first to its best accuracy."""
+
+
+def labels_needed(
+    labels: NDArray[np.float64], heights: NDArray[np.float64], target: float
+) -> float:
+    """Return at how many labels a curve reaches ``target``; infinity if it never does.
+
+    The running maximum of the heights (N,) at labels (N,) is interpolated linearly; a curve that
+    starts above the target needs its initial labels.
+    """
+    running = np.maximum.accumulate(heights)
+    if running[-1] < target:
+        return np.inf
+    after = int(np.argmax(running >= target))
+    if after == 0:
+        return float(labels[0])
+    below, above = running[after - 1], running[after]
+    share = (target - below) / (above - below)
+    return float(labels[after - 1] + share * (labels[after] - labels[after - 1]))
+
+
+def labels_saved(
+    curves: pd.DataFrame, metric: str = "accuracy", reference: Mapping[str, str] = RANDOM
+) -> pd.DataFrame:
+    """Return one row per run and level: labels that it needs fewer than the reference.
+
+    For each seed the reference's curve sets the targets: with a its first and m its best value,
+    the level q is a + q (m - a). Of both curves the running maximum is interpolated linearly
+    (``labels_needed``), and ``saved`` is the reference's need minus the run's: negative where
+    the run needs more, minus infinity where it never reaches the target. Settings without exactly
+    one reference variant, and seeds without its run, are left out.
+
+    Returns:
+        VARIANT, seed, level, target, reference_labels, labels, saved.
+
+    Raises:
+        InputError: two runs differ only in settings that the table does not show.
+    """
+    refuse_doubles(curves)
+    sign = 1.0 if higher_is_better(metric) else -1.0
+    rows = []
+    ordered = curves.sort_values("n_labelled")
+    for setting, here in ordered.groupby(SETTING):
+        found = references(here, reference)
+        if len(found) != 1:
+            continue
+        base = tuple(found.iloc[0][METHOD])
+        for seed, group in here.groupby("seed"):
+            runs = {
+                key: (run["n_labelled"].to_numpy(float), sign * run[metric].to_numpy(float))
+                for key, run in group.groupby(METHOD)
+            }
+            if base in runs:
+                rows += [[*setting, *row[:4], seed, *row[4:]] for row in _rows(runs, base, sign)]
+    columns = [*VARIANT, "seed", "level", "target", "reference_labels", "labels", "saved"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _rows(
+    runs: dict[tuple[object, ...], tuple[NDArray[np.float64], NDArray[np.float64]]],
+    base: tuple[object, ...],
+    sign: float,
+) -> list[list[object]]:
+    first, best = runs[base][1][0], runs[base][1].max()
+    rows: list[list[object]] = []
+    for level in LEVELS:
+        target = min(first + level * (best - first), best)
+        needed = labels_needed(*runs[base], target)
+        for key, run in runs.items():
+            if key != base:
+                labels = labels_needed(*run, target)
+                rows.append([*key, level, sign * target, needed, labels, needed - labels])
+    return rows
+
+
+def summarise_saved(saved: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per variant and level, over seeds.
+
+    ``saved`` and ``share`` (of the reference's need) are medians in which a run that never
+    reaches the target counts as worse than all others: they are minus infinity where more than
+    half the runs do not. ``reached`` is the number of runs that do.
+    """
+    table = saved.assign(share=saved["saved"] / saved["reference_labels"])
+    rows = []
+    for key, group in table.groupby([*VARIANT, "level"]):
+        reached = int(np.isfinite(group["labels"]).sum())
+        seeds = len(group)
+        remark = note(seeds)
+        if reached < seeds:
+            missing = f"{seeds - reached} of {seeds} runs never reach it"
+            remark = f"{missing}; {remark}" if remark else missing
+        values = [_median(group[name].to_numpy()) for name in ("target", "saved", "share")]
+        needs = group["reference_labels"].median()
+        rows.append([*key, values[0], needs, values[1], values[2], reached, seeds, remark])
+    columns = ["target", "reference_labels", "saved", "share", "reached", "seeds", "note"]
+    return pd.DataFrame(rows, columns=[*VARIANT, "level", *columns])
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """Return the median, the lower middle one where the upper leaves no finite mean."""
+    ordered = np.sort(values)
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return float((low + high) / 2) if np.isfinite(low) else float(low)

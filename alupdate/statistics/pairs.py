@@ -1,0 +1,107 @@
+"""Means over seeds with bootstrap intervals, and differences that pair by seed."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+CONFIDENCE = 0.95
+N_RESAMPLES = 4999
+MIN_PAIRS = 6
+"""With fewer pairs the two-sided Wilcoxon signed-rank test, p >= 2 / 2^n, never falls below .05."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over seeds.
+
+    Attributes:
+        value: the mean.
+        standard_error: NaN for a single seed.
+        low, high: 95 % bootstrap interval of the mean; NaN for a single seed.
+        seeds: how many.
+    """
+
+    value: float
+    standard_error: float
+    low: float
+    high: float
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference of pairs.
+
+    Attributes:
+        mean: of the differences, with its error and interval.
+        t_p: two-sided p-value of the paired t-test; NaN for a single pair and where all
+            differences are equal, which leaves the test undefined.
+        wilcoxon_p: two-sided p-value of the Wilcoxon signed-rank test, exact for small samples;
+            NaN for a single pair and where no difference is other than zero.
+    """
+
+    mean: Mean
+    t_p: float
+    wilcoxon_p: float
+
+
+def mean_of(values: NDArray[np.floating]) -> Mean:
+    """Return mean, standard error and bootstrap interval of values (N,)."""
+    count = len(values)
+    if count < 2:
+        return Mean(float(values.mean()), np.nan, np.nan, np.nan, count)
+    error = float(values.std(ddof=1) / np.sqrt(count))
+    return Mean(float(values.mean()), error, *bootstrap_interval(values), count)
+
+
+def bootstrap_interval(values: NDArray[np.floating]) -> tuple[float, float]:
+    """Return the bias-corrected and accelerated (BCa) bootstrap interval of the mean of (N,).
+
+    Efron (1987). The resamples are the same in every call, so that tables do not change. Equal
+    values give an interval without width. Like every bootstrap it is too narrow for few seeds.
+    """
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    answer = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=N_RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="BCa",
+        rng=np.random.default_rng(0),
+    )
+    return float(answer.confidence_interval.low), float(answer.confidence_interval.high)
+
+
+def difference_of(pairs: NDArray[np.floating]) -> Difference:
+    """Return the first minus the second column of pairs (N, 2), with interval and tests."""
+    gaps = pairs[:, 0] - pairs[:, 1]
+    return Difference(mean_of(gaps), paired_t(gaps), wilcoxon(gaps))
+
+
+def paired_t(gaps: NDArray[np.floating]) -> float:
+    """Return the p-value of the paired t-test of differences (N,); NaN where it is undefined."""
+    if len(gaps) < 2 or np.ptp(gaps) == 0:
+        return np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # differences that are nearly equal
+        return float(stats.ttest_1samp(gaps, 0.0).pvalue)
+
+
+def wilcoxon(gaps: NDArray[np.floating]) -> float:
+    """Return the p-value of the signed-rank test of differences (N,); zeros are left out."""
+    if len(gaps) < 2 or not gaps.any():
+        return np.nan
+    return float(stats.wilcoxon(gaps).pvalue)
+
+
+def note(seeds: int) -> str:
+    """Return what a table must say about the number of pairs; empty if there are enough."""
+    if seeds < 2:
+        return "one seed: no error, no claim" if seeds else "no common seed"
+    if seeds < MIN_PAIRS:
+        return f"{seeds} seeds: too few for a claim (Wilcoxon p >= {2.0 ** (1 - seeds):.3g})"
+    return ""

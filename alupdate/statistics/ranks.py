@@ -1,0 +1,99 @@
+"""Average ranks over blocks, with the tests of Demsar (2006)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from alupdate.statistics.pairs import MIN_PAIRS, wilcoxon
+
+ALPHA = 0.05
+MIN_BLOCKS, MIN_VARIANTS = 6, 5
+"""Below both of them the chi-square approximation of Friedman's test is poor (Demsar 2006)."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Variants ranked in every block.
+
+    Attributes:
+        ranks: average rank of each variant, 1 the best; best first.
+        blocks: number of blocks.
+        friedman_p: of Friedman's test that all variants are alike; NaN for fewer than three
+            variants or two blocks.
+        pairwise: (V, V) p-values of Wilcoxon signed-rank tests over blocks, by Holm's correction;
+            1 on the diagonal.
+        note: what the numbers cannot show; empty if nothing.
+    """
+
+    ranks: "pd.Series[float]"
+    blocks: int
+    friedman_p: float
+    pairwise: pd.DataFrame
+    note: str
+
+
+def rank(scores: pd.DataFrame, higher_is_better: bool = True) -> Ranking:
+    """Rank variants (columns) in every block (row), ties sharing their mean rank.
+
+    Blocks with a missing variant must be left out before. Demsar, "Statistical comparisons of
+    classifiers over multiple data sets", JMLR 7 (2006), takes data sets as blocks; Benavoli et
+    al. (JMLR 17, 2016) put Wilcoxon tests in place of the Nemenyi test.
+    """
+    signed = -scores if higher_is_better else scores
+    ranks = signed.rank(axis=1).mean().sort_values(kind="stable")
+    ordered = scores[ranks.index]
+    blocks, variants = scores.shape
+    enough = blocks >= 2 and variants >= 3 and not (signed.rank(axis=1).nunique(axis=1) == 1).all()
+    friedman = float(stats.friedmanchisquare(*ordered.to_numpy().T).pvalue) if enough else np.nan
+    return Ranking(ranks, blocks, friedman, _pairwise(ordered), _note(blocks, variants))
+
+
+def _pairwise(scores: pd.DataFrame) -> pd.DataFrame:
+    names = scores.columns
+    first, second = np.triu_indices(len(names), k=1)
+    values = scores.to_numpy()
+    raw = [wilcoxon(values[:, i] - values[:, j]) for i, j in zip(first, second, strict=True)]
+    corrected = holm(np.nan_to_num(np.array(raw), nan=1.0))
+    matrix = np.eye(len(names))
+    matrix[first, second] = matrix[second, first] = corrected
+    return pd.DataFrame(matrix, index=names, columns=names)
+
+
+def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return p-values (N,) corrected for N tests by Holm's step-down procedure (1979)."""
+    order = np.argsort(p_values)
+    steps = np.arange(len(p_values), 0, -1)
+    corrected = np.empty_like(p_values)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps * p_values[order]), 1.0)
+    return corrected
+
+
+def _note(blocks: int, variants: int) -> str:
+    smallest = 2.0 ** (1 - blocks) * variants * (variants - 1) / 2
+    notes = []
+    if blocks < MIN_BLOCKS and variants < MIN_VARIANTS:
+        notes.append("too few for Friedman's test")
+    if blocks < MIN_PAIRS or smallest > ALPHA:
+        notes.append(
+            f"no pair can differ at {ALPHA:g}: the smallest corrected p of {blocks} blocks and "
+            f"{variants} variants is {min(smallest, 1.0):.2g}"
+        )
+    return "; ".join(notes)
+
+
+def cliques(ranking: Ranking, alpha: float = ALPHA) -> list[Sequence[str]]:
+    """Return the maximal runs of variants, by rank, of which no pair differs at ``alpha``."""
+    names = list(ranking.ranks.index)
+    different = ranking.pairwise.loc[names, names].to_numpy() < alpha
+    found: list[tuple[int, int]] = []
+    for start in range(len(names)):
+        end = start
+        while end + 1 < len(names) and not different[start : end + 2, start : end + 2].any():
+            end += 1
+        if end > start and (not found or end > found[-1][1]):
+            found.append((start, end))
+    return [names[start : end + 1] for start, end in found]

@@ -1,0 +1,103 @@
+"""Result tables as Markdown, LaTeX and CSV."""
+
+import math
+
+import pandas as pd
+
+from alupdate.statistics.result_table import ResultTable
+
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "<": "$<$", ">": "$>$", "|": r"\textbar{}",
+}  # fmt: skip
+P_VALUE = ".1e"
+
+
+def csv(table: ResultTable) -> str:
+    """Return the numbers with six significant digits."""
+    return table.frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+
+
+def markdown(table: ResultTable) -> str:
+    """Return heading, table and caption."""
+    names, rows = cells(table.frame)
+    lines = [names, ["---"] * len(names), *rows]
+    escaped = (
+        "| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines
+    )
+    return f"### {table.title}\n\n" + "\n".join(escaped) + f"\n\n{table.caption}\n"
+
+
+def latex(table: ResultTable) -> str:
+    r"""Return a table environment; the document needs ``\usepackage{booktabs}``."""
+    names, rows = cells(table.frame)
+    numeric = {str(c).replace("_", " ") for c in table.frame if _numeric(table.frame[c])}
+    columns = "".join("r" if name in numeric else "l" for name in names)
+    lines = [" & ".join(map(escape, row)) + r" \\" for row in rows]
+    return "\n".join(
+        [
+            r"\begin{table}", r"\centering",
+            rf"\caption{{{escape(table.title)}. {escape(table.caption)}}}",
+            rf"\label{{tab:{table.name}}}",
+            rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
+            " & ".join(map(escape, names)) + r" \\", r"\midrule", *lines, r"\bottomrule",
+            r"\end{tabular}", r"\end{table}", "",
+        ]
+    )  # fmt: skip
+
+
+def escape(text: str) -> str:
+    """Return text in which no character means anything to LaTeX."""
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+def cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Return headings and rows as text: errors and intervals stand with their value."""
+    parts = {f"{c}_{part}" for c in frame.columns for part in ("error", "low", "high")}
+    empty = {"note"} if "note" in frame and (frame["note"] == "").all() else set()
+    names = [str(c) for c in frame.columns if c not in parts | empty]
+    columns = [_column(frame, name) for name in names]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return [name.replace("_", " ") for name in names], rows
+
+
+def _column(frame: pd.DataFrame, name: str) -> list[str]:
+    """Return one column's cells, with ``± error`` and ``[low, high]`` where there are any."""
+    values = frame[name]
+    style = _style(name, values)
+    found = [_text(value, style) for value in values]
+    if f"{name}_error" in frame:
+        errors = [_text(value, style) for value in frame[f"{name}_error"]]
+        found = [f"{v} ± {e}" if e else v for v, e in zip(found, errors, strict=True)]
+    if f"{name}_low" in frame:
+        pairs = zip(frame[f"{name}_low"], frame[f"{name}_high"], strict=True)
+        ends = [(_text(low, style), _text(high, style)) for low, high in pairs]
+        found = [f"{v} [{a}, {b}]" if a else v for v, (a, b) in zip(found, ends, strict=True)]
+    return found
+
+
+def _style(name: str, values: pd.Series) -> str:
+    """Return the format of a column's floats: as many decimals as it needs."""
+    if name.endswith("_p"):
+        return P_VALUE
+    if not _numeric(values):
+        return ""
+    finite = [float(v) for v in values.dropna() if math.isfinite(v)]
+    if all(v == round(v, 2) for v in finite):
+        return "g"
+    return ".4f" if max(map(abs, finite)) < 10 else ".1f"
+
+
+def _numeric(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _text(value: object, style: str) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if not isinstance(value, float):
+        return str(value)
+    if style == P_VALUE and value >= 0.001:
+        return f"{value:.3f}"
+    return f"{value:{style}}"

@@ -1,0 +1,113 @@
+"""How much of the way from the base model to the retrained one each update goes, and how fast."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from alupdate.errors import InputError
+from alupdate.statistics.pairs import CONFIDENCE, N_RESAMPLES, note, paired_t
+
+CELL = ["dataset", "backbone", "seed", "n_initial", "n_new"]
+METHOD = ["dataset", "backbone", "method", "likelihood", "prior_precision", "gamma", "step_size"]
+REFERENCES = ("base", "retrain", "retrain_lbfgs")
+GAP = [
+    "gap", "standard_error", "low", "high", "retrain_p", "worst", "seeds", "speedup",
+    "lbfgs_speedup", "note",
+]  # fmt: skip
+
+
+def gap_closed(updates: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per data set and update: the share of the gap to retraining that it closes.
+
+    ``gap`` is sum(update - base) / sum(retrain - base) of the accuracies over all seeds and
+    cells (initial size, new size); ``standard_error`` is that of the same ratio seed by seed, and
+    ``low`` and ``high`` the 95 % percentile bootstrap interval of the ratio over seeds.
+    ``retrain_p`` is the p-value of a paired t-test, over seeds, that the update is as accurate as
+    retraining. ``worst`` is the lowest mean over seeds of update - base in any cell; ``speedup``
+    the median over seeds and cells of the seconds of retraining, by the configured solver and by
+    L-BFGS, over those of the update. A gamma that was rehearsed (step_size: auto) is NaN.
+
+    Args:
+        updates: rows in the form of updates.csv.
+
+    Raises:
+        InputError: there are two studies of one data set, backbone and seed.
+    """
+    joined = with_references(updates)
+    rows = []
+    for key, group in joined.groupby(METHOD, sort=False, dropna=False):
+        sums = group.groupby("seed")[["gain", "possible"]].sum().to_numpy()
+        faster = group[["speedup", "lbfgs_speedup"]].median()
+        p_value = paired_t(sums[:, 0] - sums[:, 1])
+        seeds = len(sums)
+        ratio = [*_ratio(sums), *_ratio_interval(sums)]
+        rows.append([*key, *ratio, p_value, _worst(group), seeds, *faster, note(seeds)])
+    return pd.DataFrame(rows, columns=[*METHOD, *GAP])
+
+
+def with_references(updates: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the updates, with what base model and retraining had in their cell.
+
+    The new columns: ``gain`` (update - base) and ``possible`` (retrain - base) in accuracy, and
+    ``lbfgs_speedup``.
+
+    Raises:
+        InputError: there are two studies of one data set, backbone and seed.
+    """
+    indexed = updates.set_index(CELL).sort_index()
+    reference = {name: indexed[indexed["method"] == name] for name in REFERENCES}
+    joined = indexed[~indexed["method"].isin(REFERENCES)].copy()
+    if reference["base"].index.has_duplicates:
+        raise InputError("two studies of one data set, backbone and seed: keep them apart")
+    base = reference["base"]["accuracy"]
+    joined["gain"] = joined["accuracy"] - base
+    joined["possible"] = reference["retrain"]["accuracy"] - base
+    joined["lbfgs_speedup"] = reference["retrain_lbfgs"]["seconds"] / joined["seconds"]
+    joined["gamma"] = joined["gamma"].astype(float).where(joined["step_size"] != "auto")
+    return joined.reset_index()
+
+
+def _ratio(sums: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the pooled ratio of sums (seeds, 2) and the standard error of the seeds' ratios."""
+    pooled = sums[:, 0].sum() / sums[:, 1].sum()
+    ratios = sums[:, 0] / sums[:, 1]
+    error = ratios.std(ddof=1) / np.sqrt(len(ratios)) if len(ratios) > 1 else np.nan
+    return float(pooled), float(error)
+
+
+def _ratio_interval(sums: NDArray[np.float64]) -> tuple[float, float]:
+    if len(sums) < 2:
+        return np.nan, np.nan
+    answer = stats.bootstrap(
+        (sums[:, 0], sums[:, 1]),
+        lambda gain, possible, axis: gain.sum(axis=axis) / possible.sum(axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=N_RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    return float(answer.confidence_interval.low), float(answer.confidence_interval.high)
+
+
+def _worst(group: pd.DataFrame) -> float:
+    return float(group.groupby(["n_initial", "n_new"])["gain"].mean().min())
+
+
+def speedups(updates: pd.DataFrame, size: str) -> pd.DataFrame:
+    """Return median speed-ups of each update, for every initial size or every number of new labels.
+
+    Args:
+        updates: rows in the form of updates.csv.
+        size: n_initial | n_new.
+
+    Returns:
+        One row per method, posterior and size: medians over data sets, seeds, step sizes and the
+        other size of ``speedup`` and ``lbfgs_speedup``, and the number of measurements.
+    """
+    joined = with_references(updates)
+    groups = joined.groupby(["method", "likelihood", "prior_precision", size], sort=False)
+    table = groups[["speedup", "lbfgs_speedup"]].median()
+    return table.assign(measurements=groups.size()).reset_index()

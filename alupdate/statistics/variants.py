@@ -1,0 +1,53 @@
+"""What was run: the columns that tell variants apart, and a short name for each."""
+
+import pandas as pd
+
+from alupdate.errors import InputError
+
+SETTING = ["dataset", "backbone"]
+"""Where variants meet; numbers of two settings are never averaged without saying so."""
+METHOD = ["strategy", "batch", "update", "oracle"]
+VARIANT = [*SETTING, *METHOD]
+"""The columns that say what was run; runs of one variant differ in the seed."""
+METRICS = ("accuracy", "nll", "brier", "ece", "ace")
+
+
+def higher_is_better(metric: str) -> bool:
+    """Return whether a larger value of a column of curve.csv is the better one."""
+    return metric == "accuracy"
+
+
+def named(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with a column ``variant``, a short name that is unique in it.
+
+    The strategy; then the batch construction, if sequential; then the update, if some rows of the
+    table have another one; and "(oracle)" for those that see labels not yet bought.
+    """
+    updates_differ = table["update"].nunique() > 1
+    names = table["strategy"].astype(str)
+    names = names + table["batch"].map(lambda batch: "" if batch == "top_b" else f", {batch}")
+    if updates_differ:
+        names = names + ", " + table["update"].astype(str)
+    names = names + table["oracle"].map({True: " (oracle)", False: ""})
+    return table.assign(variant=names)
+
+
+def refuse_doubles(curves: pd.DataFrame) -> None:
+    """Check that the columns tell all runs apart.
+
+    Raises:
+        InputError: two runs differ only in settings that the table does not show.
+    """
+    runs = curves.groupby([*VARIANT, "seed"])["run"].unique()
+    for names in runs[runs.map(len) > 1]:
+        raise InputError(
+            f"runs {names[0]} and {names[1]} differ only in settings that the table does not "
+            "show: put them into experiments of their own, or give them labels"
+        )
+
+
+def finished(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the runs that are as far as the farthest run of their setting."""
+    reached = curves.groupby("run")["cycle"].transform("max")
+    last = curves.groupby(SETTING)["cycle"].transform("max")
+    return curves[reached == last]
