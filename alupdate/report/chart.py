@@ -10,6 +10,11 @@ import pandas as pd
 SEEDED = ["panel", "series", "x", "seed"]
 """The columns that ``Chart.frame`` has beside the metrics."""
 POINT = SEEDED[:3]
+BAND = (
+    "Lines are means over seeds, bands one standard error; of seconds and ratios, medians and "
+    "quartiles."
+)
+"""What every chart draws, for its caption."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,17 @@ class Metric:
 
 @dataclass(frozen=True)
 class Series:
-    """One entry of a legend; ``dash`` is solid, dashed (oracles) or dotted."""
+    """One entry of a legend.
+
+    Attributes:
+        dash: solid, dashed or dotted.
+        anchor: the vertical axis spans it; where there are anchors, other lines may leave it.
+    """
 
     name: str
     colour: str
     dash: str = "solid"
+    anchor: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,8 +151,8 @@ def as_json(chart: Chart) -> dict[str, Any]:
         "xLog": chart.x_log,
         "metrics": [vars(metric) for metric in chart.metrics],
         "series": [
-            {"name": s.name, "light": s.colour, "dark": on_dark(s.colour), "dash": s.dash}
-            for s in chart.series
+            {"light": entry.colour, "dark": on_dark(entry.colour)} | vars(entry)
+            for entry in chart.series
         ],
         "referenceName": chart.reference_name,
         "panels": panels(chart),

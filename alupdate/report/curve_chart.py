@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from alupdate.report.chart import SEEDED, Chart, Metric, Selector, Series
+from alupdate.report.chart import BAND, SEEDED, Chart, Metric, Selector, Series
 from alupdate.statistics.variants import named
 
 SCORES = (
@@ -27,6 +27,7 @@ COMPARED = (
     Metric("speedup", "seconds of retraining over those of updating", "higher is better", True),
 )
 CYCLE = ["run", "cycle"]
+ORACLES = " Dashed lines are oracles: upper baselines that see labels not yet bought."
 
 
 def curve_chart(tables: Mapping[str, pd.DataFrame]) -> Chart:
@@ -62,9 +63,7 @@ def curve_chart(tables: Mapping[str, pd.DataFrame]) -> Chart:
     return Chart(
         key="curves",
         title="Learning curves",
-        caption="Lines are means over seeds, bands one standard error; of seconds and ratios, "
-        "medians and quartiles. Dashed lines are oracles: upper baselines that see labels not yet "
-        "bought.",
+        caption=BAND + (ORACLES if table["oracle"].any() else ""),
         x_label="labels bought",
         x_log=False,
         selectors=(Selector("Data set", tuple(map(str, settings.cat.categories))),),

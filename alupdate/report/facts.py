@@ -81,8 +81,8 @@ def _summary(experiment: Experiment) -> list[tuple[str, str]]:
         labels = curves["n_labelled"].astype(int)
         found.append(("labels", f"{labels.min()} to {labels.max()}"))
     if "timings.csv" in experiment.tables:
-        hours = experiment.tables["timings.csv"]["seconds"].sum() / 3600
-        found.append(("computing time", f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"))
+        seconds = experiment.tables["timings.csv"]["seconds"].sum()
+        found.append(("computing time", duration(seconds)))
     times = [run.started for run in experiment.runs if run.started]
     times += [run.updated for run in experiment.runs if run.updated]
     if times:
@@ -108,3 +108,11 @@ def _oracles(experiment: Experiment) -> list[str]:
     curves = experiment.tables["curve.csv"]
     names = sorted(curves.loc[curves["oracle"], "strategy"].unique())
     return [f"strategy {name} is an oracle: it sees labels that are not bought" for name in names]
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the unit that suits them."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"

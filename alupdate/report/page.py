@@ -24,8 +24,8 @@ from alupdate.statistics.variants import SETTING
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("drawing.js", "reader.js")
-WIDE = 9
-"""A table with more columns than these is folded away at first."""
+WIDE, LONG = 9, 40
+"""A table with more columns or rows than these is folded away at first."""
 
 
 @dataclass(frozen=True)
@@ -113,5 +113,5 @@ def _shown(table: ResultTable) -> ShownTable:
         names=names,
         numeric=[name in numeric for name in names],
         rows=rows,
-        folded=len(names) > WIDE,
+        folded=len(names) > WIDE or len(rows) > LONG,
     )

@@ -4,23 +4,30 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-MAX_VALUES = 12
+MAX_VALUES = 30
 """More values than these of one setting are counted instead of listed."""
 
 
 @dataclass(frozen=True)
 class Varying:
-    """A setting with more than one value.
+    """A setting with more than one value, or that only some runs have.
 
     Attributes:
         key: ``group.key``.
         values: value and number of runs, in order.
         without: number of runs that have no such setting.
+        owners: the options of the group that have it, where these decide; empty otherwise.
     """
 
     key: str
     values: tuple[tuple[str, int], ...]
     without: int
+    owners: tuple[str, ...]
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether runs differ in the value, rather than in whether they have it."""
+        return len(self.values) > 1 or not self.without
 
 
 def common(runs: Sequence[Mapping[str, str]]) -> dict[str, str]:
@@ -40,11 +47,19 @@ def varying(runs: Sequence[Mapping[str, str]]) -> list[Varying]:
 def _varying(key: str, runs: Sequence[Mapping[str, str]]) -> Varying:
     values = [run[key] for run in runs if key in run]
     counted = [(value, values.count(value)) for value in sorted(set(values), key=natural)]
-    if all(value.isdigit() for value in values):
+    if key == "seed" and all(value.isdigit() for value in values):
         counted = [(ranges(map(int, values)), len(values))]
     elif len(counted) > MAX_VALUES:
         counted = [(f"{len(counted)} different values", len(values))]
-    return Varying(key, tuple(counted), len(runs) - len(values))
+    return Varying(key, tuple(counted), len(runs) - len(values), _owners(key, runs))
+
+
+def _owners(key: str, runs: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """Return the names in the key's group of the runs that have the key, if no other run has."""
+    name = f"{key.split('.')[0]}.name"
+    having = {run.get(name, "") for run in runs if key in run}
+    lacking = {run.get(name, "") for run in runs if key not in run}
+    return () if having & lacking or not lacking else tuple(sorted(having))
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from alupdate.plots.updating import COLOURS, METHODS, best_gamma
-from alupdate.report.chart import SEEDED, Chart, Metric, Selector, Series
+from alupdate.report.chart import BAND, SEEDED, Chart, Metric, Selector, Series
 
 METRICS = (
     Metric("accuracy", "test accuracy", "higher is better"),
@@ -23,10 +23,9 @@ SIZES = {"n_new": "new labels", "n_initial": "initial labels"}
 MIN_GAMMAS = 3
 """Fewer step sizes do not make a chart against gamma."""
 ALL = "all (mean)"
-BAND = (
-    "Lines are means over seeds, bands one standard error; of seconds and ratios, medians and "
-    "quartiles."
-)
+ANCHORS = ("base", "retrain")
+"""What the vertical axis must show; updates that are far below the base model may leave it."""
+OUTSIDE = "A line that leaves the frame is far worse than the base model; see the table."
 
 
 def update_charts(updates: pd.DataFrame) -> list[Chart]:
@@ -78,7 +77,7 @@ def _by_size(chosen: pd.DataFrame, size: str, other: str) -> Chart:
         table.assign(panel=panel),
         key=f"by-{size.replace('_', '-')}",
         title=f"Updates by number of {SIZES[size]}",
-        caption=f"{BAND} Each update is shown at the step size gamma that is best on average in "
+        caption=f"{BAND} {OUTSIDE} Each update is shown at the step size gamma that is best on average in "
         "its data set, which favours updates that need tuning.",
         x_label=SIZES[size],
         selectors=(
@@ -100,7 +99,7 @@ def _by_gamma(named: pd.DataFrame) -> Chart:
         table.assign(panel=settings.cat.codes.astype(str)),
         key="by-gamma",
         title="Updates by step size",
-        caption=f"{BAND} Means over all initial and new sizes.",
+        caption=f"{BAND} {OUTSIDE} Means over all initial and new sizes.",
         x_label="step size gamma",
         selectors=(Selector("Data set", tuple(map(str, settings.cat.categories))),),
     )
@@ -137,6 +136,11 @@ def _series(table: pd.DataFrame) -> tuple[Series, ...]:
     firsts = table.drop_duplicates("series").assign(place=table["method"].map(order))
     dashes = {"base": "dotted", "retrain": "dashed", "retrain_lbfgs": "dashed"}
     return tuple(
-        Series(row["series"], COLOURS[row["method"]], dashes.get(row["method"], "solid"))
+        Series(
+            name=row["series"],
+            colour=COLOURS[row["method"]],
+            dash=dashes.get(row["method"], "solid"),
+            anchor=row["method"] in ANCHORS,
+        )
         for row in firsts.sort_values(["place", "series"]).to_dict("records")
     )

@@ -52,13 +52,18 @@ function logTicks(low, high) {
   return ticks;
 }
 
-// Lowest and highest value of all bands, with a little room.
-function extent(lines, isLog) {
+// What the vertical axis spans: all bands with a little room. Where some lines are anchors, others
+// may leave the frame, so that one bad line does not flatten the rest.
+function extent(lines, allSeries, isLog) {
   const low = Math.min(...lines.flatMap((line) => line.low));
   const high = Math.max(...lines.flatMap((line) => line.high));
   if (isLog) return [low / 1.15, high * 1.15];
   const room = 0.04 * (high - low) || 0.01;
-  return [low - room, high + room];
+  const anchors = lines.filter((line) => allSeries[line.series].anchor);
+  if (anchors.length < 2) return [low - room, high + room];
+  const [least, most] = [Math.min(...anchors.flatMap((line) => line.low)), Math.max(...anchors.flatMap((line) => line.high))];
+  const span = most - least || 0.01;
+  return [Math.max(low - room, least - 0.5 * span), Math.min(high + room, most + 0.5 * span)];
 }
 
 function path(xs, ys) {
@@ -104,10 +109,12 @@ function draw(node, lines, allSeries, { width, xLabel, xLog, yLog }) {
   const places = lines.flatMap((line) => line.x);
   const right = width - MARGIN.right;
   const x = scale(Math.min(...places), Math.max(...places), MARGIN.left, right, xLog, width / 110);
-  const y = scale(...extent(lines, yLog), height - MARGIN.bottom, MARGIN.top, yLog, 6);
+  const y = scale(...extent(lines, allSeries, yLog), height - MARGIN.bottom, MARGIN.top, yLog, 6);
   node.append(axes(x, y, width, height, xLabel));
-  const bands = svg("g");
-  const curves = svg("g");
+  const frame = svg("clipPath", { id: `${node.id}-frame` });
+  frame.append(svg("rect", { x: MARGIN.left - 5, y: 0, width: width - MARGIN.left, height: height - MARGIN.bottom + 3 }));
+  const within = { "clip-path": `url(#${node.id}-frame)` };
+  const [bands, curves, cursor] = [svg("g", within), svg("g", within), svg("g", within)];
   for (const line of lines) {
     const series = allSeries[line.series];
     const xs = line.x.map(x.pixel);
@@ -120,8 +127,7 @@ function draw(node, lines, allSeries, { width, xLabel, xLog, yLog }) {
     if (xs.length === 1) curve.append(svg("circle", { class: "dot", cx: xs[0], cy: y.pixel(line.y[0]), r: 4 }));
     curves.append(curve);
   }
-  const cursor = svg("g");
-  node.append(bands, curves, cursor);
+  node.append(frame, bands, curves, cursor);
   return { x, y, cursor, height, xs: [...new Set(places)].sort((a, b) => a - b) };
 }
 

@@ -9,6 +9,13 @@ function html(name, text, attributes = {}) {
   return node;
 }
 
+// A short stretch of a line, as in a legend.
+function sample(series) {
+  const node = svg("svg", { class: "sample", viewBox: "0 0 26 10", "aria-hidden": "true" });
+  node.append(svg("path", { class: `line ${series.dash}`, d: "M1 5H25" }));
+  return node;
+}
+
 class ChartReader {
   constructor(article, chart) {
     this.chart = chart;
@@ -64,9 +71,7 @@ class ChartReader {
   entry(place) {
     const series = this.chart.series[place];
     const button = coloured(html("button", "", { type: "button", "data-series": place }), series);
-    const sample = svg("svg", { class: "sample", viewBox: "0 0 26 10", "aria-hidden": "true" });
-    sample.append(svg("path", { class: `line ${series.dash}`, d: "M1 5H25" }));
-    button.append(sample, html("span", series.name));
+    button.append(sample(series), html("span", series.name));
     button.addEventListener("click", () => this.toggle([place], this.hidden.has(place)));
     for (const kind of ["pointerenter", "focus"]) button.addEventListener(kind, () => this.pick(place));
     for (const kind of ["pointerleave", "blur"]) button.addEventListener(kind, () => this.pick(null));
@@ -110,6 +115,7 @@ class ChartReader {
   leave() {
     this.at = null;
     this.drawn?.cursor.replaceChildren();
+    this.approach(null);
     this.reading.hidden = true;
     // On a small screen the values have a place of their own: the last ones, until a touch.
     if (NARROW.matches && this.drawn) this.read(this.drawn.xs.at(-1), null);
@@ -133,6 +139,7 @@ class ChartReader {
     this.read(xs[Math.min(xs.length - 1, Math.max(0, now + move))], null);
   }
 
+  // Shows the values of all visible lines at one place, the highest first.
   read(at, pointerY) {
     this.at = at;
     mark(this.drawn, this.visible, this.chart.series, at);
@@ -144,20 +151,28 @@ class ChartReader {
     const nearest = pointerY === null ? null : points.reduce((a, b) => (distance(b) < distance(a) ? b : a));
     const table = html("table", "");
     table.append(html("caption", `${at} ${this.chart.xLabel}`));
-    for (const point of points) {
-      const row = table.insertRow();
-      if (point === nearest) row.className = "nearest";
-      const name = html("th", this.chart.series[point.line.series].name, { scope: "row" });
-      const sample = coloured(svg("svg", { class: "sample", viewBox: "0 0 26 10" }), this.chart.series[point.line.series]);
-      sample.append(svg("path", { class: `line ${this.chart.series[point.line.series].dash}`, d: "M1 5H25" }));
-      name.prepend(sample, " ");
-      row.append(name, html("td", this.text(point.line, point.i)), html("td", `n = ${point.line.n[point.i]}`));
-    }
+    for (const point of points) table.append(this.row(point, point === nearest));
+    this.approach(nearest?.line.series ?? null);
     this.reading.replaceChildren(table);
     this.reading.hidden = false;
     const isLeft = this.drawn.x.pixel(at) > this.svg.clientWidth / 2;
     this.reading.style.left = isLeft ? `${MARGIN.left + 8}px` : "auto";
     this.reading.style.right = isLeft ? "auto" : `${MARGIN.right + 8}px`;
+  }
+
+  row({ line, i }, isNearest) {
+    const series = this.chart.series[line.series];
+    const row = html("tr", "", isNearest ? { class: "nearest" } : {});
+    const name = html("th", ` ${series.name}`, { scope: "row" });
+    name.prepend(coloured(sample(series), series));
+    row.append(name, html("td", this.text(line, i)), html("td", `n = ${line.n[i]}`));
+    return row;
+  }
+
+  approach(place) {
+    for (const node of this.svg.querySelectorAll("[data-series]")) {
+      node.classList.toggle("near", Number(node.dataset.series) === place);
+    }
   }
 
   // Mean ± standard error, or median (quartiles).
