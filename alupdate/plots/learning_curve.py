@@ -1,37 +1,70 @@
-"""The learning curve: accuracy against the number of labels."""
+"""Learning curves: a metric, or its difference to random selection, against labels bought."""
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-"""Okabe and Ito's colours, distinguishable with any colour vision and in print."""
+from alupdate.plots.look import SCREEN, Look, grid, legend_below
+from alupdate.plots.style import style_of
+from alupdate.statistics.mean_curves import mean_curves
+
+MARKS = 6
+"""How many markers a line has, about."""
 
 
-def learning_curve(curves: pd.DataFrame, metric: str = "accuracy") -> Figure:
+def learning_curve(curves: pd.DataFrame, metric: str = "accuracy", look: Look = SCREEN) -> Figure:
     """Draw the mean of ``metric`` over seeds with a band of one standard error.
 
     Args:
         curves: rows in the form of curve.csv, from one data set. One line for every strategy,
             batch construction and update; oracle strategies are dashed and named so.
         metric: a column of curve.csv.
+        look: sizes and fonts.
     """
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
-    keys = ["strategy", "batch", "update"]
-    plain = {key: curves[key].nunique() == 1 for key in keys[1:]}
-    for colour, (key, group) in zip(PALETTE * 9, curves.groupby(keys, sort=True), strict=False):
-        strategy, *others = (str(part) for part in key)
-        extra = [part for name, part in zip(keys[1:], others, strict=True) if not plain[name]]
-        oracle = bool(group["oracle"].iloc[0])
-        label = ", ".join([strategy, *extra]) + (" (oracle)" if oracle else "")
-        cycles = group.groupby("n_labelled")[metric]
-        mean, error = cycles.mean(), cycles.sem().fillna(0.0)
-        axes.plot(mean.index, mean, "--" if oracle else "-", color=colour, label=label)
-        axes.fill_between(mean.index, mean - error, mean + error, color=colour, alpha=0.2, lw=0)
-    seeds = curves["seed"].nunique()
-    band = f"mean and standard error of {seeds} seeds" if seeds > 1 else "one seed"
-    axes.set(xlabel="labels bought", ylabel=f"test {metric}")
-    axes.set_title(f"{curves['dataset'].iloc[0]}, {curves['backbone'].iloc[0]} ({band})", size=10)
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    return draw_curves(mean_curves(curves, metric), f"test {metric}", look)
+
+
+def draw_curves(means: pd.DataFrame, label: str, look: Look = SCREEN) -> Figure:
+    """Draw lines with bands of one standard error, one panel for each data set and backbone.
+
+    Args:
+        means: from ``alupdate.statistics.mean_curves``.
+        label: of the vertical axis.
+        look: sizes and fonts.
+    """
+    settings = list(means.groupby(["dataset", "backbone"]))
+    figure, panels = grid(len(settings), look, columns=2, height=look.panel * 1.25)
+    for panel, ((dataset, backbone), group) in zip(panels, settings, strict=True):
+        _lines(panel, group)
+        panel.set(xlabel="labels bought", ylabel=label)
+        panel.set_title(f"{dataset}, {backbone} ({_band(int(group['seeds'].max()))})")
+    legend_below(figure, panels, look)
+    return figure
+
+
+def _lines(panel: Axes, group: pd.DataFrame) -> None:
+    for place, (name, line) in enumerate(group.groupby("variant", sort=True)):
+        style = style_of(line.iloc[0])
+        x, y = line["n_labelled"].to_numpy(), line["mean"].to_numpy()
+        error = line["standard_error"].fillna(0.0).to_numpy()
+        step = max(1, len(x) // MARKS)
+        panel.plot(x, y, label=name, markevery=(place % step, step), **style.keywords())
+        panel.fill_between(x, y - error, y + error, color=style.colour, alpha=0.15, lw=0)
+
+
+def _band(seeds: int) -> str:
+    return f"mean and standard error of {seeds} seeds" if seeds > 1 else "one seed"
+
+
+def difference_curves(means: pd.DataFrame, metric: str, look: Look = SCREEN) -> Figure:
+    """Draw the difference to random selection, paired by seed; zero is random selection.
+
+    Args:
+        means: from ``alupdate.statistics.mean_curves.difference_curves``.
+        metric: its name.
+        look: sizes and fonts.
+    """
+    figure = draw_curves(means, f"test {metric} minus random", look)
+    for panel in figure.axes:
+        panel.axhline(0, color="black", lw=0.8)
     return figure

@@ -76,7 +76,7 @@ def compare(areas: pd.DataFrame, reference: Mapping[str, str]) -> pd.DataFrame:
     if len(found) != 1:
         raise ValueError(f"{dict(reference)} names {len(found)} variants, not one")
     wide = areas.pivot_table(index="seed", columns=VARIANT, values="area")
-    place = wide.columns.to_list().index(tuple(found.iloc[0]))
+    place = wide.columns.get_indexer([tuple(found.iloc[0])])[0]
     rows = [
         [*key, *difference_row(wide.iloc[:, [i, place]].dropna().to_numpy())]
         for i, key in enumerate(wide.columns)
