@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from alupdate.plots.style import Style
+from alupdate.report.svg_style import svg_style
+
 SEEDED = ["panel", "series", "x", "seed"]
 """The columns that ``Chart.frame`` has beside the metrics."""
 POINT = SEEDED[:3]
@@ -40,13 +43,12 @@ class Series:
     """One entry of a legend.
 
     Attributes:
-        dash: solid, dashed or dotted.
+        style: as in the figures.
         anchor: the vertical axis spans it; where there are anchors, other lines may leave it.
     """
 
     name: str
-    colour: str
-    dash: str = "solid"
+    style: Style
     anchor: bool = False
 
 
@@ -151,37 +153,9 @@ def as_json(chart: Chart) -> dict[str, Any]:
         "xLog": chart.x_log,
         "metrics": [vars(metric) for metric in chart.metrics],
         "series": [
-            {"light": entry.colour, "dark": on_dark(entry.colour)} | vars(entry)
+            {"name": entry.name, "anchor": entry.anchor} | svg_style(entry.style)
             for entry in chart.series
         ],
         "referenceName": chart.reference_name,
         "panels": panels(chart),
     }
-
-
-DARK_BACKGROUND = "#14171c"
-MIN_CONTRAST = 4.0
-"""Of a line to the background; WCAG 2.2 asks 3 of graphical objects."""
-
-
-def on_dark(colour: str) -> str:
-    """Return the colour, mixed with white until it stands out from the dark background."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    for share in range(0, 101, 5):
-        mixed = [round(c + (255 - c) * share / 100) for c in (red, green, blue)]
-        found = "#" + "".join(f"{c:02x}" for c in mixed)
-        if contrast(found, DARK_BACKGROUND) >= MIN_CONTRAST:
-            return found
-    return "#ffffff"
-
-
-def contrast(first: str, second: str) -> float:
-    """Return the contrast ratio of two colours by WCAG 2.2."""
-    brighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
-    return (brighter + 0.05) / (darker + 0.05)
-
-
-def _luminance(colour: str) -> float:
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

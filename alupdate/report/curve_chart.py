@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from alupdate.plots.style import style_of
 from alupdate.report.chart import BAND, SEEDED, Chart, Metric, Selector, Series
 from alupdate.statistics.variants import named
 
@@ -37,23 +38,7 @@ def curve_chart(tables: Mapping[str, pd.DataFrame]) -> Chart:
         tables: file name to rows; curve.csv, and what there is of timings.csv, queries.csv and
             comparison.csv.
     """
-    curves = tables["curve.csv"]
-    metrics = list(SCORES)
-    table = named(curves)
-    if "queries.csv" in tables:
-        table = table.merge(bought_classes(tables["queries.csv"]), on=CYCLE, how="left")
-        metrics += BOUGHT
-    if "comparison.csv" in tables:
-        columns = [*CYCLE, *(metric.key for metric in COMPARED)]
-        table = table.merge(tables["comparison.csv"][columns], on=CYCLE, how="left")
-        metrics += COMPARED
-    if "timings.csv" in tables:
-        seconds = phase_seconds(tables["timings.csv"])
-        table = table.merge(seconds, on=CYCLE, how="left")
-        metrics += [
-            Metric(name, name.replace("_", " "), "lower is better", True)
-            for name in seconds.columns.drop(CYCLE)
-        ]
+    table, metrics = _per_cycle(tables)
     settings = (table["dataset"] + ", " + table["backbone"]).astype("category")
     table = table.assign(
         panel=settings.cat.codes.astype(str), series=table["variant"], x=table["n_labelled"]
@@ -73,6 +58,26 @@ def curve_chart(tables: Mapping[str, pd.DataFrame]) -> Chart:
         reference=reference,
         reference_name="" if reference is None else "random",
     )
+
+
+def _per_cycle(tables: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[Metric]]:
+    """Return the rows of curve.csv with a column for everything else known of a cycle."""
+    table, metrics = named(tables["curve.csv"]), list(SCORES)
+    if "queries.csv" in tables:
+        table = table.merge(bought_classes(tables["queries.csv"]), on=CYCLE, how="left")
+        metrics += BOUGHT
+    if "comparison.csv" in tables:
+        columns = [*CYCLE, *(metric.key for metric in COMPARED)]
+        table = table.merge(tables["comparison.csv"][columns], on=CYCLE, how="left")
+        metrics += COMPARED
+    if "timings.csv" in tables:
+        seconds = phase_seconds(tables["timings.csv"])
+        table = table.merge(seconds, on=CYCLE, how="left")
+        metrics += [
+            Metric(name, name.replace("_", " "), "lower is better", True)
+            for name in map(str, seconds.columns.drop(CYCLE))
+        ]
+    return table, metrics
 
 
 def phase_seconds(timings: pd.DataFrame) -> pd.DataFrame:
@@ -112,12 +117,8 @@ def _reference(table: pd.DataFrame, names: list[str]) -> pd.DataFrame | None:
     return rows[[*keys, *names]]
 
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-
-
 def _series(table: pd.DataFrame) -> tuple[Series, ...]:
-    firsts = table.drop_duplicates("series").sort_values("series")
+    firsts = table.drop_duplicates("series").sort_values("series").to_dict("records")
     return tuple(
-        Series(row["series"], colour, "dashed" if row["oracle"] else "solid")
-        for row, colour in zip(firsts.to_dict("records"), PALETTE * 9, strict=False)
+        Series(row["series"], style_of({str(k): v for k, v in row.items()})) for row in firsts
     )

@@ -13,6 +13,8 @@ from alupdate.report.run_tables import KINDS, MAIN_TABLES, read_table
 
 MARKS = ("status.json", "config.yaml", *MAIN_TABLES)
 """Files that make a folder a run directory."""
+GATHERED = {"curve.csv": "strategy", "updates.csv": "method"}
+"""Tables that a file of gathered runs may hold, and a column by which to know them."""
 SAME_RUN = WHERE_DATA_LIE | {"seed"}
 """Settings in which runs of one curve may differ: the last parts of their keys."""
 
@@ -45,17 +47,21 @@ def read_experiment(source: Path) -> Experiment:
     folders = sorted({path.parent for mark in MARKS for path in source.rglob(mark)})
     if not folders:
         raise InputError(f"{source}: holds no runs; give a results/<experiment> directory")
-    runs, damaged = [], {}
+    runs: dict[str, Run] = {}
+    damaged = {}
     for folder in folders:
+        name = str(folder.relative_to(source)) if folder != source else folder.name
         try:
-            runs.append(read_run(folder))
+            run = read_run(folder)
+            if run.name in runs:
+                raise InputError(f"is the same run as another folder: {run.name}")
+            runs[run.name] = run
         except InputError as error:
-            name = str(folder.relative_to(source)) if folder != source else folder.name
             damaged[name] = str(error).removeprefix(f"{folder}/")
-    told_apart = _told_apart(runs)
+    told_apart = _told_apart(runs.values())
     tables = {name: _joined(name, told_apart) for name in KINDS}
     filled = {name: table for name, table in tables.items() if len(table)}
-    return Experiment(source.resolve().name, tuple(runs), damaged, filled)
+    return Experiment(source.resolve().name, tuple(runs.values()), damaged, filled)
 
 
 def _gathered(source: Path) -> Experiment:
@@ -63,11 +69,10 @@ def _gathered(source: Path) -> Experiment:
         header = source.open().readline().strip().split(",")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{source}: cannot be read as text") from error
-    for name in MAIN_TABLES:
-        marks = {"curve.csv": "n_labelled", "updates.csv": "n_initial"}
-        if marks[name] in header:
+    for name, mark in GATHERED.items():
+        if mark in header:
             return Experiment(source.stem, (), {}, {name: read_table(source, KINDS[name])})
-    raise InputError(f"{source}: is no file of gathered {' or '.join(MAIN_TABLES)} rows")
+    raise InputError(f"{source}: is no file of gathered {' or '.join(GATHERED)} rows")
 
 
 def _joined(name: str, runs: Iterable[Run]) -> pd.DataFrame:

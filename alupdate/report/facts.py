@@ -8,13 +8,14 @@ import pandas as pd
 from alupdate.report.experiment import Experiment
 from alupdate.report.run_folder import Run
 from alupdate.report.settings import Varying, common, ranges, varying
+from alupdate.statistics.variants import finished
 
 STILL_RUNNING = "still running, or killed without notice; the same command goes on"
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A run whose results are not in figures and tables, and why."""
+    """A run whose results are missing from figures or tables, and why."""
 
     run: str
     state: str
@@ -29,7 +30,7 @@ class Facts:
     Attributes:
         name: of the experiment.
         summary: short statements: what, and how much.
-        missing: runs that are not in figures and tables.
+        missing: runs that figures or tables leave out.
         oracles: a sentence per strategy that sees labels not yet bought.
         settings, provenance: what all runs share: key to value.
         varying_settings, varying_provenance: in what they differ.
@@ -54,7 +55,7 @@ def facts(experiment: Experiment) -> Facts:
     return Facts(
         name=experiment.name,
         summary=tuple(_summary(experiment)),
-        missing=tuple(_missing(experiment)),
+        missing=(*_missing(experiment), *_shorter(experiment)),
         oracles=tuple(_oracles(experiment)),
         settings=common(settings),
         varying_settings=varying(settings),
@@ -95,6 +96,18 @@ def _missing(experiment: Experiment) -> list[Missing]:
     unfinished = [_unfinished(run) for run in experiment.runs if run.state != "completed"]
     damaged = [Missing(name, "damaged", why, "") for name, why in experiment.damaged.items()]
     return unfinished + damaged
+
+
+def _shorter(experiment: Experiment) -> list[Missing]:
+    """Return the runs that statistics leave out, as others of their setting have more cycles."""
+    if "curve.csv" not in experiment.tables:
+        return []
+    curves = experiment.tables["curve.csv"]
+    left_out = curves[~curves["run"].isin(finished(curves)["run"])]
+    return [
+        Missing(str(run), "shorter", f"ends at cycle {last:g}, before others: in figures only", "")
+        for run, last in left_out.groupby("run")["cycle"].max().items()
+    ]
 
 
 def _unfinished(run: Run) -> Missing:

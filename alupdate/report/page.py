@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from alupdate import __version__
 from alupdate.report.chart import Chart, as_json
@@ -24,7 +23,7 @@ from alupdate.statistics.variants import SETTING
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("drawing.js", "reader.js")
-WIDE, LONG = 9, 40
+WIDE, LONG = 14, 40
 """A table with more columns or rows than these is folded away at first."""
 
 
@@ -79,6 +78,7 @@ def render(about: Facts, charts: list[Chart], tables: list[ShownTable]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
     return environment.get_template("page.html.j2").render(
         about=about,
         charts=charts,
@@ -92,6 +92,11 @@ def render(about: Facts, charts: list[Chart], tables: list[ShownTable]) -> str:
     )
 
 
+def _breakable(text: str) -> Markup:
+    """Return the escaped text, which may be broken after each underscore."""
+    return escape(text).replace("_", Markup("_<wbr>"))
+
+
 def _inert(document: object) -> str:
     """Return JSON in which nothing can end the HTML element that holds it."""
     text = json.dumps(document, allow_nan=False, separators=(",", ":"))
@@ -99,17 +104,21 @@ def _inert(document: object) -> str:
 
 
 def _shown(table: ResultTable) -> ShownTable:
-    frame, title = table.frame, table.title
+    """Return a table as text; what is the same in every row stands beside the table."""
+    frame, title, caption = table.frame, table.title, table.caption
     setting = [c for c in SETTING if c in frame and frame[c].nunique() == 1]
     if len(setting) == len(SETTING):
         title = f"{title}: {', '.join(map(str, frame[SETTING].iloc[0]))}"
         frame = frame.drop(columns=SETTING)
+    if "note" in frame and frame["note"].nunique() == 1:
+        caption = f"{caption} {frame['note'].iloc[0]}".strip()
+        frame = frame.drop(columns="note")
     names, rows = cells(frame)
-    numeric = {c.replace("_", " ") for c in frame if pd.api.types.is_numeric_dtype(frame[c])}
+    numeric = {str(c).replace("_", " ") for c in frame.select_dtypes("number")}
     return ShownTable(
         key=f"table-{table.name}",
         title=title,
-        caption=table.caption,
+        caption=caption,
         names=names,
         numeric=[name in numeric for name in names],
         rows=rows,

@@ -22,7 +22,7 @@ class Run:
     """What a run directory says.
 
     Attributes:
-        name: of the directory.
+        name: in the column ``run`` of its tables; of the directory where there are none.
         state: running | completed | failed | interrupted.
         error: why it failed; empty where it did not.
         oracle: what the strategy sees beyond bought labels; empty for practical strategies.
@@ -54,8 +54,9 @@ def read_run(folder: Path) -> Run:
     state = str(status.get("state"))
     if state not in get_args(State):
         raise InputError(f"status.json: state is {state}, not one of {', '.join(get_args(State))}")
+    tables = _tables(folder) if state == "completed" else {}
     return Run(
-        name=folder.name,
+        name=next((str(table["run"].iloc[0]) for table in tables.values()), folder.name),
         state=state,
         error=str(status.get("error") or ""),
         oracle=str(status.get("oracle") or ""),
@@ -63,7 +64,7 @@ def read_run(folder: Path) -> Run:
         provenance=dict(_flat({k: v for k, v in status.items() if k not in NOT_PROVENANCE})),
         started=str(status.get("started") or ""),
         updated=str(status.get("updated") or ""),
-        tables=_tables(folder) if state == "completed" else {},
+        tables=tables,
     )
 
 

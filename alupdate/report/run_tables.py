@@ -83,11 +83,11 @@ def read_table(path: Path, kind: TableKind) -> pd.DataFrame:
 def _typed(column: pd.Series, name: str, path: Path, kind: TableKind) -> pd.Series:
     column = column.fillna("")
     may_miss = name in kind.gaps
+    typed: pd.Series = column
     if name == "oracle":
         typed = column.str.lower().map(BOOLEANS)
         wrong, right = typed.isna(), "true or false"
     elif name in kind.text:
-        typed = column
         wrong, right = (column == "") & (not may_miss), "a name"
     else:
         typed = pd.to_numeric(column, errors="coerce").astype(float)

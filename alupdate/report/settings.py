@@ -56,14 +56,14 @@ def _varying(key: str, runs: Sequence[Mapping[str, str]]) -> Varying:
 
 def _owners(key: str, runs: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     """Return the names in the key's group of the runs that have the key, if no other run has."""
-    name = f"{key.split('.')[0]}.name"
+    name = f"{key.split('.', maxsplit=1)[0]}.name"
     having = {run.get(name, "") for run in runs if key in run}
     lacking = {run.get(name, "") for run in runs if key not in run}
     return () if having & lacking or not lacking else tuple(sorted(having))
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Return numbers as text, neighbours as ranges: ``0–4, 7``."""
+    """Return numbers as text, neighbours as ranges: 0 to 4 and 7 as two parts."""
     spans: list[list[int]] = []
     for number in sorted(set(numbers)):
         if spans and number == spans[-1][1] + 1:
@@ -76,4 +76,6 @@ def ranges(numbers: Iterable[int]) -> str:
 def natural(text: str) -> list[tuple[bool, float, str]]:
     """Return a key that sorts numbers within texts by value."""
     parts = re.split(r"(\d+(?:\.\d+)?)", text)
-    return [(i % 2 == 0, float(p) if i % 2 else 0.0, "" if i % 2 else p) for i, p in enumerate(parts)]
+    return [
+        (i % 2 == 0, float(p) if i % 2 else 0.0, "" if i % 2 else p) for i, p in enumerate(parts)
+    ]

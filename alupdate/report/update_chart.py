@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from alupdate.plots.updating import COLOURS, METHODS, best_gamma
+from alupdate.plots.style import UPDATES, Style
 from alupdate.report.chart import BAND, SEEDED, Chart, Metric, Selector, Series
 
 METRICS = (
@@ -22,6 +22,8 @@ NAMES = [metric.key for metric in METRICS]
 SIZES = {"n_new": "new labels", "n_initial": "initial labels"}
 MIN_GAMMAS = 3
 """Fewer step sizes do not make a chart against gamma."""
+LINES = {"base": ":", "retrain": "--", "retrain_lbfgs": "--"}
+"""Of references, in matplotlib's names; updates have solid ones."""
 ALL = "all (mean)"
 ANCHORS = ("base", "retrain")
 """What the vertical axis must show; updates that are far below the base model may leave it."""
@@ -33,9 +35,7 @@ def update_charts(updates: pd.DataFrame) -> list[Chart]:
     named = _named(updates)
     chosen = _at_best_gamma(named)
     others = dict(zip(SIZES, reversed(SIZES), strict=True))
-    charts = [
-        _by_size(chosen, size, others[size]) for size in SIZES if updates[size].nunique() > 1
-    ]
+    charts = [_by_size(chosen, size, others[size]) for size in SIZES if updates[size].nunique() > 1]
     gammas = named[named["step_size"] == "fixed"].groupby("name")["gamma"].nunique()
     if not gammas.empty and gammas.max() >= MIN_GAMMAS:
         charts.append(_by_gamma(named))
@@ -59,10 +59,10 @@ def _at_best_gamma(named: pd.DataFrame) -> pd.DataFrame:
 def _choices(named: pd.DataFrame) -> Iterator[pd.DataFrame]:
     for (_, name, step_size), rows in named.groupby(["setting", "name", "step_size"]):
         if step_size == "fixed":
-            best = best_gamma(rows)
+            best = float(str(rows.groupby("gamma")["accuracy"].mean().idxmax()))
             yield rows[rows["gamma"] == best].assign(series=f"{name}, gamma {best:g}")
         else:
-            yield rows.assign(series=f"{name}, gamma auto" if step_size == "auto" else name)
+            yield rows.assign(series=f"{name}, gamma auto" if step_size == "auto" else str(name))
 
 
 def _by_size(chosen: pd.DataFrame, size: str, other: str) -> Chart:
@@ -77,8 +77,8 @@ def _by_size(chosen: pd.DataFrame, size: str, other: str) -> Chart:
         table.assign(panel=panel),
         key=f"by-{size.replace('_', '-')}",
         title=f"Updates by number of {SIZES[size]}",
-        caption=f"{BAND} {OUTSIDE} Each update is shown at the step size gamma that is best on average in "
-        "its data set, which favours updates that need tuning.",
+        caption=f"{BAND} {OUTSIDE} Each update is shown at the step size gamma that is best on "
+        "average in its data set, which favours updates that need tuning.",
         x_label=SIZES[size],
         selectors=(
             Selector("Data set", tuple(map(str, settings.cat.categories))),
@@ -131,15 +131,13 @@ def _chart(
 
 
 def _series(table: pd.DataFrame) -> tuple[Series, ...]:
-    """Return the references and then the updates, each in its colour of the figures."""
-    order = {method: place for place, method in enumerate((*COLOURS, *METHODS))}
+    """Return the references and then the updates, each in its style of the figures."""
+    order = {method: place for place, method in enumerate(UPDATES)}
     firsts = table.drop_duplicates("series").assign(place=table["method"].map(order))
-    dashes = {"base": "dotted", "retrain": "dashed", "retrain_lbfgs": "dashed"}
     return tuple(
         Series(
             name=row["series"],
-            colour=COLOURS[row["method"]],
-            dash=dashes.get(row["method"], "solid"),
+            style=Style(*UPDATES[row["method"]], LINES.get(row["method"], "-")),
             anchor=row["method"] in ANCHORS,
         )
         for row in firsts.sort_values(["place", "series"]).to_dict("records")

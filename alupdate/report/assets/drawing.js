@@ -18,6 +18,39 @@ function coloured(node, series) {
   return node;
 }
 
+// Points around a circle of radius 1, the first at the top; every second one at `inner`.
+function around(count, turn = 0, inner = 1) {
+  return Array.from({ length: count }, (_, i) => {
+    const angle = (2 * Math.PI * (i + turn)) / count;
+    const radius = i % 2 ? inner : 1;
+    return [radius * Math.sin(angle), -radius * Math.cos(angle)];
+  });
+}
+
+const PLUS = [[-0.35, -1], [0.35, -1], [0.35, -0.35], [1, -0.35], [1, 0.35], [0.35, 0.35], [0.35, 1], [-0.35, 1], [-0.35, 0.35], [-1, 0.35], [-1, -0.35], [-0.35, -0.35]];
+const CROSS = PLUS.map(([x, y]) => [0.75 * (x - y), 0.75 * (x + y)]);
+
+// The markers of the figures, by matplotlib's names.
+const MARKERS = {
+  o: around(24), ".": around(24).map(([x, y]) => [x / 2, y / 2]),
+  s: around(4, 0.5), D: around(4), d: around(4).map(([x, y]) => [0.6 * x, y]),
+  "^": around(3), v: around(3, 1.5), "<": around(3, 2.25), ">": around(3, 0.75),
+  p: around(5), h: around(6), H: around(6, 0.5), 8: around(8, 0.5), "*": around(10, 0, 0.45),
+  P: PLUS, X: CROSS, x: CROSS.map(([x, y]) => [0.8 * x, 0.8 * y]),
+};
+const MARKER_SIZE = 4.5;
+const MARKS = 6;
+
+function marker(series, x, y) {
+  const points = (MARKERS[series.marker] ?? MARKERS.o).map((point) => point.map((p) => (MARKER_SIZE * p).toFixed(1)));
+  const kind = series.hollow ? "marker hollow" : "marker";
+  return svg("polygon", { class: kind, points: points.join(" "), transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` });
+}
+
+function stroke(series, d) {
+  return svg("path", { class: "line", d, "stroke-dasharray": series.dash });
+}
+
 // From values to pixels; `ticks` are the values to label.
 function scale(low, high, from, to, isLog, count) {
   if (low === high) [low, high] = isLog ? [low / 2, high * 2] : [low - 0.5, high + 0.5];
@@ -115,23 +148,24 @@ function draw(node, lines, allSeries, { width, xLabel, xLog, yLog }) {
   frame.append(svg("rect", { x: MARGIN.left - 5, y: 0, width: width - MARGIN.left, height: height - MARGIN.bottom + 3 }));
   const within = { "clip-path": `url(#${node.id}-frame)` };
   const [bands, curves, cursor] = [svg("g", within), svg("g", within), svg("g", within)];
-  for (const line of lines) {
+  lines.forEach((line, place) => {
     const series = allSeries[line.series];
-    const xs = line.x.map(x.pixel);
-    const around = path(xs.concat([...xs].reverse()), line.high.concat([...line.low].reverse()).map(y.pixel));
+    const [xs, ys] = [line.x.map(x.pixel), line.y.map(y.pixel)];
+    const edge = path(xs.concat([...xs].reverse()), line.high.concat([...line.low].reverse()).map(y.pixel));
     const band = coloured(svg("g", { "data-series": line.series }), series);
-    band.append(svg("path", { class: "band", d: `${around}Z` }));
+    band.append(svg("path", { class: "band", d: `${edge}Z` }));
     bands.append(band);
     const curve = coloured(svg("g", { "data-series": line.series }), series);
-    curve.append(svg("path", { class: `line ${series.dash}`, d: path(xs, line.y.map(y.pixel)) }));
-    if (xs.length === 1) curve.append(svg("circle", { class: "dot", cx: xs[0], cy: y.pixel(line.y[0]), r: 4 }));
+    curve.append(stroke(series, path(xs, ys)));
+    const step = Math.max(1, Math.floor(xs.length / MARKS));
+    for (let i = place % step; i < xs.length; i += step) curve.append(marker(series, xs[i], ys[i]));
     curves.append(curve);
-  }
+  });
   node.append(frame, bands, curves, cursor);
   return { x, y, cursor, height, xs: [...new Set(places)].sort((a, b) => a - b) };
 }
 
-// Marks one place on the horizontal axis, with a dot on every line.
+// Marks one place on the horizontal axis, with a marker on every line.
 function mark(drawn, lines, allSeries, at) {
   const pixel = drawn.x.pixel(at);
   const bottom = drawn.height - MARGIN.bottom;
@@ -139,7 +173,8 @@ function mark(drawn, lines, allSeries, at) {
   for (const line of lines) {
     const i = line.x.indexOf(at);
     if (i < 0) continue;
-    const dot = svg("circle", { class: "dot", cx: pixel, cy: drawn.y.pixel(line.y[i]), r: 3.5 });
-    drawn.cursor.append(coloured(dot, allSeries[line.series]));
+    const series = allSeries[line.series];
+    drawn.cursor.append(coloured(svg("g"), series));
+    drawn.cursor.lastChild.append(marker(series, pixel, drawn.y.pixel(line.y[i])));
   }
 }

@@ -11,8 +11,8 @@ function html(name, text, attributes = {}) {
 
 // A short stretch of a line, as in a legend.
 function sample(series) {
-  const node = svg("svg", { class: "sample", viewBox: "0 0 26 10", "aria-hidden": "true" });
-  node.append(svg("path", { class: `line ${series.dash}`, d: "M1 5H25" }));
+  const node = svg("svg", { class: "sample", viewBox: "0 0 34 12", "aria-hidden": "true" });
+  node.append(stroke(series, "M1 6H33"), marker(series, 17, 6));
   return node;
 }
 
@@ -150,7 +150,7 @@ class ChartReader {
     const distance = ({ line, i }) => Math.abs(this.drawn.y.pixel(line.y[i]) - pointerY);
     const nearest = pointerY === null ? null : points.reduce((a, b) => (distance(b) < distance(a) ? b : a));
     const table = html("table", "");
-    table.append(html("caption", `${at} ${this.chart.xLabel}`));
+    table.append(html("caption", `${this.chart.xLabel}: ${at}`));
     for (const point of points) table.append(this.row(point, point === nearest));
     this.approach(nearest?.line.series ?? null);
     this.reading.replaceChildren(table);
@@ -163,9 +163,9 @@ class ChartReader {
   row({ line, i }, isNearest) {
     const series = this.chart.series[line.series];
     const row = html("tr", "", isNearest ? { class: "nearest" } : {});
-    const name = html("th", ` ${series.name}`, { scope: "row" });
-    name.prepend(coloured(sample(series), series));
-    row.append(name, html("td", this.text(line, i)), html("td", `n = ${line.n[i]}`));
+    const name = html("th", series.name, { scope: "row" });
+    row.append(html("td", ""), name, html("td", this.text(line, i)), html("td", `n = ${line.n[i]}`));
+    row.firstChild.append(coloured(sample(series), series));
     return row;
   }
 
