@@ -66,7 +66,8 @@ def read_experiment(source: Path) -> Experiment:
 
 def _gathered(source: Path) -> Experiment:
     try:
-        header = source.open().readline().strip().split(",")
+        with source.open() as file:
+            header = file.readline().strip().split(",")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{source}: cannot be read as text") from error
     for name, mark in GATHERED.items():

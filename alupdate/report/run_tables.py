@@ -1,10 +1,12 @@
 """Reading the CSV files of a run, with every damage named by file and line."""
 
-import io
+import csv
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from alupdate.errors import InputError
@@ -25,7 +27,7 @@ class TableKind:
     """One kind of CSV file.
 
     Attributes:
-        columns: must be there; others are kept as text.
+        columns: must be there; others are ignored.
         text: columns that are not numbers.
         gaps: columns in which a value may be missing.
     """
@@ -48,11 +50,12 @@ KINDS = {
     ),
 }
 MAIN_TABLES = ("curve.csv", "updates.csv")
+MISSING = ("", "nan")
 BOOLEANS = {"true": True, "false": False}
 
 
 def read_table(path: Path, kind: TableKind) -> pd.DataFrame:
-    """Return the rows of a CSV file: numbers as floats, ``oracle`` as booleans, the rest as text.
+    """Return a CSV file's columns of its kind: numbers as floats, ``oracle`` as booleans.
 
     Raises:
         InputError: the file cannot be read, lacks a column, breaks off, or has a value of the
@@ -66,36 +69,48 @@ def read_table(path: Path, kind: TableKind) -> pd.DataFrame:
         raise InputError(f"{path}: is no text file") from error
     if not text.endswith("\n"):
         raise InputError(f"{path}: breaks off within line {text.count(chr(10)) + 1}")
-    try:
-        frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, na_values=[])
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from error
-    missing = [name for name in kind.columns if name not in frame.columns]
+    header, *rows = list(csv.reader(text.splitlines()))
+    missing = [name for name in kind.columns if name not in header]
     if missing:
         raise InputError(f"{path}: has no column {missing[0]}; needed: {', '.join(kind.columns)}")
-    if frame.empty:
+    if not rows:
         raise InputError(f"{path}: has no rows")
-    for name in kind.columns:
-        frame[name] = _typed(frame[name], name, path, kind)
-    return frame
+    for line, row in enumerate(rows, start=FIRST_LINE):
+        if len(row) != len(header):
+            raise InputError(f"{path}: line {line} has {len(row)} cells, not {len(header)}")
+    cells = dict(zip(header, zip(*rows, strict=True), strict=True))
+    return pd.DataFrame({name: _typed(cells[name], name, path, kind) for name in kind.columns})
 
 
-def _typed(column: pd.Series, name: str, path: Path, kind: TableKind) -> pd.Series:
-    column = column.fillna("")
-    may_miss = name in kind.gaps
-    typed: pd.Series = column
+def _typed(cells: Sequence[str], name: str, path: Path, kind: TableKind) -> list[Any]:
+    convert: Callable[[str], Any] = _text if name in kind.text else _number
     if name == "oracle":
-        typed = column.str.lower().map(BOOLEANS)
-        wrong, right = typed.isna(), "true or false"
-    elif name in kind.text:
-        wrong, right = (column == "") & (not may_miss), "a name"
-    else:
-        typed = pd.to_numeric(column, errors="coerce").astype(float)
-        missing = column.str.lower().isin(["", "nan"])
-        wrong, right = typed.isna() & ~(missing & may_miss), "a number"
-    if wrong.any():
-        row = int(np.flatnonzero(wrong.to_numpy())[0])
-        raise InputError(
-            f"{path}: line {row + FIRST_LINE}: {name} is {column.iloc[row]!r}, not {right}"
-        )
-    return typed.astype(bool) if name == "oracle" else typed
+        convert = _boolean
+    may_miss = name in kind.gaps
+    values = []
+    for line, cell in enumerate(cells, start=FIRST_LINE):
+        if may_miss and cell in MISSING:
+            values.append("" if name in kind.text else math.nan)
+            continue
+        try:
+            values.append(convert(cell))
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{path}: line {line}: {name} cannot be {cell!r}") from error
+    return values
+
+
+def _text(cell: str) -> str:
+    if not cell:
+        raise ValueError
+    return cell
+
+
+def _number(cell: str) -> float:
+    value = float(cell)
+    if math.isnan(value):
+        raise ValueError
+    return value
+
+
+def _boolean(cell: str) -> bool:
+    return BOOLEANS[cell.lower()]
