@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 SECONDS_BETWEEN_LINES = 5.0
+WIDTH_OF_FILES = 300
 Advance = Callable[[int, str], None]
 """Reports steps done since the last call, and a note to show beside the bar."""
 
@@ -33,11 +35,17 @@ class Display:
         self._enabled = enabled
         self._errors = Console(stderr=True, highlight=False)
         self._output = Console(highlight=False)
+        if not self._output.is_terminal:  # such as a file, where nothing is gained by folding
+            self._output.width = WIDTH_OF_FILES
 
     def say(self, message: str) -> None:
         """Print one line."""
         if self._enabled:
             self._errors.print(message, soft_wrap=True, markup=False)
+
+    def complain(self, message: str) -> None:
+        """Print one line, even where nothing else is shown."""
+        self._errors.print(message, soft_wrap=True, markup=False)
 
     @contextmanager
     def progress(self, title: str, total: int, done: int = 0) -> Iterator[Advance]:
@@ -63,15 +71,25 @@ class Display:
         )
 
     def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
-        """Print a small table under its title."""
+        """Print a small table of numbers under its title."""
         if not self._enabled:
             return
-        self._output.print(title, soft_wrap=True, markup=False)
         table = Table()
         for column in columns:
             table.add_column(column, justify="right")
         for row in rows:
             table.add_row(*row)
+        self._output.print(title, soft_wrap=True, markup=False)
+        self._output.print(table)
+
+    def report(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
+        """Print a table of words under its title, even where nothing else is shown."""
+        table = Table(show_lines=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*map(escape, row))
+        self._output.print(title, soft_wrap=True, markup=False)
         self._output.print(table)
 
 
@@ -90,5 +108,8 @@ class _PlainProgress:
         if elapsed < self._next_line and self._done < self._total:
             return
         self._next_line = elapsed + SECONDS_BETWEEN_LINES
-        left = elapsed / (self._done - self._first) * (self._total - self._done)
-        self._say(f"{self._title}: {self._done}/{self._total}  {note}  {left:.0f} s left")
+        left = ""
+        if self._done > self._first:
+            seconds = elapsed / (self._done - self._first) * (self._total - self._done)
+            left = f"  {seconds:.0f} s left"
+        self._say(f"{self._title}: {self._done}/{self._total}  {note}{left}")

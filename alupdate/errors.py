@@ -12,6 +12,11 @@ class InputError(Exception):
     """
 
 
+def explain_os_error(error: OSError) -> str:
+    """Return one line for a file that could not be written."""
+    return f"results_dir: cannot write {error.filename} ({error.strerror})"
+
+
 def suggestion(name: str, allowed: Iterable[str]) -> str:
     """Return ``did you mean a or b? `` for the names nearest to ``name``, or an empty string."""
     nearest = difflib.get_close_matches(name, list(allowed), n=2, cutoff=0.5)

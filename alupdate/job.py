@@ -7,13 +7,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alupdate.config import DescribeTask, FeaturesTask, RunConfig, weights_file
+from alupdate.config import (
+    DescribeTask,
+    FeaturesTask,
+    RerunTask,
+    RunConfig,
+    StatusTask,
+    weights_file,
+)
 from alupdate.display import Display
+from alupdate.errors import InputError
 from alupdate.paths import cache_dir
 from alupdate.results.store import RunStore
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from alupdate.tasks import Task
+    from alupdate.tasks.setup import Setup
 
 log = logging.getLogger("alupdate")
 
@@ -30,19 +41,18 @@ def run_job(config: RunConfig) -> None:
         RunError: the run broke; its finished cycles are kept, and the same command resumes it.
     """
     display = Display(config.progress)
+    if isinstance(config.task, StatusTask | RerunTask):
+        raise InputError(f"task={config.task.name}: is not for a sweep; leave -m out")
     if isinstance(config.task, DescribeTask | FeaturesTask):
         _run_without_store(config, display)
         return
-    store = RunStore(config, _digests(config, display))
-    if store.is_complete() and not config.force:
-        display.say(f"already done: {store.main_table} (force=true runs it again)")
+    store = RunStore(config, digests(config, display))
+    if _is_done(store, config, display):
         return
-    from alupdate.tasks import make_task
-    from alupdate.tasks.setup import prepare
-
-    setup = prepare(config, display)
-    task = make_task(config, setup)
+    setup, task = _prepared(config, store, display)
     with store.locked():
+        if _is_done(store, config, display):  # by another process, while this one made ready
+            return
         if config.force:
             store.clear()
         with _logging_to(store.path / "run.log"), _recorded(store):
@@ -57,22 +67,50 @@ def run_job(config: RunConfig) -> None:
             outcome = task.run(store, display)
             _save_figure(outcome.figure, store.main_table.with_suffix(".png"))
             store.set_state("completed")
+            log.info("completed")
     display.table(store.name, outcome.columns, outcome.rows)
     display.say(f"results: {store.main_table} and {store.main_table.stem}.png")
 
 
-def _digests(config: RunConfig, display: Display) -> dict[str, str]:
-    """Return the content of the files that the config names by their place."""
+def _prepared(config: RunConfig, store: RunStore, display: Display) -> "tuple[Setup, Task]":
+    """Make everything ready; wrong input leaves nothing behind, any other trouble a failed run."""
+    from alupdate.tasks import make_task
+    from alupdate.tasks.setup import prepare
+
+    try:
+        setup = prepare(config, display)
+        return setup, make_task(config, setup)
+    except (InputError, OSError):
+        raise
+    except Exception:
+        with store.locked(), _logging_to(store.path / "run.log"), _recorded(store):
+            store.begin({})
+            raise
+
+
+def _is_done(store: RunStore, config: RunConfig, display: Display) -> bool:
+    done = store.is_complete() and not config.force
+    if done:
+        display.say(f"already done: {store.main_table} (force=true runs it again)")
+    return done
+
+
+def digests(config: RunConfig, display: Display) -> dict[str, str]:
+    """Return the content of the files that the config names by their place: key to SHA-256.
+
+    Raises:
+        InputError: a file is missing.
+    """
     from alupdate.data.identity import data_digest, file_digest
 
-    digests = {}
+    contents = {}
     digest = data_digest(config.dataset, cache_dir(config.cache_dir), display)
     if digest is not None:
-        digests["dataset"] = digest
+        contents["dataset"] = digest
     own_weights = weights_file(config.backbone)
     if own_weights is not None:
-        digests["weights"] = file_digest("backbone.weights", own_weights)
-    return digests
+        contents["weights"] = file_digest("backbone.weights", own_weights)
+    return contents
 
 
 def _run_without_store(config: RunConfig, display: Display) -> None:

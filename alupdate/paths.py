@@ -17,6 +17,11 @@ def conf_dir() -> Path:
     raise InputError(f"no conf/config.yaml in or beside {package}; reinstall alupdate")
 
 
+def experiment_dir(configured: str | None, results_dir: str, experiment_name: str) -> Path:
+    """Return the directory of an experiment: as configured, or where its runs are written."""
+    return Path(configured) if configured is not None else Path(results_dir) / experiment_name
+
+
 def cache_dir(configured: str | None) -> Path:
     """Return where features are kept: as configured, $ALUPDATE_CACHE, or the user's cache."""
     if configured is not None:

@@ -2,22 +2,24 @@
 
 import os
 import sys
+from collections.abc import Callable
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from alupdate.errors import InputError
+from alupdate.config import StatusTask
+from alupdate.display import Display
+from alupdate.errors import InputError, explain_os_error
 from alupdate.job import RunError, run_job
-from alupdate.paths import conf_dir
+from alupdate.paths import conf_dir, experiment_dir
+from alupdate.sweep.overview import show_overview
+from alupdate.sweep.worker import JobError, run_and_score
 from alupdate.validate import HYDRA_ERRORS, explain_hydra_error, parse_config
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
-
-
-class JobError(Exception):
-    """A job of a multirun ended early and has said why; carries the exit code."""
+MULTIRUN = {"-m", "--multirun"}
 
 
 def main() -> None:
@@ -37,58 +39,73 @@ def exit_code(arguments: list[str]) -> int:
 
         print(help_text())
         return DONE
+    return _guarded(lambda: _run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a sweep by our own planning, anything else by Hydra's main function."""
+    _refuse_targets(arguments)
+    # Hydra prints its errors and exits with 1 unless it is told to raise them.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    if _is_sweep(arguments):
+        from alupdate.sweep.command import run_sweep
+
+        return run_sweep([argument for argument in arguments if argument not in MULTIRUN])
+    codes: list[int] = []
+
+    def job(composed: DictConfig) -> float | None:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:  # of a search, by another sweeper
+            return run_and_score(composed)
+        codes.append(_guarded(lambda: _run_one(composed)))
+        return None
+
+    sys.argv[1:] = _multirun_first(arguments)
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
+    return max(codes, default=DONE)
+
+
+def _run_one(composed: DictConfig) -> int:
+    """Run the only job of a command."""
+    config = parse_config(composed)
+    if isinstance(config.task, StatusTask):
+        folder = experiment_dir(config.experiment_dir, config.results_dir, config.experiment_name)
+        show_overview(folder, Display(config.progress))
+    else:
+        run_job(config)
+    return DONE
+
+
+def _guarded(step: Callable[[], int]) -> int:
+    """Return the exit code of a step; one that fails says so in one line."""
     try:
-        return _run_hydra(arguments)
+        return step()
     except JobError as stopped:
-        return int(stopped.args[0])
+        code = WRONG_INPUT if stopped.ending.outcome in ("refused", "busy") else FAILED
+        return _say(f"{stopped.ending.outcome}: {stopped.ending.reason}", code)
+    except RunError as error:
+        return _say(f"failed: {error}", FAILED)
     except KeyboardInterrupt:
         return _say("interrupted; the same command resumes the run", INTERRUPTED)
     except (InputError, OSError, *HYDRA_ERRORS) as error:
         return _say(f"error: {_explain(error)}", WRONG_INPUT)
 
 
-def _run_hydra(arguments: list[str]) -> int:
-    """Let Hydra compose and start the job or jobs; return the worst exit code."""
-    codes: list[int] = []
-
-    def job(composed: DictConfig) -> None:
-        code = _run_composed(composed)
-        codes.append(code)
-        # In a multirun the launcher may be in another process: an exception is the only way back.
-        if code != DONE and HydraConfig.get().mode is RunMode.MULTIRUN:
-            raise JobError(code)
-
-    _refuse_targets(arguments)
-    # Hydra prints its errors and exits with 1 unless it is told to raise them.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = _multirun_first(arguments)
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
-    return max(codes, default=DONE)
+def _is_sweep(arguments: list[str]) -> bool:
+    """Return whether the command is a sweep of ours, not a search by another Hydra sweeper."""
+    others = ("hydra/sweeper=", "-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve")
+    wanted = "task=rerun" in arguments or MULTIRUN & set(arguments)
+    return bool(wanted) and not any(argument.startswith(others) for argument in arguments)
 
 
 def _explain(error: Exception) -> str:
     if isinstance(error, HYDRA_ERRORS):  # first: some of them are OSErrors, too
         return explain_hydra_error(error)
-    if isinstance(error, OSError):
-        return f"results_dir: cannot write {error.filename} ({error.strerror})"
-    return str(error)
-
-
-def _run_composed(composed: DictConfig) -> int:
-    """Run one job and return its exit code; a job that fails says so itself, in one line."""
-    try:
-        run_job(parse_config(composed))
-    except InputError as error:
-        return _say(f"error: {error}", WRONG_INPUT)
-    except RunError as error:
-        return _say(f"failed: {error}", FAILED)
-    return DONE
+    return explain_os_error(error) if isinstance(error, OSError) else str(error)
 
 
 def _multirun_first(arguments: list[str]) -> list[str]:
     """Move the multirun flag to the front, since Hydra does not take it between overrides."""
-    flags = {"-m", "--multirun"}
-    rest = [argument for argument in arguments if argument not in flags]
+    rest = [argument for argument in arguments if argument not in MULTIRUN]
     return rest if len(rest) == len(arguments) else ["-m", *rest]
 
 

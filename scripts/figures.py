@@ -13,8 +13,9 @@ from pathlib import Path
 
 from alupdate.errors import InputError
 from alupdate.files import replace_file
-from alupdate.plots.catalogue import ResultFigure, result_figures
+from alupdate.plots.catalogue import result_figures
 from alupdate.plots.look import PAPER, SCREEN, Look
+from alupdate.plots.result_figure import ResultFigure
 from alupdate.results.frame import read_results
 from alupdate.statistics.variants import METRICS
 
@@ -55,8 +56,12 @@ def main(arguments: list[str]) -> int:
         return 2
     folder.mkdir(parents=True, exist_ok=True)
     for figure in figures:
-        save(figure, folder, look)
-        print(folder / f"{figure.name}.png")
+        try:
+            save(figure, folder, look)
+        except InputError as error:
+            print(f"left out {figure.name}: {error}", file=sys.stderr)
+        else:
+            print(folder / f"{figure.name}.png")
     return 0
 
 

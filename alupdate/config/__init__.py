@@ -46,9 +46,12 @@ from alupdate.config.strategies import (
     TypiClustStrategy,
 )
 from alupdate.config.tasks import (
+    ActiveLearningTask,
     DescribeTask,
     FeaturesTask,
     MethodConfig,
+    RerunTask,
+    StatusTask,
     UpdateConfig,
     UpdatingTask,
 )
@@ -57,6 +60,7 @@ from alupdate.config.values import StepSize, UpdateName
 __all__ = [
     "HOW_TO_RUN",
     "WHERE_DATA_LIE",
+    "ActiveLearningTask",
     "BackboneConfig",
     "BaitStrategy",
     "BaldStrategy",
@@ -86,9 +90,11 @@ __all__ = [
     "PlainStrategy",
     "PluginStrategy",
     "ProbCoverStrategy",
+    "RerunTask",
     "RunConfig",
     "SequentialBatch",
     "SkactivemlStrategy",
+    "StatusTask",
     "StepSize",
     "StrategyConfig",
     "TextBackbone",

@@ -28,17 +28,19 @@ class RunConfig:
     n_cycles: Natural = 20
     subset: Count | None = 1000
     force: Flag = False
+    max_failures: Count | None = 3
     results_dir: Text = "results"
     experiment_name: FolderName = "default"
+    experiment_dir: Text | None = None
     cache_dir: Text | None = None
     device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     threads: Count | None = None
     progress: Flag = True
 
 
-HOW_TO_RUN = frozenset(
-    {"force", "results_dir", "experiment_name", "cache_dir", "device", "threads", "progress"}
-)
+PLACES = frozenset({"results_dir", "experiment_name", "experiment_dir", "cache_dir"})
+"""Top-level keys that say where things are."""
+HOW_TO_RUN = PLACES | {"force", "max_failures", "device", "threads", "progress"}
 """Top-level keys that say where and how to run, and so do not change what a run computes."""
 
 

@@ -81,6 +81,21 @@ class FeaturesTask:
     name: Literal["features"]
 
 
+@dataclass(frozen=True, config=SETTINGS)
+class StatusTask:
+    """How the runs of an experiment stand."""
+
+    name: Literal["status"]
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class RerunTask:
+    """Run the failed runs of an experiment again."""
+
+    name: Literal["rerun"]
+
+
 TaskConfig = Annotated[
-    ActiveLearningTask | UpdatingTask | DescribeTask | FeaturesTask, Field(discriminator="name")
+    ActiveLearningTask | UpdatingTask | DescribeTask | FeaturesTask | StatusTask | RerunTask,
+    Field(discriminator="name"),
 ]

@@ -1,60 +1,46 @@
-"""Which strategy is how good: areas under the curve, one panel per experiment."""
+"""Which strategy is how good: areas under the curve, and their differences."""
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLOURS = {"top_b": "#0072B2", "sequential": "#D55E00"}
-"""Of the construction; from Okabe and Ito's palette."""
+from alupdate.plots.dots import dot_panels
+from alupdate.plots.look import SCREEN, Look
+from alupdate.statistics.variants import named
 
-PER_ROW = 3
 
-
-def strategy_areas(areas: pd.DataFrame) -> Figure:
-    """Draw mean area and standard error over seeds of every strategy, the best on top.
+def strategy_areas(summary: pd.DataFrame, metric: str, look: Look = SCREEN) -> Figure:
+    """Draw the mean area and its interval of every variant; random selection is dotted.
 
     Args:
-        areas: rows of scripts/areas.py. One panel for every ``experiment``; oracles are hollow.
+        summary: from ``alupdate.statistics.areas.summarise``.
+        metric: whose curve it is.
+        look: sizes and fonts.
     """
-    groups = [(str(name), group) for name, group in areas.groupby("experiment", sort=True)]
-    lines = max(group[["strategy", "batch"]].drop_duplicates().shape[0] for _, group in groups)
-    columns = min(PER_ROW, len(groups))
-    rows = -(-len(groups) // columns)
-    size = (4.2 * columns, rows * (1.1 + 0.2 * lines))
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, (name, group) in zip(panels, groups, strict=False):
-        _panel(axes, name, group)
-    for axes in panels[len(groups) :]:
-        axes.set_axis_off()
-    return figure
+    table = named(summary).rename(columns={"mean": "value"})
+    return dot_panels(table, look, f"area under the {metric} curve, 95 % interval", level="random")
 
 
-def _panel(axes: Axes, name: str, areas: pd.DataFrame) -> None:
-    grouped = areas.groupby(["strategy", "batch", "oracle"])["area"]
-    table = grouped.agg(["mean", "sem", "count"]).sort_values("mean").reset_index()
-    for place, row in enumerate(table.to_dict("records")):
-        colour = COLOURS[row["batch"]]
-        axes.errorbar(
-            row["mean"],
-            place,
-            xerr=row["sem"] if row["count"] > 1 else None,
-            fmt="o",
-            color=colour,
-            markerfacecolor="white" if row["oracle"] else colour,
-            markersize=5,
-        )
-    names = [
-        row["strategy"] + (", sequential" if row["batch"] == "sequential" else "")
-        + (" (oracle)" if row["oracle"] else "")
-        for row in table.to_dict("records")
-    ]  # fmt: skip
-    axes.set_yticks(range(len(table)), names, size=8)
-    baseline = table.loc[table["strategy"] == "random", "mean"]
-    if len(baseline):
-        axes.axvline(baseline.iloc[0], color="#999999", lw=1, ls=":")
-    least, most = table["count"].min(), table["count"].max()
-    seeds = f"{most}" if least == most else f"{least} to {most}"
-    axes.set_title(f"{name}, {seeds} seeds", size=10)
-    axes.set_xlabel("area under the accuracy curve", size=9)
-    axes.grid(axis="x", alpha=0.3)
+def batch_construction(gains: pd.DataFrame, metric: str, look: Look = SCREEN) -> Figure:
+    """Draw what each strategy gains by building its batches sequentially; right of zero is better.
+
+    Args:
+        gains: from ``alupdate.statistics.areas.sequential_gains``.
+        metric: whose curve it is.
+        look: sizes and fonts.
+    """
+    table = named(gains.assign(batch="top_b")).rename(columns={"difference": "value"})
+    label = f"area under the {metric} curve, sequential minus top-b, 95 % interval"
+    return dot_panels(table, look, label)
+
+
+def against_oracle(gaps: pd.DataFrame, metric: str, look: Look = SCREEN) -> Figure:
+    """Draw every variant minus one oracle, paired by seed; left of zero the oracle is better.
+
+    Args:
+        gaps: from ``alupdate.statistics.areas.compare``, of one or more settings.
+        metric: whose curve it is.
+        look: sizes and fonts.
+    """
+    table = named(gaps).rename(columns={"difference": "value"})
+    oracle = gaps["reference"].iloc[0]
+    return dot_panels(table, look, f"area under the {metric} curve minus {oracle}'s, 95 % interval")

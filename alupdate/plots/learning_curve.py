@@ -10,6 +10,8 @@ from alupdate.statistics.mean_curves import mean_curves
 
 MARKS = 6
 """How many markers a line has, about."""
+MANY = 10
+"""More lines than these need a larger panel."""
 
 
 def learning_curve(curves: pd.DataFrame, metric: str = "accuracy", look: Look = SCREEN) -> Figure:
@@ -33,7 +35,10 @@ def draw_curves(means: pd.DataFrame, label: str, look: Look = SCREEN) -> Figure:
         look: sizes and fonts.
     """
     settings = list(means.groupby(["dataset", "backbone"]))
-    figure, panels = grid(len(settings), look, columns=2, height=look.panel * 1.25)
+    lines = means["variant"].nunique()
+    figure, panels = grid(len(settings), look, 2, look.panel * (1.25 if lines <= MANY else 1.9))
+    if lines > MANY:
+        figure.set_figwidth(look.width)
     for panel, ((dataset, backbone), group) in zip(panels, settings, strict=True):
         _lines(panel, group)
         panel.set(xlabel="labels bought", ylabel=label)

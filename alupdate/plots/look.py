@@ -44,7 +44,8 @@ class Look:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Let what is drawn and saved inside have this look."""
-        with mpl.rc_context(COMMON | self.settings):
+        settings: Any = COMMON | self.settings  # matplotlib lists every name in its type
+        with mpl.rc_context(settings):
             yield
 
 
@@ -106,8 +107,8 @@ def legend_below(figure: Figure, panels: Sequence[Axes], look: Look) -> None:
     if not entries:
         return
     longest = max(map(len, entries))
-    letter = look.line * 0.42
-    fits = int(figure.get_figwidth() / (letter * longest + 4.5 * look.line))
+    entry = look.line * (0.39 * longest + 3.6)
+    fits = int(figure.get_figwidth() / entry)
     columns = max(1, min(fits, len(entries)))
     rows = -(-len(entries) // columns)
     figure.set_figheight(figure.get_figheight() + rows * look.line)

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 """Okabe and Ito's colours, distinguishable with any colour vision and in print."""
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY = PALETTE
 
-STRATEGIES = {
+Marker = str | tuple[int, int, int]
+STRATEGIES: Mapping[str, tuple[str, Marker]] = {
     "random": (BLACK, "o"),
     "margin": (BLUE, "s"),
     "entropy": (SKY, "^"),
@@ -20,9 +23,9 @@ STRATEGIES = {
     "badge": (ORANGE, "P"),
     "bait": (GREEN, "<"),
     "bait_binary": (GREEN, ">"),
-    "coreset": (GREY, "h"),
+    "coreset": (GREY, (4, 1, 0)),  # a star of four points
     "typiclust": (ORANGE, "p"),
-    "probcover": (VERMILLION, "8"),
+    "probcover": (SKY, "h"),
     "expected_lookahead": (BLUE, "*"),
     "lookahead": (VERMILLION, "o"),
     "greedy_lookahead": (PURPLE, "s"),
@@ -30,7 +33,9 @@ STRATEGIES = {
 """Colour and marker. No two share a marker, but the oracles, whose lines are dashed, with others:
 so all of them are told apart in grey too."""
 
-MARKERS = ("o", "s", "^", "v", "X", "D", "d", "P", "<", ">", "h", "p", "8", "*", "H")
+MARKERS: tuple[Marker, ...] = (
+    "o", "s", "^", "v", "X", "D", "d", "P", "<", ">", "h", "p", "*", (4, 1, 0), (6, 1, 0)
+)  # fmt: skip
 DASHES: Mapping[str, Any] = {
     "retrain": "-",
     "second_order": (0, (4, 1.2, 1, 1.2, 1, 1.2)),
@@ -57,7 +62,7 @@ class Style:
     """One series: colour, marker, line, and whether its markers are hollow."""
 
     colour: str
-    marker: str
+    marker: Marker
     line: Any
     hollow: bool = False
 
@@ -72,7 +77,7 @@ class Style:
         }
 
 
-def style_of(row: Mapping[str, Any]) -> Style:
+def style_of(row: "Mapping[str, Any] | pd.Series[Any]") -> Style:
     """Return the style of a variant: a row with strategy, batch, update and oracle.
 
     Colour and marker say the strategy; hollow markers a sequential batch; the line whether it is
@@ -87,7 +92,13 @@ def style_of(row: Mapping[str, Any]) -> Style:
     return Style(colour, marker, ORACLE if row["oracle"] else line, hollow=sequential)
 
 
-def _any_style(name: str) -> tuple[str, str]:
+def colour_of(variant: str) -> str:
+    """Return the colour of a variant by its short name (``alupdate.statistics.variants.named``)."""
+    strategy = variant.split(",", maxsplit=1)[0].removesuffix(" (oracle)")
+    return (STRATEGIES.get(strategy) or _any_style(strategy))[0]
+
+
+def _any_style(name: str) -> tuple[str, Marker]:
     """Return a pair of colour and marker that no known strategy has, by a hash of the name."""
     free = [
         (colour, marker)

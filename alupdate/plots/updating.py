@@ -1,143 +1,206 @@
-"""Figures of updates against retraining: tables in the form of updates.csv in, figures out."""
+"""Figures of updates against retraining."""
 
-from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alupdate.plots.learning_curve import PALETTE
+from alupdate.plots.look import SCREEN, Look, grid, legend_below
+from alupdate.plots.style import UPDATES
+from alupdate.statistics.update_means import size_means
 
-COLOURS = {
-    "base": "#999999",
-    "retrain": "#000000",
-    "retrain_lbfgs": "#7F7F7F",
-    "map": PALETTE[0],
-    "second_order": PALETTE[1],
-    "first_order": PALETTE[2],
-    "monte_carlo": PALETTE[3],
-}
-"""The same colour for the same method in every figure."""
-METHODS = ("first_order", "monte_carlo", "second_order", "map")
 REFERENCES = ("base", "retrain")
+ORDER = (*REFERENCES, "first_order", "monte_carlo", "second_order", "map")
+LINES = {"base": ":", "retrain": "--"}
+LEAST = -0.5
+"""Gaps closed below this are arrows at the edge."""
+SPACING = 4
+"""Ticks of a logarithmic axis in a narrow panel are at least this factor apart."""
+SIZES = {"n_initial": "initial labels", "n_new": "new labels"}
 
 
-def accuracy_by_update(updates: pd.DataFrame) -> Figure:
-    """Draw accuracy against the number of new labels, one panel per initial size.
+def accuracy_by_update(updates: pd.DataFrame, along: str = "n_new", look: Look = SCREEN) -> Figure:
+    """Draw accuracy against the number of new (or initial) labels.
 
     Each update is shown at the gamma that is best on average over the table: the comparison that
     favours the updates that need tuning. A line that leaves its panel is below the base model.
+
+    Args:
+        updates: rows in the form of updates.csv, of one data set and backbone.
+        along: the horizontal axis: n_new | n_initial; one panel for each value of the other.
+        look: sizes and fonts.
     """
-    sizes = sorted(updates["n_initial"].unique())
-    figure = Figure(figsize=(3.0 * len(sizes) + 0.6, 3.4), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(sizes)))
+    return draw_sizes(size_means(updates), along, look)
+
+
+def draw_sizes(means: pd.DataFrame, along: str, look: Look = SCREEN) -> Figure:
+    """Draw the means of ``size_means`` as ``accuracy_by_update`` says."""
+    other = "n_initial" if along == "n_new" else "n_new"
+    sizes = sorted(means[other].unique())
+    figure, panels = grid(len(sizes), look, columns=5 if look.name == "screen" else 3)
     for panel, size in zip(panels, sizes, strict=True):
-        here = updates[updates["n_initial"] == size]
-        for method in REFERENCES:
-            _line(panel, here[here["method"] == method], "n_new", method, method)
-        for name, rows in _series(updates):
-            best = best_gamma(rows)
-            chosen = rows[(rows["gamma"] == best) & (rows["n_initial"] == size)]
-            _line(panel, chosen, "n_new", rows["method"].iloc[0], f"{name}, gamma {best:g}")
-        panel.set(title=f"{size} initial labels", xlabel="new labels", xscale="log")
-        _keep_in_view(panel, here)
-        panel.grid(alpha=0.3)
-    panels[0].set_ylabel("test accuracy")
-    _legend_below(figure, panels[0])
+        here = means[means[other] == size]
+        for _, line in _in_order(here):
+            _line(panel, line, along)
+        panel.set_title(f"{size} {SIZES[other]}", size="medium")
+        panel.set_xscale("log")
+        _plain_ticks(panel, sorted(means[along].unique()))
+        _keep_in_view(panel, here, along)
+        panel.set_xlabel(SIZES[along])
+    figure.supylabel("test accuracy", size="medium")
+    figure.suptitle(f"{means['dataset'].iloc[0]}, {means['backbone'].iloc[0]}", size="medium")
+    legend_below(figure, panels, look)
     return figure
 
 
-def robustness(updates: pd.DataFrame) -> Figure:
-    """Draw mean accuracy against gamma, one panel per data set, base and retrain as horizontals."""
-    names = sorted(updates["dataset"].unique())
-    figure = Figure(figsize=(3.2 * len(names) + 0.4, 3.4), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(names)))
-    for panel, name in zip(panels, names, strict=True):
-        here = updates[updates["dataset"] == name]
-        for method in REFERENCES:
-            level = here.loc[here["method"] == method, "accuracy"].mean()
-            style = ":" if method == "base" else "--"
-            panel.axhline(level, color=COLOURS[method], linestyle=style, label=method)
-        for label, rows in _series(here):
-            _line(panel, rows, "gamma", rows["method"].iloc[0], label)
-        panel.set(title=name, xlabel="step size gamma", xscale="log")
-        panel.grid(alpha=0.3)
-    panels[0].set_ylabel("mean test accuracy")
-    _legend_below(figure, panels[0])
+def robustness(means: pd.DataFrame, look: Look = SCREEN) -> Figure:
+    """Draw mean accuracy against gamma, one panel per data set, base and retrain as horizontals.
+
+    Args:
+        means: from ``alupdate.statistics.update_means.gamma_means``.
+        look: sizes and fonts.
+    """
+    settings = list(means.groupby(["dataset", "backbone"]))
+    figure, panels = grid(len(settings), look, columns=4 if look.name == "screen" else 2)
+    for panel, ((dataset, backbone), here) in zip(panels, settings, strict=True):
+        for _, line in _in_order(here):
+            method = line["method"].iloc[0]
+            if method in REFERENCES:
+                level, style = line["mean"].iloc[0], LINES[method]
+                panel.axhline(level, color=UPDATES[method][0], linestyle=style, label=method)
+            else:
+                _line(panel, line.sort_values("gamma"), "gamma")
+        panel.set(title=f"{dataset}\n{backbone}", xscale="log", xlabel="step size gamma")
+        panel.minorticks_off()
+    figure.supylabel("mean test accuracy", size="medium")
+    legend_below(figure, panels, look)
     return figure
 
 
-def speedups(updates: pd.DataFrame) -> Figure:
+def speedup_bars(tables: dict[str, pd.DataFrame], look: Look = SCREEN) -> Figure:
     """Draw how many times faster each update is than retraining, and than L-BFGS.
 
     Bars are medians over seeds and data sets, on a logarithmic axis: by initial size in the upper
     panels, by new size in the lower ones.
+
+    Args:
+        tables: n_initial and n_new, each to the table of
+            ``alupdate.statistics.updates.speedups``.
+        look: sizes and fonts.
     """
-    keys = ["run", "n_initial", "n_new"]
-    lbfgs = updates[updates["method"] == "retrain_lbfgs"].set_index(keys)["seconds"]
-    joined = updates.join(lbfgs.rename("lbfgs_seconds"), on=keys)
-    joined["lbfgs_speedup"] = joined["lbfgs_seconds"] / joined["seconds"]
-    figure = Figure(figsize=(9.0, 6.0), layout="constrained")
-    panels = figure.subplots(2, 2, sharey=True)
     columns = {"speedup": "against retraining as configured", "lbfgs_speedup": "against L-BFGS"}
-    sizes = {"n_initial": "initial labels", "n_new": "new labels"}
-    for row, (size, size_label) in zip(panels, sizes.items(), strict=True):
-        for panel, (column, title) in zip(row, columns.items(), strict=True):
-            _bars(panel, joined, size, column)
-            panel.set(title=title, xlabel=size_label)
-        row[0].set_ylabel("times faster (median)")
-    _legend_below(figure, panels[0, 0])
+    shown = [c for c in columns if tables["n_new"][c].notna().any()]
+    figure, panels = grid(2 * len(shown), look, columns=len(shown))
+    for place, panel in enumerate(panels):
+        size, column = list(tables)[place // len(shown)], shown[place % len(shown)]
+        _bars(panel, tables[size], size, column)
+        panel.set(title=columns[column], xlabel=SIZES[size])
+        if place % len(shown) == 0:
+            panel.set_ylabel("times faster (median)")
+        panel.sharey(panels[0])
+    legend_below(figure, panels, look)
     return figure
 
 
-def _bars(panel: Axes, joined: pd.DataFrame, size: str, column: str) -> None:
-    sizes = sorted(joined[size].unique())
-    series = list(_series(joined))
+def _bars(panel: Axes, table: pd.DataFrame, size: str, column: str) -> None:
+    sizes = sorted(table[size].unique())
+    series = _in_order(table)
     width = 0.8 / len(series)
     for offset, (name, rows) in enumerate(series):
         places = np.arange(len(sizes)) + (offset - (len(series) - 1) / 2) * width
-        medians = rows.groupby(size)[column].median().reindex(sizes)
-        panel.bar(places, medians, width, color=COLOURS[rows["method"].iloc[0]], label=name)
+        heights = rows.set_index(size)[column].reindex(sizes)
+        colour = UPDATES[rows["method"].iloc[0]][0]
+        hatch = ("", "///", "...", "xxx")[offset % 4]
+        panel.bar(
+            places, heights - 1, width, bottom=1, color=colour, label=name, hatch=hatch,
+            ec="white", lw=0.3,
+        )  # fmt: skip
     panel.axhline(1, color="black", lw=0.8)
     panel.set_yscale("log")
     panel.set_xticks(range(len(sizes)), [str(value) for value in sizes])
-    panel.grid(alpha=0.3, axis="y")
+    panel.grid(axis="x", visible=False)
 
 
-def _series(updates: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield name and rows of each update at fixed step sizes; one series per posterior."""
-    fixed = updates[updates["step_size"] == "fixed"]
-    for method in METHODS:
-        posteriors = fixed[fixed["method"] == method].groupby(["likelihood", "prior_precision"])
-        for (likelihood, prior), rows in posteriors:
-            alone = posteriors.ngroups == 1
-            yield method if alone else f"{method} ({likelihood!s}, {prior:g})", rows
+def gap_dots(gaps: pd.DataFrame, look: Look = SCREEN) -> Figure:
+    """Draw the share of the gap to retraining that each update closes, by data set.
+
+    Args:
+        gaps: from ``alupdate.statistics.updates.best_gaps``: one row per
+            data set and ``name``. Values below -0.5 are shown as arrows at the edge.
+        look: sizes and fonts.
+    """
+    settings = list(gaps.groupby(["dataset", "backbone"]))
+    names = list(gaps.groupby("name")["gap"].max().sort_values().index)
+    columns = 4 if look.name == "screen" else 2
+    figure, panels = grid(len(settings), look, columns, height=look.line * (1.6 * len(names) + 4))
+    for panel, ((dataset, backbone), here) in zip(panels, settings, strict=True):
+        for _, row in here.iterrows():
+            _gap_dot(panel, names.index(row["name"]), row)
+        shown = panel in panels[::columns]
+        panel.set_yticks(range(len(names)), names if shown else [""] * len(names))
+        panel.set_ylim(-0.6, len(names) - 0.3)
+        panel.axvline(0, color=UPDATES["base"][0], ls=":", lw=1.0)
+        panel.axvline(1, color="black", ls="--", lw=1.0)
+        panel.set_xlim(LEAST, max(1.15, here["high"].max() + 0.05))
+        panel.set_title(f"{dataset}\n{backbone}")
+        panel.set_xlabel("gap closed")
+        panel.grid(axis="y", visible=False)
+    return figure
 
 
-def _legend_below(figure: Figure, panel: Axes) -> None:
-    handles = panel.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=6, frameon=False)
+def _gap_dot(panel: Axes, place: int, row: "pd.Series[Any]") -> None:
+    """Draw one value with its interval and gamma, or an arrow where it is out of sight."""
+    colour, marker = UPDATES[row["method"]]
+    text = "" if np.isnan(row["gamma"]) else f"gamma {row['gamma']:g}"
+    if row["gap"] < LEAST:
+        panel.plot(LEAST, place, marker="<", color=colour, clip_on=False)
+        panel.text(LEAST + 0.08, place, f"{row['gap']:.1f}, {text}", va="center", size="x-small")
+        return
+    errors = (
+        None if np.isnan(row["low"]) else [[row["gap"] - row["low"]], [row["high"] - row["gap"]]]
+    )
+    panel.errorbar(row["gap"], place, xerr=errors, fmt=marker, color=colour)
+    panel.annotate(
+        text, (row["low"] if errors else row["gap"], place), xytext=(-7, 0),
+        textcoords="offset points", ha="right", va="center", size="x-small",
+    )  # fmt: skip
 
 
-def best_gamma(rows: pd.DataFrame) -> float:
-    """Return the gamma with the highest mean accuracy among one update's rows."""
-    means = rows.groupby("gamma")["accuracy"].mean()
-    return float(means.index.to_numpy()[means.to_numpy().argmax()])
+def _in_order(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return name and rows of each series, references first; L-BFGS is no line of its own."""
+    groups = [(str(name), rows) for name, rows in table.groupby("series", sort=False)]
+    known = [(name, rows) for name, rows in groups if rows["method"].iloc[0] in ORDER]
+    return sorted(known, key=lambda pair: ORDER.index(pair[1]["method"].iloc[0]))
 
 
-def _keep_in_view(panel: Axes, rows: pd.DataFrame) -> None:
+def _keep_in_view(panel: Axes, rows: pd.DataFrame, along: str) -> None:
     """Let the axis span base model and retraining; what is far below them leaves the panel."""
-    levels = rows[rows["method"].isin(REFERENCES)].groupby(["method", "n_new"])["accuracy"].mean()
+    levels = rows.loc[rows["method"].isin(REFERENCES), "mean"]
     room = max(levels.max() - levels.min(), 0.01)
     panel.set_ylim(levels.min() - 0.5 * room, levels.max() + 0.25 * room)
 
 
-def _line(panel: Axes, rows: pd.DataFrame, column: str, method: str, label: str) -> None:
-    """Draw the mean accuracy over seeds with a band of one standard error."""
-    per_seed = rows.groupby([column, "seed"])["accuracy"].mean().groupby(column)
-    mean, error = per_seed.mean(), per_seed.sem().fillna(0.0)
-    colour = COLOURS[method]
-    style = {"base": ":", "retrain": "--"}.get(method, "-")
-    panel.plot(mean.index, mean, style, color=colour, marker=".", label=label)
-    panel.fill_between(mean.index, mean - error, mean + error, color=colour, alpha=0.2, lw=0)
+def _plain_ticks(panel: Axes, sizes: list[int]) -> None:
+    chosen = sizes[:1]
+    for size in sizes[1:]:
+        if size >= SPACING * chosen[-1]:
+            chosen.append(size)
+    panel.set_xticks(chosen, [str(size) for size in chosen])
+    panel.minorticks_off()
+
+
+def _line(panel: Axes, line: pd.DataFrame, column: str) -> None:
+    """Draw means with a band of one standard error."""
+    rows = line.sort_values(column)
+    x, mean = rows[column].to_numpy(), rows["mean"].to_numpy()
+    error = rows["standard_error"].fillna(0.0).to_numpy()
+    method, name = rows["method"].iloc[0], rows["series"].iloc[0]
+    colour, marker = UPDATES[method]
+    automatic = rows["step_size"].iloc[0] == "auto"
+    panel.plot(
+        x, mean, LINES.get(method, "-"), color=colour, marker=marker,
+        markerfacecolor="white" if automatic else colour, label=name,
+    )  # fmt: skip
+    panel.fill_between(x, mean - error, mean + error, color=colour, alpha=0.2, lw=0)

@@ -10,8 +10,6 @@ from alupdate.report.run_folder import Run
 from alupdate.report.settings import Varying, common, ranges, varying
 from alupdate.statistics.variants import finished
 
-STILL_RUNNING = "still running, or killed without notice; the same command goes on"
-
 
 @dataclass(frozen=True)
 class Missing:
@@ -111,7 +109,7 @@ def _shorter(experiment: Experiment) -> list[Missing]:
 
 
 def _unfinished(run: Run) -> Missing:
-    return Missing(run.name, run.state, run.error or STILL_RUNNING, run.updated)
+    return Missing(run.name, run.state, run.reason, run.updated)
 
 
 def _oracles(experiment: Experiment) -> list[str]:

@@ -11,9 +11,9 @@ import yaml
 
 from alupdate.errors import InputError
 from alupdate.report.run_tables import KINDS, MAIN_TABLES, read_table
-from alupdate.results.store import State
+from alupdate.results.status import State, is_held
 
-NOT_PROVENANCE = frozenset({"state", "error", "oracle", "started", "updated"})
+NOT_PROVENANCE = frozenset({"state", "error", "failures", "oracle", "started", "updated"})
 """Keys of status.json that have places of their own in a report."""
 
 
@@ -24,7 +24,7 @@ class Run:
     Attributes:
         name: in the column ``run`` of its tables; of the directory where there are none.
         state: running | completed | failed | interrupted.
-        error: why it failed; empty where it did not.
+        reason: why it is not completed; empty where it is.
         oracle: what the strategy sees beyond bought labels; empty for practical strategies.
         settings: from config.yaml, ``group.key`` to value as text.
         provenance: from status.json, likewise: versions, revision, machine, device.
@@ -34,7 +34,7 @@ class Run:
 
     name: str
     state: str
-    error: str
+    reason: str
     oracle: str
     settings: Mapping[str, str]
     provenance: Mapping[str, str]
@@ -58,7 +58,7 @@ def read_run(folder: Path) -> Run:
     return Run(
         name=next((str(table["run"].iloc[0]) for table in tables.values()), folder.name),
         state=state,
-        error=str(status.get("error") or ""),
+        reason=_reason(folder, state, status),
         oracle=str(status.get("oracle") or ""),
         settings=dict(_flat(settings)),
         provenance=dict(_flat({k: v for k, v in status.items() if k not in NOT_PROVENANCE})),
@@ -66,6 +66,13 @@ def read_run(folder: Path) -> Run:
         updated=str(status.get("updated") or ""),
         tables=tables,
     )
+
+
+def _reason(folder: Path, state: str, status: Mapping[str, Any]) -> str:
+    if state == "running":
+        return "at work" if is_held(folder) else "stopped without a word; the same command goes on"
+    error, failures = str(status.get("error") or ""), status.get("failures", 0)
+    return f"{error} (failed {failures} times)" if failures not in (0, 1) else error
 
 
 def _mapping(path: Path, parse: Any) -> dict[str, Any]:

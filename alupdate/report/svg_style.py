@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from alupdate.plots.style import Style
+from alupdate.plots.style import Marker, Style
 
 LINE_WIDTH = 2
 """In pixels; dashes are multiples of it, as in the figures."""
@@ -13,6 +13,11 @@ MIN_CONTRAST = 4.0
 """Of a line to the background; WCAG 2.2 asks 3 of graphical objects."""
 
 
+def marker_name(marker: Marker) -> str:
+    """Return the name by which the page's script knows a marker; (n, 1, 0) is a star."""
+    return marker if isinstance(marker, str) else f"star{marker[0]}"
+
+
 def svg_style(style: Style) -> dict[str, Any]:
     """Return colours (light, dark), marker, hollow, and dash, an SVG dash pattern."""
     line = style.line
@@ -20,7 +25,7 @@ def svg_style(style: Style) -> dict[str, Any]:
     return {
         "light": style.colour,
         "dark": on_dark(style.colour),
-        "marker": style.marker,
+        "marker": marker_name(style.marker),
         "hollow": style.hollow,
         "dash": " ".join(f"{LINE_WIDTH * length:g}" for length in dashes),
     }

@@ -6,6 +6,7 @@ import pandas as pd
 
 from alupdate.plots.style import UPDATES, Style
 from alupdate.report.chart import BAND, SEEDED, Chart, Metric, Selector, Series
+from alupdate.statistics.update_series import best_gamma, in_series
 
 METRICS = (
     Metric("accuracy", "test accuracy", "higher is better"),
@@ -32,37 +33,23 @@ OUTSIDE = "A line that leaves the frame is far worse than the base model; see th
 
 def update_charts(updates: pd.DataFrame) -> list[Chart]:
     """Return the charts that the rows of updates.csv allow."""
-    named = _named(updates)
-    chosen = _at_best_gamma(named)
+    table = in_series(updates.assign(setting=updates["dataset"] + ", " + updates["backbone"]))
+    chosen = pd.concat(list(_at_best_gamma(table)), ignore_index=True)
     others = dict(zip(SIZES, reversed(SIZES), strict=True))
     charts = [_by_size(chosen, size, others[size]) for size in SIZES if updates[size].nunique() > 1]
-    gammas = named[named["step_size"] == "fixed"].groupby("name")["gamma"].nunique()
-    if not gammas.empty and gammas.max() >= MIN_GAMMAS:
-        charts.append(_by_gamma(named))
+    if table.groupby("series")["gamma"].nunique().max() >= MIN_GAMMAS:
+        charts.append(_by_gamma(table))
     return charts or [_by_size(chosen, "n_new", "n_initial")]
 
 
-def _named(updates: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with a setting, and the name of the update and, if several, its posterior."""
-    posteriors = updates["likelihood"] + ", " + updates["prior_precision"].map("{:g}".format)
-    several = posteriors.groupby(updates["method"]).transform("nunique") > 1
-    name = updates["method"].where(~several, updates["method"] + " (" + posteriors + ")")
-    setting = updates["dataset"] + ", " + updates["backbone"]
-    return updates.assign(name=name, setting=setting)
-
-
-def _at_best_gamma(named: pd.DataFrame) -> pd.DataFrame:
-    """Return references, and each update at its best fixed gamma per setting, and at gamma auto."""
-    return pd.concat(list(_choices(named)), ignore_index=True)
-
-
-def _choices(named: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for (_, name, step_size), rows in named.groupby(["setting", "name", "step_size"]):
-        if step_size == "fixed":
-            best = float(str(rows.groupby("gamma")["accuracy"].mean().idxmax()))
-            yield rows[rows["gamma"] == best].assign(series=f"{name}, gamma {best:g}")
+def _at_best_gamma(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each series at its best gamma in each setting; all where it has none."""
+    for (_, name), rows in table.groupby(["setting", "series"]):
+        if rows["gamma"].isna().all():
+            yield rows
         else:
-            yield rows.assign(series=f"{name}, gamma auto" if step_size == "auto" else str(name))
+            best = best_gamma(rows)
+            yield rows[rows["gamma"] == best].assign(series=f"{name}, gamma {best:g}")
 
 
 def _by_size(chosen: pd.DataFrame, size: str, other: str) -> Chart:
@@ -87,12 +74,12 @@ def _by_size(chosen: pd.DataFrame, size: str, other: str) -> Chart:
     )
 
 
-def _by_gamma(named: pd.DataFrame) -> Chart:
+def _by_gamma(table: pd.DataFrame) -> Chart:
     """Return the chart against gamma; what has none is a horizontal line."""
-    fixed = named[named["step_size"] == "fixed"].assign(x=lambda rows: rows["gamma"])
+    fixed = table[table["gamma"].notna()].assign(x=lambda rows: rows["gamma"])
     gammas = pd.DataFrame({"x": sorted(fixed["x"].unique())})
-    level = named[named["step_size"] == ""].merge(gammas, how="cross")
-    rows = pd.concat([fixed, level]).rename(columns={"name": "series"})
+    level = table[table["gamma"].isna()].merge(gammas, how="cross")
+    rows = pd.concat([fixed, level])
     table = rows.groupby(["setting", "series", "method", "x", "seed"])[NAMES].mean().reset_index()
     settings = table["setting"].astype("category")
     return _chart(

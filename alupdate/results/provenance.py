@@ -11,8 +11,8 @@ PACKAGES = ("alupdate", "torch", "numpy", "scipy", "scikit-learn", "timm", "hydr
 
 
 def now() -> str:
-    """Return the time in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """Return the time in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def provenance() -> dict[str, object]:

@@ -6,6 +6,7 @@ other: whatever moment a run is killed at, it resumes at its last finished cycle
 are written again.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
@@ -23,12 +24,18 @@ from alupdate.config import HOW_TO_RUN, WHERE_DATA_LIE, RunConfig, UpdatingTask,
 from alupdate.errors import InputError
 from alupdate.files import replace_file
 from alupdate.results.provenance import now, provenance
+from alupdate.results.status import LOCK, STATUS, State, read_status
 
 FORMAT_VERSION = 4
 """Version of the result format and of what the numbers mean; part of every run's hash."""
 MAIN_TABLES = {"active_learning": "curve.csv", "updating": "updates.csv"}
-State = Literal["running", "completed", "failed", "interrupted"]
+SECONDS_FOR_LOCK = 2.0
+"""How long to try: whoever only looks whether a run is alive holds its lock for a moment."""
 log = logging.getLogger(__name__)
+
+
+class BusyError(InputError):
+    """Another process is running this very run."""
 
 
 class RunStore:
@@ -47,23 +54,16 @@ class RunStore:
         self._facts: dict[str, Any] = {"sha256": contents}
         self.name = f"{run_prefix(config)}-{_digest(self._settings, contents)}"
         self.path = Path(config.results_dir) / config.experiment_name / self.name
+        self._lock_file: int | None = None
 
     @property
     def main_table(self) -> Path:
         """The CSV file for which the run was made."""
         return self.path / MAIN_TABLES[self._config.task.name]
 
-    def state(self) -> State | None:
-        """Return what status.json says, or None if there is no (readable) status."""
-        try:
-            state: State = json.loads((self.path / "status.json").read_text())["state"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return state
-
     def is_complete(self) -> bool:
         """Return whether the run has finished and its main table is there."""
-        return self.state() == "completed" and self.main_table.is_file()
+        return read_status(self.path).state == "completed" and self.main_table.is_file()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -72,16 +72,18 @@ class RunStore:
         The operating system frees the lock with the process, so a dead run never holds it.
 
         Raises:
-            InputError: another process is running this very run, or the directory cannot be made.
+            BusyError: another process is running this very run.
+            InputError: the directory cannot be made.
         """
-        lock = FileLock(self.path / ".lock")
+        lock = FileLock(self.path / LOCK)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=SECONDS_FOR_LOCK)
         except Timeout as error:
-            raise InputError(f"{self.path}: another process is running this run") from error
+            raise BusyError(f"{self.path}: another process is running this run") from error
         except OSError as error:
             raise InputError(f"results_dir: cannot write {self.path} ({error.strerror})") from error
+        self._lock_file = self._inode()
         try:
             yield
         finally:
@@ -91,19 +93,39 @@ class RunStore:
         """Write config.yaml and the status ``running``; ``facts`` go into the status."""
         for stray in self.path.glob(".*.partial*"):  # of an attempt that was killed
             stray.unlink()
-        self._facts |= provenance() | facts | {"started": now()}
+        failures = read_status(self.path).failures
+        self._facts |= provenance() | facts | {"started": now(), "failures": failures}
         replace_file(self.path / "config.yaml", yaml.safe_dump(self._settings, sort_keys=False))
         self.set_state("running")
 
     def set_state(self, state: State, error: str | None = None) -> None:
-        """Replace status.json."""
+        """Replace status.json; a state ``failed`` is counted."""
+        self._require_place()
+        if state == "failed":
+            self._facts["failures"] = self._facts.get("failures", 0) + 1
         status = {"state": state, "error": error} | self._facts | {"updated": now()}
-        replace_file(self.path / "status.json", json.dumps(status, indent=2) + "\n")
+        replace_file(self.path / STATUS, json.dumps(status, indent=2) + "\n")
+
+    def _inode(self) -> int | None:
+        try:
+            return (self.path / LOCK).stat().st_ino
+        except FileNotFoundError:
+            return None
+
+    def _require_place(self) -> None:
+        """Refuse to write into a directory that was removed, and maybe made anew by another run.
+
+        Raises:
+            FileNotFoundError: it was.
+        """
+        if self._inode() != self._lock_file:
+            what = "was removed while the run was working"
+            raise FileNotFoundError(errno.ENOENT, what, str(self.path))
 
     def clear(self) -> None:
         """Forget all results of the run, before it is done again."""
         for path in self.path.iterdir():
-            if path.name != ".lock":
+            if path.name != LOCK:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def load(self) -> list[dict[str, Any]]:
@@ -124,6 +146,7 @@ class RunStore:
 
     def save(self, steps: list[dict[str, Any]], tables: dict[str, str]) -> None:
         """Commit the finished steps, then replace the CSV files (name to content) made of them."""
+        self._require_place()
         document = {"format": FORMAT_VERSION, "sha256": _checksum(steps), "steps": steps}
         replace_file(self.path / "state.json", json.dumps(document))
         for name, content in tables.items():

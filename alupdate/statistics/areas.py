@@ -76,7 +76,7 @@ def compare(areas: pd.DataFrame, reference: Mapping[str, str]) -> pd.DataFrame:
     if len(found) != 1:
         raise ValueError(f"{dict(reference)} names {len(found)} variants, not one")
     wide = areas.pivot_table(index="seed", columns=VARIANT, values="area")
-    place = wide.columns.get_indexer([tuple(found.iloc[0])])[0]
+    place = [tuple(key) for key in wide.columns].index(tuple(found.iloc[0]))
     rows = [
         [*key, *difference_row(wide.iloc[:, [i, place]].dropna().to_numpy())]
         for i, key in enumerate(wide.columns)
@@ -106,6 +106,25 @@ def sequential_gains(areas: pd.DataFrame) -> pd.DataFrame:
     pairs = wide[["sequential", "top_b"]].dropna()
     rows = [[*key, *difference_row(group.to_numpy())] for key, group in pairs.groupby(others)]
     return pd.DataFrame(rows, columns=[*others, *DIFFERENCE])
+
+
+def oracle_comparisons(areas: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return, for each oracle, its name and every variant's difference to it, paired by seed.
+
+    The tables are those of ``compare``, over all settings that have the oracle, with a column
+    ``reference``: its name.
+    """
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for _, group in areas.groupby(SETTING):
+        for key in group.loc[group["oracle"], METHOD].drop_duplicates().itertuples(index=False):
+            chosen = dict(zip(METHOD[:3], key[:3], strict=True))
+            name = "-".join(part for part in key[:3] if part not in ("top_b", "retrain"))
+            tables.setdefault(name, []).append(compare(group, chosen).assign(reference=name))
+    return [
+        (name, pd.concat(parts, ignore_index=True))
+        for name, parts in tables.items()
+        if sum(map(len, parts))
+    ]
 
 
 def oracle_gaps(areas: pd.DataFrame, higher_is_better: bool = True) -> pd.DataFrame:

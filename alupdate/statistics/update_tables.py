@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from alupdate.statistics.result_table import ResultTable
-from alupdate.statistics.updates import METHOD, REFERENCES, gap_closed, speedups
+from alupdate.statistics.update_series import REFERENCES
+from alupdate.statistics.updates import METHOD, gap_closed, speedups
 
 SIZES = {"n_initial": "initial labels", "n_new": "new labels"}
 

@@ -7,10 +7,10 @@ from scipy import stats
 
 from alupdate.errors import InputError
 from alupdate.statistics.pairs import CONFIDENCE, N_RESAMPLES, note, paired_t
+from alupdate.statistics.update_series import REFERENCES, in_series
 
 CELL = ["dataset", "backbone", "seed", "n_initial", "n_new"]
 METHOD = ["dataset", "backbone", "method", "likelihood", "prior_precision", "gamma", "step_size"]
-REFERENCES = ("base", "retrain", "retrain_lbfgs")
 GAP = [
     "gap", "standard_error", "low", "high", "retrain_p", "worst", "seeds", "speedup",
     "lbfgs_speedup", "note",
@@ -71,13 +71,15 @@ def with_references(updates: pd.DataFrame) -> pd.DataFrame:
 def _ratio(sums: NDArray[np.float64]) -> tuple[float, float]:
     """Return the pooled ratio of sums (seeds, 2) and the standard error of the seeds' ratios."""
     pooled = sums[:, 0].sum() / sums[:, 1].sum()
+    if (sums[:, 1] == 0).any():
+        return float(pooled), np.nan
     ratios = sums[:, 0] / sums[:, 1]
     error = ratios.std(ddof=1) / np.sqrt(len(ratios)) if len(ratios) > 1 else np.nan
     return float(pooled), float(error)
 
 
 def _ratio_interval(sums: NDArray[np.float64]) -> tuple[float, float]:
-    if len(sums) < 2:
+    if len(sums) < 2 or (sums[:, 1] <= 0).all():
         return np.nan, np.nan
     answer = stats.bootstrap(
         (sums[:, 0], sums[:, 1]),
@@ -96,6 +98,17 @@ def _worst(group: pd.DataFrame) -> float:
     return float(group.groupby(["n_initial", "n_new"])["gain"].mean().min())
 
 
+def best_gaps(updates: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of ``gap_closed`` at the best gamma of each update and data set.
+
+    With a column ``name``: the method, with its posterior where there are several.
+    """
+    gaps = gap_closed(updates)
+    table = gaps.assign(name=in_series(gaps)["series"])
+    best = table.groupby(["dataset", "backbone", "name"])["gap"].idxmax()
+    return table.loc[best].reset_index(drop=True)
+
+
 def speedups(updates: pd.DataFrame, size: str) -> pd.DataFrame:
     """Return median speed-ups of each update, for every initial size or every number of new labels.
 
@@ -107,7 +120,8 @@ def speedups(updates: pd.DataFrame, size: str) -> pd.DataFrame:
         One row per method, posterior and size: medians over data sets, seeds, step sizes and the
         other size of ``speedup`` and ``lbfgs_speedup``, and the number of measurements.
     """
-    joined = with_references(updates)
-    groups = joined.groupby(["method", "likelihood", "prior_precision", size], sort=False)
+    joined = in_series(with_references(updates))
+    keys = ["series", "method", "likelihood", "prior_precision", size]
+    groups = joined.groupby(keys, sort=False)
     table = groups[["speedup", "lbfgs_speedup"]].median()
     return table.assign(measurements=groups.size()).reset_index()

@@ -1,5 +1,6 @@
 import math
 from collections import Counter
+from pathlib import Path
 from statistics import mean, median, stdev
 
 import numpy as np
@@ -9,11 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alupdate.plots.style import MARKERS, PALETTE, Style
+from alupdate.report import svg_style as svg_style_module
 from alupdate.report.chart import Chart, Metric, Series, panels
 from alupdate.report.curve_chart import bought_classes, curve_chart
 from alupdate.report.experiment import read_experiment
 from alupdate.report.settings import common, ranges, varying
-from alupdate.report.svg_style import DARK_BACKGROUND, MIN_CONTRAST, contrast, on_dark, svg_style
+from alupdate.report.svg_style import (
+    DARK_BACKGROUND,
+    MIN_CONTRAST,
+    contrast,
+    marker_name,
+    on_dark,
+    svg_style,
+)
 from alupdate.report.update_chart import update_charts
 from tests.support.experiments import write_run, write_study
 
@@ -219,11 +228,10 @@ def test_every_colour_stands_out_from_a_dark_page():
 
 
 def test_the_page_has_a_shape_for_every_marker_of_the_figures():
-    from alupdate.report.page import ASSETS
-
-    text = (ASSETS / "drawing.js").read_text()
+    text = Path(svg_style_module.__file__).with_name("assets").joinpath("drawing.js").read_text()
     (body,) = (part.split("};")[0] for part in text.split("const MARKERS = {")[1:])
-    for marker in {*MARKERS, "x", "."}:
+    for style in (*MARKERS, "x", "."):
+        marker = marker_name(style)
         name = marker if marker.isalnum() else f'"{marker}"'
         assert f"{name}: " in body, marker
 

@@ -1,6 +1,8 @@
+import json
 import shutil
 
 import pytest
+from filelock import FileLock
 
 from alupdate.errors import InputError
 from alupdate.report.experiment import read_experiment
@@ -41,7 +43,7 @@ def test_a_single_run_is_an_experiment(good):
     assert [found.name for found in experiment.runs] == [run.name]
 
 
-@pytest.mark.parametrize("state", ["failed", "interrupted", "running"])
+@pytest.mark.parametrize("state", ["failed", "interrupted"])
 def test_runs_that_are_not_finished_are_listed_with_their_reason(folder, state):
     path = write_run(folder, seed=7, state=state, error="OutOfMemory: too large")
     experiment = read_experiment(folder)
@@ -52,10 +54,23 @@ def test_runs_that_are_not_finished_are_listed_with_their_reason(folder, state):
     assert missing.updated
 
 
-def test_a_killed_run_has_a_reason_too(folder):
-    write_run(folder, seed=7, state="running")
+def reason(folder):
     (missing,) = facts(read_experiment(folder)).missing
-    assert "killed" in missing.reason
+    return missing.reason
+
+
+def test_a_run_at_work_is_told_from_one_that_was_killed(folder):
+    path = write_run(folder, seed=7, state="running")
+    assert "stopped without a word" in reason(folder)
+    with FileLock(path / ".lock"):
+        assert reason(folder) == "at work"
+
+
+def test_repeated_failures_are_counted(folder):
+    path = write_run(folder, seed=7, state="failed", error="E")
+    status = json.loads((path / "status.json").read_text())
+    (path / "status.json").write_text(json.dumps(status | {"failures": 3}))
+    assert reason(folder) == "E (failed 3 times)"
 
 
 def replaced(old, new):

@@ -11,6 +11,7 @@ from alupdate import files
 from alupdate.config import RunConfig
 from alupdate.errors import InputError
 from alupdate.results.records import Comparison, CycleRecord, tables
+from alupdate.results.status import read_status
 from alupdate.results.store import RunStore
 
 SCORES = {"accuracy": 0.5, "nll": 1 / 3, "brier": 0.1, "ece": 0.2, "ace": 0.3}
@@ -149,7 +150,7 @@ def test_status_names_versions_host_and_times(store):
     assert {"versions", "git_revision", "host", "started", "updated", "device"} <= set(status)
     assert status["versions"]["torch"]
     store.set_state("failed", "because")
-    assert store.state() == "failed"
+    assert read_status(store.path).state == "failed"
     assert not store.is_complete()
 
 

@@ -1,0 +1,105 @@
+"""How a run stands, by its status.json and its lock."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from filelock import FileLock, Timeout
+
+from alupdate.files import replace_file
+from alupdate.results.provenance import now
+
+STATUS = "status.json"
+LOCK = ".lock"
+State = Literal["running", "completed", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """What status.json says.
+
+    Attributes:
+        state: None where there is no readable status.
+        error: one line, of a run that failed or was interrupted.
+        failures: how often the run has failed.
+        started, updated: when the last attempt began, and when the status was written.
+    """
+
+    state: State | None
+    error: str | None = None
+    failures: int = 0
+    started: datetime | None = None
+    updated: datetime | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """What the last attempt took, or None if that is not known."""
+        if self.started is None or self.updated is None:
+            return None
+        return (self.updated - self.started).total_seconds()
+
+
+def read_status(folder: Path) -> RunStatus:
+    """Return the status of a run directory; one that is missing or damaged has no state."""
+    document = _document(folder)
+    if document.get("state") not in get_args(State):
+        return RunStatus(None)
+    failures, error = document.get("failures", 0), document.get("error")
+    return RunStatus(
+        state=document["state"],
+        error=None if error is None else str(error),
+        failures=failures if isinstance(failures, int) else 0,
+        started=_time(document.get("started")),
+        updated=_time(document.get("updated")),
+    )
+
+
+def is_held(folder: Path) -> bool:
+    """Return whether a living process holds the run's lock."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        with FileLock(folder / LOCK).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # the directory was removed meanwhile, or may not be written
+        return False
+
+
+def record_death(folder: Path, error: str) -> None:
+    """Write to the status of a run that its process died without a word; it counts as a failure.
+
+    A run that another process has taken over, or that is complete, stays as it is.
+
+    Raises:
+        OSError: the status cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK).acquire(timeout=0):
+            document = _document(folder)
+            if document.get("state") == "completed":
+                return
+            failures = read_status(folder).failures + 1
+            document |= {"state": "failed", "error": error, "failures": failures, "updated": now()}
+            replace_file(folder / STATUS, json.dumps(document, indent=2) + "\n")
+    except Timeout:
+        return
+
+
+def _document(folder: Path) -> dict[str, Any]:
+    try:
+        document = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
