@@ -11,7 +11,7 @@ from alupdate.errors import InputError
 from alupdate.report.run_folder import Run, read_run
 from alupdate.report.run_tables import KINDS, MAIN_TABLES, read_table
 
-MARKS = ("status.json", "config.yaml", *MAIN_TABLES)
+MARKS = ("status.json", *MAIN_TABLES)
 """Files that make a folder a run directory."""
 GATHERED = {"curve.csv": "strategy", "updates.csv": "method"}
 """Tables that a file of gathered runs may hold, and a column by which to know them."""
@@ -66,7 +66,7 @@ def read_experiment(source: Path) -> Experiment:
 
 def _gathered(source: Path) -> Experiment:
     try:
-        with source.open() as file:
+        with source.open(encoding="utf-8") as file:
             header = file.readline().strip().split(",")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{source}: cannot be read as text") from error
@@ -88,31 +88,30 @@ def _told_apart(runs: Iterable[Run]) -> list[Run]:
     differ in another setting, such as ``update.gamma``, are not repetitions of one another.
     """
     groups: dict[tuple[str, ...], list[Run]] = {}
+    told_apart = []
     for run in runs:
-        groups.setdefault(_variant(run), []).append(run)
-    return [
-        _named(run, keys) if keys else run
-        for group in groups.values()
-        for keys in [_differing(group)]
-        for run in group
-    ]
+        if "curve.csv" in run.tables:
+            groups.setdefault(_variant(run), []).append(run)
+        else:
+            told_apart.append(run)
+    for group in groups.values():
+        keys = _differing(group)
+        told_apart += [_named(run, keys) for run in group] if keys else group
+    return told_apart
 
 
 def _variant(run: Run) -> tuple[str, ...]:
-    if "curve.csv" not in run.tables:
-        return ()
     first = run.tables["curve.csv"].iloc[0]
     return tuple(str(first[c]) for c in ("dataset", "backbone", "strategy", "batch", "update"))
 
 
 def _differing(runs: list[Run]) -> list[str]:
+    """Return the keys with several values; an earlier version may lack one that is none now."""
     keys = {key for run in runs for key in run.settings if key.split(".")[-1] not in SAME_RUN}
-    return sorted(key for key in keys if len({run.settings.get(key) for run in runs}) > 1)
+    return sorted(k for k in keys if len({run.settings.get(k, "none") for run in runs}) > 1)
 
 
 def _named(run: Run, keys: list[str]) -> Run:
-    if "curve.csv" not in run.tables:
-        return run
     values = (f"{key.removeprefix('strategy.')}={run.settings.get(key, 'none')}" for key in keys)
     curve = run.tables["curve.csv"]
     renamed = curve.assign(strategy=curve["strategy"] + " (" + ", ".join(values) + ")")

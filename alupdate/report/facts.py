@@ -70,9 +70,9 @@ def _summary(experiment: Experiment) -> list[tuple[str, str]]:
     found = [("runs", f"{finished} finished of {everything}")]
     if main:
         seeds = pd.concat([table["seed"] for table in main]).astype(int)
-        for column in ("dataset", "backbone"):
+        for column, words in (("dataset", "data set"), ("backbone", "backbone")):
             names = sorted({str(name) for table in main for name in table[column]})
-            found.append((f"{column.replace('dataset', 'data set')}", ", ".join(names)))
+            found.append((f"{words}s" if len(names) > 1 else words, ", ".join(names)))
         found.append(("seeds", ranges(seeds)))
     if "curve.csv" in experiment.tables:
         curves = experiment.tables["curve.csv"]

@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -54,7 +56,7 @@ def page(experiment: Experiment) -> str:
     """
     charts = charts_of(experiment)
     curves, updates = (experiment.tables.get(name) for name in ("curve.csv", "updates.csv"))
-    tables = [_shown(table) for table in result_tables(curves, updates)]
+    tables = [part for table in result_tables(curves, updates) for part in _shown(table)]
     return render(facts(experiment), charts, tables)
 
 
@@ -70,7 +72,8 @@ def charts_of(experiment: Experiment) -> list[Chart]:
 
 def render(about: Facts, charts: list[Chart], tables: list[ShownTable]) -> str:
     """Return the HTML text; everything that comes from runs is escaped."""
-    script = "\n".join((ASSETS / name).read_text() for name in SCRIPTS)
+    script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    style = (ASSETS / "page.css").read_text(encoding="utf-8")
     environment = Environment(
         loader=PackageLoader("alupdate.report", "assets"),
         autoescape=True,
@@ -78,14 +81,14 @@ def render(about: Facts, charts: list[Chart], tables: list[ShownTable]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["breakable"] = _breakable
+    environment.filters |= {"breakable": _breakable, "minute": _minute}
     return environment.get_template("page.html.j2").render(
         about=about,
         charts=charts,
         tables=tables,
         version=__version__,
         made=now(),
-        style=Markup((ASSETS / "page.css").read_text()),  # noqa: S704 our own file
+        style=Markup(style),  # noqa: S704 our own file
         script=Markup(script),  # noqa: S704 our own files
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data=Markup(_inert([as_json(chart) for chart in charts])),  # noqa: S704 no < within
@@ -97,26 +100,38 @@ def _breakable(text: str) -> Markup:
     return escape(text).replace("_", Markup("_<wbr>"))
 
 
+def _minute(time: str) -> str:
+    """Return an ISO 8601 time in UTC, to the minute; nothing for nothing."""
+    return f"{time[:16].replace('T', ' ')} UTC" if time else ""
+
+
 def _inert(document: object) -> str:
     """Return JSON in which nothing can end the HTML element that holds it."""
     text = json.dumps(document, allow_nan=False, separators=(",", ":"))
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
-def _shown(table: ResultTable) -> ShownTable:
-    """Return a table as text; what is the same in every row stands beside the table."""
-    frame, title, caption = table.frame, table.title, table.caption
-    setting = [c for c in SETTING if c in frame and frame[c].nunique() == 1]
-    if len(setting) == len(SETTING):
-        title = f"{title}: {', '.join(map(str, frame[SETTING].iloc[0]))}"
-        frame = frame.drop(columns=SETTING)
+def _shown(table: ResultTable) -> Iterator[ShownTable]:
+    """Yield a table as text, one for each data set and backbone."""
+    if not set(SETTING) <= set(table.frame):
+        yield _as_text(f"table-{table.name}", table.title, table.caption, table.frame)
+        return
+    for place, (setting, frame) in enumerate(table.frame.groupby(SETTING, sort=False)):
+        title = f"{table.title}: {', '.join(map(str, setting))}"
+        rest = frame.drop(columns=SETTING)
+        yield _as_text(f"table-{table.name}-{place}", title, table.caption, rest)
+
+
+def _as_text(key: str, title: str, caption: str, frame: pd.DataFrame) -> ShownTable:
+    """Return a table as text; a note that all rows share stands in the caption."""
     if "note" in frame and frame["note"].nunique() == 1:
-        caption = f"{caption} {frame['note'].iloc[0]}".strip()
+        note = str(frame["note"].iloc[0])
+        caption = f"{caption} {note[:1].upper()}{note[1:]}{'.' if note else ''}".strip()
         frame = frame.drop(columns="note")
     names, rows = cells(frame)
     numeric = {str(c).replace("_", " ") for c in frame.select_dtypes("number")}
     return ShownTable(
-        key=f"table-{table.name}",
+        key=key,
         title=title,
         caption=caption,
         names=names,

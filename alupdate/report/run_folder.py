@@ -77,7 +77,7 @@ def _reason(folder: Path, state: str, status: Mapping[str, Any]) -> str:
 
 def _mapping(path: Path, parse: Any) -> dict[str, Any]:
     try:
-        document = parse(path.read_text())
+        document = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path.name} is missing") from error
     except OSError as error:

@@ -1,6 +1,7 @@
 """Reading the CSV files of a run, with every damage named by file and line."""
 
 import csv
+import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,16 +38,18 @@ class TableKind:
     gaps: frozenset[str] = frozenset()
 
 
+DIVERGED = frozenset({"nll", "brier", "ece", "ace"})
+"""Scores that a network whose training diverged may lack."""
 VARIANT_NAMES = frozenset({"run", "dataset", "backbone", "strategy", "batch", "update"})
 KINDS = {
-    "curve.csv": TableKind(CURVE_COLUMNS, VARIANT_NAMES | {"oracle"}),
+    "curve.csv": TableKind(CURVE_COLUMNS, VARIANT_NAMES | {"oracle"}, gaps=DIVERGED),
     "timings.csv": TableKind(TIMING_COLUMNS, frozenset({"run", "phase"})),
     "queries.csv": TableKind(QUERY_COLUMNS, frozenset({"run", "label"})),
     "comparison.csv": TableKind(COMPARISON_COLUMNS, frozenset({"run"})),
     "updates.csv": TableKind(
         UPDATE_COLUMNS,
         frozenset({"run", "dataset", "backbone", "method", "likelihood", "step_size"}),
-        gaps=frozenset({"likelihood", "step_size", "prior_precision", "gamma"}),
+        gaps=DIVERGED | {"likelihood", "step_size", "prior_precision", "gamma"},
     ),
 }
 MAIN_TABLES = ("curve.csv", "updates.csv")
@@ -62,14 +65,17 @@ def read_table(path: Path, kind: TableKind) -> pd.DataFrame:
             wrong type; the message names file and line.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is no text file") from error
     if not text.endswith("\n"):
         raise InputError(f"{path}: breaks off within line {text.count(chr(10)) + 1}")
-    header, *rows = list(csv.reader(text.splitlines()))
+    try:
+        header, *rows = csv.reader(io.StringIO(text))
+    except csv.Error as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
     missing = [name for name in kind.columns if name not in header]
     if missing:
         raise InputError(f"{path}: has no column {missing[0]}; needed: {', '.join(kind.columns)}")

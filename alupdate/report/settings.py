@@ -59,7 +59,7 @@ def _owners(key: str, runs: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     name = f"{key.split('.', maxsplit=1)[0]}.name"
     having = {run.get(name, "") for run in runs if key in run}
     lacking = {run.get(name, "") for run in runs if key not in run}
-    return () if having & lacking or not lacking else tuple(sorted(having))
+    return () if having & lacking or not lacking - {""} else tuple(sorted(having))
 
 
 def ranges(numbers: Iterable[int]) -> str:

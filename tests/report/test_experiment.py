@@ -139,6 +139,23 @@ def test_runs_that_differ_in_where_data_lie_are_not(tmp_path):
     assert set(read_experiment(tmp_path).tables["curve.csv"]["strategy"]) == {"random"}
 
 
+def test_a_setting_that_an_earlier_version_lacked_is_no_difference(folder):
+    path = margin_run(folder) / "config.yaml"
+    path.write_text(path.read_text().replace("  n_train: null\n", ""))
+    names = set(read_experiment(folder).tables["curve.csv"]["strategy"])
+    assert names == {"random", "margin"}
+
+
+def test_a_diverged_run_is_not_damaged(folder):
+    path = margin_run(folder) / "curve.csv"
+    header, *rows = path.read_text().splitlines()
+    broken = [",".join([*row.split(",")[:10], "nan", *row.split(",")[11:]]) for row in rows]
+    path.write_text("\n".join([header, *broken]) + "\n")
+    experiment = read_experiment(folder)
+    assert not experiment.damaged
+    assert experiment.tables["curve.csv"]["nll"].isna().sum() == 3
+
+
 def test_runs_that_end_earlier_are_named(folder):
     path = write_run(folder, seed=5, cycles=2)
     (missing,) = facts(read_experiment(folder)).missing

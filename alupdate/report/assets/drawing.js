@@ -35,7 +35,7 @@ const MARKERS = {
   o: around(24), ".": around(24).map(([x, y]) => [x / 2, y / 2]),
   s: around(4, 0.5), D: around(4), d: around(4).map(([x, y]) => [0.6 * x, y]),
   "^": around(3), v: around(3, 1.5), "<": around(3, 2.25), ">": around(3, 0.75),
-  p: around(5), h: around(6), H: around(6, 0.5), 8: around(8, 0.5), "*": around(10, 0, 0.45),
+  p: around(5), h: around(6), "*": around(10, 0, 0.45),
   star4: around(8, 0, 0.5), star6: around(12, 0, 0.5),
   P: PLUS, X: CROSS, x: CROSS.map(([x, y]) => [0.8 * x, 0.8 * y]),
 };

@@ -35,8 +35,8 @@ class ChartReader {
     this.plot.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.leave());
     this.plot.addEventListener("blur", () => this.leave());
     this.plot.addEventListener("keydown", (event) => this.step(event));
-    new ResizeObserver(() => this.redraw()).observe(this.plot);
     this.choose();
+    new ResizeObserver(() => this.plot.clientWidth !== this.width && this.redraw()).observe(this.plot);
   }
 
   get metric() {
@@ -106,7 +106,8 @@ class ChartReader {
     this.yLabel.textContent = (this.isDifference ? difference : label) + (hint ? ` (${hint})` : "");
     this.visible = this.lines.filter((line) => !this.hidden.has(line.series));
     const { xLabel, xLog } = this.chart;
-    const width = Math.max(280, this.plot.clientWidth);
+    this.width = this.plot.clientWidth;
+    const width = Math.max(280, this.width);
     this.drawn = draw(this.svg, this.visible, this.chart.series, { width, xLabel, xLog, yLog: median });
     this.leave();
     this.tabulate();
@@ -163,7 +164,7 @@ class ChartReader {
   row({ line, i }, isNearest) {
     const series = this.chart.series[line.series];
     const row = html("tr", "", isNearest ? { class: "nearest" } : {});
-    const name = html("th", series.name, { scope: "row" });
+    const name = html("th", series.name.replaceAll("_", "_\u200b"), { scope: "row" });
     row.append(html("td", ""), name, html("td", this.text(line, i)), html("td", `n = ${line.n[i]}`));
     row.firstChild.append(coloured(sample(series), series));
     return row;
