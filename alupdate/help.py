@@ -4,7 +4,7 @@ from pathlib import Path
 
 from alupdate.paths import conf_dir
 
-GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task", "experiment")
+GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task", "experiment", "setting")
 HEAD = """\
 alupdate: deep active learning with efficient Bayesian updates
 

@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from alupdate.config import RunConfig
+from alupdate.config import RunConfig, run_prefix
 from alupdate.paths import conf_dir
 from alupdate.results.frame import read_runs
+from alupdate.validate import parse_config
 from tests.support.images import small_files, write_folder
 from tests.support.known_sets import BUILDERS
 from tests.support.openml_tables import build_openml, letters
@@ -31,6 +33,18 @@ EXPERIMENTS = sorted(
     str(path.relative_to(EXPERIMENT_FILES).with_suffix(""))
     for path in EXPERIMENT_FILES.rglob("*.yaml")
 )
+SETTINGS = sorted(path.stem for path in (conf_dir() / "setting").glob("*.yaml"))
+ONE_JOB = {
+    "paper/batch_selection": ("strategy=margin", "batch=sequential"),
+    "paper/lookahead": ("strategy=lookahead", "strategy.n_batches=3"),
+    "paper/candidate_batches": ("strategy.n_batches=3",),
+}
+"""Of the sweeps whose strategies run above and in strategies/at_once."""
+SIZES = {
+    "cifar10": 10, "snacks": 20, "dtd": 50, "dbpedia": 10, "banking77": 200, "clinc150": 150,
+    "digits": 10, "mnist5k": 10,
+}  # fmt: skip
+"""Acquisition sizes: those of the paper, and of the embedded data sets."""
 SMALL_STUDY = ("task.initial_sizes=[10,20]", "task.new_sizes=[2]")
 TEXT_BACKBONE = ("backbone=transformers", "backbone.model=tiny_bert")
 TEXT_DATASET = ("dataset=csv", "dataset.train=texts/train.csv", "dataset.test=texts/test.csv")
@@ -158,14 +172,35 @@ def test_experiment_runs(experiment, monkeypatch, tmp_path):
     is_study = "task: updating" in (EXPERIMENT_FILES / f"{experiment}.yaml").read_text()
     if is_study:
         arguments += [*SMALL_STUDY, "update.n_hypotheses=100"]
+    arguments += ONE_JOB.get(experiment, ())
     assert run_small(monkeypatch, tmp_path, *arguments) == 0
     table = read_runs(tmp_path / "results", "updates.csv" if is_study else "curve.csv")
     assert len(table) >= 3
 
 
+def test_settings_of_the_paper():
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        for setting, size in SIZES.items():
+            chosen = ["experiment=paper/candidate_batches", f"setting={setting}"]
+            config = parse_config(compose("config", chosen))
+            assert config.batch.size == config.n_initial == size
+            assert config.n_cycles == 20
+            assert run_prefix(config).split("-")[2] == "lookahead_300"
+    assert sorted(SIZES) == SETTINGS
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_sweeps_are_over_options_that_exist(experiment):
+    tree = yaml.safe_load((EXPERIMENT_FILES / f"{experiment}.yaml").read_text())
+    for key, values in tree["hydra"]["sweeper"]["params"].items():
+        if key in GROUPS:
+            assert {(key, value.strip()) for value in values.split(",")} <= set(OPTIONS)
+
+
 def test_every_file_is_covered():
     covered = {f"{group}/{option}" for group, option in OPTIONS}
     covered |= {f"experiment/{name}" for name in EXPERIMENTS}
+    covered |= {f"setting/{name}" for name in SETTINGS}
     covered |= {"config", "shared/update"}  # included in every run above
     present = {
         str(path.relative_to(conf_dir()).with_suffix("")) for path in conf_dir().rglob("*.yaml")
