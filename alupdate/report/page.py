@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,21 +29,34 @@ WIDE, LONG = 14, 40
 
 
 @dataclass(frozen=True)
+class Part:
+    """One table as text.
+
+    Attributes:
+        caption: the data set and backbone, and what holds for all rows; may be empty.
+        numeric: whether a column holds numbers, and so is set to the right.
+    """
+
+    caption: str
+    names: list[str]
+    numeric: list[bool]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
 class ShownTable:
-    """A table of results as text.
+    """A table of results, with a part for each data set where it tells them apart.
 
     Attributes:
         key: of the HTML element.
-        numeric: whether a column holds numbers, and so is set to the right.
+        text: what the columns mean.
         folded: whether the reader has to open it.
     """
 
     key: str
     title: str
-    caption: str
-    names: list[str]
-    numeric: list[bool]
-    rows: list[list[str]]
+    text: str
+    parts: list[Part]
     folded: bool
 
 
@@ -56,7 +68,7 @@ def page(experiment: Experiment) -> str:
     """
     charts = charts_of(experiment)
     curves, updates = (experiment.tables.get(name) for name in ("curve.csv", "updates.csv"))
-    tables = [part for table in result_tables(curves, updates) for part in _shown(table)]
+    tables = [_shown(table) for table in result_tables(curves, updates)]
     return render(facts(experiment), charts, tables)
 
 
@@ -111,31 +123,33 @@ def _inert(document: object) -> str:
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
-def _shown(table: ResultTable) -> Iterator[ShownTable]:
-    """Yield a table as text, one for each data set and backbone."""
-    if not set(SETTING) <= set(table.frame):
-        yield _as_text(f"table-{table.name}", table.title, table.caption, table.frame)
-        return
-    for place, (setting, frame) in enumerate(table.frame.groupby(SETTING, sort=False)):
-        title = f"{table.title}: {', '.join(map(str, setting))}"
-        rest = frame.drop(columns=SETTING)
-        yield _as_text(f"table-{table.name}-{place}", title, table.caption, rest)
+def _shown(table: ResultTable) -> ShownTable:
+    parts = [_part("", table.frame)]
+    if set(SETTING) <= set(table.frame):
+        groups = table.frame.groupby(SETTING, sort=False)
+        parts = [
+            _part(", ".join(map(str, key)), rows.drop(columns=SETTING)) for key, rows in groups
+        ]
+    return ShownTable(
+        key=f"table-{table.name}",
+        title=table.title,
+        text=table.caption,
+        parts=parts,
+        folded=any(len(part.names) > WIDE or len(part.rows) > LONG for part in parts),
+    )
 
 
-def _as_text(key: str, title: str, caption: str, frame: pd.DataFrame) -> ShownTable:
+def _part(setting: str, frame: pd.DataFrame) -> Part:
     """Return a table as text; a note that all rows share stands in the caption."""
+    captions = [setting]
     if "note" in frame and frame["note"].nunique() == 1:
-        note = str(frame["note"].iloc[0])
-        caption = f"{caption} {note[:1].upper()}{note[1:]}{'.' if note else ''}".strip()
+        captions.append(str(frame["note"].iloc[0]))
         frame = frame.drop(columns="note")
     names, rows = cells(frame)
     numeric = {str(c).replace("_", " ") for c in frame.select_dtypes("number")}
-    return ShownTable(
-        key=key,
-        title=title,
-        caption=caption,
+    return Part(
+        caption="; ".join(filter(None, captions)),
         names=names,
         numeric=[name in numeric for name in names],
         rows=rows,
-        folded=len(names) > WIDE or len(rows) > LONG,
     )
