@@ -1,6 +1,5 @@
 """Charts as data: lines with bands, for every choice that a reader can make."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,15 +96,17 @@ def panels(chart: Chart) -> dict[str, dict[str, dict[str, list[Any]]]]:
     of seeds; ``series`` is its position in the legend.
     """
     found: dict[str, dict[str, dict[str, list[Any]]]] = {}
-    frames = {"value": chart.frame}
+    places = {entry.name: place for place, entry in enumerate(chart.series)}
+    means = [metric.key for metric in chart.metrics if not metric.median]
+    medians = [metric.key for metric in chart.metrics if metric.median]
+    summaries = [("value", _means(chart.frame, means)), ("value", _medians(chart.frame, medians))]
     if chart.reference is not None:
-        frames["difference"] = differences(chart)
-    for view, frame in frames.items():
-        for metric in chart.metrics:
-            if view == "difference" and metric.median:
-                continue
-            for panel, lines in _lines(frame, metric, chart.series).items():
-                found.setdefault(panel, {}).setdefault(metric.key, {})[view] = lines
+        summaries.append(("difference", _means(differences(chart), means)))
+    for view, summary in summaries:
+        for key in summary["n"].columns:
+            columns = {name: table[key].to_list() for name, table in summary.items()}
+            for panel, lines in _lines(summary["n"].index.to_list(), columns, places).items():
+                found.setdefault(panel, {}).setdefault(key, {})[view] = lines
     return found
 
 
@@ -120,21 +121,36 @@ def differences(chart: Chart) -> pd.DataFrame:
     return joined
 
 
-def _lines(frame: pd.DataFrame, metric: Metric, series: Sequence[Series]) -> dict[str, list[Any]]:
-    values = frame[metric.key]
-    rows = frame[np.isfinite(values) & ((values > 0) if metric.median else True)]
-    groups = rows.groupby(POINT)[metric.key]
-    if metric.median:
-        bounds = {"y": groups.median(), "low": groups.quantile(0.25), "high": groups.quantile(0.75)}
-    else:
-        mean, error = groups.mean(), groups.sem().fillna(0.0)
-        bounds = {"y": mean, "low": mean - error, "high": mean + error}
-    table = pd.DataFrame(bounds | {"n": groups.count()}).reset_index()
-    places = {entry.name: place for place, entry in enumerate(series)}
+def _means(frame: pd.DataFrame, keys: list[str]) -> dict[str, pd.DataFrame]:
+    values = frame[keys].where(np.isfinite(frame[keys]))
+    groups = values.groupby([frame[name] for name in POINT])
+    mean, error = groups.mean(), groups.sem().fillna(0.0)
+    return {"y": mean, "low": mean - error, "high": mean + error, "n": groups.count()}
+
+
+def _medians(frame: pd.DataFrame, keys: list[str]) -> dict[str, pd.DataFrame]:
+    values = frame[keys].where(np.isfinite(frame[keys]) & (frame[keys] > 0))
+    groups = values.groupby([frame[name] for name in POINT])
+    low, high = groups.quantile(0.25), groups.quantile(0.75)
+    return {"y": groups.median(), "low": low, "high": high, "n": groups.count()}
+
+
+def _lines(
+    points: list[tuple[str, str, float]], columns: dict[str, list[float]], places: dict[str, int]
+) -> dict[str, list[Any]]:
+    """Return panel to lines; points without any value are left out."""
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    for i, (panel, series, x) in enumerate(points):
+        if not columns["n"][i]:
+            continue
+        new = {"series": places[series], "x": [], **{name: [] for name in columns}}
+        line = lines.setdefault((panel, series), new)
+        line["x"].append(_short(x))
+        for name, values in columns.items():
+            line[name].append(_short(values[i]))
     found: dict[str, list[Any]] = {}
-    for (panel, name), line in table.groupby(["panel", "series"], sort=True):
-        lists = {c: [_short(v) for v in line[c]] for c in ("x", "y", "low", "high", "n")}
-        found.setdefault(str(panel), []).append({"series": places[str(name)], **lists})
+    for (panel, _), line in lines.items():
+        found.setdefault(panel, []).append(line)
     return found
 
 

@@ -6,7 +6,7 @@ from statistics import mean, median, stdev
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alupdate.plots.style import MARKERS, PALETTE, Style
@@ -79,6 +79,7 @@ def values_of(rows, keep=math.isfinite):
     return found
 
 
+@settings(max_examples=25)
 @given(ROWS)
 def test_lines_are_means_with_standard_errors(rows):
     lines = {k: v["score"]["value"] for k, v in panels(chart(frame_of(rows))).items()}
@@ -92,6 +93,7 @@ def test_lines_are_means_with_standard_errors(rows):
         assert found[key] == pytest.approx(point, rel=1e-4, abs=1e-9)
 
 
+@settings(max_examples=25)
 @given(ROWS)
 def test_lines_of_ratios_are_medians_with_quartiles(rows):
     lines = {k: v["score"]["value"] for k, v in panels(chart(frame_of(rows), True)).items()}
@@ -105,6 +107,7 @@ def test_lines_of_ratios_are_medians_with_quartiles(rows):
         assert found[key] == pytest.approx(point, rel=1e-4, abs=1e-9)
 
 
+@settings(max_examples=25)
 @given(ROWS)
 def test_differences_are_paired_by_seed(rows):
     rows = [row for row in rows if math.isfinite(row[-1])]
@@ -128,6 +131,7 @@ def test_differences_are_paired_by_seed(rows):
         assert got[key] == pytest.approx(point, rel=1e-4, abs=1e-6)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=5), min_size=1, max_size=4))
 def test_classes_bought_are_counted_up_to_each_cycle(batches):
     rows = [("run", cycle, label) for cycle, batch in enumerate(batches) for label in batch]
