@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from alupdate.report.experiment import Experiment
-from alupdate.report.run_folder import Run
 from alupdate.report.settings import Varying, common, ranges, varying
 from alupdate.statistics.variants import finished
 
@@ -91,9 +90,14 @@ def _summary(experiment: Experiment) -> list[tuple[str, str]]:
 
 
 def _missing(experiment: Experiment) -> list[Missing]:
-    unfinished = [_unfinished(run) for run in experiment.runs if run.state != "completed"]
+    unfinished = [
+        Missing(run.name, run.state, run.reason, run.updated)
+        for run in experiment.runs
+        if run.state != "completed"
+    ]
     damaged = [Missing(name, "damaged", why, "") for name, why in experiment.damaged.items()]
-    return unfinished + damaged
+    waiting = [Missing(name, *standing, "") for name, standing in experiment.waiting.items()]
+    return unfinished + waiting + damaged
 
 
 def _shorter(experiment: Experiment) -> list[Missing]:
@@ -106,10 +110,6 @@ def _shorter(experiment: Experiment) -> list[Missing]:
         Missing(str(run), "shorter", f"ends at cycle {last:g}, before others: in figures only", "")
         for run, last in left_out.groupby("run")["cycle"].max().items()
     ]
-
-
-def _unfinished(run: Run) -> Missing:
-    return Missing(run.name, run.state, run.reason, run.updated)
 
 
 def _oracles(experiment: Experiment) -> list[str]:

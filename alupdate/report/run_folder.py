@@ -23,7 +23,8 @@ class Run:
 
     Attributes:
         name: in the column ``run`` of its tables; of the directory where there are none.
-        state: running | completed | failed | interrupted.
+        state: running | completed | failed | interrupted; a run whose process is gone counts as
+            interrupted.
         reason: why it is not completed; empty where it is.
         oracle: what the strategy sees beyond bought labels; empty for practical strategies.
         settings: from config.yaml, ``group.key`` to value as text.
@@ -54,6 +55,8 @@ def read_run(folder: Path) -> Run:
     state = str(status.get("state"))
     if state not in get_args(State):
         raise InputError(f"status.json: state is {state}, not one of {', '.join(get_args(State))}")
+    if state == "running" and not is_held(folder):
+        state = "interrupted"
     tables = _tables(folder) if state == "completed" else {}
     return Run(
         name=next((str(table["run"].iloc[0]) for table in tables.values()), folder.name),
@@ -70,7 +73,9 @@ def read_run(folder: Path) -> Run:
 
 def _reason(folder: Path, state: str, status: Mapping[str, Any]) -> str:
     if state == "running":
-        return "at work" if is_held(folder) else "stopped without a word; the same command goes on"
+        return "at work"
+    if status.get("state") == "running":
+        return "its process is gone; the same command resumes it"
     error, failures = str(status.get("error") or ""), status.get("failures", 0)
     return f"{error} (failed {failures} times)" if failures not in (0, 1) else error
 

@@ -52,6 +52,12 @@ KINDS = {
         gaps=DIVERGED | {"likelihood", "step_size", "prior_precision", "gamma"},
     ),
 }
+SWEEP = TableKind(
+    ("run", "state", "reason", "overrides"),
+    frozenset({"run", "state", "reason", "overrides"}),
+    gaps=frozenset({"reason", "overrides"}),
+)
+"""Columns needed of sweep.csv, which lists what a sweep was asked for."""
 MAIN_TABLES = ("curve.csv", "updates.csv")
 MISSING = ("", "nan")
 BOOLEANS = {"true": True, "false": False}

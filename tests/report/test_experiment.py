@@ -61,9 +61,33 @@ def reason(folder):
 
 def test_a_run_at_work_is_told_from_one_that_was_killed(folder):
     path = write_run(folder, seed=7, state="running")
-    assert "stopped without a word" in reason(folder)
+    assert "its process is gone" in reason(folder)
     with FileLock(path / ".lock"):
         assert reason(folder) == "at work"
+
+
+SWEEP = """\
+run,state,failures,seconds,reason,overrides
+{there},completed,0,1.0,,seed=0
+one,waiting,0,,,seed=1
+two,refused,0,,n_cycles: must be positive,n_cycles=-1
+"""
+
+
+def test_runs_that_a_sweep_has_not_started_are_listed(folder):
+    (folder / "sweep.csv").write_text(SWEEP.format(there=margin_run(folder).name))
+    missing = {run.run: (run.state, run.reason) for run in facts(read_experiment(folder)).missing}
+    assert missing == {
+        "one": ("waiting", "not started yet"),
+        "two": ("refused", "n_cycles: must be positive"),
+    }
+
+
+def test_a_damaged_list_of_a_sweep_is_listed(folder):
+    (folder / "sweep.csv").write_text("run,state\n")
+    (missing,) = facts(read_experiment(folder)).missing
+    assert (missing.run, missing.state) == ("sweep.csv", "damaged")
+    assert missing.reason.startswith("has no column reason")
 
 
 def test_repeated_failures_are_counted(folder):
@@ -168,6 +192,11 @@ def test_a_folder_may_hold_both_kinds_of_runs(folder):
     tables = read_experiment(folder).tables
     assert {"curve.csv", "updates.csv"} <= set(tables)
     assert tables["updates.csv"]["gamma"].isna().any()
+
+
+def test_a_place_that_is_not_there_is_wrong_input(tmp_path):
+    with pytest.raises(InputError, match="no such file or folder"):
+        read_experiment(tmp_path / "nowhere")
 
 
 def test_a_folder_without_runs_is_wrong_input(tmp_path):
