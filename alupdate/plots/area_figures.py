@@ -78,8 +78,8 @@ def _ranks(areas: pd.DataFrame, metric: str, prefix: str, look: Look) -> Iterato
             f"{prefix}-ranks-{name}",
             f"Average ranks, {title}",
             f"Average rank of the area under the {metric} curve, 1 the best; blocks are {blocks}. "
-            "Bars join variants of which no pair differs (Wilcoxon signed-rank, Holm, .05). "
-            + (f"{ranking.note}." if ranking.note else ""),
+            "Bars join variants of which no pair differs (Wilcoxon signed-rank, Holm, .05)."
+            + (f" {ranking.note}." if ranking.note else ""),
             ranking.ranks.rename_axis("variant").reset_index(name="mean_rank"),
             partial(critical_difference, ranking, title, look),
         )

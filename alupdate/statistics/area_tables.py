@@ -118,7 +118,7 @@ def rank_tables(areas: pd.DataFrame, metric: str) -> Iterator[ResultTable]:
             f"wilcoxon-{name}-{metric}",
             f"Pairwise tests, {title}",
             "p-values of Wilcoxon signed-rank tests over blocks, corrected by Holm for all pairs; "
-            f"the blocks are {blocks}. " + (f"{ranking.note}." if ranking.note else ""),
+            f"the blocks are {blocks}." + (f" {ranking.note}." if ranking.note else ""),
             pairwise,
         )
 
@@ -150,12 +150,12 @@ def rankings(areas: pd.DataFrame, metric: str) -> Iterator[tuple[str, str, str, 
 
 
 def _complete(wide: pd.DataFrame) -> pd.DataFrame:
-    """Return blocks and variants without gaps.
+    """Return blocks and variants without gaps, as many entries as there can be.
 
-    Blocks with less than half the variants go first, so that they cost the others nothing; then
-    variants with less than half the blocks; then blocks, or variants where blocks are few.
+    Either all variants with a gap go, or all blocks with one, or first those blocks that have
+    less than half the variants, which would cost the others too much, and then one of the two.
     """
-    blocks = wide[wide.notna().sum(axis=1) >= wide.shape[1] / 2]
-    blocks = blocks.loc[:, blocks.notna().sum() >= len(blocks) / 2]
-    by_block, by_variant = blocks.dropna(), blocks.dropna(axis=1)
-    return by_block if by_block.size >= by_variant.size else by_variant
+    most = wide[wide.notna().sum(axis=1) >= wide.shape[1] / 2]
+    most = most.loc[:, most.notna().sum() >= len(most) / 2]
+    choices = [table.dropna(axis=axis) for table in (wide, most) for axis in (1, 0)]
+    return max(choices, key=lambda table: (min(table.shape) > 1, table.size, len(table)))

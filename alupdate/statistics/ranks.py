@@ -1,6 +1,5 @@
 """Average ranks over blocks, with the tests of Demsar (2006)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,17 +82,3 @@ def _note(blocks: int, variants: int) -> str:
             f"{variants} variants is {min(smallest, 1.0):.2g}"
         )
     return "; ".join(notes)
-
-
-def cliques(ranking: Ranking, alpha: float = ALPHA) -> list[Sequence[str]]:
-    """Return the maximal runs of variants, by rank, of which no pair differs at ``alpha``."""
-    names = list(ranking.ranks.index)
-    different = ranking.pairwise.loc[names, names].to_numpy() < alpha
-    found: list[tuple[int, int]] = []
-    for start in range(len(names)):
-        end = start
-        while end + 1 < len(names) and not different[start : end + 2, start : end + 2].any():
-            end += 1
-        if end > start and (not found or end > found[-1][1]):
-            found.append((start, end))
-    return [names[start : end + 1] for start, end in found]

@@ -22,7 +22,8 @@ def gap_closed(updates: pd.DataFrame) -> pd.DataFrame:
 
     ``gap`` is sum(update - base) / sum(retrain - base) of the accuracies over all seeds and
     cells (initial size, new size); ``standard_error`` is that of the same ratio seed by seed, and
-    ``low`` and ``high`` the 95 % percentile bootstrap interval of the ratio over seeds.
+    ``low`` and ``high`` the 95 % percentile bootstrap interval of the ratio over seeds; all
+    three are NaN where retraining gained nothing with some seed.
     ``retrain_p`` is the p-value of a paired t-test, over seeds, that the update is as accurate as
     retraining. ``worst`` is the lowest mean over seeds of update - base in any cell; ``speedup``
     the median over seeds and cells of the seconds of retraining, by the configured solver and by
@@ -71,7 +72,7 @@ def with_references(updates: pd.DataFrame) -> pd.DataFrame:
 def _ratio(sums: NDArray[np.float64]) -> tuple[float, float]:
     """Return the pooled ratio of sums (seeds, 2) and the standard error of the seeds' ratios."""
     pooled = sums[:, 0].sum() / sums[:, 1].sum()
-    if (sums[:, 1] == 0).any():
+    if (sums[:, 1] <= 0).any():
         return float(pooled), np.nan
     ratios = sums[:, 0] / sums[:, 1]
     error = ratios.std(ddof=1) / np.sqrt(len(ratios)) if len(ratios) > 1 else np.nan
@@ -79,7 +80,7 @@ def _ratio(sums: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _ratio_interval(sums: NDArray[np.float64]) -> tuple[float, float]:
-    if len(sums) < 2 or (sums[:, 1] <= 0).all():
+    if len(sums) < 2 or (sums[:, 1] <= 0).any():  # no ratio of some resample
         return np.nan, np.nan
     answer = stats.bootstrap(
         (sums[:, 0], sums[:, 1]),

@@ -5,22 +5,15 @@ import pytest
 from alupdate.errors import InputError
 from alupdate.plots.learning_curve import learning_curve
 from alupdate.results.frame import read_runs
-from alupdate.statistics.areas import compare, normalised_area, summarise
-
-
-def curves(heights):
-    """Curves of strategy -> list of runs, each a list of accuracies at 10, 20, 30 ... labels."""
-    rows = [
-        {
-            "run": f"{strategy}-{seed}", "dataset": "d", "backbone": "b", "strategy": strategy,
-            "batch": "top_b", "update": "retrain", "seed": seed, "cycle": cycle,
-            "n_labelled": 10 * (cycle + 1), "accuracy": accuracy, "oracle": strategy == "lookahead",
-        }
-        for strategy, runs in heights.items()
-        for seed, run in enumerate(runs)
-        for cycle, accuracy in enumerate(run)
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
+from alupdate.statistics.areas import (
+    compare,
+    normalised_area,
+    oracle_comparisons,
+    oracle_gaps,
+    sequential_gains,
+    summarise,
+)
+from tests.support.curve_tables import curves
 
 
 def test_area_of_a_straight_line_is_its_mean_height():
@@ -80,3 +73,42 @@ def test_figure_has_a_line_per_strategy_and_dashes_oracles():
     assert lines["random"].get_linestyle() == "-"
     np.testing.assert_allclose(lines["random"].get_ydata(), [0.15, 0.25])
     assert axes.get_xlabel() == "labels bought"
+
+
+def test_a_single_checkpoint_is_its_own_area():
+    assert normalised_area(curves({"random": [[0.4]]}))["area"].tolist() == [0.4]
+
+
+def test_sequential_gains_pair_by_seed():
+    table = curves(
+        {
+            "random": [[0.1, 0.1]],
+            ("margin", "top_b"): [[0.1, 0.1], [0.3, 0.3], [0.9, 0.9]],
+            ("margin", "sequential"): [[0.2, 0.2], [0.5, 0.5]],
+        }
+    )
+    (gain,) = sequential_gains(normalised_area(table)).to_dict("records")
+    assert gain["strategy"] == "margin"
+    assert gain["difference"] == pytest.approx(0.15)
+    assert gain["standard_error"] == pytest.approx(0.05)
+    assert gain["seeds"] == 2
+
+
+def test_oracles_meet_the_best_variant_without_oracle():
+    table = curves({"random": [[0.1, 0.1]], "margin": [[0.3, 0.3]], "lookahead": [[0.2, 0.2]]})
+    (gap,) = oracle_gaps(normalised_area(table)).to_dict("records")
+    assert (gap["strategy"], gap["other_strategy"]) == ("lookahead", "margin")
+    assert gap["difference"] == pytest.approx(-0.1)
+    ((name, others),) = oracle_comparisons(normalised_area(table))
+    assert name == "lookahead"
+    assert dict(zip(others["strategy"], others["difference"], strict=True)) == pytest.approx(
+        {"random": -0.1, "margin": 0.1}
+    )
+
+
+def test_variants_without_a_common_seed_are_said():
+    table = curves({"random": [[0.1, 0.1]], "margin": [[0.3, 0.3], [0.4, 0.4]]})
+    apart = table[(table["strategy"] == "random") | (table["seed"] == 1)]
+    (row,) = compare(normalised_area(apart), {"strategy": "random"}).to_dict("records")
+    assert np.isnan(row["difference"])
+    assert row["note"] == "no common seed"

@@ -1,0 +1,125 @@
+"""Each figure is drawn from tables, shows the numbers beside it, and embeds its fonts."""
+
+import io
+import re
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from alupdate.plots.catalogue import result_figures
+from alupdate.plots.look import PAPER, SCREEN
+from alupdate.statistics.areas import normalised_area
+from tests.support.curve_tables import curves, random_curves, study
+
+STRATEGIES = ("random", "margin", "entropy", "lookahead", "lookahead_10", "lookahead_300")
+
+
+@pytest.fixture(scope="module")
+def table():
+    first = random_curves(0, STRATEGIES)
+    sequential = random_curves(1, ("margin", "random")).assign(batch="sequential")
+    sequential["run"] += "-sequential"
+    second = random_curves(2).assign(dataset="e")
+    second["run"] += "-e"
+    return pd.concat([first, sequential, second], ignore_index=True)
+
+
+def by_name(*arguments, **keywords):
+    return {figure.name: figure for figure in result_figures(*arguments, **keywords)}
+
+
+def test_curves_give_every_figure(table):
+    figures = by_name(table, None, prefix="x")
+    assert set(figures) == {
+        "curves-d-b", "curves-e-b", "difference-d-b", "difference-e-b", "x-penalty",
+        "x-labels-saved", "x-areas", "x-batch-construction", "x-against-lookahead",
+        "x-against-lookahead_10", "x-against-lookahead_300", "x-candidate-batches",
+        "x-ranks-datasets", "x-ranks-d-b", "x-ranks-e-b",
+    }  # fmt: skip
+    for name, figure in figures.items():
+        assert len(figure.frame), name
+        assert figure.title
+        assert figure.caption.endswith(".")
+
+
+@pytest.mark.parametrize("look", [SCREEN, PAPER], ids=lambda look: look.name)
+def test_every_figure_of_curves_can_be_drawn(table, look):
+    for name, figure in by_name(table, None, look=look).items():
+        with look.applied():
+            drawn = figure.draw()
+        assert isinstance(drawn, Figure), name
+        assert any(axes.has_data() for axes in drawn.axes), name
+        if look is PAPER:
+            assert drawn.get_figwidth() <= 4.8, name
+
+
+def test_updates_give_every_figure():
+    figures = by_name(None, study(), prefix="x")
+    assert set(figures) == {"x-d-b", "x-gap", "x-speedup"}
+    many = pd.concat(
+        [study()] + [study()[study()["gamma"] == 1].assign(gamma=g) for g in (0.1, 0.3, 3, 30)]
+    )
+    assert "x-gamma" in by_name(None, many, prefix="x")
+    for figure in (*figures.values(), by_name(None, many, prefix="x")["x-gamma"]):
+        assert any(axes.has_data() for axes in figure.draw().axes)
+
+
+def test_areas_alone_give_figures_of_areas(table):
+    names = set(by_name(None, None, normalised_area(table), prefix="x"))
+    assert "x-areas" in names
+    assert "x-ranks-datasets" in names
+    assert not any(name.startswith("curves") for name in names)
+
+
+def test_one_strategy_and_one_seed_give_its_curve():
+    figures = by_name(curves({"margin": [[0.1, 0.2]]}), None)
+    assert set(figures) == {"curves-d-b"}
+    (axes,) = figures["curves-d-b"].draw().axes
+    assert axes.get_title() == "d, b (one seed)"
+
+
+def test_another_metric_is_in_the_name(table):
+    names = set(by_name(table, None, metric="nll", prefix="x"))
+    assert {"curves-d-b-nll", "x-nll-penalty", "x-nll-areas"} <= names
+
+
+def test_lines_are_the_means_of_the_frame(table):
+    figure = by_name(table, None)["curves-d-b"]
+    (axes,) = figure.draw().axes
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    for name, rows in figure.frame.groupby("variant"):
+        np.testing.assert_allclose(lines[name].get_ydata(), rows["mean"])
+    assert lines["lookahead (oracle)"].is_dashed()
+    assert not lines["random"].is_dashed()
+
+
+def test_the_legend_is_outside_of_the_panels(table):
+    with SCREEN.applied():
+        drawn = by_name(table, None)["curves-d-b"].draw()
+        drawn.savefig(io.BytesIO())
+    (legend,) = drawn.legends
+    box = legend.get_window_extent()
+    assert not any(box.overlaps(axes.get_tightbbox()) for axes in drawn.axes)
+    assert drawn.bbox.x0 <= box.x0 <= box.x1 <= drawn.bbox.x1
+
+
+def test_paper_embeds_truetype_fonts(table, tmp_path):
+    figure = by_name(table, None, look=PAPER)["curves-d-b"]
+    with PAPER.applied():
+        figure.draw().savefig(tmp_path / "f.pdf")
+    content = (tmp_path / "f.pdf").read_bytes()
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, flags=re.DOTALL)
+    text = content + b"".join(inflated(stream) for stream in streams)
+    assert b"/Type3" not in text
+    assert b"/FontFile2" in text
+    assert re.search(rb"STIX|Times", text)
+
+
+def inflated(stream):
+    try:
+        return zlib.decompress(stream)
+    except zlib.error:
+        return b""
