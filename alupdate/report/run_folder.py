@@ -100,7 +100,12 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", "none" if value is None else json.dumps(value).strip('"')
+            yield f"{prefix}{key}", _words(value)
+
+
+def _words(value: Any) -> str:
+    """Return a value as on the command line."""
+    return value if isinstance(value, str) else json.dumps(value).replace('"', "")
 
 
 def _tables(folder: Path) -> dict[str, pd.DataFrame]:

@@ -35,13 +35,13 @@ def _variant(run: Run) -> tuple[str, ...]:
 
 
 def _differing(runs: list[Run]) -> list[str]:
-    """Return the keys with several values; an earlier version may lack one that is none now."""
+    """Return the keys with several values; an earlier version may lack one that is null now."""
     keys = {key for run in runs for key in run.settings if key.split(".")[-1] not in SAME_RUN}
-    return sorted(k for k in keys if len({run.settings.get(k, "none") for run in runs}) > 1)
+    return sorted(k for k in keys if len({run.settings.get(k, "null") for run in runs}) > 1)
 
 
 def _named(run: Run, keys: list[str]) -> Run:
-    values = (f"{key.removeprefix('strategy.')}={run.settings.get(key, 'none')}" for key in keys)
+    values = (f"{key.removeprefix('strategy.')}={run.settings.get(key, 'null')}" for key in keys)
     curve = run.tables["curve.csv"]
     renamed = curve.assign(strategy=curve["strategy"] + " (" + ", ".join(values) + ")")
     return replace(run, tables={**run.tables, "curve.csv": renamed})
