@@ -72,7 +72,8 @@ class Chart:
         series: entries of the legend, in order.
         frame: columns panel (positions of the choices, such as "0|2"), series, x, seed and the
             metrics; one row per panel, series, x and seed.
-        reference: rows in the same form without series, to which differences are taken.
+        reference: rows in the same form without series, to which differences are taken; paired
+            by all columns that are no metrics.
         reference_name: of what differences are taken to; empty without reference.
     """
 
@@ -114,8 +115,10 @@ def differences(chart: Chart) -> pd.DataFrame:
     """Return the frame with each metric minus that of the reference with the same seed and x."""
     assert chart.reference is not None
     names = [metric.key for metric in chart.metrics if not metric.median]
-    on = [name for name in chart.reference.columns if name not in names]
-    joined = chart.frame.merge(chart.reference, on=on, suffixes=("", " reference"))
+    every = {metric.key for metric in chart.metrics}
+    on = [name for name in chart.reference.columns if name not in every]
+    reference = chart.reference[[*on, *names]]
+    joined = chart.frame.merge(reference, on=on, suffixes=("", " reference"))
     for name in names:
         joined[name] = joined[name] - joined[f"{name} reference"]
     return joined

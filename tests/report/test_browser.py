@@ -161,6 +161,7 @@ def test_the_metric_changes_the_axis(chart):
 def test_differences_are_to_random_selection(chart):
     choose(chart, "view", "difference to random, paired by seed")
     assert "difference in test accuracy to random" in chart.locator(".y-label").inner_text()
+    assert lines(chart) == 4
     open_values(chart)
     place = [heading.inner_text() for heading in chart.locator(".values thead th").all()].index(
         "random"

@@ -173,6 +173,12 @@ def test_each_update_is_compared_with_random_selection_of_its_own(curves):
     names = [entry.name for entry in curve_chart(curves).series]
     zero = {names[line["series"]] for line in lines if not any(line["y"])}
     assert zero == {"random, retrain", "random, second_order"}
+    curve = curves["curve.csv"].set_index(["strategy", "update", "n_labelled", "seed"])["accuracy"]
+    for update in ("retrain", "second_order"):
+        (line,) = (line for line in lines if names[line["series"]] == f"margin, {update}")
+        gaps = curve["margin"][update] - curve["random"][update]
+        assert line["y"] == pytest.approx(gaps.groupby("n_labelled").mean().to_list(), rel=1e-4)
+        assert line["n"] == [2, 2, 2]
 
 
 def test_without_random_selection_there_are_no_differences(curves):
@@ -215,6 +221,16 @@ def test_a_panel_of_updates_is_what_its_selectors_say(updates):
         assert line["x"] == [1, 10, 100]
         assert line["y"] == pytest.approx(expected, rel=1e-4)
         assert line["n"] == [3, 3, 3]
+
+
+def test_updates_are_compared_with_retraining(updates):
+    by_new = update_charts(updates)[0]
+    lines = panels(by_new)["0|0"]["accuracy"]["difference"]
+    names = [by_new.series[line["series"]].name for line in lines]
+    assert set(names) == {entry.name for entry in by_new.series}
+    means = updates.groupby(["method", "n_new"])["accuracy"].mean()
+    expected = (means["base"] - means["retrain"]).to_list()
+    assert lines[names.index("base")]["y"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_what_has_no_gamma_is_level_in_the_chart_against_gamma(updates):
