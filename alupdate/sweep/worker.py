@@ -84,7 +84,7 @@ def _objective(config: RunConfig) -> float | None:
         return None
     import pandas as pd
 
-    from alupdate.results.stats import normalised_area
+    from alupdate.statistics.areas import normalised_area
 
     curve = pd.read_csv(run_path(config) / "curve.csv")
     return float(normalised_area(curve, "accuracy")["area"].iloc[0])
