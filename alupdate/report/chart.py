@@ -157,14 +157,15 @@ def _lines(
     return found
 
 
-def _short(value: float) -> float | int:
-    """Return the number with five significant digits, without a needless fraction."""
-    rounded = float(f"{value:.5g}")
+def _short(value: float, digits: int = 5) -> float | int:
+    """Return the number with a few significant digits, without a needless fraction."""
+    rounded = float(f"{value:.{digits}g}")
     return int(rounded) if rounded.is_integer() else rounded
 
 
 def as_json(chart: Chart) -> dict[str, Any]:
     """Return what the page's script needs to know of a chart."""
+    uneven = {metric.key for metric in chart.metrics if metric.median}
     return {
         "key": chart.key,
         "title": chart.title,
@@ -176,5 +177,24 @@ def as_json(chart: Chart) -> dict[str, Any]:
             for entry in chart.series
         ],
         "referenceName": chart.reference_name,
-        "panels": panels(chart),
+        "panels": {
+            panel: {
+                key: {
+                    view: [_compact(line, key in uneven) for line in lines]
+                    for view, lines in views.items()
+                }
+                for key, views in metrics.items()
+            }
+            for panel, metrics in panels(chart).items()
+        },
     }
+
+
+def _compact(line: dict[str, Any], is_uneven: bool) -> dict[str, Any]:
+    """Return a line with one ``n`` where all are the same, and ``error`` in place of even bands."""
+    short = {name: line[name] for name in ("series", "x", "y")}
+    short["n"] = line["n"][0] if len(set(line["n"])) == 1 else line["n"]
+    if is_uneven:
+        return short | {"low": line["low"], "high": line["high"]}
+    pairs = zip(line["y"], line["high"], strict=True)
+    return short | {"error": [_short(high - y, 3) for y, high in pairs]}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alupdate.plots.style import MARKERS, PALETTE, Style
 from alupdate.report import svg_style as svg_style_module
-from alupdate.report.chart import Chart, Metric, Series, panels
+from alupdate.report.chart import Chart, Metric, Series, as_json, panels
 from alupdate.report.curve_chart import bought_classes, curve_chart
 from alupdate.report.experiment import read_experiment
 from alupdate.report.settings import common, ranges, varying
@@ -239,6 +239,22 @@ def test_what_has_no_gamma_is_level_in_the_chart_against_gamma(updates):
     (line,) = (line for line in lines if by_gamma.series[line["series"]].name == "base")
     assert line["x"] == [0.1, 1, 10]
     assert len(set(line["y"])) == 1
+
+
+def test_what_is_sent_to_the_page_is_enough_for_every_line(curves):
+    made = curve_chart(curves)
+    sent = as_json(made)["panels"]["0"]
+    for metric in made.metrics:
+        for line, full in zip(
+            sent[metric.key]["value"], panels(made)["0"][metric.key]["value"], strict=True
+        ):
+            assert (line["x"], line["y"]) == (full["x"], full["y"])
+            assert line["n"] in (full["n"], *set(full["n"]))
+            if metric.median:
+                assert (line["low"], line["high"]) == (full["low"], full["high"])
+            else:
+                rebuilt = [y + e for y, e in zip(line["y"], line["error"], strict=True)]
+                assert rebuilt == pytest.approx(full["high"], rel=1e-3, abs=1e-5)
 
 
 def test_every_colour_stands_out_from_a_dark_page():

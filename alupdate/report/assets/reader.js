@@ -53,7 +53,7 @@ class ChartReader {
     offer(this.metricChoice, (key) => key in panel);
     const views = panel[this.metricChoice.value] ?? {};
     if (this.viewChoice) offer(this.viewChoice, (key) => views[key]?.length);
-    this.lines = views[this.isDifference ? "difference" : "value"] ?? [];
+    this.lines = (views[this.isDifference ? "difference" : "value"] ?? []).map(unpacked);
     const present = Object.values(panel).flatMap((found) => found.value ?? []);
     this.list([...new Set(present.map((line) => line.series))].sort((a, b) => a - b));
     this.redraw();
@@ -210,6 +210,13 @@ class ChartReader {
     }
     place.replaceChildren(table);
   }
+}
+
+// A line with its band and a number of seeds at every point, however short it was sent.
+function unpacked(line) {
+  const { y, error = [] } = line;
+  const { low = y.map((value, i) => value - error[i]), high = y.map((value, i) => value + error[i]) } = line;
+  return { ...line, low, high, n: Array.isArray(line.n) ? line.n : y.map(() => line.n) };
 }
 
 // Disables options that mean nothing now; where the chosen one is among them, takes the first.
