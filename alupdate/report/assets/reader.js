@@ -109,6 +109,7 @@ class ChartReader {
     this.width = this.plot.clientWidth;
     const width = Math.max(280, this.width);
     this.drawn = draw(this.svg, this.visible, this.chart.series, { width, xLabel, xLog, yLog: median });
+    this.pick(null);
     this.leave();
     this.tabulate();
   }
