@@ -19,13 +19,13 @@ check: ## lint, types and the layering rule
 	$(BIN)lint-imports
 
 figures: ## every picture of README and docs, from results/reference
-	$(PYTHON) scripts/figures.py results/reference/strategies-mnist5k.csv docs/figures
-	$(PYTHON) scripts/figures.py results/reference/strategies-digits.csv docs/figures
-	$(PYTHON) scripts/figures.py results/reference/strategies-cifar10.csv docs/figures
-	$(PYTHON) scripts/figures.py results/reference/strategies-banking77.csv docs/figures
+	$(PYTHON) scripts/figures.py results/reference/strategies-mnist5k.csv docs/figures --only 'curves-*' 'difference-*' '*-saved'
+	$(PYTHON) scripts/figures.py results/reference/strategies-digits.csv docs/figures --only 'curves-*' 'difference-*' '*-saved'
+	$(PYTHON) scripts/figures.py results/reference/strategies-cifar10.csv docs/figures --only 'curves-*' 'difference-*' '*-saved'
+	$(PYTHON) scripts/figures.py results/reference/strategies-banking77.csv docs/figures --only 'curves-*' 'difference-*' '*-saved'
 	$(PYTHON) scripts/figures.py results/reference/gap-closed.csv docs/figures
-	$(PYTHON) scripts/figures.py results/reference/robustness.csv docs/figures
-	$(PYTHON) scripts/figures.py results/reference/strategy-areas.csv docs/figures
+	$(PYTHON) scripts/figures.py results/reference/robustness.csv docs/figures --only '*-gamma' '*-speedup'
+	$(PYTHON) scripts/figures.py results/reference/strategy-areas.csv docs/figures --only 'strategy-areas' '*-construction' '*-against-lookahead' '*-datasets'
 	$(PYTHON) scripts/illustration.py docs/figures
 
 benchmark: ## time look-ahead and updates against plain alternatives

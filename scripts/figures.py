@@ -1,14 +1,17 @@
 """Draw every figure that the runs of an experiment allow, as PNG and PDF, with its data as CSV.
 
 usage: python scripts/figures.py results/<experiment> [OUTPUT_DIRECTORY] [--metric METRIC] [--paper]
+       [--only PATTERN ...]
 
 The first argument may also be a CSV of gathered runs, or of areas (scripts/areas.py). Without a
 second one the figures are put beside the data. METRIC is accuracy, nll, brier, ece or ace.
+--only: those whose names match one of the patterns, as in --only "curves-*" "*-ranks-*".
 --paper: the text width of Springer's LNCS (12.2 cm), serif letters of 8 pt, embedded fonts.
 """
 
 import argparse
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 from alupdate.errors import InputError
@@ -37,6 +40,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--metric", choices=METRICS, default="accuracy")
     parser.add_argument("--paper", action="store_true")
+    parser.add_argument("--only", nargs="+", default=["*"])
     try:
         chosen = parser.parse_args(arguments)
     except SystemExit as answer:
@@ -55,7 +59,8 @@ def main(arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     folder.mkdir(parents=True, exist_ok=True)
-    for figure in figures:
+    wanted = [f for f in figures if any(fnmatch(f.name, pattern) for pattern in chosen.only)]
+    for figure in wanted:
         try:
             save(figure, folder, look)
         except InputError as error:

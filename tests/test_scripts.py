@@ -1,10 +1,11 @@
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from tests.support.scripts import load
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 REFERENCE = SCRIPTS.parent / "results" / "reference"
@@ -17,14 +18,6 @@ def run(name, *arguments):
         capture_output=True,
         text=True,
     )
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
-    return module
 
 
 ANY_NUMBER_OF_ARGUMENTS = {"areas.py"}  # its wrong use is in test_claims.py

@@ -1,5 +1,6 @@
 """Figures that areas under learning curves allow."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -44,6 +45,8 @@ def area_figures(
             partial(batch_construction, gains, metric, look),
         )
     for name, gaps in oracle_comparisons(areas):
+        if re.match(LABEL, name):  # has a figure of its own
+            continue
         yield ResultFigure(
             f"{prefix}-against-{name}",
             f"All strategies against {name} (oracle)",

@@ -52,6 +52,7 @@ def _rows(panel: Axes, group: pd.DataFrame) -> None:
         )
     panel.set_yticks(range(len(group)), group["variant"].tolist(), size="small")
     panel.grid(axis="y", visible=False)
+    panel.locator_params(axis="x", nbins=4)
 
 
 def _seeds(counts: "pd.Series[int]") -> str:

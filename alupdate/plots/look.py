@@ -69,7 +69,8 @@ PAPER = Look(
         "legend.fontsize": 7.0,
         "figure.titlesize": 8.0,
         "lines.linewidth": 1.0,
-        "lines.markersize": 3.0,
+        "lines.markersize": 3.4,
+        "lines.markeredgewidth": 0.6,
         "axes.linewidth": 0.6,
     },
 )

@@ -82,8 +82,8 @@ def robustness(means: pd.DataFrame, look: Look = SCREEN) -> Figure:
 def speedup_bars(tables: dict[str, pd.DataFrame], look: Look = SCREEN) -> Figure:
     """Draw how many times faster each update is than retraining, and than L-BFGS.
 
-    Bars are medians over seeds and data sets, on a logarithmic axis: by initial size in the upper
-    panels, by new size in the lower ones.
+    Bars are medians over seeds and data sets, on a logarithmic axis, from 1 (as fast) upwards or
+    downwards: one row of panels for each kind of size of which there are several.
 
     Args:
         tables: n_initial and n_new, each to the table of
@@ -92,14 +92,16 @@ def speedup_bars(tables: dict[str, pd.DataFrame], look: Look = SCREEN) -> Figure
     """
     columns = {"speedup": "against retraining as configured", "lbfgs_speedup": "against L-BFGS"}
     shown = [c for c in columns if tables["n_new"][c].notna().any()]
-    figure, panels = grid(2 * len(shown), look, columns=len(shown))
+    several = [size for size, table in tables.items() if table[size].nunique() > 1] or ["n_new"]
+    figure, panels = grid(len(several) * len(shown), look, columns=len(shown))
+    values = pd.concat([tables[size][shown] for size in several]).to_numpy()
     for place, panel in enumerate(panels):
-        size, column = list(tables)[place // len(shown)], shown[place % len(shown)]
+        size, column = several[place // len(shown)], shown[place % len(shown)]
         _bars(panel, tables[size], size, column)
         panel.set(title=columns[column], xlabel=SIZES[size])
         if place % len(shown) == 0:
             panel.set_ylabel("times faster (median)")
-        panel.sharey(panels[0])
+        panel.set_ylim(min(1.0, np.nanmin(values)) / 1.3, max(1.0, np.nanmax(values)) * 1.3)
     legend_below(figure, panels, look)
     return figure
 

@@ -1,5 +1,6 @@
 """Reading the runs of an experiment as one tidy table."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,15 @@ from alupdate.results.records import CURVE_COLUMNS
 from alupdate.results.update_records import COLUMNS as UPDATE_COLUMNS
 
 AREA_COLUMNS = ("dataset", "backbone", "strategy", "batch", "update", "oracle", "seed", "area")
+KINDS: Mapping[str, Sequence[str]] = {
+    "curves": CURVE_COLUMNS,
+    "updates": UPDATE_COLUMNS,
+    "areas": AREA_COLUMNS,
+}
+NUMBERS = {
+    "seed", "cycle", "n_labelled", "accuracy", "nll", "brier", "ece", "ace", "area", "n_initial",
+    "n_new", "seconds", "speedup",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ def read_runs(folder: Path, name: str = "curve.csv") -> pd.DataFrame:
     """
     if folder.is_file():
         return _read(folder)
-    files = sorted(folder.glob(f"*/{name}")) or sorted(folder.rglob(name))
+    files = _files(folder, name)
     if not files:
         raise InputError(f"{folder}: holds no {name}; give a results/<experiment> directory")
     return pd.concat([_read(file) for file in files], ignore_index=True)
@@ -52,19 +62,36 @@ def read_results(source: Path) -> Results:
     """
     if source.is_file():
         table = _read(source)
-        for name, columns in (
-            ("curves", CURVE_COLUMNS), ("updates", UPDATE_COLUMNS), ("areas", AREA_COLUMNS)
-        ):  # fmt: skip
+        for kind, columns in KINDS.items():
             if set(columns) <= set(table.columns):
-                return Results(**{name: _by_experiment(table)})
-        raise InputError(f"{source}: has not the columns of curve.csv, updates.csv or areas")
-    names = {"curves": "curve.csv", "updates": "updates.csv"}
-    found = {
-        kind: read_runs(source, name) for kind, name in names.items() if any(source.rglob(name))
-    }
+                _check(table, columns, source)
+                return Results(**{kind: _by_experiment(table)})
+        raise InputError(f"{source}: has not the columns of curve.csv, of updates.csv or of areas")
+    found = {}
+    for kind, name in {"curves": "curve.csv", "updates": "updates.csv"}.items():
+        tables = {file: _read(file) for file in _files(source, name)}
+        for file, table in tables.items():
+            _check(table, KINDS[kind], file)
+        if tables:
+            found[kind] = pd.concat(tables.values(), ignore_index=True)
     if not found:
         raise InputError(f"{source}: holds no curve.csv or updates.csv")
     return Results(**found)
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    return sorted(folder.glob(f"*/{name}")) or sorted(folder.rglob(name))
+
+
+def _check(table: pd.DataFrame, columns: Sequence[str], file: Path) -> None:
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise InputError(f"{file}: has no column {missing[0]}")
+    if table.empty:
+        raise InputError(f"{file}: has no rows")
+    for column in {*columns} & NUMBERS:
+        if not pd.api.types.is_numeric_dtype(table[column]):
+            raise InputError(f"{file}: column {column} holds something that is no number")
 
 
 def _by_experiment(table: pd.DataFrame) -> pd.DataFrame:
