@@ -1,7 +1,6 @@
 import base64
 import errno
 import hashlib
-import importlib.util
 import itertools
 import json
 import os
@@ -15,6 +14,7 @@ from alupdate import files
 from alupdate.report.experiment import read_experiment
 from alupdate.report.page import page
 from tests.support.experiments import write_run, write_study
+from tests.support.scripts import load
 
 ROOT = Path(__file__).parents[2]
 ATTACK = "</script><script>alert(1)</script>"
@@ -167,11 +167,7 @@ def test_the_data_of_charts_are_json(text):
 
 @pytest.fixture(scope="module")
 def command():
-    path = ROOT / "scripts" / "report.py"
-    spec = importlib.util.spec_from_file_location("report_script", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return load("report").main
 
 
 @pytest.fixture
