@@ -1,0 +1,155 @@
+"""One self-contained HTML page about an experiment."""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from alupdate import __version__
+from alupdate.report.chart import Chart, as_json
+from alupdate.report.curve_chart import curve_chart
+from alupdate.report.experiment import Experiment
+from alupdate.report.facts import Facts, facts
+from alupdate.report.update_chart import update_charts
+from alupdate.results.provenance import now
+from alupdate.statistics.render import cells
+from alupdate.statistics.result_table import ResultTable
+from alupdate.statistics.tables import result_tables
+from alupdate.statistics.variants import SETTING
+
+ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ("drawing.js", "reader.js")
+WIDE, LONG = 14, 40
+"""A table with more columns or rows than these is folded away at first."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table as text.
+
+    Attributes:
+        caption: the data set and backbone, and what holds for all rows; may be empty.
+        numeric: whether a column holds numbers, and so is set to the right.
+    """
+
+    caption: str
+    names: list[str]
+    numeric: list[bool]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """A table of results, with a part for each data set where it tells them apart.
+
+    Attributes:
+        key: of the HTML element.
+        text: what the columns mean.
+        folded: whether the reader has to open it.
+    """
+
+    key: str
+    title: str
+    text: str
+    parts: list[Part]
+    folded: bool
+
+
+def page(experiment: Experiment) -> str:
+    """Return the HTML text.
+
+    Raises:
+        InputError: runs differ in settings that their tables do not show.
+    """
+    charts = charts_of(experiment)
+    curves, updates = (experiment.tables.get(name) for name in ("curve.csv", "updates.csv"))
+    tables = [_shown(table) for table in result_tables(curves, updates)]
+    return render(facts(experiment), charts, tables)
+
+
+def charts_of(experiment: Experiment) -> list[Chart]:
+    """Return every chart that the finished runs allow."""
+    found = []
+    if "curve.csv" in experiment.tables:
+        found.append(curve_chart(experiment.tables))
+    if "updates.csv" in experiment.tables:
+        found += update_charts(experiment.tables["updates.csv"])
+    return found
+
+
+def render(about: Facts, charts: list[Chart], tables: list[ShownTable]) -> str:
+    """Return the HTML text; everything that comes from runs is escaped."""
+    script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    style = (ASSETS / "page.css").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=PackageLoader("alupdate.report", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"breakable": _breakable, "minute": _minute}
+    return environment.get_template("page.html.j2").render(
+        about=about,
+        charts=charts,
+        tables=tables,
+        version=__version__,
+        made=now(),
+        style=Markup(style),  # noqa: S704 our own file
+        script=Markup(script),  # noqa: S704 our own files
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        data=Markup(_inert([as_json(chart) for chart in charts])),  # noqa: S704 no < within
+    )
+
+
+def _breakable(text: str) -> Markup:
+    """Return the escaped text, which may be broken after each underscore."""
+    return escape(text).replace("_", Markup("_<wbr>"))
+
+
+def _minute(time: str) -> str:
+    """Return an ISO 8601 time in UTC, to the minute; nothing for nothing."""
+    return f"{time[:16].replace('T', ' ')} UTC" if time else ""
+
+
+def _inert(document: object) -> str:
+    """Return JSON in which nothing can end the HTML element that holds it."""
+    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+
+
+def _shown(table: ResultTable) -> ShownTable:
+    parts = [_part("", table.frame)]
+    if set(SETTING) <= set(table.frame):
+        groups = table.frame.groupby(SETTING, sort=False)
+        parts = [
+            _part(", ".join(map(str, key)), rows.drop(columns=SETTING)) for key, rows in groups
+        ]
+    return ShownTable(
+        key=f"table-{table.name}",
+        title=table.title,
+        text=table.caption,
+        parts=parts,
+        folded=any(len(part.names) > WIDE or len(part.rows) > LONG for part in parts),
+    )
+
+
+def _part(setting: str, frame: pd.DataFrame) -> Part:
+    """Return a table as text; a note that all rows share stands in the caption."""
+    captions = [setting]
+    if "note" in frame and frame["note"].nunique() == 1:
+        captions.append(str(frame["note"].iloc[0]))
+        frame = frame.drop(columns="note")
+    names, rows = cells(frame)
+    numeric = {str(c).replace("_", " ") for c in frame.select_dtypes("number")}
+    return Part(
+        caption="; ".join(filter(None, captions)),
+        names=names,
+        numeric=[name in numeric for name in names],
+        rows=rows,
+    )

@@ -1,0 +1,48 @@
+"""Write one self-contained HTML page about an experiment: figures, tables, settings, failures.
+
+usage: python scripts/report.py results/<experiment> [OUTPUT.html]
+
+The first argument may also be a single run's directory or a CSV of gathered runs. Without a second
+one the page is report.html in the directory, or beside the CSV under its name.
+"""
+
+import sys
+from pathlib import Path
+
+from alupdate.errors import InputError
+from alupdate.files import replace_file
+from alupdate.report.experiment import read_experiment
+from alupdate.report.page import page
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, print its path and return the exit code."""
+    if len(arguments) not in (1, 2) or arguments[0].startswith("-"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    source = Path(arguments[0])
+    beside = source / "report.html" if source.is_dir() else source.with_suffix(".html")
+    target = Path(arguments[1]) if len(arguments) > 1 else beside
+    try:
+        write(target, page(read_experiment(source)))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(target)
+    return 0
+
+
+def write(target: Path, text: str) -> None:
+    """Replace the file.
+
+    Raises:
+        InputError: it cannot be written; what was there before is untouched.
+    """
+    try:
+        replace_file(target, text)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror})") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

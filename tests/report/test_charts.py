@@ -1,0 +1,302 @@
+import math
+from collections import Counter
+from pathlib import Path
+from statistics import mean, median, stdev
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alupdate.plots.style import MARKERS, PALETTE, Style
+from alupdate.report import svg_style as svg_style_module
+from alupdate.report.chart import Chart, Metric, Series, as_json, panels
+from alupdate.report.curve_chart import bought_classes, curve_chart
+from alupdate.report.experiment import read_experiment
+from alupdate.report.settings import common, ranges, varying
+from alupdate.report.svg_style import (
+    DARK_BACKGROUND,
+    MIN_CONTRAST,
+    contrast,
+    marker_name,
+    on_dark,
+    svg_style,
+)
+from alupdate.report.update_chart import update_charts
+from tests.support.experiments import write_run, write_study
+
+LINE = Style("#0072B2", "o", "-")
+
+
+def chart(frame, median=False, reference=None):
+    return Chart(
+        key="k",
+        title="",
+        caption="",
+        x_label="",
+        x_log=False,
+        selectors=(),
+        metrics=(Metric("score", "score", median=median),),
+        series=(Series("a", LINE), Series("b", LINE)),
+        frame=frame,
+        reference=reference,
+    )
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from(["0", "1"]),
+        st.sampled_from(["a", "b"]),
+        st.integers(1, 3),
+        st.integers(0, 4),
+        st.floats(-10, 10) | st.just(math.nan) | st.just(math.inf),
+    ),
+    min_size=1,
+    unique_by=lambda row: row[:4],
+)
+
+
+def frame_of(rows):
+    return pd.DataFrame(rows, columns=["panel", "series", "x", "seed", "score"])
+
+
+def points(lines):
+    """Return (panel, series position, x) to (y, low, high, n)."""
+    return {
+        (panel, line["series"], x): (line["y"][i], line["low"][i], line["high"][i], line["n"][i])
+        for panel, found in lines.items()
+        for line in found
+        for i, x in enumerate(line["x"])
+    }
+
+
+def values_of(rows, keep=math.isfinite):
+    found = {}
+    for panel, series, x, _, value in rows:
+        if keep(value):
+            found.setdefault((panel, "ab".index(series), x), []).append(value)
+    return found
+
+
+@settings(max_examples=25)
+@given(ROWS)
+def test_lines_are_means_with_standard_errors(rows):
+    lines = {k: v["score"]["value"] for k, v in panels(chart(frame_of(rows))).items()}
+    expected = {}
+    for key, values in values_of(rows).items():
+        error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+        expected[key] = (mean(values), mean(values) - error, mean(values) + error, len(values))
+    found = points(lines)
+    assert found.keys() == expected.keys()
+    for key, point in expected.items():
+        assert found[key] == pytest.approx(point, rel=1e-4, abs=1e-9)
+
+
+@settings(max_examples=25)
+@given(ROWS)
+def test_lines_of_ratios_are_medians_with_quartiles(rows):
+    lines = {k: v["score"]["value"] for k, v in panels(chart(frame_of(rows), True)).items()}
+    expected = {
+        key: (median(v), np.quantile(v, 0.25), np.quantile(v, 0.75), len(v))
+        for key, v in values_of(rows, lambda value: math.isfinite(value) and value > 0).items()
+    }
+    found = points(lines)
+    assert found.keys() == expected.keys()
+    for key, point in expected.items():
+        assert found[key] == pytest.approx(point, rel=1e-4, abs=1e-9)
+
+
+@settings(max_examples=25)
+@given(ROWS)
+def test_differences_are_paired_by_seed(rows):
+    rows = [row for row in rows if math.isfinite(row[-1])]
+    base = {(panel, x, seed): value for panel, s, x, seed, value in rows if s == "a"}
+    reference = pd.DataFrame(
+        [[*key, value] for key, value in base.items()], columns=["panel", "x", "seed", "score"]
+    )
+    if reference.empty:
+        return
+    found = panels(chart(frame_of(rows), reference=reference))
+    lines = {k: v["score"]["difference"] for k, v in found.items() if "difference" in v["score"]}
+    paired = [
+        (panel, s, x, seed, value - base[panel, x, seed])
+        for panel, s, x, seed, value in rows
+        if (panel, x, seed) in base
+    ]
+    expected = {key: (mean(values), len(values)) for key, values in values_of(paired).items()}
+    got = {key: (y, n) for key, (y, _, _, n) in points(lines).items()}
+    assert got.keys() == expected.keys()
+    for key, point in expected.items():
+        assert got[key] == pytest.approx(point, rel=1e-4, abs=1e-6)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=5), min_size=1, max_size=4))
+def test_classes_bought_are_counted_up_to_each_cycle(batches):
+    rows = [("run", cycle, label) for cycle, batch in enumerate(batches) for label in batch]
+    found = bought_classes(pd.DataFrame(rows, columns=["run", "cycle", "label"]))
+    for cycle, row in enumerate(found.to_dict("records")):
+        counts = Counter(label for batch in batches[: cycle + 1] for label in batch)
+        total = counts.total()
+        entropy = -sum(c / total * math.log(c / total) for c in counts.values())
+        assert row["classes"] == len(counts)
+        assert row["effective_classes"] == pytest.approx(math.exp(entropy))
+
+
+@pytest.fixture(scope="module")
+def curves(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "curves"
+    for seed in range(2):
+        for name in ("random", "margin"):
+            for update in ("retrain", "second_order"):
+                groups = {"strategy": {"name": name}, "update": {"name": update}}
+                write_run(folder, seed=seed, compare=update != "retrain", **groups)
+    return read_experiment(folder).tables
+
+
+def test_everything_known_of_a_cycle_can_be_chosen(curves):
+    keys = {metric.key for metric in curve_chart(curves).metrics}
+    assert keys >= {
+        "accuracy", "ace", "classes", "agreement", "speedup", "seconds_of_select",
+        "seconds_of_retrain",
+    }  # fmt: skip
+
+
+def test_only_the_curve_is_needed(curves):
+    made = curve_chart({"curve.csv": curves["curve.csv"]})
+    assert {metric.key for metric in made.metrics} == {"accuracy", "nll", "brier", "ece", "ace"}
+
+
+def test_each_update_is_compared_with_random_selection_of_its_own(curves):
+    lines = panels(curve_chart(curves))["0"]["accuracy"]["difference"]
+    names = [entry.name for entry in curve_chart(curves).series]
+    zero = {names[line["series"]] for line in lines if not any(line["y"])}
+    assert zero == {"random, retrain", "random, second_order"}
+    curve = curves["curve.csv"].set_index(["strategy", "update", "n_labelled", "seed"])["accuracy"]
+    for update in ("retrain", "second_order"):
+        (line,) = (line for line in lines if names[line["series"]] == f"margin, {update}")
+        gaps = curve["margin"][update] - curve["random"][update]
+        assert line["y"] == pytest.approx(gaps.groupby("n_labelled").mean().to_list(), rel=1e-4)
+        assert line["n"] == [2, 2, 2]
+
+
+def test_without_random_selection_there_are_no_differences(curves):
+    curve = curves["curve.csv"]
+    made = curve_chart({"curve.csv": curve[curve["strategy"] != "random"]})
+    assert made.reference_name == ""
+    assert set(panels(made)["0"]["accuracy"]) == {"value"}
+
+
+@pytest.fixture(scope="module")
+def updates(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "study"
+    for seed in range(3):
+        write_study(folder, seed)
+    return read_experiment(folder).tables["updates.csv"]
+
+
+def test_updates_are_shown_at_their_best_gamma(updates):
+    by_new, by_initial, by_gamma = update_charts(updates)
+    rows = updates[updates["method"] == "second_order"]
+    means = {g: mean(rows[rows["gamma"] == g]["accuracy"]) for g in rows["gamma"].unique()}
+    best = max(means, key=lambda gamma: means[gamma])
+    names = [entry.name for entry in by_new.series]
+    assert names == [
+        "base", "retrain", "retrain_lbfgs", "map, gamma 1", "map, gamma auto",
+        f"second_order, gamma {best:g}",
+    ]  # fmt: skip
+    assert by_initial.x_label == "initial labels"
+    assert by_gamma.x_label == "step size gamma"
+
+
+def test_a_panel_of_updates_is_what_its_selectors_say(updates):
+    by_new = update_charts(updates)[0]
+    assert by_new.selectors[1].choices == ("all (mean)", "10", "50")
+    retrained = updates[updates["method"] == "retrain"]
+    for panel, rows in {"0|0": retrained, "0|2": retrained[retrained["n_initial"] == 50]}.items():
+        lines = panels(by_new)[panel]["accuracy"]["value"]
+        (line,) = (line for line in lines if by_new.series[line["series"]].name == "retrain")
+        expected = [mean(rows[rows["n_new"] == n]["accuracy"]) for n in (1, 10, 100)]
+        assert line["x"] == [1, 10, 100]
+        assert line["y"] == pytest.approx(expected, rel=1e-4)
+        assert line["n"] == [3, 3, 3]
+
+
+def test_updates_are_compared_with_retraining(updates):
+    by_new = update_charts(updates)[0]
+    lines = panels(by_new)["0|0"]["accuracy"]["difference"]
+    names = [by_new.series[line["series"]].name for line in lines]
+    assert set(names) == {entry.name for entry in by_new.series}
+    means = updates.groupby(["method", "n_new"])["accuracy"].mean()
+    expected = (means["base"] - means["retrain"]).to_list()
+    assert lines[names.index("base")]["y"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_what_has_no_gamma_is_level_in_the_chart_against_gamma(updates):
+    by_gamma = update_charts(updates)[-1]
+    lines = panels(by_gamma)["0"]["accuracy"]["value"]
+    (line,) = (line for line in lines if by_gamma.series[line["series"]].name == "base")
+    assert line["x"] == [0.1, 1, 10]
+    assert len(set(line["y"])) == 1
+
+
+def test_what_is_sent_to_the_page_is_enough_for_every_line(curves):
+    made = curve_chart(curves)
+    sent = as_json(made)["panels"]["0"]
+    for metric in made.metrics:
+        for line, full in zip(
+            sent[metric.key]["value"], panels(made)["0"][metric.key]["value"], strict=True
+        ):
+            assert (line["x"], line["y"]) == (full["x"], full["y"])
+            assert line["n"] in (full["n"], *set(full["n"]))
+            if metric.median:
+                assert (line["low"], line["high"]) == (full["low"], full["high"])
+            else:
+                rebuilt = [y + e for y, e in zip(line["y"], line["error"], strict=True)]
+                assert rebuilt == pytest.approx(full["high"], rel=1e-3, abs=1e-5)
+
+
+def test_every_colour_stands_out_from_a_dark_page():
+    for colour in (*PALETTE, "#7F7F7F", "#000001", "#123456"):
+        assert contrast(on_dark(colour), DARK_BACKGROUND) >= MIN_CONTRAST
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+
+
+def test_the_page_has_a_shape_for_every_marker_of_the_figures():
+    text = Path(svg_style_module.__file__).with_name("assets").joinpath("drawing.js").read_text()
+    (body,) = (part.split("};")[0] for part in text.split("const MARKERS = {")[1:])
+    for style in (*MARKERS, "x", "."):
+        marker = marker_name(style)
+        name = marker if marker.isalnum() else f'"{marker}"'
+        assert f"{name}: " in body, marker
+
+
+def test_dashes_are_multiples_of_the_line_width():
+    assert svg_style(Style("#000000", "o", (0, (4, 2)), hollow=True)) == {
+        "light": "#000000", "dark": "#ffffff", "marker": "o", "hollow": True, "dash": "8 4"
+    }  # fmt: skip
+    assert svg_style(LINE)["dash"] == ""
+
+
+@given(st.sets(st.integers(0, 50), min_size=1))
+def test_ranges_name_exactly_the_numbers(numbers):
+    found = set()
+    for part in ranges(numbers).split(", "):
+        first, *last = part.split("\N{EN DASH}")
+        found |= set(range(int(first), int(last[0] if last else first) + 1))
+    assert found == numbers
+
+
+def test_settings_are_common_or_vary():
+    runs = [
+        {"strategy.name": "a", "seed": "0", "size": "10", "strategy.k": "3"},
+        {"strategy.name": "b", "seed": "1", "size": "10"},
+        {"strategy.name": "b", "seed": "2", "size": "10"},
+    ]
+    assert common(runs) == {"size": "10"}
+    found = {entry.key: entry for entry in varying(runs)}
+    assert found["strategy.name"].values == (("a", 1), ("b", 2))
+    assert found["seed"].values == (("0\N{EN DASH}2", 3),)
+    assert (found["strategy.k"].owners, found["strategy.k"].is_choice) == (("a",), False)
+    assert found["seed"].is_choice

@@ -1,0 +1,108 @@
+"""Run directories as runs leave them, with made-up numbers, for what reads them."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from alupdate.config import RunConfig
+from alupdate.results.records import Comparison, CycleRecord, tables
+from alupdate.results.status import State
+from alupdate.results.store import RunStore
+from alupdate.results.update_records import UpdateRecord, update_table
+
+METRICS = ("accuracy", "nll", "brier", "ece", "ace")
+
+
+def config(folder: Path, seed: int = 0, **groups: Mapping[str, Any]) -> RunConfig:
+    settings = {
+        "dataset": {"name": "digits"},
+        "backbone": {"name": "pixels"},
+        "strategy": {"name": "random"},
+        "batch": {"name": "top_b"},
+        "update": {"name": "retrain"},
+        "task": {"name": "active_learning"},
+        "results_dir": str(folder.parent),
+        "experiment_name": folder.name,
+        "seed": seed,
+    }
+    return TypeAdapter(RunConfig).validate_python(settings | groups)
+
+
+def records(seed: int, name: str, cycles: int = 3, compare: bool = False) -> list[CycleRecord]:
+    draw = random.Random(f"{seed} {name}")
+    comparison = Comparison(10, 0.01, 0.1, 0.4, 0.5, 0.6, 0.9) if compare else None
+    return [
+        CycleRecord(
+            cycle=cycle,
+            n_labelled=10 * (cycle + 1),
+            indices=tuple(range(10 * cycle, 10 * cycle + 10)),
+            labels=tuple(draw.randrange(4) for _ in range(10)),
+            scores={metric: 0.2 * cycle + 0.1 * draw.random() for metric in METRICS},
+            timings={"select": draw.random(), "retrain": draw.random()},
+            comparison=comparison if cycle else None,
+        )
+        for cycle in range(cycles)
+    ]
+
+
+def write_run(
+    folder: Path,
+    *,
+    seed: int = 0,
+    cycles: int = 3,
+    state: State = "completed",
+    error: str | None = None,
+    oracle: str | None = None,
+    compare: bool = False,
+    **groups: Mapping[str, Any],
+) -> Path:
+    """Write an active-learning run of the experiment ``folder`` and return its directory."""
+    settings = config(folder, seed, **groups)
+    store = RunStore(settings)
+    with store.locked():
+        store.begin({"device": "cpu", "threads": 1, "oracle": oracle})
+        done = records(seed, store.name, cycles, compare)
+        files = tables(store.name, settings, oracle is not None, done)
+        store.save([asdict(record) for record in done], files)
+        store.set_state(state, error)
+    return store.path
+
+
+def write_study(folder: Path, seed: int = 0, gammas: Sequence[float] = (0.1, 1, 10)) -> Path:
+    """Write an updating study and return its directory."""
+    methods_set = [{"update": "second_order", "gammas": list(gammas)}]
+    sizes = {"initial_sizes": [10, 50], "new_sizes": [1, 10, 100]}
+    settings = config(folder, seed, task={"name": "updating", "methods": methods_set} | sizes)
+    store = RunStore(settings)
+    draw = random.Random(seed)
+    nan = float("nan")
+    methods: list[tuple[str, str, float, float, str]] = [
+        ("base", "", nan, nan, ""),
+        ("retrain", "", nan, nan, ""),
+        ("retrain_lbfgs", "", nan, nan, ""),
+        *(("second_order", "gaussian", 1.0, float(gamma), "fixed") for gamma in gammas),
+        ("map", "multinomial", 0.3, 1.0, "fixed"),
+        ("map", "multinomial", 0.3, 2.5 + seed, "auto"),
+    ]
+    found = [
+        UpdateRecord(
+            n_initial, n_new, *method, accuracy=draw.random(), nll=draw.random(),
+            brier=draw.random(), ece=draw.random(), ace=draw.random(),
+            decision_flips=draw.random(), agreement=draw.random(),
+            seconds=0.0 if method[0] == "base" else draw.random(),
+            speedup=float("inf") if method[0] == "base" else draw.random(),
+            choice_seconds=0.0,
+        )
+        for n_initial in sizes["initial_sizes"]
+        for n_new in sizes["new_sizes"]
+        for method in methods
+    ]  # fmt: skip
+    with store.locked():
+        store.begin({"device": "cpu", "threads": 1})
+        store.save([], {"updates.csv": update_table(store.name, settings, found)})
+        store.set_state("completed")
+    return store.path
