@@ -12,6 +12,11 @@ class InputError(Exception):
     """
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message."""
+    return str(error).strip().partition("\n")[0] or "no message"
+
+
 def explain_os_error(error: OSError) -> str:
     """Return one line for a file that could not be written."""
     return f"results_dir: cannot write {error.filename} ({error.strerror})"

@@ -13,7 +13,7 @@ from alupdate.sweep.manifest import ManifestRow, current_row, write_manifest
 from alupdate.sweep.overrides import CONFIG, Composer, expand, parse_overrides
 from alupdate.sweep.plan import PlannedRun, configs, planned
 from alupdate.sweep.rerun import failed_jobs
-from alupdate.sweep.rounds import Settled, complete, ending_of
+from alupdate.sweep.rounds import Settled, complete
 from alupdate.sweep.summary import experiments, label, show_summary
 from alupdate.sweep.watch import watched
 from alupdate.sweep.worker import keeps_results
@@ -76,8 +76,7 @@ def _run_all(jobs: Sequence[Sequence[str]], launch: Launch, display: Display) ->
     """Launch jobs that keep no results, and so cannot be skipped or resumed."""
     codes = {"done": DONE, "refused": WRONG_INPUT}
     worst = DONE
-    for job, result in zip(jobs, launch(jobs), strict=True):
-        ending = ending_of(result)
+    for job, ending in zip(jobs, launch(jobs), strict=True):
         if ending.outcome != "done":
             display.complain(f"{ending.outcome}: {' '.join(job)}: {ending.reason}")
         worst = max(worst, codes.get(ending.outcome, FAILED))

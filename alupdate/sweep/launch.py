@@ -13,11 +13,15 @@ from joblib import cpu_count
 from omegaconf import DictConfig
 
 from alupdate.display import Display
+from alupdate.errors import first_line
+from alupdate.sweep.isolated import Ending
+from alupdate.sweep.overrides import Composer
 from alupdate.sweep.plan import PlannedRun, extractions
-from alupdate.sweep.worker import LAUNCHER, PARALLEL, run_composed
+from alupdate.sweep.worker import LAUNCHER, PARALLEL, run_composed, run_configured
 
-Launch = Callable[[Sequence[Sequence[str]]], Sequence[JobReturn]]
+Launch = Callable[[Sequence[Sequence[str]]], Sequence[Ending]]
 """Starts a job for each list of overrides, waits for all, and returns how they ended, in order."""
+IN_TURN = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 
 
@@ -25,27 +29,55 @@ def make_launch(master: DictConfig, folder: Path) -> Launch:
     """Return a function that starts jobs by the launcher of a composed config.
 
     A launcher puts what it keeps of its own into ``folder``.
-
-    With joblib, the jobs are told how many work at once, so that they share the processors, and
-    whose children they are, so that they end with the sweep.
     """
-    context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
+    if master.hydra.launcher._target_ == IN_TURN:
+        return _in_turn(master)
     if master.hydra.launcher._target_ == JOBLIB:
-        jobs = int(master.hydra.launcher.n_jobs)
-        os.environ[PARALLEL] = str(jobs if jobs > 0 else max(1, cpu_count() + 1 + jobs))
-        os.environ[LAUNCHER] = str(os.getpid())
+        _tell_workers(int(master.hydra.launcher.n_jobs))
     master.hydra.sweep.dir = str(folder)
+    return _by_hydra(master)
+
+
+def _in_turn(master: DictConfig) -> Launch:
+    """One after the other: Hydra's own launcher would compose every config from the start."""
+    composer = Composer(master.hydra.overrides.hydra)
+    os.environ.update(master.hydra.job.env_set)
+    return lambda jobs: [run_configured(composer.config(job)) for job in jobs]
+
+
+def _tell_workers(jobs: int) -> None:
+    """Tell joblib's workers how many they are, to share the processors, and whose children.
+
+    They end with the sweep, then.
+    """
+    os.environ[PARALLEL] = str(jobs if jobs > 0 else max(1, cpu_count() + 1 + jobs))
+    os.environ[LAUNCHER] = str(os.getpid())
+
+
+def _by_hydra(master: DictConfig) -> Launch:
+    context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
     launched = 0
 
-    def launch(jobs: Sequence[Sequence[str]]) -> Sequence[JobReturn]:
+    def launch(jobs: Sequence[Sequence[str]]) -> Sequence[Ending]:
         nonlocal launched
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=run_composed, config=master
         )
         first, launched = launched, launched + len(jobs)
-        return launcher.launch(jobs, initial_job_idx=first)
+        return [ending_of(result) for result in launcher.launch(jobs, initial_job_idx=first)]
 
     return launch
+
+
+def ending_of(result: JobReturn) -> Ending:
+    """Return how a job ended that a launcher of Hydra started."""
+    try:
+        ending = result.return_value
+    except Exception as error:
+        return Ending("failed", f"{type(error).__name__}: {first_line(error)}")
+    if not isinstance(ending, Ending):
+        return Ending("failed", f"the launcher returned {ending!r}")
+    return ending
 
 
 def features_first(runs: Sequence[PlannedRun], launch: Launch, display: Display) -> None:

@@ -1,19 +1,17 @@
 """Launching what is left of a sweep until every run has ended."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hydra.core.utils import JobReturn
-
-from alupdate.errors import InputError
+from alupdate.errors import InputError, first_line
 from alupdate.results.status import is_held, read_status
 from alupdate.sweep.isolated import Ending
+from alupdate.sweep.launch import Launch
 from alupdate.sweep.plan import PlannedRun
 
-Launch = Callable[[Sequence[Sequence[str]]], Sequence[JobReturn]]
 SECONDS_BETWEEN_LOOKS = 1.0
 MAX_BREAKDOWNS = 3
 """How often in a row a launch may end without any run having ended, or being held elsewhere."""
@@ -53,15 +51,15 @@ def complete(runs: Sequence[PlannedRun], launch: Launch, settled: Settled) -> No
             continue
         before = [read_status(run.path) for run in free]
         try:
-            returns: Sequence[JobReturn] = launch([run.overrides for run in free])
+            endings = launch([run.overrides for run in free])
         except Exception as error:  # whatever a launcher raises: its worker died, no such queue
-            settled.breakdown = f"{type(error).__name__}: {_first_line(error)}"
+            settled.breakdown = f"{type(error).__name__}: {first_line(error)}"
             began = before != [read_status(run.path) for run in free]
             if not began and not isinstance(error, BrokenExecutor):
                 raise InputError(f"hydra/launcher: {settled.breakdown}") from error
         else:
             settled.breakdown = None
-            _settle_returned(free, returns, settled)
+            _settle_returned(free, endings, settled)
         if len(_unsettled(runs, settled)) < len(left):
             breakdowns = 0
             continue
@@ -71,23 +69,11 @@ def complete(runs: Sequence[PlannedRun], launch: Launch, settled: Settled) -> No
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def ending_of(result: JobReturn) -> Ending:
-    """Return how a launched job ended."""
-    try:
-        ending = result.return_value
-    except Exception as error:
-        return Ending("failed", f"{type(error).__name__}: {_first_line(error)}")
-    if not isinstance(ending, Ending):
-        return Ending("failed", f"the launcher returned {ending!r}")
-    return ending
-
-
 def _settle_returned(
-    runs: Sequence[PlannedRun], returns: Sequence[JobReturn], settled: Settled
+    runs: Sequence[PlannedRun], endings: Sequence[Ending], settled: Settled
 ) -> None:
     """Take note of the runs that ended; one that was busy or interrupted comes up again."""
-    for run, result in zip(runs, returns, strict=True):
-        ending = ending_of(result)
+    for run, ending in zip(runs, endings, strict=True):
         if ending.outcome in ("done", "failed", "killed", "refused"):
             settled.endings[run.path] = ending
 
@@ -105,7 +91,3 @@ def _unsettled(runs: Sequence[PlannedRun], settled: Settled) -> list[PlannedRun]
         elif status != run.before and status.state == "failed":
             settled.endings[run.path] = Ending("failed", status.error)
     return [run for run in left if run.path not in settled.endings]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or "no message"

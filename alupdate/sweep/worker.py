@@ -54,11 +54,15 @@ def run_and_score(composed: DictConfig) -> float | None:
 
 
 def run_composed(composed: DictConfig) -> Ending:
-    """Run one job of a sweep in a process of its own and return how it ended."""
+    """Run one job that a launcher of Hydra has composed, and return how it ended."""
     launcher = os.environ.get(LAUNCHER)
     if launcher is not None and int(launcher) != os.getpid():
         _end_with(int(launcher))
-    config = parse_config(composed)
+    return run_configured(parse_config(composed))
+
+
+def run_configured(config: RunConfig) -> Ending:
+    """Run one job of a sweep in a process of its own and return how it ended."""
     shared = replace(config, progress=False, threads=config.threads or threads_per_job())
     ending = run_isolated(shared)
     if ending.outcome == "killed" and keeps_results(config):

@@ -14,7 +14,7 @@ from alupdate.paths import conf_dir
 from alupdate.results.status import RunStatus, read_status
 from alupdate.sweep import rounds
 from alupdate.sweep.isolated import Ending
-from alupdate.sweep.launch import features_first
+from alupdate.sweep.launch import ending_of, features_first
 from alupdate.sweep.overrides import Composer
 from alupdate.sweep.plan import PlannedRun, extractions
 from alupdate.sweep.rounds import Settled, complete
@@ -46,7 +46,7 @@ class Launches:
             (self.folder / name / "status.json").write_text(json.dumps(document))
         if "raises" in step:
             raise step["raises"]
-        return [returned(step["endings"][job[0]]) for job in jobs]
+        return [step["endings"][job[0]] for job in jobs]
 
 
 def run_config(*overrides):
@@ -126,9 +126,9 @@ def test_a_launcher_that_starts_nothing_is_wrong_input(tmp_path):
 def test_a_job_that_raises_something_of_its_own_has_failed(tmp_path, capsys):
     result = JobReturn(status=JobStatus.FAILED, overrides=[])
     result.return_value = MemoryError("out of memory")
-    ending = rounds.ending_of(result)
+    ending = ending_of(result)
     assert ending == Ending("failed", "MemoryError: out of memory")
-    assert rounds.ending_of(returned(0.5)).outcome == "failed"
+    assert ending_of(returned(0.5)).outcome == "failed"
 
 
 @pytest.mark.parametrize(
