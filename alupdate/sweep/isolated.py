@@ -95,7 +95,10 @@ def _work(config: RunConfig, sender: Connection, folder: str, environment: dict[
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    ending = _run(config)
+    try:
+        ending = _run(config)
+    except KeyboardInterrupt:
+        ending = Ending("interrupted", "interrupted")
     with suppress(BrokenPipeError):  # nobody waits for it any more
         sender.send((ending.outcome, ending.reason))
 
@@ -114,8 +117,6 @@ def _run(config: RunConfig) -> Ending:
         return Ending("refused", explain_os_error(error))
     except RunError as error:
         return Ending("failed", str(error))
-    except KeyboardInterrupt:
-        return Ending("interrupted", "interrupted")
     return Ending("done")
 
 

@@ -57,6 +57,7 @@ class Study:
         rng: decides the faults.
         injected: number of faults by kind.
         launchers: processes of the sweep that have not been waited for.
+        launcher: overrides that say how a sweep with faults starts its jobs.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class Study:
     rng: random.Random
     injected: Counter[str] = field(default_factory=Counter)
     launchers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    launcher: tuple[str, ...] = PARALLEL
 
     @property
     def results(self) -> Path:
@@ -128,8 +130,6 @@ def raise_exception(study: Study) -> bool:
 def fill_disk(study: Study) -> bool:
     """Leave no byte on the results' disk for a while."""
     filler = study.folder / "results" / "filler"
-    if not os.path.ismount(filler.parent):
-        return False
     with filler.open("wb", buffering=0) as file:
         for size in (1 << 16, 1):
             try:
@@ -165,7 +165,7 @@ def launch_again(study: Study) -> bool:
     """Start the same sweep beside the one that is running."""
     if sum(launcher.poll() is None for launcher in study.launchers) != 1:
         return False
-    study.launch(*PARALLEL)
+    study.launch(*study.launcher)
     return True
 
 
@@ -177,20 +177,23 @@ FAULTS: tuple[Callable[[Study], bool], ...] = (
 def run_with_faults(study: Study, count: int, pause: float) -> int:
     """Inject ``count`` faults, launching again whenever nothing runs; return the launches.
 
-    Kinds take turns in random order, so that each occurs; a fault that finds no victim waits.
+    Kinds take turns in random order; one that finds no victim is tried again after the others.
     """
+    mounted = os.path.ismount(study.folder / "results")
+    kinds = [fault for fault in FAULTS if mounted or fault is not fill_disk]
     waiting: list[Callable[[Study], bool]] = []
     while sum(study.injected.values()) < count:
         if all(launcher.poll() is not None for launcher in study.launchers):
-            study.launch(*PARALLEL)
+            study.launch(*study.launcher)
         time.sleep(study.rng.uniform(0, 2 * pause))
-        waiting = waiting or study.rng.sample(FAULTS, len(FAULTS))
+        waiting = waiting or study.rng.sample(kinds, len(kinds))
         fault = waiting.pop()
         try:
             done = fault(study)
         except (OSError, psutil.Error):  # the victim was gone at that moment
             done = False
         study.injected[fault.__name__] += done
+        waiting = waiting if done else [fault, *waiting]
     return _finish(study)
 
 
@@ -199,7 +202,7 @@ def _finish(study: Study) -> int:
     for _ in range(MAX_LAUNCHES):
         for launcher in study.launchers:
             launcher.wait()
-        if study.launch(*PARALLEL).wait() == 0:
+        if study.launch(*study.launcher).wait() == 0:
             return len(study.launchers)
     raise AssertionError("the sweep does not come to an end")
 

@@ -1,4 +1,4 @@
-"""A small sweep under every kind of fault: see ``fault_injection`` for the large one."""
+"""A small sweep, in turn, under every kind of fault; ``fault_injection`` has the large one."""
 
 import os
 import random
@@ -13,7 +13,7 @@ SWEEP = ("strategy=unlucky,random", "seed=0,1", "n_cycles=4", "update.epochs=50"
 
 @pytest.fixture
 def study(tmp_path):
-    study = Study(tmp_path, SWEEP, random.Random(1))
+    study = Study(tmp_path, SWEEP, random.Random(1), launcher=())
     study.prepare()
     yield study
     if os.path.ismount(tmp_path / "results"):
