@@ -13,6 +13,7 @@ from joblib import cpu_count
 from omegaconf import DictConfig
 
 from alupdate.display import Display
+from alupdate.errors import InputError
 from alupdate.sweep.plan import PlannedRun, extractions
 from alupdate.sweep.worker import LAUNCHER, PARALLEL, run_composed
 
@@ -28,10 +29,15 @@ def make_launch(master: DictConfig, folder: Path) -> Launch:
 
     With joblib, the jobs are told how many work at once, so that they share the processors, and
     whose children they are, so that they end with the sweep.
+
+    Raises:
+        InputError: joblib is to run no job at once.
     """
     context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
     if master.hydra.launcher._target_ == JOBLIB:
         jobs = int(master.hydra.launcher.n_jobs)
+        if jobs == 0:
+            raise InputError("hydra.launcher.n_jobs=0: give 1 or more, or -1 for all processors")
         os.environ[PARALLEL] = str(jobs if jobs > 0 else max(1, cpu_count() + 1 + jobs))
         os.environ[LAUNCHER] = str(os.getpid())
     master.hydra.sweep.dir = str(folder)
