@@ -146,7 +146,7 @@ def _recorded(store: RunStore) -> Iterator[None]:
         log.info("interrupted")
         store.set_state("interrupted", "interrupted by the user; the same command resumes it")
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plug-in, too, may call sys.exit
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
         line = f"{type(error).__name__}: {reason}"
         _try(lambda: log.exception("the run failed"))

@@ -1,8 +1,10 @@
 """The command: ``python -m alupdate.run KEY=VALUE ...``."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -26,6 +28,7 @@ SHOWS = ("-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(exit_code(sys.argv[1:]))
 
 
@@ -128,6 +131,11 @@ def _refuse_targets(arguments: list[str]) -> None:
     for argument in arguments:
         if "_target_" in argument:
             raise InputError(f"{argument}: configs never name Python objects; remove this key")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Let a batch system's signal end a command as Ctrl-C does: in order."""
+    raise KeyboardInterrupt
 
 
 def _say(line: str, code: int) -> int:

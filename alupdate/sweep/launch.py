@@ -13,7 +13,7 @@ from joblib import cpu_count
 from omegaconf import DictConfig
 
 from alupdate.display import Display
-from alupdate.errors import first_line
+from alupdate.errors import InputError, first_line
 from alupdate.sweep.isolated import Ending
 from alupdate.sweep.overrides import Composer
 from alupdate.sweep.plan import PlannedRun, extractions
@@ -29,6 +29,9 @@ def make_launch(master: DictConfig, folder: Path) -> Launch:
     """Return a function that starts jobs by the launcher of a composed config.
 
     A launcher puts what it keeps of its own into ``folder``.
+
+    Raises:
+        InputError: joblib is to run no job at once.
     """
     if master.hydra.launcher._target_ == IN_TURN:
         return _in_turn(master)
@@ -50,6 +53,8 @@ def _tell_workers(jobs: int) -> None:
 
     They end with the sweep, then.
     """
+    if jobs == 0:
+        raise InputError("hydra.launcher.n_jobs=0: give 1 or more, or -1 for all processors")
     os.environ[PARALLEL] = str(jobs if jobs > 0 else max(1, cpu_count() + 1 + jobs))
     os.environ[LAUNCHER] = str(os.getpid())
 

@@ -16,6 +16,7 @@ from alupdate.results.status import RunStatus, is_held, read_status
 from alupdate.results.tables import csv_text
 
 MANIFEST = "sweep.csv"
+WRITTEN_AGAIN = "the sweep's own command writes it again"
 log = logging.getLogger(__name__)
 
 
@@ -100,19 +101,28 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no text"
         raise InputError(f"{path}: {reason}; a sweep (-m) writes it") from error
-    lines = list(csv.reader(io.StringIO(text)))
+    try:
+        lines = list(csv.reader(io.StringIO(text)))
+    except csv.Error as error:
+        raise InputError(f"{path}: {error}; {WRITTEN_AGAIN}") from error
     if not lines or tuple(lines[0]) != COLUMNS:
         raise InputError(f"{path}, row 1: must be {','.join(COLUMNS)}")
     return [_row(path, number, cells) for number, cells in enumerate(lines[1:], start=2)]
 
 
 def _row(path: Path, number: int, cells: list[str]) -> ManifestRow:
-    if len(cells) != len(COLUMNS) or not cells[2].isdigit():
-        raise InputError(
-            f"{path}, row {number}: is damaged; the sweep's own command writes it again"
-        )
+    if len(cells) != len(COLUMNS) or not cells[2].isdecimal() or not _is_command(cells[-1]):
+        raise InputError(f"{path}, row {number}: is damaged; {WRITTEN_AGAIN}")
     run, state, failures, *rest = cells
     return ManifestRow(run, state, int(failures), *rest)
+
+
+def _is_command(text: str) -> bool:
+    try:
+        shlex.split(text)
+    except ValueError:  # a quotation mark without its counterpart
+        return False
+    return True
 
 
 def _kept(folder: Path) -> list[ManifestRow]:

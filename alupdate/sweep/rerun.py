@@ -29,6 +29,8 @@ def failed_jobs(folder: Path, given: Sequence[Override]) -> list[list[str]]:
                 f"{override.input_line}: cannot change with task=rerun, which runs what "
                 f"{MANIFEST} says"
             )
+    if not folder.is_dir():
+        raise InputError(f"experiment_dir={folder}: no such directory")
     place = [f"results_dir={folder.parent}", f"experiment_name={folder.name}"]
     anew = [o.input_line or "" for o in given if o.key_or_group in HOW_TO_RUN - PLACE]
     jobs = []

@@ -49,6 +49,7 @@ def complete(runs: Sequence[PlannedRun], launch: Launch, settled: Settled) -> No
         if not free:
             time.sleep(SECONDS_BETWEEN_LOOKS)
             continue
+        settled.breakdown = None
         before = [read_status(run.path) for run in free]
         try:
             endings = launch([run.overrides for run in free])
@@ -58,7 +59,6 @@ def complete(runs: Sequence[PlannedRun], launch: Launch, settled: Settled) -> No
             if not began and not isinstance(error, BrokenExecutor):
                 raise InputError(f"hydra/launcher: {settled.breakdown}") from error
         else:
-            settled.breakdown = None
             _settle_returned(free, endings, settled)
         if len(_unsettled(runs, settled)) < len(left):
             breakdowns = 0

@@ -52,6 +52,7 @@ def test_sweeps_that_write_at_once_lose_nothing(tmp_path):
         (lambda text: "", "row 1: must be run,state"),
         (lambda text: text[:-40], "row 2: is damaged"),
         (lambda text: text.replace(",2,", ",two,"), "row 2: is damaged"),
+        (lambda text: text.replace("seed=", "'seed="), "row 2: is damaged"),
         (lambda text: "x" + text, "row 1: must be run,state"),
     ],
 )

@@ -14,7 +14,7 @@ from alupdate.sweep.manifest import read_manifest
 from tests.support.runs import run_small
 
 STRATEGY = """
-import os, signal
+import os, signal, sys
 from alupdate.strategies.uncertainty import Margin
 
 def make_strategy(settings):
@@ -22,13 +22,15 @@ def make_strategy(settings):
 
 class Unlucky(Margin):
     def select(self, query, size):
-        for name in ("raise", "die"):
+        for name in ("raise", "exit", "die"):
             try:
                 os.remove(name)
             except FileNotFoundError:
                 continue
             if name == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if name == "exit":
+                sys.exit(0)
             raise RuntimeError("an injected exception")
         return super().select(query, size)
 """
@@ -38,7 +40,7 @@ EXPERIMENT = Path("results/default")
 
 @pytest.fixture
 def sweep(monkeypatch, tmp_path):
-    """Runs a sweep of a strategy that raises or dies once if a file of that name exists."""
+    """Runs a sweep of a strategy that raises, exits or dies once if a file of that name exists."""
     (tmp_path / "unlucky.py").write_text(STRATEGY)
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: run_small(monkeypatch, tmp_path, *UNLUCKY, *arguments)
@@ -94,6 +96,13 @@ def test_what_fails_too_often_is_left_alone_until_it_is_asked_for(sweep, monkeyp
     assert states() == ["completed"]
     assert exit_code(["task=rerun"]) == 2
     assert "nothing failed in it" in capsys.readouterr().err
+
+
+def test_a_plug_in_that_exits_is_a_failed_run(sweep, monkeypatch, capsys):
+    Path("exit").touch()
+    assert run_small(monkeypatch, Path.cwd(), *UNLUCKY[1:]) == 1
+    assert "SystemExit: 0" in capsys.readouterr().err
+    assert "Traceback" in next(EXPERIMENT.glob("*/run.log")).read_text()
 
 
 def test_a_run_of_another_process_is_waited_for(sweep):
