@@ -77,8 +77,18 @@ def explain_hydra_error(error: Exception) -> str:
     unknown = re.search(r"Could not override '([^']+)'", str(error))
     if unknown is not None:
         return _unknown_key(unknown.group(1))
+    return _explain_override(error)
+
+
+def _explain_override(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as KEY=VALUE ({_first_line(error)})"
+    several = re.match(r"Ambiguous value for argument '(.+)'\n", str(error))
+    if several is not None:
+        return f"{several.group(1)}: a single run takes one value; -m runs one job for each"
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        return f"{cause.full_key}: {_first_line(cause)}"
     return _first_line(error)
 
 

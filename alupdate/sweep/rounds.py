@@ -15,6 +15,9 @@ from alupdate.sweep.plan import PlannedRun
 SECONDS_BETWEEN_LOOKS = 1.0
 MAX_BREAKDOWNS = 3
 """How often in a row a launch may end without any run having ended, or being held elsewhere."""
+OFTEN_INTERRUPTED = (
+    f"its jobs were interrupted {MAX_BREAKDOWNS} times in a row; the same command resumes them"
+)
 
 
 @dataclass
@@ -65,6 +68,7 @@ def complete(runs: Sequence[PlannedRun], launch: Launch, settled: Settled) -> No
             continue
         breakdowns += all(not is_held(run.path) for run in free)
         if breakdowns == MAX_BREAKDOWNS:
+            settled.breakdown = settled.breakdown or OFTEN_INTERRUPTED
             return
         time.sleep(SECONDS_BETWEEN_LOOKS)
 

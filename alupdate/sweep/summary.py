@@ -35,7 +35,7 @@ def show_summary(runs: Sequence[PlannedRun], settled: Settled, display: Display)
     rows.append([f"all {len(runs)}", *(str(total[column]) for column in used)])
     display.table("sweep", ["runs", *used], rows)
     if settled.breakdown is not None:
-        display.complain(f"failed: the launcher broke down: {settled.breakdown}")
+        display.complain(f"failed: the launcher gave up: {settled.breakdown}")
     _show_failures([run for run in runs if label(run, settled) in BAD], settled, display)
     for folder in experiments(runs):
         display.say(f"manifest: {folder / MANIFEST}")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from alupdate.errors import InputError
 from alupdate.paths import conf_dir
 from alupdate.sweep.overrides import CONFIG, Composer, expand, parse_overrides
-from alupdate.validate import parse_config
+from alupdate.validate import HYDRA_ERRORS, explain_hydra_error, parse_config
 
 VALUES = {
     "seed": ["seed=3", "seed=1,2", "seed=range(4)"],
@@ -75,3 +75,19 @@ def test_a_wrong_job_is_one_line(override, complaint):
 def test_an_interval_is_for_a_search():
     with pytest.raises(InputError, match="list some, or search with hydra/sweeper=optuna"):
         expand({}, parse_overrides(["update.gamma=interval(1,10)"]))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["seed=0,1"], "seed=0,1: a single run takes one value; -m runs one job for each"),
+        (
+            ["hydra/launcher=joblib", "hydra.launcher.n_jobs=two"],
+            "hydra.launcher.n_jobs: Value 'two' of type 'str' could not be converted to Integer",
+        ),
+    ],
+)
+def test_what_hydra_refuses_is_one_line_with_its_key(overrides, line):
+    with pytest.raises(HYDRA_ERRORS) as caught:
+        compose(CONFIG, overrides, return_hydra_config=True)
+    assert explain_hydra_error(caught.value) == line

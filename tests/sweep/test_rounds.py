@@ -115,6 +115,8 @@ def test_runs_that_are_interrupted_again_and_again_are_left(tmp_path):
     complete(plan(tmp_path, "a"), launch, settled)
     assert len(launch.launched) == rounds.MAX_BREAKDOWNS
     assert settled.endings == {}
+    assert settled.breakdown is not None
+    assert "interrupted 3 times in a row" in settled.breakdown
 
 
 def test_a_launcher_that_starts_nothing_is_wrong_input(tmp_path):
