@@ -33,6 +33,10 @@ log = logging.getLogger("alupdate")
 class RunError(Exception):
     """A run has failed; the traceback is in its log, and the message is one line."""
 
+    def __init__(self, run: Path, reason: str) -> None:
+        super().__init__(f"{run}: {reason} (details in {run / 'run.log'})")
+        self.reason = reason
+
 
 def run_job(config: RunConfig) -> None:
     """Run one configured job to its end; a finished one is skipped unless ``force`` is set.
@@ -151,7 +155,7 @@ def _recorded(store: RunStore) -> Iterator[None]:
         line = f"{type(error).__name__}: {reason}"
         _try(lambda: log.exception("the run failed"))
         _try(lambda: store.set_state("failed", line))
-        raise RunError(f"{store.path}: {line} (details in {store.path / 'run.log'})") from error
+        raise RunError(store.path, line) from error
 
 
 def _try(step: Callable[[], None]) -> None:

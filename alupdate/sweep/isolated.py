@@ -116,7 +116,7 @@ def _run(config: RunConfig) -> Ending:
     except OSError as error:
         return Ending("refused", explain_os_error(error))
     except RunError as error:
-        return Ending("failed", str(error))
+        return Ending("failed", error.reason)
     return Ending("done")
 
 
