@@ -98,7 +98,12 @@ def test_script_command(command, data, monkeypatch):
         assert run_command(monkeypatch, data, *small(sweep), name) == 0
     answer = run_script(ROOT / script, folder, folder=data)
     assert answer.returncode == 0, answer.stderr
-    assert "± " in answer.stdout or list(data.glob(f"{folder}/*.png"))
+    assert "± " in answer.stdout or _written(data / folder)
+
+
+def _written(folder):
+    """Return the figures and pages that a script has made."""
+    return [path for ending in ("png", "html") for path in folder.glob(f"*.{ending}")]
 
 
 def test_first_command_sets_up_and_runs_the_default():

@@ -17,6 +17,7 @@ from alupdate.config import ImageBackbone, RunConfig, TextBackbone
 from alupdate.errors import InputError, explain_os_error
 
 Outcome = Literal["done", "failed", "killed", "refused", "busy", "interrupted"]
+SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_END = 30.0
 """What an interrupted job has to end its step and write its status."""
 PRELOADED = "alupdate.sweep.preload"
@@ -53,6 +54,8 @@ def run_isolated(config: RunConfig) -> Ending:
         return Ending("interrupted", f"no process could be started ({error})")
     sender.close()
     try:
+        while not receiver.poll(SECONDS_BETWEEN_LOOKS):
+            pass  # a wait without end can miss a Ctrl-C that comes just before it
         ending = _ending(receiver)
         process.join()
     except KeyboardInterrupt:

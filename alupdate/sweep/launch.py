@@ -33,6 +33,8 @@ def make_launch(master: DictConfig, folder: Path) -> Launch:
     Raises:
         InputError: joblib is to run no job at once.
     """
+    for told in (PARALLEL, LAUNCHER):  # by an earlier sweep of this process
+        os.environ.pop(told, None)
     if master.hydra.launcher._target_ == IN_TURN:
         return _in_turn(master)
     if master.hydra.launcher._target_ == JOBLIB:

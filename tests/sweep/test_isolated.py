@@ -87,6 +87,15 @@ def test_a_killed_job_is_reported_by_signal(config):
     assert run_isolated(config) == Ending("killed", reason)
 
 
+@pytest.fixture
+def ctrl_c():
+    """A process that was started in the background of a script ignores Ctrl-C; not this one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupted_job_has_ended_when_the_interrupt_goes_on(config):
     Path("wait").touch()
     after_the_query_began(lambda job: os.kill(os.getpid(), signal.SIGINT))

@@ -1,11 +1,12 @@
 """Launching goes on until every run has ended, and gives up only where nothing moves."""
 
 import json
+import os
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 import pytest
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
 
 from alupdate.display import Display
@@ -14,10 +15,11 @@ from alupdate.paths import conf_dir
 from alupdate.results.status import RunStatus, read_status
 from alupdate.sweep import rounds
 from alupdate.sweep.isolated import Ending
-from alupdate.sweep.launch import ending_of, features_first
+from alupdate.sweep.launch import ending_of, features_first, make_launch
 from alupdate.sweep.overrides import Composer
 from alupdate.sweep.plan import PlannedRun, extractions
 from alupdate.sweep.rounds import Settled, complete
+from alupdate.sweep.worker import LAUNCHER, PARALLEL
 
 
 @pytest.fixture(autouse=True)
@@ -156,3 +158,14 @@ def test_features_that_runs_share_are_extracted_once_and_first(tmp_path):
     assert extractions(images[:1]) == []
     finished = PlannedRun(("e",), images[0].config, tmp_path / "e", RunStatus("completed"), True)
     assert extractions([*images, finished]) == []
+
+
+def test_workers_are_told_of_joblib_and_of_nothing_else(tmp_path, monkeypatch):
+    for name in (LAUNCHER, PARALLEL):
+        monkeypatch.setenv(name, "7")
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"]
+        make_launch(compose("config", joblib, return_hydra_config=True), tmp_path)
+        assert (os.environ[LAUNCHER], os.environ[PARALLEL]) == (str(os.getpid()), "3")
+        make_launch(compose("config", return_hydra_config=True), tmp_path)
+    assert not {LAUNCHER, PARALLEL} & set(os.environ)
