@@ -22,7 +22,7 @@ from alupdate.validate import HYDRA_ERRORS, explain_hydra_error, parse_config
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 MULTIRUN = {"-m", "--multirun"}
-SHOWS = ("-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help")
+SHOWS = {"-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help"}
 """Hydra's flags that show something instead of running."""
 
 
@@ -107,8 +107,12 @@ def _guarded(step: Callable[[], int]) -> int:
 def _is_sweep(arguments: list[str]) -> bool:
     """Return whether the command is a sweep of ours, not a search by another Hydra sweeper."""
     wanted = "task=rerun" in arguments or MULTIRUN & set(arguments)
-    others = ("hydra/sweeper=", *SHOWS)
-    return bool(wanted) and not any(argument.startswith(others) for argument in arguments)
+    searches = any(argument.startswith("hydra/sweeper=") for argument in arguments)
+    return bool(wanted) and not searches and not _only_shows(arguments)
+
+
+def _only_shows(arguments: list[str]) -> bool:
+    return any(argument.partition("=")[0] in SHOWS for argument in arguments)
 
 
 def _explain(error: Exception) -> str:
@@ -123,8 +127,7 @@ def _multirun_first(arguments: list[str]) -> list[str]:
     It is left out where a config is only shown.
     """
     rest = [argument for argument in arguments if argument not in MULTIRUN]
-    shown = any(argument.startswith(SHOWS) for argument in arguments)
-    return rest if shown or len(rest) == len(arguments) else ["-m", *rest]
+    return rest if _only_shows(arguments) or len(rest) == len(arguments) else ["-m", *rest]
 
 
 def _refuse_targets(arguments: list[str]) -> None:

@@ -27,7 +27,7 @@ from alupdate.config.datasets import (
     OpenmlDataset,
     ParquetDataset,
 )
-from alupdate.config.run import HOW_TO_RUN, RunConfig, display_name, run_prefix
+from alupdate.config.run import HOW_TO_RUN, PLACES, RunConfig, display_name, run_prefix
 from alupdate.config.strategies import (
     BaitStrategy,
     BaldStrategy,
@@ -60,6 +60,7 @@ from alupdate.config.values import StepSize, UpdateName
 
 __all__ = [
     "HOW_TO_RUN",
+    "PLACES",
     "WHERE_DATA_LIE",
     "ActiveLearningTask",
     "BackboneConfig",

@@ -40,9 +40,17 @@ class RunConfig:
     progress: Flag = True
 
 
-PLACES = frozenset({"results_dir", "experiment_name", "experiment_dir", "cache_dir"})
-"""Top-level keys that say where things are."""
-HOW_TO_RUN = PLACES | {"tracker", "force", "max_failures", "device", "threads", "progress"}
+PLACES = frozenset({"results_dir", "experiment_name", "experiment_dir"})
+"""Top-level keys that say where results are."""
+HOW_TO_RUN = PLACES | {
+    "tracker",
+    "force",
+    "cache_dir",
+    "max_failures",
+    "device",
+    "threads",
+    "progress",
+}
 """Top-level keys that say where and how to run, and so do not change what a run computes."""
 
 

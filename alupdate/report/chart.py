@@ -37,6 +37,16 @@ class Metric:
     median: bool = False
 
 
+SCORES = (
+    Metric("accuracy", "test accuracy", "higher is better"),
+    Metric("nll", "test negative log-likelihood", "lower is better"),
+    Metric("brier", "test Brier score", "lower is better"),
+    Metric("ece", "test expected calibration error", "lower is better"),
+    Metric("ace", "test adaptive calibration error", "lower is better"),
+)
+"""What every chart can show of a model."""
+
+
 @dataclass(frozen=True)
 class Series:
     """One entry of a legend.

@@ -6,16 +6,9 @@ import numpy as np
 import pandas as pd
 
 from alupdate.plots.style import style_of
-from alupdate.report.chart import BAND, SEEDED, Chart, Metric, Selector, Series
+from alupdate.report.chart import BAND, SCORES, SEEDED, Chart, Metric, Selector, Series
 from alupdate.statistics.variants import named
 
-SCORES = (
-    Metric("accuracy", "test accuracy", "higher is better"),
-    Metric("nll", "test negative log-likelihood", "lower is better"),
-    Metric("brier", "test Brier score", "lower is better"),
-    Metric("ece", "test expected calibration error", "lower is better"),
-    Metric("ace", "test adaptive calibration error", "lower is better"),
-)
 BOUGHT = (
     Metric("classes", "classes among the labels bought"),
     Metric("effective_classes", "effective classes bought, exp(entropy of the labels)"),

@@ -5,15 +5,11 @@ from collections.abc import Iterator
 import pandas as pd
 
 from alupdate.plots.style import UPDATES, Style
-from alupdate.report.chart import BAND, SEEDED, Chart, Metric, Selector, Series
+from alupdate.report.chart import BAND, SCORES, SEEDED, Chart, Metric, Selector, Series
 from alupdate.statistics.update_series import best_gamma, in_series
 
 METRICS = (
-    Metric("accuracy", "test accuracy", "higher is better"),
-    Metric("nll", "test negative log-likelihood", "lower is better"),
-    Metric("brier", "test Brier score", "lower is better"),
-    Metric("ece", "test expected calibration error", "lower is better"),
-    Metric("ace", "test adaptive calibration error", "lower is better"),
+    *SCORES,
     Metric("decision_flips", "share of predictions that differ from the base model's"),
     Metric("agreement", "agreement with the retrained model", "higher is better"),
     Metric("seconds", "seconds", "lower is better", True),

@@ -7,6 +7,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from alupdate.display import Display
+from alupdate.errors import InputError, first_line
 from alupdate.paths import conf_dir, experiment_dir
 from alupdate.sweep.launch import Launch, features_first, make_launch
 from alupdate.sweep.manifest import ManifestRow, current_row, write_manifest
@@ -73,10 +74,18 @@ def _run_left(runs: Sequence[PlannedRun], launch: Launch, display: Display) -> i
 
 
 def _run_all(jobs: Sequence[Sequence[str]], launch: Launch, display: Display) -> int:
-    """Launch jobs that keep no results, and so cannot be skipped or resumed."""
+    """Launch jobs that keep no results, and so cannot be skipped or resumed.
+
+    Raises:
+        InputError: the launcher does not work.
+    """
     codes = {"done": DONE, "refused": WRONG_INPUT}
     worst = DONE
-    for job, ending in zip(jobs, launch(jobs), strict=True):
+    try:
+        endings = launch(jobs)
+    except Exception as error:  # whatever a launcher raises: its worker died, no such queue
+        raise InputError(f"hydra/launcher: {type(error).__name__}: {first_line(error)}") from error
+    for job, ending in zip(jobs, endings, strict=True):
         if ending.outcome != "done":
             display.complain(f"{ending.outcome}: {' '.join(job)}: {ending.reason}")
         worst = max(worst, codes.get(ending.outcome, FAILED))

@@ -97,4 +97,7 @@ def features_first(runs: Sequence[PlannedRun], launch: Launch, display: Display)
         return
     names = [f"{run.config.dataset.name}, {run.config.backbone.name}" for run in first]
     display.say(f"extracting features: {'; '.join(names)}")
-    launch([[*run.overrides, "task=features"] for run in first])
+    try:
+        launch([[*run.overrides, "task=features"] for run in first])
+    except Exception as error:  # whatever a launcher raises, such as when its worker died
+        display.complain(f"warning: features are not extracted first: {first_line(error)}")

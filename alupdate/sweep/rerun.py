@@ -6,12 +6,10 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 
-from alupdate.config import HOW_TO_RUN
+from alupdate.config import HOW_TO_RUN, PLACES
 from alupdate.errors import InputError
 from alupdate.sweep.manifest import MANIFEST, current_row, read_manifest
 from alupdate.sweep.overrides import expand, parse_overrides
-
-PLACE = {"experiment_dir", "results_dir", "experiment_name"}
 
 
 def failed_jobs(folder: Path, given: Sequence[Override]) -> list[list[str]]:
@@ -32,7 +30,7 @@ def failed_jobs(folder: Path, given: Sequence[Override]) -> list[list[str]]:
     if not folder.is_dir():
         raise InputError(f"experiment_dir={folder}: no such directory")
     place = [f"results_dir={folder.parent}", f"experiment_name={folder.name}"]
-    anew = [o.input_line or "" for o in given if o.key_or_group in HOW_TO_RUN - PLACE]
+    anew = [o.input_line or "" for o in given if o.key_or_group in HOW_TO_RUN - PLACES]
     jobs = []
     for row in read_manifest(folder):
         standing = current_row(folder / row.run, shlex.split(row.overrides))

@@ -79,6 +79,13 @@ def values_of(rows, keep=math.isfinite):
     return found
 
 
+def assert_points(lines, expected):
+    found = points(lines)
+    assert found.keys() == expected.keys()
+    for key, point in expected.items():
+        assert found[key] == pytest.approx(point, rel=1e-4, abs=1e-9)
+
+
 @settings(max_examples=25)
 @given(ROWS)
 def test_lines_are_means_with_standard_errors(rows):
@@ -87,10 +94,7 @@ def test_lines_are_means_with_standard_errors(rows):
     for key, values in values_of(rows).items():
         error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
         expected[key] = (mean(values), mean(values) - error, mean(values) + error, len(values))
-    found = points(lines)
-    assert found.keys() == expected.keys()
-    for key, point in expected.items():
-        assert found[key] == pytest.approx(point, rel=1e-4, abs=1e-9)
+    assert_points(lines, expected)
 
 
 @settings(max_examples=25)
@@ -101,10 +105,7 @@ def test_lines_of_ratios_are_medians_with_quartiles(rows):
         key: (median(v), np.quantile(v, 0.25), np.quantile(v, 0.75), len(v))
         for key, v in values_of(rows, lambda value: math.isfinite(value) and value > 0).items()
     }
-    found = points(lines)
-    assert found.keys() == expected.keys()
-    for key, point in expected.items():
-        assert found[key] == pytest.approx(point, rel=1e-4, abs=1e-9)
+    assert_points(lines, expected)
 
 
 @settings(max_examples=25)

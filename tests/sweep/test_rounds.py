@@ -149,12 +149,15 @@ def test_what_failed_too_often_is_given_up(failures, most, force, given_up, tmp_
     assert settled.endings[run.path].outcome == ("failed" if given_up else "done")
 
 
-def test_features_that_runs_share_are_extracted_once_and_first(tmp_path):
+def test_features_that_runs_share_are_extracted_once_and_first(tmp_path, capsys):
     images = plan(tmp_path, "a", "b", config=IMAGES)
     pixels = plan(tmp_path, "c", "d")
     launch = Launches(tmp_path, {"endings": {"a": FAILED}})
     features_first([*images, *pixels], launch, Display(enabled=False))
     assert launch.launched == [["a"]]
+    broken = Launches(tmp_path, {"raises": BrokenProcessPool("a process died")})
+    features_first(images, broken, Display(enabled=False))  # the runs extract, then
+    assert "features are not extracted first: a process died" in capsys.readouterr().err
     assert extractions(images[:1]) == []
     finished = PlannedRun(("e",), images[0].config, tmp_path / "e", RunStatus("completed"), True)
     assert extractions([*images, finished]) == []
