@@ -74,13 +74,13 @@ def _kib(field: str) -> int:
 def _query(candidates: int, dimension: int, classes: int) -> Any:
     import numpy as np
     import torch
-    from benchmark import make_task, trained
+    from alupdate.benchmark.problems import fitted, make_problem
 
     from alupdate.strategies.query import Oracle, Query
 
-    labelled = make_task(LABELLED, dimension, classes)
-    posterior = trained(labelled, classes)
-    pool, test = (make_task(n, dimension, classes, n) for n in (candidates, POINTS))
+    labelled = make_problem(LABELLED, dimension, classes)
+    posterior = fitted(labelled, classes)
+    pool, test = (make_problem(n, dimension, classes, n) for n in (candidates, POINTS))
     return Query(
         features=pool.features,
         logits=posterior.logits(pool.features),

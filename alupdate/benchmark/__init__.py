@@ -1,0 +1,1 @@
+"""Speed and memory against plain implementations, peers, and the machine's own limit."""

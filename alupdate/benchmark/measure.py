@@ -1,0 +1,85 @@
+"""Timing two ways of doing the same thing in turn, in one process, with the same threads."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+from alupdate.benchmark.memory import added_mib
+
+Step = Callable[[], object]
+
+LONG = 10.0
+"""Seconds; what takes longer is measured once after the warm-up, and its row says so."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long a step takes, and how much memory it adds.
+
+    Attributes:
+        seconds: the median over ``repeats``, after one run as warm-up.
+        repeats: how many runs were measured.
+        mib: resident memory that the step adds at its peak; NaN where the system does not say.
+    """
+
+    seconds: float
+    repeats: int
+    mib: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the benchmark: a step, and what it is compared with.
+
+    Attributes:
+        section: which part of the benchmark it belongs to.
+        what: the step, in words that name its sizes.
+        against: what it is compared with; empty if with nothing.
+        ours: the step's timing.
+        other: the timing of what it is compared with.
+        agreement: how close the two answers are, in words.
+        variable: in the growth section, the size that varies.
+        value: its value.
+    """
+
+    section: str
+    what: str
+    ours: Timing
+    against: str = ""
+    other: Timing | None = None
+    agreement: str = ""
+    variable: str = ""
+    value: float | None = None
+
+
+def measure(step: Step, repeats: int) -> Timing:
+    """Return the timing of one step."""
+    (timing,) = in_turn([step], repeats)
+    return timing
+
+
+def in_turn(steps: list[Step], repeats: int) -> list[Timing]:
+    """Return the timings of several steps that take turns, so that all meet the same machine.
+
+    Args:
+        steps: without arguments; each is run once to warm up and once to measure its memory.
+        repeats: timed runs of each; one for those that take longer than ``LONG``.
+    """
+    first = [_seconds(step) for step in steps]
+    memory = [added_mib(step) for step in steps]
+    runs = [1 if seconds > LONG else repeats for seconds in first]
+    seconds: list[list[float]] = [[] for _ in steps]
+    for turn in range(repeats):
+        for step, taken, count in zip(steps, seconds, runs, strict=True):
+            if turn < count:
+                taken.append(_seconds(step))
+    return [
+        Timing(median(taken), len(taken), mib) for taken, mib in zip(seconds, memory, strict=True)
+    ]
+
+
+def _seconds(step: Step) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start

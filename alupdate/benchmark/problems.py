@@ -1,0 +1,56 @@
+"""Classification problems of any size, on which a linear layer is right most of the time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alupdate.laplace.posterior import Posterior, fit_posterior, with_bias
+from alupdate.strategies.query import Oracle, Query
+from alupdate.training.lbfgs import optimal_linear
+
+WEIGHT_DECAY = 1e-4
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Features (N, D + 1), whose last column is the bias, and labels (N,)."""
+
+    features: Tensor
+    labels: Tensor
+
+
+def make_problem(count: int, dimension: int, classes: int, seed: int = 0) -> Problem:
+    """Return Gaussian classes that overlap; every seed draws from the same classes."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(classes, size=count)
+    centres = np.random.default_rng(99).normal(size=(classes, dimension))
+    rows = rng.normal(size=(count, dimension)) + 0.3 * centres[labels]
+    return Problem(with_bias(torch.from_numpy(rows.astype(np.float32))), torch.from_numpy(labels))
+
+
+def fitted(problem: Problem, classes: int) -> Posterior:
+    """Return the posterior of a layer trained to the optimum on a problem."""
+    weights = optimal_linear(problem.features, problem.labels, classes, WEIGHT_DECAY)
+    return fit_posterior(weights, problem.features, "gaussian", 1.0)
+
+
+def query_of(
+    posterior: Posterior, pool: Problem, labelled: Problem, evaluation: Problem | None = None
+) -> Query:
+    """Return a fresh query, always with the same random stream."""
+    oracle = None
+    if evaluation is not None:
+        oracle = Oracle(pool.labels, evaluation.features, evaluation.labels)
+    return Query(
+        features=pool.features,
+        logits=posterior.logits(pool.features),
+        posterior=posterior,
+        chosen=torch.zeros(0, dtype=torch.int64),
+        labelled_features=labelled.features,
+        labelled_labels=labelled.labels,
+        gamma=1.0,
+        rng=np.random.default_rng(0),
+        oracle=oracle,
+    )
