@@ -22,8 +22,9 @@ of size D x D is needed per batch. For w = 1 the pivots are the squared diagonal
 factor of I + G, and V is that factor with its columns scaled to a unit diagonal.
 
 The weights w_i are taken from the logits at the moment of step i, as in the sequential update.
-The recursion runs in NumPy: its arrays are small, and for one batch of ten labels NumPy's lower
-cost per call makes it several times faster than the same steps on tensors.
+Everything runs in NumPy: the arrays are small, and for one batch of ten labels NumPy's lower cost
+per call makes it several times faster than the same steps on tensors. V is inverted rather than
+solved with, since both Z and the rows of S need it.
 """
 
 from dataclasses import dataclass
@@ -44,15 +45,31 @@ class BatchUpdates:
 
     Attributes:
         coefficients: (M, b, C), Z above: new logits are ``old + gamma * K_T,B @ Z``.
-        elimination: (M, b, b), V above below its (unit, not stored) diagonal.
-        shrinkage: (M, b), w_i / (1 + w_i v_i): what step i takes off the covariance.
+        reducers: (M, b, b), Q = diag(w_i / (1 + w_i v_i))^1/2 V^-1: the covariance falls by H^T H
+            with H = Q Phi_B Sigma.
         weights: (M, b), w_i.
     """
 
     coefficients: Tensor
-    elimination: Tensor
-    shrinkage: Tensor
+    reducers: Tensor
     weights: Tensor
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What the steps on M batches leave behind.
+
+    Attributes:
+        inverse: (M, b, b), V^-1.
+        pivots: (M, b), 1 + w_i v_i.
+        weights: (M, b), w_i.
+        residuals: (M, b, C), R.
+    """
+
+    inverse: Array
+    pivots: Array
+    weights: Array
+    residuals: Array
 
 
 def update_batches(
@@ -69,60 +86,56 @@ def update_batches(
 
     Cost: O(M b^2 (b + C)).
     """
-    targets = np.eye(logits.shape[2], dtype=logits.numpy(force=True).dtype)[
-        labels.numpy(force=True)
-    ]
-    steps = _gaussian_steps if likelihood == "gaussian" else _categorical_steps
-    columns, shrinkage, pivots, residuals = (
-        torch.from_numpy(array).to(gram.device)
-        for array in steps(gram, logits.numpy(force=True), targets, gamma)
+    kernel, start = gram.numpy(force=True), logits.numpy(force=True)
+    targets = np.eye(start.shape[2], dtype=start.dtype)[labels.numpy(force=True)]
+    run = _gaussian_steps if likelihood == "gaussian" else _categorical_steps
+    steps = run(kernel, start, targets, gamma)
+    coefficients = steps.inverse.swapaxes(1, 2) @ (steps.residuals / steps.pivots[:, :, None])
+    reducers = np.sqrt(steps.weights / steps.pivots)[:, :, None] * steps.inverse
+    return BatchUpdates(
+        *(torch.from_numpy(a).to(gram.device) for a in (coefficients, reducers, steps.weights))
     )
-    elimination = columns * shrinkage[:, None, :]
-    coefficients = torch.linalg.solve_triangular(
-        elimination.mT, residuals / pivots[:, :, None], upper=True, unitriangular=True
-    )
-    return BatchUpdates(coefficients, elimination, shrinkage, shrinkage * pivots)
 
 
-def _gaussian_steps(
-    gram: Tensor, logits: Array, targets: Array, gamma: float
-) -> tuple[Array, Array, Array, Array]:
+def _gaussian_steps(kernel: Array, logits: Array, targets: Array, gamma: float) -> _Steps:
     """Weights of 1: one Cholesky factor holds every column, and only the residuals recur."""
-    identity = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
-    factor = torch.linalg.cholesky(gram + identity).numpy(force=True)
+    factor = np.linalg.cholesky(kernel + np.eye(kernel.shape[1], dtype=kernel.dtype))
     diagonal = np.diagonal(factor, axis1=1, axis2=2)
     gains = gamma * (factor / diagonal[:, None, :])
     residuals = np.empty_like(targets)
     for i in range(targets.shape[1]):
         drift = (gains[:, i, None, :i] @ residuals[:, :i])[:, 0]
         residuals[:, i] = targets[:, i] - _softmax(logits[:, i] + drift)
-    return factor * diagonal[:, None, :], 1 / diagonal**2, diagonal**2, residuals
+    inverse = diagonal[:, :, None] * np.linalg.inv(factor)
+    return _Steps(inverse, diagonal**2, np.ones_like(diagonal), residuals)
 
 
-def _categorical_steps(
-    gram: Tensor, logits: Array, targets: Array, gamma: float
-) -> tuple[Array, Array, Array, Array]:
-    """Weights that depend on the logits of the moment: columns and residuals recur together."""
-    kernel = gram.numpy(force=True)
+def _categorical_steps(kernel: Array, logits: Array, targets: Array, gamma: float) -> _Steps:
+    """Weights that depend on the logits of the moment: columns and residuals recur together.
+
+    ``columns`` are those of G^(i), on and below the diagonal.
+    """
     columns, residuals = np.zeros_like(kernel), np.empty_like(targets)
-    shrinkage, pivots = np.empty_like(kernel[:, 0]), np.empty_like(kernel[:, 0])
+    weights, pivots = np.empty_like(kernel[:, 0]), np.empty_like(kernel[:, 0])
     for i in range(targets.shape[1]):
         row = columns[:, i, :i]
         gains = gamma * row / pivots[:, :i]
         probabilities = _softmax(logits[:, i] + (gains[:, None] @ residuals[:, :i])[:, 0])
         residuals[:, i] = targets[:, i] - probabilities
         largest = probabilities.max(axis=-1)
-        weight = largest * (1 - largest)
-        scaled_row = row * shrinkage[:, :i]
+        weights[:, i] = largest * (1 - largest)
+        scaled_row = row * weights[:, :i] / pivots[:, :i]
         columns[:, i:, i] = (
             kernel[:, i:, i] - (columns[:, i:, :i] @ scaled_row[:, :, None])[:, :, 0]
         )
-        pivots[:, i] = 1 + weight * columns[:, i, i]
-        shrinkage[:, i] = weight / pivots[:, i]
-    return columns, shrinkage, pivots, residuals
+        pivots[:, i] = 1 + weights[:, i] * columns[:, i, i]
+    elimination = columns * (weights / pivots)[:, None, :]
+    diagonal = np.arange(kernel.shape[1])
+    elimination[:, diagonal, diagonal] = 1
+    return _Steps(np.linalg.inv(elimination), pivots, weights, residuals)
 
 
 def _softmax(logits: Array) -> Array:
-    powers: Array = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    powers /= powers.sum(axis=-1, keepdims=True)
+    powers: Array = np.exp(logits - np.maximum.reduce(logits, axis=-1, keepdims=True))
+    powers /= np.add.reduce(powers, axis=-1, keepdims=True)
     return powers

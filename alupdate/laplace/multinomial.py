@@ -23,7 +23,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from alupdate.laplace.posterior import downdate
+from alupdate.laplace.posterior import reduction
 
 DENSE_BYTES = 2**30
 """The largest dense covariances, all classes together, that are used below N = D."""
@@ -55,7 +55,8 @@ class DenseCovariances:
         """Return the covariances after observing instances (b, D) with curvatures (b, C)."""
         updated = torch.empty_like(self.matrices)
         for c, matrix in enumerate(self.matrices):
-            updated[c] = downdate(matrix, features, weights[:, c])
+            fall = reduction(features @ matrix, features, weights[:, c])
+            updated[c] = torch.addmm(matrix, fall.T, fall, alpha=-1)
         return DenseCovariances(updated)
 
 

@@ -1,6 +1,7 @@
 """The Gaussian posterior over the weights of a last layer."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, Literal, Protocol, Self, TypeVar
 
 import torch
@@ -8,6 +9,9 @@ from torch import Tensor
 
 SharedLikelihood = Literal["gaussian", "categorical"]
 Likelihood = Literal["gaussian", "categorical", "multinomial"]
+
+PENDING_SHARE = 8
+"""At most one pending row for so many dimensions."""
 
 
 class LastLayer(Protocol):
@@ -61,21 +65,35 @@ class Posterior:
     Attributes:
         mean: (C, D), the weights of the last layer. Where the layer has a bias, the features end
             with a constant 1 and the last column is the bias.
-        covariance: (D, D), shared by all classes.
+        base: (D, D), the covariance shared by all classes, but for what is pending.
         likelihood: the curvature that an observation adds to the precision (``curvature``).
+        pending: (r, D), H: the covariance is ``base - H^T H``. A few observations since the base
+            was written out, by which an update need not touch D x D numbers; None for none.
     """
 
     mean: Tensor
-    covariance: Tensor
+    base: Tensor
     likelihood: SharedLikelihood
+    pending: Tensor | None = None
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        """The covariance (D, D) that all classes share, written out."""
+        if self.pending is None:
+            return self.base
+        # To copy first and subtract in place takes half the time of ``addmm`` into new memory.
+        return self.base.clone().addmm_(self.pending.T, self.pending, alpha=-1)
 
     def logits(self, features: Tensor) -> Tensor:
         """Return the logits (N, C) of features (N, D) under the mean weights."""
         return features @ self.mean.T
 
     def project(self, features: Tensor) -> Tensor:
-        """See ``LastLayer``: (1, b, D)."""
-        return (features @ self.covariance)[None]
+        """See ``LastLayer``: (1, b, D). O(b D (D + r))."""
+        projected = features @ self.base
+        if self.pending is not None:
+            projected.addmm_(features @ self.pending.T, self.pending, alpha=-1)
+        return projected[None]
 
     def variances(self, features: Tensor) -> Tensor:
         """See ``LastLayer``: (N, 1)."""
@@ -87,8 +105,19 @@ class Posterior:
 
     def conditioned(self, mean: Tensor, features: Tensor, weights: Tensor) -> "Posterior":
         """See ``LastLayer``."""
-        covariance = downdate(self.covariance, features, weights[:, 0])
-        return Posterior(mean, covariance, self.likelihood)
+        return self.reduced(mean, reduction(self.project(features)[0], features, weights[:, 0]))
+
+    def reduced(self, mean: Tensor, rows: Tensor) -> "Posterior":
+        """Return the posterior with a new mean, and the covariance less R^T R of rows (b, D).
+
+        The rows stay pending while they are few: a projection then costs a quarter more at most,
+        and writing the covariance out costs less for many rows at once than for each of them.
+        """
+        pending = rows if self.pending is None else torch.cat([self.pending, rows])
+        updated = Posterior(mean, self.base, self.likelihood, pending)
+        if PENDING_SHARE * len(pending) <= len(self.base):
+            return updated
+        return Posterior(mean, updated.covariance, self.likelihood)
 
 
 class Updated(Protocol):
@@ -161,24 +190,23 @@ def curvature(logits: Tensor, likelihood: SharedLikelihood) -> Tensor:
     return largest * (1 - largest)
 
 
-def downdate(covariance: Tensor, features: Tensor, weights: Tensor) -> Tensor:
-    """Return (Sigma^-1 + Phi^T diag(w) Phi)^-1 without inverting anything of size D.
+def reduction(projected: Tensor, features: Tensor, weights: Tensor) -> Tensor:
+    """Return H (b, D) such that (Sigma^-1 + Phi^T diag(w) Phi)^-1 = Sigma - H^T H.
 
     By Woodbury, with X = diag(sqrt(w)) Phi and the Cholesky factor L L^T = I + X Sigma X^T, it is
-    Sigma - H^T H with H = L^-1 X Sigma. Weights of zero are welcome, and the difference of two
-    symmetric matrices stays symmetric.
+    H = L^-1 X Sigma: nothing of size D x D is computed, and the difference of two symmetric
+    matrices stays symmetric. Weights of zero are welcome.
 
     Args:
-        covariance: (D, D), Sigma.
+        projected: (b, D), Phi Sigma.
         features: (b, D), Phi.
         weights: (b,), w >= 0.
     """
-    scaled = weights.sqrt()[:, None] * features
-    projected = scaled @ covariance
-    gram = projected @ scaled.T
+    roots = weights.sqrt()[:, None]
+    scaled = roots * projected
+    gram = scaled @ (roots * features).T
     gram.diagonal().add_(1)
-    half = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), projected, upper=False)
-    return torch.addmm(covariance, half.T, half, alpha=-1)
+    return torch.linalg.solve_triangular(torch.linalg.cholesky(gram), scaled, upper=False)
 
 
 def fit_posterior(

@@ -17,8 +17,8 @@ def second_order(
         Sigma' = Sigma - w / (1 + w v) (Sigma phi)(Sigma phi)^T,     v = phi^T Sigma phi
         W'     = W + gamma (e_y - softmax(W phi)) (Sigma' phi)^T
 
-    computed for the whole batch in the dual form of ``alupdate.laplace.dual``: O(b D^2) for the
-    covariance, once. Updates accumulate: b updates with one label equal one update with b.
+    computed for the whole batch in the dual form of ``alupdate.laplace.dual``: O(b D^2) to project
+    the features, once. Updates accumulate: b updates with one label equal one update with b.
 
     Args:
         posterior: before the update; it is left as it is.
@@ -31,7 +31,7 @@ def second_order(
             nearly vanishes where a class is far from the decision, overshoots; see ``map_update``.
     """
     shared = require_shared(posterior, "second_order")
-    projected = features @ shared.covariance
+    projected = shared.project(features)[0]
     update = update_batches(
         (projected @ features.T)[None],
         shared.logits(features)[None],
@@ -41,11 +41,5 @@ def second_order(
     )
     coefficients = gamma * update.coefficients[0]
     mean = torch.addmm(shared.mean, coefficients.T, projected)
-    steps = torch.linalg.solve_triangular(
-        update.elimination[0], projected, upper=False, unitriangular=True
-    )
-    covariance = torch.addmm(
-        shared.covariance, steps.T, update.shrinkage[0][:, None] * steps, alpha=-1
-    )
-    updated = Posterior(mean, covariance, shared.likelihood)
+    updated = shared.reduced(mean, update.reducers[0] @ projected)
     return LowRankUpdate(updated, projected, coefficients, update.weights[0][:, None])

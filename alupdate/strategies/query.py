@@ -117,7 +117,14 @@ class Strategy(Protocol):
 
 
 def best(utilities: Tensor, query: Query, size: int) -> Positions:
-    """Return the ``size`` free positions of highest utility (P,); ties go to the first."""
-    masked = utilities.masked_fill(query.taken, -torch.inf)
-    order = torch.sort(masked, descending=True, stable=True).indices
-    return order[:size].numpy(force=True).astype(np.int64)
+    """Return the ``size`` free positions of highest utility (P,); ties go to the first.
+
+    Only what may be among them is sorted: all that is not below the last of them.
+    """
+    masked = utilities.index_fill(0, query.chosen, -torch.inf)
+    if size == 1:
+        return masked.argmax().reshape(1).numpy(force=True)  # the first of equals, by its contract
+    last = masked.topk(size).values[-1]
+    front = torch.logical_not(masked < last).nonzero()[:, 0]
+    order = torch.sort(masked[front], descending=True, stable=True).indices
+    return front[order[:size]].numpy(force=True).astype(np.int64)

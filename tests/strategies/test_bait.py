@@ -71,7 +71,7 @@ def test_single_precision_picks_what_double_precision_picks():
             posterior=replace(
                 query.posterior,
                 mean=query.posterior.mean.float(),
-                covariance=query.posterior.covariance.float(),
+                base=query.posterior.covariance.float(),
             ),
         )
         chosen = [set(Bait(settings()).select(q, 20).tolist()) for q in (query, single)]
