@@ -1,17 +1,25 @@
 """k-means that gives the same clusters in any process."""
 
 import warnings
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from alupdate.seeds import sub_seed
 
 MANY = 50
-"""More clusters than this are found on mini-batches, as TypiClust's authors do."""
+"""More clusters than this are seeded here: the library's seeding takes most of its time."""
+
+LARGE = 10_000
+"""Many clusters of more points than this are found on mini-batches."""
+
+SHARED = 20
+"""Up to this many points per cluster, their distances to each other are computed at once."""
 
 
 def kmeans(
@@ -24,12 +32,72 @@ def kmeans(
     more threads than idle cores make those several times slower.
     """
     seed = sub_seed(rng)
-    method: KMeans | MiniBatchKMeans
-    if n_clusters > MANY:
-        method = MiniBatchKMeans(n_clusters, n_init=1, random_state=seed)
-    else:
-        method = KMeans(n_clusters, n_init=1, random_state=seed)
-    with threadpool_limits(limits=1), warnings.catch_warnings():
+    with _controller().limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
+        init = seeds(points, n_clusters, rng) if n_clusters > MANY else "k-means++"
+        large = n_clusters > MANY and len(points) > LARGE
+        method = (MiniBatchKMeans if large else KMeans)(
+            n_clusters, init=init, n_init=1, random_state=seed
+        )
         clusters: NDArray[np.int64] = method.fit_predict(points).astype(np.int64)
     return clusters
+
+
+def seeds(
+    points: NDArray[np.floating], count: int, rng: np.random.Generator
+) -> NDArray[np.floating]:
+    """Return the points (count, D) that greedy k-means++ seeding draws.
+
+    Each time a few points are drawn, with probabilities in proportion to the squared distance to
+    the nearest seed so far (at random where no point differs from those), and the one that lowers
+    the sum of these most becomes a seed (Arthur and Vassilvitskii 2007, with the 2 + log k trials
+    of their experiments, as in scikit-learn).
+    """
+    distances_of = _squared_distances(points, len(points) <= SHARED * count)
+    chosen = [int(rng.integers(len(points)))]
+    nearest = distances_of(np.array(chosen))[0]
+    while len(chosen) < count:
+        trials = _drawn(nearest, 2 + int(np.log(count)), rng)
+        distances = np.minimum(distances_of(trials), nearest)
+        best = int(distances.sum(axis=1).argmin())
+        chosen.append(int(trials[best]))
+        nearest = distances[best]
+    return points[chosen]
+
+
+def _squared_distances(
+    points: NDArray[np.floating], at_once: bool
+) -> Callable[[NDArray[np.int64]], NDArray[np.floating]]:
+    """Return a function from positions (R,) to squared distances (R, N) to all points (N, D).
+
+    One large product ``at_once`` is several times faster than many small ones.
+    """
+    lengths = np.einsum("nd,nd->n", points, points)
+
+    def distances_of(rows: NDArray[np.int64]) -> NDArray[np.floating]:
+        distances = points[rows] @ points.T
+        distances *= -2
+        distances += lengths
+        distances += lengths[rows, None]
+        distances[np.arange(len(rows)), rows] = 0
+        return distances.clip(min=0, out=distances)
+
+    return distances_of(np.arange(len(points))).__getitem__ if at_once else distances_of
+
+
+def _drawn(
+    weights: NDArray[np.floating], count: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return positions (count,) drawn in proportion to weights (N,), or at random if all are 0."""
+    edges = np.cumsum(weights, dtype=np.float64)
+    if edges[-1] <= 0:
+        return rng.integers(len(weights), size=count)
+    positions = np.searchsorted(edges, rng.random(count) * edges[-1], side="right")
+    last: NDArray[np.int64] = np.minimum(positions, len(weights) - 1)
+    return last
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """Return the libraries' thread pools; to find them takes as long as a small clustering."""
+    return ThreadpoolController()

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.cluster import MiniBatchKMeans
+
+from alupdate.strategies import clusters
+from alupdate.strategies.clusters import MANY, kmeans, seeds
+
+
+def spread(assignment, points):
+    """The sum of squared distances to the clusters' means."""
+    groups = [points[assignment == c] for c in np.unique(assignment)]
+    return sum(((group - group.mean(axis=0)) ** 2).sum() for group in groups)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 12), st.sampled_from([0, 100]))
+def test_each_seed_is_the_best_of_its_trials(seed, count, shared):
+    """The rule followed one distance at a time; mutual neighbours can be equally good."""
+    points = np.random.default_rng(seed).normal(size=(25, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clusters, "SHARED", shared)
+        drawn = seeds(points, count, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    np.testing.assert_array_equal(drawn[0], points[rng.integers(25)])
+    for k in range(1, count):
+        nearest = np.array([min(((p - s) ** 2).sum() for s in drawn[:k]) for p in points])
+        trials = points[clusters._drawn(nearest, 2 + int(np.log(count)), rng)]
+        left = [np.minimum(nearest, ((points - t) ** 2).sum(axis=1)).sum() for t in trials]
+        chosen = (trials == drawn[k]).all(axis=1)
+        assert chosen.any()
+        assert left[int(chosen.argmax())] <= min(left) + 1e-9
+
+
+def test_draws_are_in_proportion_to_the_weights():
+    drawn = clusters._drawn(np.array([0.0, 1.0, 3.0, 0.0]), 8000, np.random.default_rng(0))
+    np.testing.assert_allclose(
+        np.bincount(drawn, minlength=4) / 8000, [0, 0.25, 0.75, 0], atol=0.02
+    )
+    everything = clusters._drawn(np.zeros(3), 9000, np.random.default_rng(0))
+    np.testing.assert_allclose(np.bincount(everything) / 9000, 1 / 3, atol=0.02)
+
+
+def test_seeds_differ_while_points_do():
+    points = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    drawn = seeds(points, 60, np.random.default_rng(1))
+    assert len(np.unique(drawn, axis=0)) == 60
+    copies = np.repeat(points[:3], 20, axis=0)
+    assert len(np.unique(seeds(copies, 10, np.random.default_rng(1)), axis=0)) == 3
+
+
+@pytest.mark.parametrize("large", [60, 10_000])
+def test_many_clusters_are_as_tight_as_the_library_makes_them(large, monkeypatch):
+    monkeypatch.setattr(clusters, "LARGE", large)
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(400, 8)) + 3 * rng.normal(size=(80, 8))[rng.integers(80, size=400)]
+    library = MiniBatchKMeans(MANY + 30, n_init=1, random_state=0).fit_predict(points)
+    ours = [spread(kmeans(points, MANY + 30, np.random.default_rng(s)), points) for s in range(5)]
+    assert np.mean(ours) < 1.02 * spread(library, points)
+
+
+@pytest.mark.parametrize("count", [10, MANY + 10])
+def test_the_same_stream_gives_the_same_clusters(count):
+    points = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    first, second = (kmeans(points, count, np.random.default_rng(3)) for _ in "ab")
+    assert (first == second).all()
+    assert len(np.unique(first)) == count
