@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import log_softmax
 from torch import Tensor
 
 GRADIENT_TOLERANCE = 1e-6
@@ -15,8 +14,8 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
     """Return argmin_W  mean_n CE(W phi_n, y_n) + weight_decay / 2 ||W||^2, of shape (C, D).
 
     The objective is strictly convex, so the start does not matter. Its minimiser lies in the span
-    of the features: with Phi^T = Q R (Q of shape (D, min(N, D))) the rotated problem has
-    min(N, D) columns and the same optimum W = V Q^T, which is what makes few labels cheap.
+    of the features: with Phi^T = Q R (Q of shape (D, N), for N < D) the rotated problem has N
+    columns and the same optimum W = V Q^T, which is what makes few labels cheap.
 
     Args:
         features: (N, D), labels: (N,).
@@ -24,13 +23,16 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
     Raises:
         RuntimeError: the gradient did not fall below ``GRADIENT_TOLERANCE``.
     """
-    basis, triangle = torch.linalg.qr(features.cpu().double().T)
-    rows: NDArray[np.float64] = triangle.T.contiguous().numpy()
-    targets = np.eye(n_classes)[labels.cpu().numpy()]
+    rows = features.cpu().double()
+    basis = None
+    if len(rows) < rows.shape[1]:
+        basis, triangle = torch.linalg.qr(rows.T)
+        rows = triangle.T.contiguous()
+    targets = torch.nn.functional.one_hot(labels.cpu(), n_classes).T.double()
     result = minimize(
         _objective,
         np.zeros(n_classes * rows.shape[1]),
-        args=(rows, targets, weight_decay),
+        args=(rows, rows.T.contiguous(), targets, weight_decay),
         jac=True,
         method="L-BFGS-B",
         options={
@@ -47,21 +49,26 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
             f"L-BFGS stopped with a gradient of {steepest:.1e} after {result.nit} iterations: "
             f"{result.message}"
         )
-    solution = torch.from_numpy(np.asarray(result.x).reshape(n_classes, -1)) @ basis.T
-    weights: Tensor = solution.to(features)
+    solution = torch.from_numpy(np.asarray(result.x).reshape(n_classes, -1))
+    weights: Tensor = (solution if basis is None else solution @ basis.T).to(features)
     return weights
 
 
 def _objective(
-    flat: NDArray[np.float64],
-    rows: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    weight_decay: float,
+    flat: NDArray[np.float64], rows: Tensor, columns: Tensor, targets: Tensor, weight_decay: float
 ) -> tuple[float, NDArray[np.float64]]:
-    """Return value and gradient at flattened weights, for rows (N, r) and targets (N, C)."""
-    weights = flat.reshape(targets.shape[1], -1)
-    log_probabilities = log_softmax(rows @ weights.T, axis=1)
+    """Return value and gradient at flattened weights.
+
+    Args:
+        flat: (C * r,).
+        rows: (N, r), the features.
+        columns: (r, N), the same transposed: either product then runs along its second operand.
+        targets: (C, N), one-hot labels.
+        weight_decay: of the squared weights.
+    """
+    weights = torch.from_numpy(flat).view(len(targets), -1)
+    log_probabilities = torch.log_softmax(weights @ columns, dim=0)
     value = -(targets * log_probabilities).sum() / len(rows)
-    errors = (np.exp(log_probabilities) - targets) / len(rows)
-    gradient = errors.T @ rows + weight_decay * weights
-    return value + weight_decay / 2 * float(flat @ flat), gradient.ravel()
+    errors = log_probabilities.exp_().sub_(targets).div_(len(rows))
+    gradient = (errors @ rows).add_(weights, alpha=weight_decay)
+    return float(value) + weight_decay / 2 * float(flat @ flat), gradient.numpy().ravel()
