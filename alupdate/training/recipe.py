@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -63,20 +64,32 @@ def train_linear(
 ) -> Tensor:
     """Return the weights (C, D) of a linear layer trained from ``start`` by the recipe.
 
-    The gradient of the mean cross entropy is (softmax(Phi W^T) - E)^T Phi / B, written out since
-    it is several times faster than automatic differentiation on so small a model.
+    The gradient of the mean cross entropy is (softmax(W Phi^T) - E^T) Phi / B, written out since
+    it is several times faster than automatic differentiation on so small a model. Every step works
+    in the same memory, and with the classes as rows, so that operations run along the instances.
 
     Args:
         start: (C, D), the initial weights; left as they are.
         features: (N, D), labels: (N,).
     """
-    weights = start.clone()
+    weights, gradient = start.clone(), torch.zeros_like(start)
     targets = torch.nn.functional.one_hot(labels, len(start)).to(features.dtype)
 
+    @cache
+    def memory(count: int) -> tuple[Tensor, ...]:
+        """Return rows (B, D), targets (B, C), and twice (C, B), to be overwritten by every step."""
+        shapes = ((count, start.shape[1]), (count, len(start)), (len(start), count))
+        return tuple(features.new_empty(shape) for shape in (*shapes, shapes[-1]))
+
     def gradients(positions: Tensor) -> list[Tensor]:
-        rows = features[positions]
-        errors = torch.softmax(rows @ weights.T, dim=1) - targets[positions]
-        return [errors.T @ rows / len(rows)]
+        rows, wanted, logits, errors = memory(len(positions))
+        chosen = positions.to(features.device)
+        torch.index_select(features, 0, chosen, out=rows)
+        torch.index_select(targets, 0, chosen, out=wanted)
+        torch.mm(weights, rows.T, out=logits)
+        torch.softmax(logits, dim=0, out=errors).sub_(wanted.T)
+        mean = 1 / len(positions)
+        return [torch.addmm(gradient, errors, rows, beta=0, alpha=mean, out=gradient)]
 
     optimise([weights], gradients, len(features), recipe, rng)
     return weights
