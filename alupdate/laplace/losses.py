@@ -1,6 +1,6 @@
 """The loss on many points after each of many hypothetical updates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
@@ -9,23 +9,29 @@ from torch import Tensor
 
 Loss = Literal["nll", "error", "brier"]
 
+TILE_NUMBERS = 2**18
+"""How many numbers of the kernel are worked on together; a tile has ``MIN_POINTS`` at least."""
+
+MIN_POINTS = 256
+
 GROUP_NUMBERS = 2**17
 """How many logits are worked on together: few enough to stay in the processor's cache."""
 
-MeanLoss = Callable[[Tensor], Tensor]
-"""Logits (G, C, T), which may be overwritten, -> the mean loss (G,) on T points."""
+LossSum = Callable[[Tensor, slice], Tensor]
+"""Logits (G, C, t) of the points in a slice, which may be overwritten -> sums of their losses (G,).
+"""
 
 
-def true_loss(labels: Tensor, loss: Loss) -> MeanLoss:
-    """Return the mean loss on points with labels (T,).
+def true_loss(labels: Tensor, loss: Loss) -> LossSum:
+    """Return the summed loss on points with labels (T,).
 
     ``nll`` (cross entropy), ``error`` (share of wrong predictions) or ``brier``.
     """
     return partial(_true_loss, labels, loss)
 
 
-def expected_loss(loss: Loss) -> MeanLoss:
-    """Return the mean loss to expect on points without labels, if the prediction is right.
+def expected_loss(loss: Loss) -> LossSum:
+    """Return the summed loss to expect on points without labels, if the prediction is right.
 
     The expectation of each loss over the predicted distribution p itself: the entropy for ``nll``,
     1 - max p for ``error``, 1 - |p|^2 for ``brier``.
@@ -34,40 +40,40 @@ def expected_loss(loss: Loss) -> MeanLoss:
 
 
 def losses_after_updates(
-    kernel: Tensor, logits: Tensor, batches: Tensor, coefficients: Tensor, mean_loss: MeanLoss
+    kernel: Callable[[slice], Tensor],
+    n_candidates: int,
+    logits: Tensor,
+    batches: Tensor,
+    coefficients: Tensor,
+    loss_sum: LossSum,
 ) -> Tensor:
     """Return the mean loss (M,) on T points after the update on each of M batches.
 
     The new logits are ``logits + kernel[batch].T @ coefficients`` (the dual form, see
-    ``alupdate.laplace.dual``). A few batches at a time, so that the working memory stays in the
-    processor's cache, whatever M is.
+    ``alupdate.laplace.dual``). A tile of few points at a time, and a few batches on it, so that
+    kernel and logits are used while they are in the processor's cache, and memory depends on
+    neither M nor T.
 
     Args:
-        kernel: (P, T), Phi_P Sigma Phi_T^T: candidates by evaluation points.
+        kernel: of the points in a slice, Phi_P Sigma Phi_t^T (P, t): candidates by points.
+        n_candidates: P.
         logits: (T, C), of the evaluation points before the update.
         batches: (M, b), rows of the kernel.
         coefficients: (M, b, C), from ``updates.Rule.coefficients``.
-        mean_loss: from ``true_loss`` or ``expected_loss``.
+        loss_sum: from ``true_loss`` or ``expected_loss``.
     """
-    transposed = logits.T.contiguous()
-    group = max(1, GROUP_NUMBERS // max(1, logits.numel()))
-    if group == 1:
-        means = [
-            mean_loss(torch.addmm(transposed, weights.T, kernel[batch])[None])
-            for batch, weights in zip(batches, coefficients, strict=True)
-        ]
-        return torch.cat(means)
-    groups = zip(torch.split(batches, group), torch.split(coefficients, group), strict=True)
-    return torch.cat(
-        [
-            mean_loss(torch.baddbmm(transposed, weights.mT, kernel[chosen]))
-            for chosen, weights in groups
-        ]
-    )
+    weights = coefficients.mT
+
+    def moved(base: Tensor, part: slice) -> Iterator[tuple[slice, Tensor]]:
+        tile = kernel(part)
+        for group in _groups(len(batches), base):
+            yield group, torch.baddbmm(base, weights[group], tile[batches[group]])
+
+    return _means(logits, len(batches), n_candidates, moved, loss_sum)
 
 
 def losses_after_changes(
-    changes: Tensor, features: Tensor, logits: Tensor, mean_loss: MeanLoss
+    changes: Tensor, features: Tensor, logits: Tensor, loss_sum: LossSum
 ) -> Tensor:
     """Return the mean loss (M,) on T points after each of M changes of the weights.
 
@@ -78,34 +84,70 @@ def losses_after_changes(
         changes: (M, C, D), from ``updates.mean_changes``.
         features: (T, D), of the evaluation points.
         logits: (T, C), before the change.
-        mean_loss: as above.
+        loss_sum: as above.
     """
-    transposed = logits.T.contiguous()
-    means = [mean_loss(torch.addmm(transposed, change, features.T)[None]) for change in changes]
-    return torch.cat(means)
+
+    def moved(base: Tensor, part: slice) -> Iterator[tuple[slice, Tensor]]:
+        columns = features[part].T
+        for group in _groups(len(changes), base):
+            change = changes[group].flatten(0, 1) @ columns
+            yield group, change.view(-1, *base.shape).add_(base)
+
+    return _means(logits, len(changes), features.shape[1], moved, loss_sum)
 
 
-def _true_loss(labels: Tensor, loss: Loss, logits: Tensor) -> Tensor:
+Moved = Callable[[Tensor, slice], Iterator[tuple[slice, Tensor]]]
+"""Logits (C, t) of the points in a slice -> for some updates at a time, those after them."""
+
+
+def _means(logits: Tensor, count: int, rows: int, moved: Moved, loss_sum: LossSum) -> Tensor:
+    """Return the mean losses (M,) on all points, a tile of them after the other.
+
+    Args:
+        logits: (T, C), before the updates.
+        count: M, the number of updates.
+        rows: how many numbers a tile has for each of its points.
+        moved: the logits after the updates.
+        loss_sum: as above.
+    """
+    total = logits.new_zeros(count, dtype=torch.float64)
+    size = max(MIN_POINTS, TILE_NUMBERS // rows)
+    for start in range(0, len(logits), size):
+        part = slice(start, min(start + size, len(logits)))
+        for group, after in moved(logits[part].T.contiguous(), part):
+            total[group] += loss_sum(after, part)
+    return (total / len(logits)).to(logits.dtype)
+
+
+def _groups(count: int, base: Tensor) -> Iterator[slice]:
+    """Yield slices of 0..count-1 of as many updates as are worked on together."""
+    size = max(1, GROUP_NUMBERS // max(1, base.numel()))
+    for start in range(0, count, size):
+        yield slice(start, start + size)
+
+
+def _true_loss(labels: Tensor, loss: Loss, logits: Tensor, part: slice) -> Tensor:
+    true = labels[part]
     if loss == "error":
-        return (logits.argmax(dim=1) != labels).to(logits.dtype).mean(dim=1)
-    places = labels.expand(len(logits), 1, -1)
+        return (logits.argmax(dim=1) != true).sum(dim=1)
+    places = true.expand(len(logits), 1, -1)
     logits -= logits.amax(dim=1, keepdim=True)
     if loss == "nll":
-        true = logits.gather(1, places)[:, 0]
-        return (logits.exp_().sum(dim=1).log_() - true).mean(dim=1)
+        own = logits.gather(1, places)[:, 0]
+        return (logits.exp_().sum(dim=1).log_() - own).sum(dim=1)
     probabilities = logits.exp_()
     probabilities /= probabilities.sum(dim=1, keepdim=True)
-    true = probabilities.gather(1, places)[:, 0]
-    return (probabilities.square_().sum(dim=1) - 2 * true + 1).mean(dim=1)
+    own = probabilities.gather(1, places)[:, 0]
+    return (probabilities.square_().sum(dim=1) - 2 * own + 1).sum(dim=1)
 
 
-def _expected_loss(loss: Loss, logits: Tensor) -> Tensor:
+def _expected_loss(loss: Loss, logits: Tensor, _: slice) -> Tensor:
     if loss == "nll":
         logits -= logits.amax(dim=1, keepdim=True)
         powers = logits.exp()
         total = powers.sum(dim=1)
-        return (total.log() - powers.mul_(logits).sum(dim=1) / total).mean(dim=1)
+        return (total.log() - powers.mul_(logits).sum(dim=1) / total).sum(dim=1)
     probabilities = torch.softmax(logits, dim=1)
     if loss == "error":
-        return 1 - probabilities.amax(dim=1).mean(dim=1)
-    return 1 - probabilities.square_().sum(dim=1).mean(dim=1)
+        return (1 - probabilities.amax(dim=1)).sum(dim=1)
+    return (1 - probabilities.square_().sum(dim=1)).sum(dim=1)

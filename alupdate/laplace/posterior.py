@@ -206,7 +206,8 @@ def reduction(projected: Tensor, features: Tensor, weights: Tensor) -> Tensor:
     scaled = roots * projected
     gram = scaled @ (roots * features).T
     gram.diagonal().add_(1)
-    return torch.linalg.solve_triangular(torch.linalg.cholesky(gram), scaled, upper=False)
+    rows: Tensor = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), scaled, upper=False)
+    return rows
 
 
 def fit_posterior(

@@ -22,7 +22,8 @@ def dual_losses(problem: Problem, batches: torch.Tensor, loss: Loss) -> torch.Te
         posterior.likelihood,
     )
     return losses_after_updates(
-        projected @ problem.points.T,
+        lambda part: projected @ problem.points[part].T,
+        len(projected),
         posterior.logits(problem.points),
         batches,
         problem.gamma * updates.coefficients,

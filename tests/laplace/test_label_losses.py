@@ -72,4 +72,6 @@ def test_candidates_in_groups_give_what_each_gives_alone(group_numbers, monkeypa
         for place in range(2):
             change = torch.eye(4, dtype=torch.float64)[labels[r, place]] - predictions[r]
             moved = logits.T + change[:, None] * steps[r]
-            assert found[r, place] == pytest.approx(float(expected(moved[None])), rel=1e-12)
+            assert found[r, place] == pytest.approx(
+                float(expected(moved[None], slice(None))) / len(logits), rel=1e-12
+            )

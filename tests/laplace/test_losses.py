@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alupdate.laplace import losses
-from alupdate.laplace.losses import expected_loss, losses_after_updates, true_loss
+from alupdate.laplace.losses import (
+    expected_loss,
+    losses_after_changes,
+    losses_after_updates,
+    true_loss,
+)
 from tests.support.references import softmax
 
 
@@ -22,24 +27,40 @@ def test_expected_loss_is_the_mean_true_loss_over_predicted_labels(loss, seed, c
                 if loss == "error":  # the most probable label is wrong as often as not predicted
                     value = float(label != probabilities.argmax())
                 else:
-                    value = float(true_loss(torch.tensor([label]), loss)(point))
+                    value = float(true_loss(torch.tensor([label]), loss)(point, slice(None)))
                 expected[g] += probabilities[label] * value / 4
-    found = expected_loss(loss)(torch.from_numpy(logits.copy()))
+    found = expected_loss(loss)(torch.from_numpy(logits.copy()), slice(None)) / 4
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("group_numbers", [1, 60, 2**17])
+@pytest.mark.parametrize("points", [1, 2, 256])
+@pytest.mark.parametrize("group_numbers", [1, 20, 2**17])
 @pytest.mark.parametrize("loss", ["nll", "error", "brier"])
-def test_batches_in_groups_give_what_each_gives_alone(group_numbers, loss, monkeypatch):
+def test_tiles_and_groups_give_what_each_batch_gives_alone(
+    points, group_numbers, loss, monkeypatch
+):
+    monkeypatch.setattr(losses, "TILE_NUMBERS", 1)
+    monkeypatch.setattr(losses, "MIN_POINTS", points)
     monkeypatch.setattr(losses, "GROUP_NUMBERS", group_numbers)
     rng = np.random.default_rng(0)
     kernel, logits = (torch.from_numpy(rng.normal(size=s)) for s in ((9, 5), (5, 3)))
     batches = torch.from_numpy(rng.integers(9, size=(7, 2)))
     coefficients = torch.from_numpy(rng.normal(size=(7, 2, 3)))
     labels = torch.from_numpy(rng.integers(3, size=5))
-    found = losses_after_updates(kernel, logits, batches, coefficients, true_loss(labels, loss))
+    loss_sum, whole = true_loss(labels, loss), slice(0, 5)
+    found = losses_after_updates(
+        lambda part: kernel[:, part], 9, logits, batches, coefficients, loss_sum
+    )
     alone = [
-        float(true_loss(labels, loss)((logits + kernel[batch].T @ weights).T[None].clone()))
+        float(loss_sum((logits + kernel[batch].T @ weights).T[None].clone(), whole)) / 5
         for batch, weights in zip(batches, coefficients, strict=True)
+    ]
+    np.testing.assert_allclose(found, alone, rtol=1e-12)
+    changes = torch.from_numpy(rng.normal(size=(7, 3, 4)))
+    features = torch.from_numpy(rng.normal(size=(5, 4)))
+    found = losses_after_changes(changes, features, logits, loss_sum)
+    alone = [
+        float(loss_sum((logits + features @ change.T).T[None].clone(), whole)) / 5
+        for change in changes
     ]
     np.testing.assert_allclose(found, alone, rtol=1e-12)
