@@ -50,9 +50,11 @@ def _one_per_cluster(query: Query, free: Positions, size: int, count: int) -> Po
     batches = []
     for _ in range(count):
         batch = np.array([query.rng.choice(cluster) for cluster in members])
-        rest = np.setdiff1d(free, batch)
-        extra = query.rng.choice(rest, size=size - len(batch), replace=False)
-        batches.append(np.concatenate([batch, extra]))
+        if len(batch) < size:
+            rest = np.setdiff1d(free, batch)
+            extra = query.rng.choice(rest, size=size - len(batch), replace=False)
+            batch = np.concatenate([batch, extra])
+        batches.append(batch)
     return np.array(batches, dtype=np.int64)
 
 
