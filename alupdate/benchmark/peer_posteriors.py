@@ -7,14 +7,15 @@ predict classes from a regression; for those, people take its default, the Krone
 *classification*: the same Phi^T Phi, times the mean of diag(p) - p p^T in place of I_C.
 
 Our ``multinomial`` likelihood gives every class its own precision, lambda I + sum_n p_nc (1 - p_nc)
-phi_n phi_n^T. These are the blocks on the diagonal of laplace-torch's ``full`` precision (C D, C D),
-and are compared with them; what couples classes is beyond the blocks.
+phi_n phi_n^T. These are the blocks on the diagonal of laplace-torch's ``full`` precision, which has
+(C D)^2 numbers, and are compared with them; what couples the classes is beyond our blocks.
 
 The prior precision is 1 in both, and tuned in neither, which flatters a likelihood whose curvature
 does not vanish where the model is sure.
 
-laplace-torch at its best: the backend that is fastest for each structure, all data in one minibatch,
-predictions in the chunks that are fastest, and its covariance counted where it is needed to predict.
+laplace-torch at its best: for each structure the backend that is fastest, all data in a single
+minibatch, predictions in the chunks that are fastest; the inverse of its full matrix, which it
+computes when first asked to predict, counts as part of the fit, as it does in ours.
 """
 
 from collections.abc import Callable, Iterator
@@ -96,7 +97,7 @@ class Setting:
         features, targets = self.labelled.features, self.labelled.labels
         if likelihood == "regression":
             targets = nn.functional.one_hot(targets, self.sizes.classes).to(features)
-        posterior = Laplace(
+        posterior: Any = Laplace(
             self.model,
             likelihood,
             subset_of_weights="last_layer",
@@ -106,7 +107,7 @@ class Setting:
         )
         posterior.fit(DataLoader(TensorDataset(features, targets), batch_size=len(features)))
         if structure == "full":
-            assert posterior.posterior_covariance is not None  # computed when first asked for
+            _ = posterior.posterior_covariance  # is computed when first asked for
         return posterior
 
 
@@ -207,12 +208,15 @@ def class_covariances(precision: Tensor, classes: int) -> Tensor:
     """Return the inverses (C, D, D) of the classes' blocks of a precision matrix (C D, C D)."""
     exact = precision.detach().double()
     blocks = exact.view(classes, -1, classes, len(exact) // classes).diagonal(dim1=0, dim2=2)
-    return torch.linalg.inv(blocks.permute(2, 0, 1))
+    inverses: Tensor = torch.linalg.inv(blocks.permute(2, 0, 1))
+    return inverses
 
 
 def probit(peer: Any, features: Tensor, chunk: int) -> Tensor:
     """Return laplace-torch's predictive (T, C) in closed form."""
-    parts = [peer(part, pred_type="glm", link_approx="probit") for part in features.split(chunk)]
+    parts = [
+        peer(part, pred_type="glm", link_approx="probit") for part in torch.split(features, chunk)
+    ]
     return torch.cat(parts)
 
 

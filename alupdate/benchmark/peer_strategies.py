@@ -19,7 +19,7 @@ from alupdate.benchmark.peer_quality import (
     neighbour_distance,
     potential,
 )
-from alupdate.benchmark.sequential import Setting, Sizes, same_batch
+from alupdate.benchmark.sequential import SIZES, Setting, Sizes, same_batch
 from alupdate.config import BaldStrategy, BatchBaldStrategy, TypiClustStrategy
 from alupdate.laplace.sampling import sample_weights
 from alupdate.seeds import sub_seed
@@ -74,7 +74,7 @@ class Known(LinearClassifier):
         return self.samples.copy()
 
 
-def rows(quick: bool, sizes: Sizes = Sizes()) -> Iterator[Row]:  # noqa: B008 - it is frozen
+def rows(quick: bool, sizes: Sizes = SIZES) -> Iterator[Row]:
     """Yield a row per strategy."""
     setting = Setting.of(sizes)
     for make in (badge, typiclust, coreset, bald, batch_bald):

@@ -116,7 +116,8 @@ def _gains(
     inner = sign * (sides.mT @ _blocks(rows, inverted) @ sides)
     inner.diagonal(dim1=1, dim2=2).add_(1)
     right = sides.mT @ _blocks(rows, inverted @ total @ inverted) @ sides
-    return torch.linalg.solve(inner, right).diagonal(dim1=1, dim2=2).sum(dim=1)
+    traces: Tensor = torch.linalg.solve(inner, right).diagonal(dim1=1, dim2=2).sum(dim=1)
+    return traces
 
 
 def _blocks(rows: Tensor, matrix: Tensor) -> Tensor:
@@ -124,7 +125,7 @@ def _blocks(rows: Tensor, matrix: Tensor) -> Tensor:
     count, dimension = rows.shape
     columns = [
         ((rows @ block).view(count, -1, dimension) * rows[:, None]).sum(dim=2)
-        for block in matrix.split(dimension)
+        for block in torch.split(matrix, dimension)
     ]
     return torch.stack(columns, dim=1)
 
@@ -135,4 +136,5 @@ def _changed(inverted: Tensor, one: Information, sign: int) -> Tensor:
     product = inverted @ columns
     inner = sign * (columns.T @ product)
     inner.diagonal().add_(1)
-    return inverted - sign * (product @ torch.linalg.solve(inner, product.T))
+    changed: Tensor = inverted - sign * (product @ torch.linalg.solve(inner, product.T))
+    return changed

@@ -42,6 +42,9 @@ class Sizes:
         )
 
 
+SIZES = Sizes()
+
+
 @dataclass(frozen=True)
 class Setting:
     """What both ways of building a batch start from."""
@@ -63,7 +66,7 @@ class Setting:
         return query_of(self.posterior, self.pool, self.labelled)
 
 
-def rows(quick: bool, sizes: Sizes = Sizes()) -> Iterator[Row]:  # noqa: B008 - it is frozen
+def rows(quick: bool, sizes: Sizes = SIZES) -> Iterator[Row]:
     """Yield a row per strategy; multiclass BAIT, which takes minutes, in the full run only."""
     setting, repeats = Setting.of(sizes), 5 if quick else 7
     pairs: list[tuple[str, Strategy, Select]] = [
