@@ -58,9 +58,7 @@ def rows(quick: bool) -> Iterator[Row]:
     yield from pool_rows(QUICK_POOLS if quick else POOLS, BASE.dimension, BASE.classes, BASE.batch)
     for variable, (name, base, values, quick_values) in VARIABLES.items():
         for value in quick_values if quick else values:
-            yield from value_rows(
-                variable, replace(base, **{name: value}), value, 3 if quick else 5
-            )
+            yield from value_rows(variable, replace(base, **{name: value}), value, repeats)
 
 
 def value_rows(variable: str, sizes: Sizes, value: int, repeats: int) -> Iterator[Row]:

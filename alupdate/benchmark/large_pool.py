@@ -40,7 +40,7 @@ from alupdate.tasks.select import Selector
 LABELLED, TEST, REPEATS = 200, 100, 3
 CHUNK = 2**15
 """Rows that are drawn and written at a time."""
-OPERATION = "sequential margin query in a process of its own, MiB of all of it"
+OPERATION = "sequential margin query, own process"
 
 
 def pool_rows(counts: Sequence[int], dimension: int, classes: int, batch: int) -> Iterator[Row]:
@@ -59,6 +59,7 @@ def pool_rows(counts: Sequence[int], dimension: int, classes: int, batch: int) -
                 section="growth",
                 what=f"{OPERATION}: {words}",
                 ours=timing,
+                agreement="memory: the peak of the whole process, not what the query adds",
                 variable="candidates",
                 value=count,
             )
