@@ -33,7 +33,7 @@ from alupdate.data.dataset import Dataset
 from alupdate.data.features import Features
 from alupdate.data.instances import Vectors
 from alupdate.data.pool import Annotator, Pool
-from alupdate.errors import InputError, first_line
+from alupdate.errors import InputError
 from alupdate.learner import FrozenLearner
 from alupdate.tasks.select import Selector
 
@@ -99,7 +99,8 @@ def _in_its_own_process(
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=True)
     except subprocess.CalledProcessError as error:
-        reason = first_line(RuntimeError(error.stderr.strip().splitlines()[-1:] or "killed"))
+        said = error.stderr.strip().splitlines()
+        reason = said[-1] if said else f"killed (exit {error.returncode})"
         raise InputError(f"a query from {count:,} candidates failed: {reason}") from error
     return Timing(**json.loads(answer.stdout))
 

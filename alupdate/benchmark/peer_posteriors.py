@@ -18,7 +18,9 @@ minibatch, predictions in the chunks that are fastest; the inverse of its full m
 computes when first asked to predict, counts as part of the fit, as it does in ours.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -42,6 +44,14 @@ SLOW_REPEATS = 3
 """Runs of what takes laplace-torch seconds."""
 KRON_CHUNK, FULL_CHUNK = 100, 500
 """Points that laplace-torch predicts at a time: more, or fewer, take it longer."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let the library use what PyTorch deprecates without a word."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @dataclass(frozen=True)
@@ -97,17 +107,18 @@ class Setting:
         features, targets = self.labelled.features, self.labelled.labels
         if likelihood == "regression":
             targets = nn.functional.one_hot(targets, self.sizes.classes).to(features)
-        posterior: Any = Laplace(
-            self.model,
-            likelihood,
-            subset_of_weights="last_layer",
-            hessian_structure=structure,
-            prior_precision=PRIOR,
-            backend=CurvlinopsGGN if structure == "full" else BackPackGGN,
-        )
-        posterior.fit(DataLoader(TensorDataset(features, targets), batch_size=len(features)))
-        if structure == "full":
-            _ = posterior.posterior_covariance  # is computed when first asked for
+        with quiet():
+            posterior: Any = Laplace(
+                self.model,
+                likelihood,
+                subset_of_weights="last_layer",
+                hessian_structure=structure,
+                prior_precision=PRIOR,
+                backend=CurvlinopsGGN if structure == "full" else BackPackGGN,
+            )
+            posterior.fit(DataLoader(TensorDataset(features, targets), batch_size=len(features)))
+            if structure == "full":
+                _ = posterior.posterior_covariance  # is computed when first asked for
         return posterior
 
 
@@ -222,13 +233,14 @@ def probit(peer: Any, features: Tensor, chunk: int) -> Tensor:
 
 def peer_sampled(peer: Any, features: Tensor) -> Tensor:
     """Return laplace-torch's predictive (T, C) by samples of the weights, its fastest."""
-    predicted: Tensor = peer(
-        features,
-        pred_type="nn",
-        link_approx="mc",
-        n_samples=SAMPLES,
-        generator=torch.Generator().manual_seed(0),
-    )
+    with quiet():
+        predicted: Tensor = peer(
+            features,
+            pred_type="nn",
+            link_approx="mc",
+            n_samples=SAMPLES,
+            generator=torch.Generator().manual_seed(0),
+        )
     return predicted
 
 

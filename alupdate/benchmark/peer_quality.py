@@ -17,11 +17,11 @@ def potential(query: Query, batch: Positions) -> tuple[float, float]:
     The second number counts the origin among the batch, as scikit-activeml's BADGE does. The
     gradients (P, C D) are written out.
     """
-    probabilities = torch.softmax(query.logits, dim=1)
+    probabilities = torch.softmax(query.logits.double(), dim=1)
     predicted = torch.nn.functional.one_hot(probabilities.argmax(dim=1), probabilities.shape[1])
     gradients = ((probabilities - predicted)[:, :, None] * query.features[:, None]).flatten(1)
-    distances = nearest(gradients.double(), gradients[batch].double())
-    lengths = gradients.double().square().sum(dim=1)
+    distances = nearest(gradients, gradients[batch])
+    lengths = gradients.square().sum(dim=1)
     return float(distances.mean()), float(torch.minimum(distances, lengths).mean())
 
 

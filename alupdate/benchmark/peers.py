@@ -6,29 +6,27 @@ Both get what they need in the form they like best, outside of the measurement.
 import logging
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 
 from alupdate.benchmark.measure import Row
 
 log = logging.getLogger(__name__)
 
+PEERS = {
+    "scikit-activeml": ("skactiveml", "alupdate.benchmark.peer_strategies"),
+    "laplace-torch": ("laplace", "alupdate.benchmark.peer_posteriors"),
+}
+"""Each package's module, and ours that measures it."""
+
 
 def rows(quick: bool) -> Iterator[Row]:
     """Yield the rows of each library that is installed, and say which is not."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the libraries warn of is their own affair
-        if _installed("skactiveml", "scikit-activeml"):
-            from alupdate.benchmark import peer_strategies
-
-            yield from peer_strategies.rows(quick)
-        if _installed("laplace", "laplace-torch"):
-            from alupdate.benchmark import peer_posteriors
-
-            yield from peer_posteriors.rows(quick)
-
-
-def _installed(module: str, package: str) -> bool:
-    if find_spec(module) is not None:
-        return True
-    log.warning("peers: %s is not installed (pip install 'alupdate[bench]')", package)
-    return False
+    for package, (module, section) in PEERS.items():
+        if find_spec(module) is None:
+            log.warning("peers: %s is not installed (pip install 'alupdate[bench]')", package)
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a library warns of on import is its own affair
+            measured = import_module(section)
+        yield from measured.rows(quick)

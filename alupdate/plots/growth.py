@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from alupdate.plots.look import SCREEN, Look, legend_below
 from alupdate.plots.style import BLACK, BLUE, PALETTE, VERMILLION, Style
@@ -16,6 +17,8 @@ STYLES = {
 """By the start of an operation's name."""
 ROOM = 0.11
 """Share of a panel's height that a line with a slope takes."""
+FEW = 2.0
+"""Decades of an axis below which it also has ticks at 2 and 5."""
 WHOLE_PROCESS = "own process"
 """In the names of operations whose memory is that of the whole process."""
 
@@ -70,6 +73,9 @@ def _panel(panel: Axes, here: pd.DataFrame, cost: str) -> None:
     else:
         whole = here["operation"].str.contains(WHOLE_PROCESS).all()
         panel.set_title("of the whole process" if whole else "added at the peak", size="small")
+    decades = np.ptp(np.log10(panel.get_ylim()))
+    panel.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > FEW else (1.0, 2.0, 5.0)))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.minorticks_off()
 
 

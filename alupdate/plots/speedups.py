@@ -11,6 +11,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from alupdate.plots.look import SCREEN, Look
 from alupdate.plots.style import BLUE, VERMILLION
 
+GAP = 0.5
+"""Between two rows, in lines of text."""
+
 
 def speedups(table: pd.DataFrame, look: Look = SCREEN) -> Figure:
     """Draw a dot per pair on a logarithmic axis, a panel per section; left of 1 we are slower.
@@ -19,17 +22,15 @@ def speedups(table: pd.DataFrame, look: Look = SCREEN) -> Figure:
         table: section, what, against, ratio; in the order in which to show them, from the top.
         look: sizes and fonts.
     """
-    wrap = 62 if look.name == "screen" else 40
+    wrap = 84 if look.name == "screen" else 44
     sections = [(str(name), _labelled(group, wrap)) for name, group in _sections(table)]
-    lines = [int(rows["lines"].sum()) + 2 * len(rows) // 3 for _, rows in sections]
-    height = look.line * (sum(lines) * 0.85 + 3.2 * len(sections))
+    heights = [float((rows["lines"] + GAP).sum()) for _, rows in sections]
+    height = look.line * (0.76 * sum(heights) + 2 * len(sections) + 2)
     figure = Figure((look.width, height), layout="constrained")
-    panels = figure.subplots(
-        len(sections), 1, squeeze=False, sharex=True, height_ratios=[n + 1 for n in lines]
-    )
+    panels = figure.subplots(len(sections), 1, squeeze=False, sharex=True, height_ratios=heights)
     for panel, (name, rows) in zip(panels.ravel(), sections, strict=True):
         _panel(panel, rows)
-        panel.set_title(name, loc="left", weight="bold")
+        panel.set_title(name, loc="left", weight="bold", size="medium")
     low, high = min(table["ratio"].min(), 1.0), max(table["ratio"].max(), 1.0)
     panel.set_xlim(low / 1.6, high * 4)  # the numbers on the right need room
     panel.set_xlabel("times faster (ratio of median seconds)")
@@ -51,7 +52,7 @@ def _labelled(rows: pd.DataFrame, wrap: int) -> pd.DataFrame:
 
 def _panel(panel: Axes, rows: pd.DataFrame) -> None:
     """Draw the rows of one section from the top, each as high as its label."""
-    heights = rows["lines"].to_numpy() + 0.6
+    heights = rows["lines"].to_numpy() + GAP
     places = -(np.cumsum(heights) - heights / 2)
     colours = [BLUE if ratio >= 1 else VERMILLION for ratio in rows["ratio"]]
     panel.hlines(places, 1, rows["ratio"], colors=colours, lw=2.0)

@@ -34,7 +34,7 @@ def growth_table(benchmark: pd.DataFrame) -> pd.DataFrame:
         benchmark: rows of scripts/benchmark.py; those without a variable are left out.
     """
     rows = benchmark.dropna(subset=["variable", "value", "seconds"])
-    operations = rows["what"].astype(str).str.partition(":")[0]
+    operations = rows["what"].astype(str).str.split(":", n=1).str[0]
     columns = ["variable", "operation", "value", "seconds", "mib"]
     table = rows.assign(operation=operations)[columns]
     groups = [
