@@ -6,6 +6,7 @@ and its memory is the peak of the whole process: interpreter, libraries and mapp
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -80,8 +81,8 @@ def write_problem(folder: Path, count: int, dimension: int, classes: int) -> Non
     rng = np.random.default_rng(0)
     labels = rng.integers(classes, size=count)
     centres = rng.normal(size=(classes, dimension)).astype(np.float32)
-    np.save(folder / "labels.npy", labels)
     try:
+        np.save(folder / "labels.npy", labels)
         with (folder / "features").open("wb") as file:
             for start in range(0, count, CHUNK):
                 part = labels[start : start + CHUNK]
@@ -96,8 +97,11 @@ def _in_its_own_process(
 ) -> Timing:
     sizes = map(str, (count, dimension, classes, batch))
     command = [sys.executable, "-m", "alupdate.benchmark.large_pool", str(folder), *sizes]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+        answer = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=environment
+        )
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip().splitlines()
         reason = said[-1] if said else f"killed (exit {error.returncode})"

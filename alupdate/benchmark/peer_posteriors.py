@@ -69,7 +69,7 @@ class Sizes:
 
     def words(self) -> str:
         """Return the sizes for a row."""
-        return f"D={self.dimension} C={self.classes} N={self.labelled:,}"
+        return f"D={self.dimension} C={self.classes} N={self.labelled:,} prior {PRIOR:g}"
 
 
 @dataclass(frozen=True)

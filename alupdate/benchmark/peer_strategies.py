@@ -35,8 +35,8 @@ from alupdate.strategies.typiclust import TypiClust
 SAMPLES, CONFIGURATIONS, NEIGHBOURS = 100, 1000, 20
 """Of the posterior; joint labels of BatchBALD; TypiClust's. The same for both."""
 GIVEN = "scikit-activeml, given the samples that ours has to draw"
-SLOW_REPEATS, SEEDS = 3, 10
-"""Runs of what takes seconds; batches over which the quality of a random strategy is averaged."""
+SEEDS = 10
+"""Batches over which the quality of a random strategy is averaged."""
 
 Choose = Callable[[int], Positions]
 """Returns a batch (b,) for a seed."""
@@ -44,7 +44,10 @@ Choose = Callable[[int], Positions]
 
 @dataclass(frozen=True)
 class Pair:
-    """One strategy, ours and the library's, and what to say about two of their batches."""
+    """One strategy, ours and the library's, and what to say about two of their batches.
+
+    ``slow`` ones take seconds, and are measured less often.
+    """
 
     name: str
     against: str
@@ -79,7 +82,8 @@ def rows(quick: bool, sizes: Sizes = SIZES) -> Iterator[Row]:
     setting = Setting.of(sizes)
     for make in (badge, typiclust, coreset, bald, batch_bald):
         pair = make(setting)
-        repeats = SLOW_REPEATS if pair.slow else 5 if quick else 7
+        quick_repeats, full_repeats = (1, 3) if pair.slow else (5, 7)
+        repeats = quick_repeats if quick else full_repeats
         ours, other = in_turn([partial(pair.ours, 0), partial(pair.other, 0)], repeats)
         yield Row(
             section="peers",

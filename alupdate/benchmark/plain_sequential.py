@@ -110,14 +110,32 @@ def _summed(information: Information) -> Tensor:
 def _gains(
     pool: Information, positions: list[int], inverted: Tensor, total: Tensor, sign: int
 ) -> Tensor:
-    """Return by how much tr(M^-1 F) falls (1: added) or rises (-1: taken away) by each (R,)."""
+    """Return by how much tr(M^-1 F) falls (1: added) or rises (-1: taken away) by each (R,).
+
+    For many candidates M^-1 F M^-1 is multiplied out; for fewer, whose V have fewer columns than
+    it has, M^-1 V is.
+    """
     part = torch.tensor(positions)
-    rows, sides = pool.features[part], pool.factors[part]
-    inner = sign * (sides.mT @ _blocks(rows, inverted) @ sides)
+    chosen = Information(pool.features[part], pool.factors[part], pool.curvatures[part])
+    if chosen.factors[:, 0].numel() < len(inverted):
+        columns = chosen.spread().flatten(0, 1)
+        product = inverted @ columns
+        inner = _own(columns.T @ product, len(part))
+        right = _own(product.T @ total @ product, len(part))
+    else:
+        rows, sides = chosen.features, chosen.factors
+        inner = sides.mT @ _blocks(rows, inverted) @ sides
+        right = sides.mT @ _blocks(rows, inverted @ total @ inverted) @ sides
+    inner = sign * inner
     inner.diagonal(dim1=1, dim2=2).add_(1)
-    right = sides.mT @ _blocks(rows, inverted @ total @ inverted) @ sides
     traces: Tensor = torch.linalg.solve(inner, right).diagonal(dim1=1, dim2=2).sum(dim=1)
     return traces
+
+
+def _own(matrix: Tensor, count: int) -> Tensor:
+    """Return the blocks (R, C, C) of each candidate with itself from (R C, R C)."""
+    size = len(matrix) // count
+    return matrix.view(count, size, count, size).diagonal(dim1=0, dim2=2).permute(2, 0, 1)
 
 
 def _blocks(rows: Tensor, matrix: Tensor) -> Tensor:
