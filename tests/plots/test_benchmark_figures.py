@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
 
 from alupdate.benchmark.growth import VARIABLES, Sizes, operations
 from alupdate.benchmark.large_pool import OPERATION
@@ -124,7 +125,8 @@ def test_known_operations_have_their_own_look():
     assert style_of_operation("another", 1).line == "--"
 
 
-def test_the_script_draws_them_from_the_csv(table, tmp_path):
+def test_the_script_draws_them_from_the_csv(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(Figure, "savefig", lambda _, path, **__: path.touch())
     source = tmp_path / "benchmark.csv"
     table.to_csv(source, index=False)
     found = read_results(source)
