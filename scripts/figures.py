@@ -3,8 +3,9 @@
 usage: python scripts/figures.py results/<experiment> [OUTPUT_DIRECTORY] [--metric METRIC] [--paper]
        [--only PATTERN ...]
 
-The first argument may also be a CSV of gathered runs, or of areas (scripts/areas.py). Without a
-second one the figures are put beside the data. METRIC is accuracy, nll, brier, ece or ace.
+The first argument may also be a CSV of gathered runs, of areas (scripts/areas.py) or of
+scripts/benchmark.py. Without a second one the figures are put beside the data. METRIC is accuracy,
+nll, brier, ece or ace.
 --only: those whose names match one of the patterns, as in --only "curves-*" "*-ranks-*".
 --paper: the text width of Springer's LNCS (12.2 cm), serif letters of 8 pt, embedded fonts.
 """
@@ -50,11 +51,8 @@ def main(arguments: list[str]) -> int:
     look = PAPER if chosen.paper else SCREEN
     try:
         found = read_results(source)
-        figures = list(
-            result_figures(
-                found.curves, found.updates, found.areas, chosen.metric, source.stem, look
-            )
-        )
+        tables = found.curves, found.updates, found.areas
+        figures = list(result_figures(*tables, chosen.metric, source.stem, look, found.benchmark))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

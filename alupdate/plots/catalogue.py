@@ -6,6 +6,7 @@ from functools import partial
 import pandas as pd
 
 from alupdate.plots.area_figures import area_figures
+from alupdate.plots.benchmark_figures import benchmark_figures
 from alupdate.plots.labels_saved import labels_saved
 from alupdate.plots.learning_curve import difference_curves, draw_curves
 from alupdate.plots.look import SCREEN, Look
@@ -27,6 +28,7 @@ def result_figures(
     metric: str = "accuracy",
     prefix: str = "all",
     look: Look = SCREEN,
+    benchmark: pd.DataFrame | None = None,
 ) -> Iterator[ResultFigure]:
     """Yield every figure that the data allow.
 
@@ -38,6 +40,7 @@ def result_figures(
         prefix: of the names of figures that compare; it ends in the metric, if that is not
             accuracy.
         look: sizes and fonts.
+        benchmark: rows of scripts/benchmark.py.
 
     Raises:
         InputError: runs differ in settings that the table does not show.
@@ -52,6 +55,8 @@ def result_figures(
         yield from area_figures(areas, metric, prefix, look)
     if updates is not None and len(updates):
         yield from update_figures(updates, prefix, look)
+    if benchmark is not None and len(benchmark):
+        yield from benchmark_figures(benchmark, prefix, look)
 
 
 def curve_figures(

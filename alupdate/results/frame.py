@@ -11,14 +11,18 @@ from alupdate.results.records import CURVE_COLUMNS
 from alupdate.results.update_records import COLUMNS as UPDATE_COLUMNS
 
 AREA_COLUMNS = ("dataset", "backbone", "strategy", "batch", "update", "oracle", "seed", "area")
+BENCHMARK_COLUMNS = (
+    "section", "what", "against", "seconds", "other_seconds", "ratio", "mib", "variable", "value"
+)  # fmt: skip
 KINDS: Mapping[str, Sequence[str]] = {
     "curves": CURVE_COLUMNS,
     "updates": UPDATE_COLUMNS,
     "areas": AREA_COLUMNS,
+    "benchmark": BENCHMARK_COLUMNS,
 }
 NUMBERS = {
     "seed", "cycle", "n_labelled", "accuracy", "nll", "brier", "ece", "ace", "area", "n_initial",
-    "n_new", "seconds", "speedup",
+    "n_new", "seconds", "speedup", "other_seconds", "ratio", "mib", "value",
 }  # fmt: skip
 
 
@@ -30,11 +34,13 @@ class Results:
         curves: rows of curve.csv.
         updates: rows of updates.csv.
         areas: rows of scripts/areas.py.
+        benchmark: rows of scripts/benchmark.py.
     """
 
     curves: pd.DataFrame | None = None
     updates: pd.DataFrame | None = None
     areas: pd.DataFrame | None = None
+    benchmark: pd.DataFrame | None = None
 
 
 def read_runs(folder: Path, name: str = "curve.csv") -> pd.DataFrame:
@@ -66,7 +72,9 @@ def read_results(source: Path) -> Results:
             if set(columns) <= set(table.columns):
                 _check(table, columns, source)
                 return Results(**{kind: _by_experiment(table)})
-        raise InputError(f"{source}: has not the columns of curve.csv, of updates.csv or of areas")
+        raise InputError(
+            f"{source}: has not the columns of curve.csv, of updates.csv, of areas or of benchmark"
+        )
     found = {}
     for kind, name in {"curves": "curve.csv", "updates": "updates.csv"}.items():
         tables = {file: _read(file) for file in _files(source, name)}

@@ -1,0 +1,92 @@
+"""How seconds and memory grow with one size at a time."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+from alupdate.plots.look import SCREEN, Look, legend_below
+from alupdate.plots.style import BLACK, BLUE, PALETTE, VERMILLION, Style
+
+STYLES = {
+    "update": Style(BLACK, "^", "-"),
+    "look-ahead": Style(VERMILLION, "o", "-"),
+    "sequential margin query": Style(BLUE, "s", "-", hollow=True),
+}
+"""By the start of an operation's name."""
+ROOM = 0.11
+"""Share of a panel's height that a line with a slope takes."""
+FEW = 2.0
+"""Decades of an axis below which it also has ticks at 2 and 5."""
+WHOLE_PROCESS = "own process"
+"""In the names of operations whose memory is that of the whole process."""
+
+
+def growth(table: pd.DataFrame, look: Look = SCREEN) -> Figure:
+    """Draw seconds above, MiB below, against each variable; both axes are logarithmic.
+
+    Args:
+        table: from ``alupdate.statistics.growth.growth_table``.
+        look: sizes and fonts.
+    """
+    variables = list(dict.fromkeys(table["variable"]))
+    columns = min(len(variables), 5 if look.name == "screen" else 3)
+    blocks = -(-len(variables) // columns)
+    width = 1.3 * look.width if look.name == "screen" and columns > 3 else look.width
+    figure = Figure((width, 2 * blocks * look.panel * 0.85), layout="constrained")
+    axes = figure.subplots(2 * blocks, columns, squeeze=False)
+    for panel in axes.ravel():
+        panel.set_axis_off()
+    panels = []
+    for place, variable in enumerate(variables):
+        block, column = divmod(place, columns)
+        here = table[table["variable"] == variable]
+        for row, cost in enumerate(("seconds", "mib")):
+            panel = axes[2 * block + row, column]
+            _panel(panel, here, cost)
+            panels.append(panel)
+            if column == 0:
+                panel.set_ylabel("seconds" if cost == "seconds" else "MiB")
+        panel.set_xlabel(variable)
+    legend_below(figure, panels, look)
+    return figure
+
+
+def _panel(panel: Axes, here: pd.DataFrame, cost: str) -> None:
+    """Draw a line per operation; the panel of seconds also says their slopes."""
+    panel.set_axis_on()
+    panel.set(xscale="log", yscale="log")
+    lines = list(here.groupby("operation", sort=False))
+    for place, (operation, line) in enumerate(lines):
+        style = style_of_operation(str(operation), place)
+        values = line[cost].where(line[cost] > 0)
+        panel.plot(line["value"], values, label=operation, **style.keywords())
+        if cost == "seconds":
+            panel.text(
+                0.04, 0.97 - ROOM * place, f"slope {line['slope'].iloc[0]:.2f}", color=style.colour,
+                transform=panel.transAxes, va="top", size="small",
+            )  # fmt: skip
+    low, high = (np.log10(limit) for limit in panel.get_ylim())
+    if cost == "seconds":
+        panel.set_ylim(10**low, 10 ** (high + (high - low) * ROOM * (len(lines) + 1)))
+    else:
+        whole = here["operation"].str.contains(WHOLE_PROCESS).all()
+        panel.set_title("of the whole process" if whole else "added at the peak", size="small")
+    decades = np.ptp(np.log10(panel.get_ylim()))
+    panel.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > FEW else (1.0, 2.0, 5.0)))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.minorticks_off()
+
+
+def style_of_operation(operation: str, place: int) -> Style:
+    """Return how an operation looks: always the same for those we know, by its place otherwise."""
+    for start, style in STYLES.items():
+        if operation.startswith(start):
+            return Style(
+                style.colour,
+                style.marker,
+                style.line,
+                WHOLE_PROCESS not in operation and style.hollow,
+            )
+    return Style(PALETTE[place % len(PALETTE)], "D", "--")
