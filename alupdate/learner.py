@@ -3,17 +3,39 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from alupdate.config import UpdateConfig
 from alupdate.data.features import Features
 from alupdate.data.instances import FloatArray, IntArray
+from alupdate.data.mapped_rows import MappedRows
 from alupdate.laplace.posterior import LastLayer
 from alupdate.laplace.updates import fit
 from alupdate.seeds import Stream, generator
 from alupdate.training.lbfgs import optimal_linear
 from alupdate.training.recipe import Recipe, train_linear
+
+LARGE_BYTES = 2**29
+"""Features of a mapped file above this size stay there until they are asked for."""
+
+
+class Rows(Protocol):
+    """Feature vectors (N, D) by position: a tensor, or ``MappedRows``."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the vectors are, or go."""
+        ...
+
+    def __len__(self) -> int:
+        """Return N."""
+        ...
+
+    def __getitem__(self, positions: Tensor, /) -> Tensor:
+        """Return the vectors (n, D) at positions (n,)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -26,7 +48,7 @@ class Model:
         posterior: over the last layer's weights.
     """
 
-    pool: Tensor
+    pool: Rows
     test: Tensor
     posterior: LastLayer
 
@@ -53,9 +75,8 @@ class FrozenLearner:
         seed: int,
         device: torch.device,
     ) -> None:
-        self._pool, self._test = (
-            _with_bias_column(rows, device) for rows in (features.pool, features.test)
-        )
+        self._pool = _pool_rows(features.pool, device)
+        self._test = _with_bias_column(features.test, device)
         self._settings, self._seed, self._classes = settings, seed, n_classes
 
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
@@ -64,6 +85,13 @@ class FrozenLearner:
         targets = torch.from_numpy(labels).to(rows.device)
         weights = train_last_layer(rows, targets, self._classes, self._settings, self._seed, cycle)
         return Model(self._pool, self._test, posterior_of(weights, rows, self._settings))
+
+
+def _pool_rows(features: FloatArray, device: torch.device) -> Rows:
+    """Return features (N, D) with the bias column, from a large mapped file when asked for."""
+    if isinstance(features, np.memmap) and features.nbytes > LARGE_BYTES:
+        return MappedRows(features, device)
+    return _with_bias_column(features, device)
 
 
 def _with_bias_column(rows: FloatArray, device: torch.device) -> Tensor:
