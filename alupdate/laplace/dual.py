@@ -88,12 +88,30 @@ def update_batches(
     """
     kernel, start = gram.numpy(force=True), logits.numpy(force=True)
     targets = np.eye(start.shape[2], dtype=start.dtype)[labels.numpy(force=True)]
-    run = _gaussian_steps if likelihood == "gaussian" else _categorical_steps
-    steps = run(kernel, start, targets, gamma)
+    if targets.shape[1] == 1:
+        steps = _single_step(kernel, start, targets, likelihood)
+    else:
+        run = _gaussian_steps if likelihood == "gaussian" else _categorical_steps
+        steps = run(kernel, start, targets, gamma)
     coefficients = steps.inverse.swapaxes(1, 2) @ (steps.residuals / steps.pivots[:, :, None])
     reducers = np.sqrt(steps.weights / steps.pivots)[:, :, None] * steps.inverse
     return BatchUpdates(
         *(torch.from_numpy(a).to(gram.device) for a in (coefficients, reducers, steps.weights))
+    )
+
+
+def _single_step(
+    kernel: Array, logits: Array, targets: Array, likelihood: SharedLikelihood
+) -> _Steps:
+    """One label needs no elimination: this is every step of a sequential batch."""
+    probabilities = _softmax(logits)
+    if likelihood == "gaussian":
+        weights = np.ones_like(kernel[:, 0])
+    else:
+        largest = probabilities.max(axis=-1)
+        weights = largest * (1 - largest)
+    return _Steps(
+        np.ones_like(kernel), 1 + weights * kernel[:, 0], weights, targets - probabilities
     )
 
 

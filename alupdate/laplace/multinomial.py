@@ -141,7 +141,7 @@ class MultinomialPosterior:
 
     def logits(self, features: Tensor) -> Tensor:
         """Return the logits (N, C) of features (N, D) under the mean weights."""
-        return features @ self.mean.T
+        return (self.mean @ features.T).T
 
     def project(self, features: Tensor) -> Tensor:
         """See ``LastLayer``: (C, b, D)."""

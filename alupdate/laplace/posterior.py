@@ -85,8 +85,11 @@ class Posterior:
         return self.base.clone().addmm_(self.pending.T, self.pending, alpha=-1)
 
     def logits(self, features: Tensor) -> Tensor:
-        """Return the logits (N, C) of features (N, D) under the mean weights."""
-        return features @ self.mean.T
+        """Return the logits (N, C) of features (N, D) under the mean weights.
+
+        In memory the classes come first: what strategies do with logits runs along the instances.
+        """
+        return (self.mean @ features.T).T
 
     def project(self, features: Tensor) -> Tensor:
         """See ``LastLayer``: (1, b, D). O(b D (D + r))."""
@@ -156,7 +159,7 @@ class LowRankUpdate(Generic[Layer]):
 
     def move(self, logits: Tensor, features: Tensor) -> Tensor:
         """Return the new logits (N, C) from the old ones, in O(N b (D + C)) instead of O(N D C)."""
-        return torch.addmm(logits, features @ self.directions.T, self.coefficients)
+        return torch.addmm(logits.T, self.coefficients.T, self.directions @ features.T).T
 
 
 def require_shared(posterior: LastLayer, update: str) -> Posterior:
