@@ -5,35 +5,53 @@ on its own, through its updated weights (batches) or a kernel that every step co
 selection). Classes come first in the logits (C, T): the loss then runs along contiguous rows.
 """
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from alupdate.laplace.dual import update_batches
 from alupdate.laplace.posterior import require_shared
 from alupdate.laplace.second_order import second_order
 from alupdate.strategies.lookahead import require_oracle
 from alupdate.strategies.query import Positions, Query
 
+Array = NDArray[np.floating]
+
 
 def losses_one_by_one(query: Query, batches: Positions) -> Tensor:
-    """Return the oracle's mean loss (M,) after the update on each of batches (M, b)."""
+    """Return the oracle's mean loss (M,) after the Gaussian update on each of batches (M, b)."""
     oracle = require_oracle(query)
     posterior = require_shared(query.posterior, "second_order")
     projected = posterior.project(query.features)[0]
-    points, targets = oracle.features.T.contiguous(), oracle.labels[None]
+    points, labels = oracle.features.T.contiguous(), oracle.labels[None]
+    logits: Array = query.logits.numpy()
+    targets = np.eye(logits.shape[1], dtype=logits.dtype)[oracle.candidate_labels.numpy()]
     losses = []
-    for batch in torch.from_numpy(batches):
+    for batch in batches:
         directions = projected[batch]
-        update = update_batches(
-            (directions @ query.features[batch].T)[None],
-            query.logits[batch][None],
-            oracle.candidate_labels[batch][None],
-            query.gamma,
-            posterior.likelihood,
-        )
-        weights = posterior.mean.addmm(update.coefficients[0].T, directions, alpha=query.gamma)
-        losses.append(_mean_nll(weights @ points, targets))
+        gram: Array = (directions @ query.features[batch].T).numpy()
+        coefficients = _coefficients(gram, logits[batch], targets[batch], query.gamma)
+        weights = posterior.mean.addmm(torch.from_numpy(coefficients.T), directions)
+        losses.append(_mean_nll(weights @ points, labels))
     return torch.stack(losses)
+
+
+def _coefficients(gram: Array, logits: Array, targets: Array, gamma: float) -> Array:
+    """Return the dual form of one batch (b, C), see ``alupdate.laplace.dual``; weights of 1.
+
+    With L L^T = I + G, the columns that the steps see are those of L: step i moves logit j by
+    gamma L_ji / L_ii times the residual, and the coefficients are gamma L^-T diag(1 / L_ii) R.
+    """
+    factor = np.linalg.cholesky(gram + np.eye(len(gram), dtype=gram.dtype))
+    scales = factor.diagonal()
+    gains = gamma * factor / scales
+    residuals = targets.copy()
+    for i, row in enumerate(logits):
+        moved = row + gains[i, :i] @ residuals[:i]
+        powers = np.exp(moved - moved.max())
+        residuals[i] -= powers / powers.sum()
+    solved: Array = np.linalg.solve(factor.T, residuals / scales[:, None])
+    return gamma * solved
 
 
 def greedy_one_by_one(query: Query, size: int) -> list[int]:
