@@ -28,5 +28,5 @@ figures: ## every picture of README and docs, from results/reference
 	$(PYTHON) scripts/figures.py results/reference/strategy-areas.csv docs/figures --only 'strategy-areas' '*-construction' '*-against-lookahead' '*-datasets'
 	$(PYTHON) scripts/illustration.py docs/figures
 
-benchmark: ## time look-ahead and updates against plain alternatives
+benchmark: ## speed and memory against plain code, peers and the limit of the machine
 	$(PYTHON) scripts/benchmark.py

@@ -39,6 +39,7 @@ def measure(strategy: str, size: tuple[int, int, int, int]) -> tuple[float, floa
     import torch
     from pydantic import TypeAdapter
 
+    from alupdate.benchmark.memory import added_mib
     from alupdate.config import StrategyConfig
     from alupdate.laplace.updates import update_rule
     from alupdate.strategies import make_strategy
@@ -51,47 +52,24 @@ def measure(strategy: str, size: tuple[int, int, int, int]) -> tuple[float, floa
     made = make_strategy(TypeAdapter(StrategyConfig).validate_python(tree), update_rule)
     made.select(_query(200, 20, size[2]), size[3])
     query, seconds = _query(*size[:3]), list[float]()
-    before = _restarted_peak()
-    while len(seconds) < REPEATS and sum(seconds) < ENOUGH:
-        fresh = replace(query, rng=np.random.default_rng(0))
-        start = time.process_time()
-        made.select(fresh, size[3])
-        seconds.append(time.process_time() - start)
-    return median(seconds), _kib("VmHWM") / 1024 - before
 
+    def queries() -> None:
+        while len(seconds) < REPEATS and sum(seconds) < ENOUGH:
+            fresh = replace(query, rng=np.random.default_rng(0))
+            start = time.process_time()
+            made.select(fresh, size[3])
+            seconds.append(time.process_time() - start)
 
-def _restarted_peak() -> float:
-    """Return the resident memory in MiB, from which the peak is counted anew (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return _kib("VmRSS") / 1024
-
-
-def _kib(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+    memory = added_mib(queries)
+    return median(seconds), memory
 
 
 def _query(candidates: int, dimension: int, classes: int) -> Any:
-    import numpy as np
-    import torch
-    from alupdate.benchmark.problems import fitted, make_problem
-
-    from alupdate.strategies.query import Oracle, Query
+    from alupdate.benchmark.problems import fitted, make_problem, query_of
 
     labelled = make_problem(LABELLED, dimension, classes)
-    posterior = fitted(labelled, classes)
     pool, test = (make_problem(n, dimension, classes, n) for n in (candidates, POINTS))
-    return Query(
-        features=pool.features,
-        logits=posterior.logits(pool.features),
-        posterior=posterior,
-        chosen=torch.zeros(0, dtype=torch.int64),
-        labelled_features=labelled.features,
-        labelled_labels=labelled.labels,
-        gamma=1.0,
-        rng=np.random.default_rng(0),
-        oracle=Oracle(pool.labels, test.features, test.labels),
-    )
+    return query_of(fitted(labelled, classes), pool, labelled, test)
 
 
 def in_its_own_process(strategy: str, size: tuple[int, ...], timeout: float) -> dict[str, object]:

@@ -1,9 +1,10 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from alupdate.benchmark.measure import Row, Timing
+from alupdate.benchmark.sections import SECTIONS
 from tests.support.processes import run_script
 from tests.support.scripts import load
 
@@ -70,12 +71,33 @@ def test_gathered_table_has_all_rows(tmp_path):
     )
 
 
-def test_benchmark_measures_what_it_says(monkeypatch):
+def test_benchmark_prints_the_rows_of_a_section_and_writes_them(monkeypatch, tmp_path, capsys):
     benchmark = load("benchmark")
-    monkeypatch.setattr(benchmark, "PAPER_RECIPE", replace(benchmark.PAPER_RECIPE, epochs=3))
-    (row,) = benchmark.lookahead_rows(1)
-    assert row["same_answer"]
-    assert row["seconds"] > 0
-    rows = benchmark.update_rows(1)
-    assert len(rows) == 3 * 6 * 2
-    assert all(row["other_seconds"] > 0 for row in rows)
+    asked = []
+
+    def rows(quick):
+        asked.append(quick)
+        yield Row(
+            "one", "step, 5 labels", Timing(0.5, 5, 1.0), "a loop", Timing(2.0, 5, 3.0), "same"
+        )
+
+    monkeypatch.setattr(benchmark, "SECTIONS", {"one": rows, "two": None})
+    output = tmp_path / "out.csv"
+    assert benchmark.main([str(output), "--only", "one", "--quick", "--threads", "1"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "; threads: 1; python 3." in printed[0]
+    assert printed[2] == "one"
+    assert asked == [True]
+    (line,) = pd.read_csv(output).to_dict("records")
+    assert (line["what"], line["ratio"], line["threads"]) == ("step, 5 labels", 4.0, 1)
+    assert list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.parametrize("wrong", [["--only", "nothing"], ["--threads", "0"], ["nowhere/out.csv"]])
+def test_benchmark_refuses_before_it_measures(wrong, capsys):
+    assert load("benchmark").main(wrong) == 2
+    assert wrong[-1] in capsys.readouterr().err
+
+
+def test_every_section_is_a_function_of_quick():
+    assert all(callable(rows) for rows in SECTIONS.values())

@@ -1,6 +1,7 @@
 """Look-ahead selection: update on every candidate batch, and keep the best."""
 
 import torch
+from torch import Tensor
 
 from alupdate.config import LookaheadStrategy
 from alupdate.laplace.losses import true_loss
@@ -25,21 +26,24 @@ class Lookahead:
 
     def select(self, query: Query, size: int) -> Positions:
         """See ``Strategy``."""
-        oracle = require_oracle(query)
         settings = self._settings
         batches = candidate_batches(query, size, settings.n_batches, settings.mix)
+        best: Positions = batches[int(self.losses(query, batches).argmin())]
+        return best
+
+    def losses(self, query: Query, batches: Positions) -> Tensor:
+        """Return the loss (M,) on the evaluation set after the update on each of batches (M, b)."""
+        oracle = require_oracle(query)
         members, places = torch.unique(
             torch.from_numpy(batches).to(query.features.device), return_inverse=True
         )
         foresight = Foresight.of(query, self._rule, members, oracle.features)
-        losses = foresight.losses(
+        return foresight.losses(
             query,
             places,
             oracle.candidate_labels[members[places]],
-            true_loss(oracle.labels, settings.loss),
+            true_loss(oracle.labels, self._settings.loss),
         )
-        best: Positions = batches[int(losses.argmin())]
-        return best
 
 
 def require_oracle(query: Query) -> Oracle:

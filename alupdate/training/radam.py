@@ -42,7 +42,7 @@ class RAdam:
     def step(self, gradients: list[Tensor], learning_rate: float) -> None:
         """Update the parameters in place; the gradients are overwritten."""
         self._step += 1
-        rectified, size = self._step_size(learning_rate)
+        rectified, size = step_size(self._step, learning_rate)
         for parameter, gradient, mean, square, scratch, relative in zip(
             self._parameters,
             gradients,
@@ -61,15 +61,21 @@ class RAdam:
             else:
                 parameter.add_(mean, alpha=-size * relative)
 
-    def _step_size(self, learning_rate: float) -> tuple[bool, float]:
-        """Return whether the variance is tractable yet, and the factor on the (scaled) mean."""
-        decayed = BETA2**self._step
-        limit = 2 / (1 - BETA2) - 1
-        length = limit - 2 * self._step * decayed / (1 - decayed)
-        size = learning_rate / (1 - BETA1**self._step)
-        if length <= 5:
-            return False, size
-        rectification = math.sqrt(
-            (length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)
-        )
-        return True, size * rectification * math.sqrt(1 - decayed)
+
+def step_size(step: int, learning_rate: float) -> tuple[bool, float]:
+    """Return whether the variance is tractable at a step yet, and the factor on the (scaled) mean.
+
+    Args:
+        step: 1 for the first one.
+        learning_rate: of that step.
+    """
+    decayed = BETA2**step
+    limit = 2 / (1 - BETA2) - 1
+    length = limit - 2 * step * decayed / (1 - decayed)
+    size = learning_rate / (1 - BETA1**step)
+    if length <= 5:
+        return False, size
+    rectification = math.sqrt(
+        (length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)
+    )
+    return True, size * rectification * math.sqrt(1 - decayed)

@@ -1,0 +1,96 @@
+"""The machine's own limit: the floating-point work of a step alone, on arrays made beforehand."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from alupdate.benchmark.measure import Step
+from alupdate.laplace.losses import GROUP_NUMBERS
+from alupdate.training.radam import BETA1, BETA2, EPSILON, step_size
+from alupdate.training.recipe import Recipe
+
+
+def lookahead_arithmetic(
+    features: Tensor, covariance: Tensor, points: Tensor, coefficients: Tensor
+) -> Step:
+    """Return the products and exponentials that one look-ahead query cannot do without.
+
+    The members' features with the covariance, the result with the evaluation points, then per
+    batch the coefficients with b rows of the kernel, and the exponential of every logit. Logits
+    are worked on in pieces that stay in the processor's cache. Nothing is drawn, gathered, summed
+    or compared, so there is no answer.
+
+    Args:
+        features: (R, D), of the members of the batches.
+        covariance: (D, D).
+        points: (T, D), of the evaluation set.
+        coefficients: (M, C, b), small: exponentials that overflow take longer.
+    """
+    members, (_, classes, size) = len(features), coefficients.shape
+    directions = torch.empty_like(features)
+    kernel = features.new_empty(members, len(points))
+    pieces = torch.split(kernel, max(1, GROUP_NUMBERS // classes), dim=1)
+    logits = [features.new_empty(classes, piece.shape[1]) for piece in pieces[:1] + pieces[-1:]]
+
+    def step() -> None:
+        torch.mm(features, covariance, out=directions)
+        torch.mm(directions, points.T, out=kernel)
+        for number, weights in enumerate(coefficients):
+            start = number * size % (members - size + 1)
+            for piece in pieces:
+                out = logits[0] if piece.shape[1] == logits[0].shape[1] else logits[1]
+                torch.mm(weights, piece[start : start + size], out=out).exp_()
+
+    return step
+
+
+def recipe_arithmetic(
+    start: Tensor, features: Tensor, targets: Tensor, recipe: Recipe
+) -> Callable[[], Tensor]:
+    """Return the recipe's steps on a linear layer without anything around them.
+
+    Per step two products, a softmax and the element-wise operations of RAdam, on arrays made
+    beforehand. Nothing is shuffled, gathered or scheduled: the minibatches are slices, the same in
+    every epoch, and the factors of the steps are known.
+
+    Args:
+        start: (C, D), left as it is.
+        features: (N, D).
+        targets: (N, C), the labels as rows of 0 and 1.
+        recipe: the settings; the learning rate stays the same.
+    """
+    gradient, mean, square, scratch = (torch.empty_like(start) for _ in range(4))
+    weights = torch.empty_like(start)
+    errors = torch.empty_like(targets)
+    batches = list(
+        zip(
+            *(torch.split(rows, recipe.minibatch) for rows in (features, targets, errors)),
+            strict=True,
+        )
+    )
+    count = recipe.epochs * len(batches)
+    sizes = [step_size(number, recipe.learning_rate) for number in range(1, count + 1)]
+
+    def step() -> Tensor:
+        weights.copy_(start)
+        mean.zero_()
+        square.zero_()
+        for (rows, wanted, wrong), (rectified, size) in zip(
+            batches * recipe.epochs, sizes, strict=True
+        ):
+            torch.mm(rows, weights.T, out=wrong)
+            torch.softmax(wrong, dim=1, out=wrong).sub_(wanted)
+            torch.addmm(
+                weights, wrong.T, rows, beta=recipe.weight_decay, alpha=1 / len(rows), out=gradient
+            )
+            mean.lerp_(gradient, 1 - BETA1)
+            square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+            if rectified:
+                torch.sqrt(square, out=scratch).add_(EPSILON)
+                weights.addcdiv_(mean, scratch, value=-size)
+            else:
+                weights.add_(mean, alpha=-size)
+        return weights
+
+    return step

@@ -1,0 +1,147 @@
+"""Section "look-ahead": all candidate batches together against one after the other."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alupdate.benchmark.arithmetic import lookahead_arithmetic
+from alupdate.benchmark.measure import Row, Step, in_turn
+from alupdate.benchmark.module_copies import losses_of_copies
+from alupdate.benchmark.one_by_one import greedy_one_by_one, losses_one_by_one
+from alupdate.benchmark.problems import fitted, make_problem, query_of
+from alupdate.config import BatchMix, GreedyLookaheadStrategy, LookaheadStrategy
+from alupdate.laplace.posterior import require_shared
+from alupdate.laplace.updates import update_rule
+from alupdate.strategies.candidate_batches import candidate_batches
+from alupdate.strategies.greedy_lookahead import GreedyLookahead
+from alupdate.strategies.lookahead import Lookahead, require_oracle
+from alupdate.strategies.query import Positions, Query
+
+SECTION = "look-ahead"
+LABELLED = 200
+RULE = update_rule("second_order")
+
+Losses = Callable[[Query, Positions], Tensor]
+"""The loss (M,) after the update on each of batches (M, b)."""
+
+RIVALS: Mapping[str, Losses] = {
+    "a copy of a torch module per candidate": losses_of_copies,
+    "the best tensor code per candidate": losses_one_by_one,
+}
+LIMIT = "the products and exponentials alone"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The sizes of a query: features, classes, candidates and evaluation points."""
+
+    dimension: int
+    classes: int
+    candidates: int
+    points: int
+
+    def __str__(self) -> str:
+        size = f"{self.candidates:,} candidates, {self.points:,} points"
+        return f"{size}, D={self.dimension} C={self.classes}"
+
+    def queries(self) -> Callable[[], Query]:
+        """Return what makes the same query anew every time."""
+        labelled, pool, evaluation = (
+            make_problem(count, self.dimension, self.classes, seed)
+            for seed, count in enumerate((LABELLED, self.candidates, self.points))
+        )
+        return partial(query_of, fitted(labelled, self.classes), pool, labelled, evaluation)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """How many candidate batches there are, and of how many instances."""
+
+    count: int
+    size: int
+
+    def drawn(self, query: Query) -> Positions:
+        """Return the batches (M, b); the same for the same query."""
+        return candidate_batches(query, self.size, self.count, BatchMix())
+
+
+PAPER = Scene(dimension=384, classes=10, candidates=1000, points=10_000)
+WIDE = Scene(dimension=384, classes=77, candidates=1000, points=10_000)
+SMALL = Scene(dimension=384, classes=10, candidates=300, points=3000)
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """Yield the paper's look-ahead, one with many classes in large batches, and the greedy one.
+
+    The quick run has fewer batches of the second, without the rivals, and a smaller greedy one.
+    """
+    repeats = 5 if quick else 7
+    yield from batch_rows(PAPER, Batches(300, 10), RIVALS, repeats)
+    if quick:
+        yield from batch_rows(WIDE, Batches(100, 100), {}, repeats)
+        yield greedy_row(SMALL, 3, repeats)
+    else:
+        yield from batch_rows(WIDE, Batches(600, 100), RIVALS, repeats)
+        yield greedy_row(PAPER, 10, repeats)
+
+
+def batch_rows(
+    scene: Scene, batches: Batches, rivals: Mapping[str, Losses], repeats: int
+) -> Iterator[Row]:
+    """Yield one query against each rival, which draws the same batches, and against the limit."""
+    queries = scene.queries()
+    settings = LookaheadStrategy(name="lookahead", n_batches=batches.count, mix=BatchMix())
+    ours = Lookahead(settings, RULE)
+    steps: list[Step] = [lambda: ours.select(queries(), batches.size)]
+    steps += [partial(_choice, rival, queries, batches) for rival in rivals.values()]
+    timing, *timings, limit = in_turn([*steps, limit_of(queries(), batches)], repeats)
+    what = f"query with {batches.count} batches of {batches.size}, {scene}"
+    for (name, rival), other in zip(rivals.items(), timings, strict=True):
+        agreement = agreement_of(ours.losses, rival, queries(), batches)
+        yield Row(SECTION, what, timing, name, other, agreement)
+    yield Row(SECTION, what, timing, LIMIT, limit, "a limit without an answer")
+
+
+def _choice(losses: Losses, queries: Callable[[], Query], batches: Batches) -> Positions:
+    query = queries()
+    drawn = batches.drawn(query)
+    chosen: Positions = drawn[int(losses(query, drawn).argmin())]
+    return chosen
+
+
+def agreement_of(ours: Losses, rival: Losses, query: Query, batches: Batches) -> str:
+    """Return in words whether both choose the same batch, and how far their losses differ."""
+    drawn = batches.drawn(query)
+    mine, theirs = ours(query, drawn), rival(query, drawn)
+    same = "same" if mine.argmin() == theirs.argmin() else "another"
+    return f"{same} batch, losses differ by at most {(mine - theirs).abs().max():.0e}"
+
+
+def limit_of(query: Query, batches: Batches) -> Step:
+    """Return the arithmetic of a query on the members of its batches."""
+    members = torch.from_numpy(np.unique(batches.drawn(query)))
+    posterior = require_shared(query.posterior, "second_order")
+    coefficients = torch.full((batches.count, len(posterior.mean), batches.size), 1e-3)
+    points = require_oracle(query).features
+    return lookahead_arithmetic(query.features[members], posterior.covariance, points, coefficients)
+
+
+def greedy_row(scene: Scene, size: int, repeats: int) -> Row:
+    """Return greedy look-ahead against a plain loop over the candidates of every step."""
+    queries = scene.queries()
+    ours = GreedyLookahead(GreedyLookaheadStrategy(name="greedy_lookahead"), RULE)
+    timing, other = in_turn(
+        [
+            lambda: ours.select(queries(), size),
+            lambda: greedy_one_by_one(queries(), size),
+        ],
+        repeats,
+    )
+    same = list(ours.select(queries(), size)) == greedy_one_by_one(queries(), size)
+    what = f"greedy query of {size} steps, {scene}"
+    against = "a loop over candidates, a rank-one change of the logits each"
+    return Row(SECTION, what, timing, against, other, "same batch" if same else "another batch")

@@ -1,0 +1,13 @@
+"""The sections of the benchmark, in the order in which they are measured."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from alupdate.benchmark import lookahead, updates, whole_run
+from alupdate.benchmark.measure import Row
+
+SECTIONS: Mapping[str, Callable[[bool], Iterator[Row]]] = {
+    "update": updates.rows,
+    "look-ahead": lookahead.rows,
+    "whole run": whole_run.rows,
+}
+"""Name -> rows, given whether the run is a quick one."""
