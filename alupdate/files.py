@@ -4,19 +4,25 @@ import os
 from pathlib import Path
 
 
-def replace_file(path: Path, content: str | bytes) -> None:
+def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> None:
     """Write ``content`` to ``path`` atomically: readers see the old file or the new one.
 
-    The data reaches the disk before the rename, so this holds after a power cut, too. Raises
-    OSError (disk full, no permission) with the old file untouched and no stray file left.
+    Raises OSError (disk full, no permission) with the old file untouched and no stray file left.
+
+    Args:
+        path: of the file.
+        content: the whole of it.
+        synced: whether the data reaches the disk before the rename, so that all this holds after
+            a power cut, too; slow, and not needed for what can be made again.
     """
     data = content.encode() if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

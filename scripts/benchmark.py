@@ -4,7 +4,7 @@ usage: python scripts/benchmark.py [OUTPUT.csv] [--quick] [--only SECTION] [--th
 
 Prints each row as soon as it is measured: a step, and below it what it is compared with, with the
 median seconds of both, the memory that each adds, and how many times as long the other one takes.
-All rows go to OUTPUT.csv at the end. What is compared takes turns in this process, with the same
+After each section, all rows so far go to OUTPUT.csv. What is compared takes turns in this process, with the same
 threads, after a warm-up; imports and data are left out. --quick has fewer and smaller cases.
 The sections are in alupdate/benchmark/sections.py.
 """
@@ -24,13 +24,18 @@ from alupdate.benchmark.table import processor, table_of, versions
 from alupdate.files import replace_file
 
 
-def measured(names: Sequence[str], quick: bool) -> Iterator[Row]:
-    """Yield the rows of some sections, each printed when it is there."""
-    for name in names:
-        print(f"\n{name}", flush=True)
-        for row in SECTIONS[name](quick):
-            print(lines_of(row), flush=True)
-            yield row
+def measured(name: str, quick: bool) -> Iterator[Row]:
+    """Yield the rows of a section, each printed when it is there."""
+    print(f"\n{name}", flush=True)
+    for row in SECTIONS[name](quick):
+        print(lines_of(row), flush=True)
+        yield row
+
+
+def write(rows: Sequence[Row], path: Path) -> None:
+    """Replace the table by one of all rows so far."""
+    text = table_of(rows).to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    replace_file(path, text)
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
@@ -58,10 +63,11 @@ def main(arguments: list[str]) -> int:
     torch.set_num_threads(chosen.threads)
     with threadpool_limits(chosen.threads):
         print(f"{processor()}; threads: {chosen.threads}; {'; '.join(versions())}", flush=True)
-        table = table_of(list(measured(names, chosen.quick)))
-    if chosen.output is not None:
-        text = table.to_csv(index=False, lineterminator="\n", float_format="%.6g")
-        replace_file(chosen.output, text)
+        rows: list[Row] = []
+        for name in names:
+            rows += measured(name, chosen.quick)
+            if chosen.output is not None:
+                write(rows, chosen.output)
     return 0
 
 

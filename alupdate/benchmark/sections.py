@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from alupdate.benchmark import lookahead, updates, whole_run
+from alupdate.benchmark import growth, lookahead, peers, sequential, updates, whole_run
 from alupdate.benchmark.measure import Row
 
 SECTIONS: Mapping[str, Callable[[bool], Iterator[Row]]] = {
     "update": updates.rows,
     "look-ahead": lookahead.rows,
+    "sequential": sequential.rows,
+    "peers": peers.rows,
     "whole run": whole_run.rows,
+    "growth": growth.rows,
 }
 """Name -> rows, given whether the run is a quick one."""

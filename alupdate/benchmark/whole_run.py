@@ -40,7 +40,7 @@ class Spent:
     """The seconds of one run.
 
     Attributes:
-        total: from the command line's settings to the end, without imports.
+        total: from the composed and checked config to the end, without imports.
         phases: the parts that the run's ``timings.csv`` names, summed over the cycles.
     """
 
@@ -82,9 +82,9 @@ def run(settings: Sequence[str]) -> Spent:
     """Make a run from the settings of a command line, in a folder that is removed again."""
     with tempfile.TemporaryDirectory() as folder:
         here = ("progress=false", f"results_dir={folder}", f"threads={torch.get_num_threads()}")
-        start = time.perf_counter()
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             config = parse_config(hydra.compose("config", [*settings, *here]))
+        start = time.perf_counter()
         run_job(config)
         total = time.perf_counter() - start
         (table,) = Path(folder).glob("*/*/timings.csv")

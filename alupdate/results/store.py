@@ -154,13 +154,19 @@ class RunStore:
             return []
         return steps
 
-    def save(self, steps: list[dict[str, Any]], tables: dict[str, str]) -> None:
-        """Commit the finished steps, then replace the CSV files (name to content) made of them."""
+    def save(
+        self, steps: list[dict[str, Any]], tables: dict[str, str], *, last: bool = False
+    ) -> None:
+        """Commit the finished steps, then replace the CSV files (name to content) made of them.
+
+        The state survives a power cut after every call, the tables after the ``last`` one: until
+        then a run that goes on makes them again.
+        """
         self._require_place()
         document = {"format": FORMAT_VERSION, "sha256": _checksum(steps), "steps": steps}
         replace_file(self.path / "state.json", json.dumps(document))
         for name, content in tables.items():
-            replace_file(self.path / name, content)
+            replace_file(self.path / name, content, synced=last)
         for observer in self._observers:
             observer(steps)
 

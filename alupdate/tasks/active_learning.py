@@ -17,6 +17,7 @@ from alupdate.laplace.predictive import predict
 from alupdate.learner import Model
 from alupdate.metrics import Scores, score
 from alupdate.plots.learning_curve import learning_curve
+from alupdate.plots.look import fix_margins
 from alupdate.results.records import Comparison, CycleRecord, tables
 from alupdate.results.store import RunStore
 from alupdate.seeds import Stream, generator
@@ -53,7 +54,8 @@ class ActiveLearning:
 
     def run(self, store: RunStore, display: Display) -> Outcome:
         """Run the cycles that are not recorded yet; each is committed as it ends."""
-        records = TypeAdapter(list[CycleRecord]).validate_python(store.load())
+        steps = store.load()
+        records = TypeAdapter(list[CycleRecord]).validate_python(steps)
         if records:
             display.say(f"resuming after cycle {records[-1].cycle}")
         pool, model = self._pool_after(records), self._model_after(records)
@@ -62,15 +64,15 @@ class ActiveLearning:
             for cycle in range(len(records), total):
                 pool, model, record = self._cycle(cycle, pool, model)
                 records.append(record)
-                self._save(store, records)
+                steps.append(asdict(record))
+                store.save(steps, self._tables(store, records))
                 accuracy = record.scores["accuracy"]
                 advance(1, f"{record.n_labelled} labels, accuracy {accuracy:.3f}")
-        self._save(store, records)
+        store.save(steps, self._tables(store, records), last=True)
         return _outcome(store, records)
 
-    def _save(self, store: RunStore, records: list[CycleRecord]) -> None:
-        files = tables(store.name, self._config, self.is_oracle, records)
-        store.save([asdict(record) for record in records], files)
+    def _tables(self, store: RunStore, records: Sequence[CycleRecord]) -> dict[str, str]:
+        return tables(store.name, self._config, self.is_oracle, records)
 
     def _cycle(
         self, cycle: int, pool: Pool, before: Model | None
@@ -187,4 +189,5 @@ def _outcome(store: RunStore, records: Sequence[CycleRecord]) -> Outcome:
     shown = [*records[:-1:step], records[-1]]
     metrics = ("accuracy", "nll", "ece")
     rows = [[str(r.n_labelled), *(f"{r.scores[m]:.3f}" for m in metrics)] for r in shown]
-    return Outcome(["labels", *metrics], rows, learning_curve(pd.read_csv(store.main_table)))
+    figure = fix_margins(learning_curve(pd.read_csv(store.main_table)))
+    return Outcome(["labels", *metrics], rows, figure)

@@ -86,13 +86,16 @@ class Updating:
                 steps.append(list(self._records(n_initial)))
                 self._save(store, steps)
                 advance(1, f"{n_initial} labels")
-        self._save(store, steps)
+        self._save(store, steps, last=True)
         return _outcome(store)
 
-    def _save(self, store: RunStore, steps: list[list[UpdateRecord]]) -> None:
+    def _save(
+        self, store: RunStore, steps: list[list[UpdateRecord]], *, last: bool = False
+    ) -> None:
         records = [record for step in steps for record in step]
         documents = [{"records": [asdict(record) for record in step]} for step in steps]
-        store.save(documents, {"updates.csv": update_table(store.name, self._config, records)})
+        table = update_table(store.name, self._config, records)
+        store.save(documents, {"updates.csv": table}, last=last)
 
     def _records(self, n_initial: int) -> Iterator[UpdateRecord]:
         old = self._bought(n_initial)

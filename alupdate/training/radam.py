@@ -7,6 +7,7 @@ several times the arithmetic of a small layer on bookkeeping per step.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,36 +31,47 @@ class RAdam:
             weight_decay: added to the gradient, times the parameter.
             relative_rates: a factor on the learning rate of each parameter; None: 1 for all.
         """
-        self._parameters = parameters
+        rates = [1.0] * len(parameters) if relative_rates is None else relative_rates
+        self._slots = [
+            _Slot(p.detach(), torch.zeros_like(p), torch.zeros_like(p), torch.empty_like(p), rate)
+            for p, rate in zip(parameters, rates, strict=True)
+        ]
         self._weight_decay = weight_decay
-        self._relative_rates = [1.0] * len(parameters) if relative_rates is None else relative_rates
-        self._means = [torch.zeros_like(p) for p in parameters]
-        self._squares = [torch.zeros_like(p) for p in parameters]
-        self._scratch = [torch.empty_like(p) for p in parameters]
         self._step = 0
 
-    @torch.no_grad()
     def step(self, gradients: list[Tensor], learning_rate: float) -> None:
         """Update the parameters in place; the gradients are overwritten."""
         self._step += 1
         rectified, size = step_size(self._step, learning_rate)
-        for parameter, gradient, mean, square, scratch, relative in zip(
-            self._parameters,
-            gradients,
-            self._means,
-            self._squares,
-            self._scratch,
-            self._relative_rates,
-            strict=True,
-        ):
-            gradient.add_(parameter, alpha=self._weight_decay)
-            mean.lerp_(gradient, 1 - BETA1)
-            square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+        for slot, gradient in zip(self._slots, gradients, strict=True):
+            gradient.add_(slot.parameter, alpha=self._weight_decay)
+            slot.mean.lerp_(gradient, 1 - BETA1)
+            slot.square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+            change = -size * slot.rate
             if rectified:
-                torch.sqrt(square, out=scratch)
-                parameter.addcdiv_(mean, scratch.add_(EPSILON), value=-size * relative)
+                torch.sqrt(slot.square, out=slot.scratch)
+                slot.parameter.addcdiv_(slot.mean, slot.scratch.add_(EPSILON), value=change)
             else:
-                parameter.add_(mean, alpha=-size * relative)
+                slot.parameter.add_(slot.mean, alpha=change)
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A parameter as plain numbers, without a record for gradients, and its moments.
+
+    Attributes:
+        parameter: shares its memory with the tensor that is trained.
+        mean: of the gradients.
+        square: mean of their squares.
+        scratch: overwritten by every step.
+        rate: relative learning rate.
+    """
+
+    parameter: Tensor
+    mean: Tensor
+    square: Tensor
+    scratch: Tensor
+    rate: float
 
 
 def step_size(step: int, learning_rate: float) -> tuple[bool, float]:

@@ -29,7 +29,8 @@ def minibatches(count: int, size: int, rng: np.random.Generator) -> Iterator[Ten
     ``size - 1`` labels, a large share of what an active learner has bought.
     """
     order = torch.from_numpy(rng.permutation(count))
-    yield from torch.split(order, size)
+    for start in range(0, count, size):
+        yield order[start : start + size]
 
 
 def optimise(
