@@ -1,5 +1,6 @@
 """The loss on many points after each of many hypothetical updates."""
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
@@ -9,16 +10,18 @@ from torch import Tensor
 
 Loss = Literal["nll", "error", "brier"]
 
-TILE_NUMBERS = 2**18
+TILE_NUMBERS = 2**21
 """How many numbers of the kernel are worked on together; a tile has ``MIN_POINTS`` at least."""
 
 MIN_POINTS = 256
 
-GROUP_NUMBERS = 2**17
+GROUP_NUMBERS = 2**18
 """How many logits are worked on together: few enough to stay in the processor's cache."""
 
 LossSum = Callable[[Tensor, slice], Tensor]
 """Logits (G, C, t) of the points in a slice, which may be overwritten -> sums of their losses (G,).
+
+All logits of a point may be shifted by the same number.
 """
 
 
@@ -67,7 +70,9 @@ def losses_after_updates(
     def moved(base: Tensor, part: slice) -> Iterator[tuple[slice, Tensor]]:
         tile = kernel(part)
         for group in _groups(len(batches), base):
-            yield group, torch.baddbmm(base, weights[group], tile[batches[group]])
+            chosen = batches[group]
+            rows = tile.index_select(0, chosen.flatten()).view(*chosen.shape, -1)
+            yield group, torch.baddbmm(base, weights[group], rows)
 
     return _means(logits, len(batches), n_candidates, moved, loss_sum)
 
@@ -103,6 +108,8 @@ Moved = Callable[[Tensor, slice], Iterator[tuple[slice, Tensor]]]
 def _means(logits: Tensor, count: int, rows: int, moved: Moved, loss_sum: LossSum) -> Tensor:
     """Return the mean losses (M,) on all points, a tile of them after the other.
 
+    The logits are taken relative to each point's largest before the updates.
+
     Args:
         logits: (T, C), before the updates.
         count: M, the number of updates.
@@ -114,7 +121,8 @@ def _means(logits: Tensor, count: int, rows: int, moved: Moved, loss_sum: LossSu
     size = max(MIN_POINTS, TILE_NUMBERS // rows)
     for start in range(0, len(logits), size):
         part = slice(start, min(start + size, len(logits)))
-        for group, after in moved(logits[part].T.contiguous(), part):
+        base = logits[part].T
+        for group, after in moved(base - base.amax(dim=0), part):
             total[group] += loss_sum(after, part)
     return (total / len(logits)).to(logits.dtype)
 
@@ -127,14 +135,23 @@ def _groups(count: int, base: Tensor) -> Iterator[slice]:
 
 
 def _true_loss(labels: Tensor, loss: Loss, logits: Tensor, part: slice) -> Tensor:
+    """Return the summed losses.
+
+    ``nll`` takes the exponentials of the logits as they come, which are relative to the largest
+    before the update (``_means``), and looks for the new largest only if these leave the range of
+    the numbers.
+    """
     true = labels[part]
     if loss == "error":
         return (logits.argmax(dim=1) != true).sum(dim=1)
     places = true.expand(len(logits), 1, -1)
-    logits -= logits.amax(dim=1, keepdim=True)
     if loss == "nll":
         own = logits.gather(1, places)[:, 0]
-        return (logits.exp_().sum(dim=1).log_() - own).sum(dim=1)
+        sums = (logits.exp().sum(dim=1).log_() - own).sum(dim=1)
+        if math.isfinite(float(sums.sum())):
+            return sums
+        return (torch.logsumexp(logits, dim=1) - own).sum(dim=1)
+    logits -= logits.amax(dim=1, keepdim=True)
     probabilities = logits.exp_()
     probabilities /= probabilities.sum(dim=1, keepdim=True)
     own = probabilities.gather(1, places)[:, 0]

@@ -64,3 +64,18 @@ def test_tiles_and_groups_give_what_each_batch_gives_alone(
         for change in changes
     ]
     np.testing.assert_allclose(found, alone, rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1.0, 300.0, 2000.0])
+@pytest.mark.parametrize("loss", ["nll", "error", "brier"])
+def test_logits_that_move_far_are_no_less_exact(scale, loss):
+    """In 32 bits, exponentials relative to the old largest logit overflow, or all vanish."""
+    rng = np.random.default_rng(0)
+    changes = torch.from_numpy(scale * rng.normal(size=(6, 3, 4)))
+    changes[0] -= 2 * scale  # every class falls far below the old largest
+    features, logits = (torch.from_numpy(rng.normal(size=s)) for s in ((50, 4), (50, 3)))
+    labels = torch.from_numpy(rng.integers(3, size=50))
+    loss_sum = true_loss(labels, loss)
+    exact = losses_after_changes(changes, features, logits, loss_sum)
+    narrow = losses_after_changes(changes.float(), features.float(), logits.float(), loss_sum)
+    torch.testing.assert_close(narrow.double(), exact, rtol=1e-5, atol=1e-6)
