@@ -50,12 +50,17 @@ VARIABLES: dict[str, tuple[str, Sizes, tuple[int, ...], tuple[int, ...]]] = {
 }
 """Which size varies, what the others are, and its values in the full and in the quick run."""
 POOLS, QUICK_POOLS = (1000, 10_000, 100_000, 1_000_000), (1000, 10_000, 100_000)
+LARGE = ((50_000, 1280, 100), (1_000_000, 384, 100))
+"""Candidates, dimension and batch size of two large queries, in the full run."""
 
 
 def rows(quick: bool) -> Iterator[Row]:
     """Yield a row per operation, variable and value."""
     repeats = 3 if quick else 5
     yield from pool_rows(QUICK_POOLS if quick else POOLS, BASE.dimension, BASE.classes, BASE.batch)
+    for candidates, dimension, batch in () if quick else LARGE:
+        for row in pool_rows((candidates,), dimension, BASE.classes, batch):
+            yield replace(row, variable="", value=None)  # no point of the curve above
     for variable, (name, base, values, quick_values) in VARIABLES.items():
         for value in quick_values if quick else values:
             yield from value_rows(variable, replace(base, **{name: value}), value, repeats)

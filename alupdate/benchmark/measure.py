@@ -12,6 +12,9 @@ Step = Callable[[], object]
 LONG = 10.0
 """Seconds; what takes longer is measured once after the warm-up, and its row says so."""
 
+SHORT = 0.02
+"""Seconds; what takes less is repeated within a measurement until it has taken about as long."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -19,7 +22,7 @@ class Timing:
 
     Attributes:
         seconds: the median over ``repeats``, after one run as warm-up.
-        repeats: how many runs were measured.
+        repeats: how many measurements were made.
         mib: resident memory that the step adds at its peak; NaN where the system does not say.
     """
 
@@ -64,22 +67,25 @@ def in_turn(steps: list[Step], repeats: int) -> list[Timing]:
 
     Args:
         steps: without arguments; each is run once to warm up and once to measure its memory.
-        repeats: timed runs of each; one for those that take longer than ``LONG``.
+        repeats: measurements of each; one for those that take longer than ``LONG``.
     """
-    first = [_seconds(step) for step in steps]
+    first = [_seconds(step, 1) for step in steps]
     memory = [added_mib(step) for step in steps]
     runs = [1 if seconds > LONG else repeats for seconds in first]
+    times = [max(1, round(SHORT / seconds)) for seconds in first]
     seconds: list[list[float]] = [[] for _ in steps]
     for turn in range(repeats):
-        for step, taken, count in zip(steps, seconds, runs, strict=True):
+        for step, taken, count, inner in zip(steps, seconds, runs, times, strict=True):
             if turn < count:
-                taken.append(_seconds(step))
+                taken.append(_seconds(step, inner))
     return [
         Timing(median(taken), len(taken), mib) for taken, mib in zip(seconds, memory, strict=True)
     ]
 
 
-def _seconds(step: Step) -> float:
+def _seconds(step: Step, times: int) -> float:
+    """Return the mean seconds of a step that is done some times without a pause."""
     start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
+    for _ in range(times):
+        step()
+    return (time.perf_counter() - start) / times
