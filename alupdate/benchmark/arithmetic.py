@@ -1,6 +1,7 @@
 """The machine's own limit: the floating-point work of a step alone, on arrays made beforehand."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -51,8 +52,9 @@ def recipe_arithmetic(
     """Return the recipe's steps on a linear layer without anything around them.
 
     Per step two products, a softmax and the element-wise operations of RAdam, on arrays made
-    beforehand. Nothing is shuffled, gathered or scheduled: the minibatches are slices, the same in
-    every epoch, and the factors of the steps are known.
+    beforehand and laid out as they are fastest, with the classes as rows. Nothing is shuffled,
+    gathered or scheduled: the minibatches are slices, the same in every epoch, and the factors of
+    the steps are known.
 
     Args:
         start: (C, D), left as it is.
@@ -62,13 +64,12 @@ def recipe_arithmetic(
     """
     gradient, mean, square, scratch = (torch.empty_like(start) for _ in range(4))
     weights = torch.empty_like(start)
-    errors = torch.empty_like(targets)
-    batches = list(
-        zip(
-            *(torch.split(rows, recipe.minibatch) for rows in (features, targets, errors)),
-            strict=True,
-        )
-    )
+    split = partial(torch.split, split_size_or_sections=recipe.minibatch)
+    columns = [rows.T.contiguous() for rows in split(targets)]
+    batches = [
+        (rows, wanted, torch.empty_like(wanted), torch.empty_like(wanted))
+        for rows, wanted in zip(split(features), columns, strict=True)
+    ]
     count = recipe.epochs * len(batches)
     sizes = [step_size(number, recipe.learning_rate) for number in range(1, count + 1)]
 
@@ -76,13 +77,13 @@ def recipe_arithmetic(
         weights.copy_(start)
         mean.zero_()
         square.zero_()
-        for (rows, wanted, wrong), (rectified, size) in zip(
+        for (rows, wanted, logits, errors), (rectified, size) in zip(
             batches * recipe.epochs, sizes, strict=True
         ):
-            torch.mm(rows, weights.T, out=wrong)
-            torch.softmax(wrong, dim=1, out=wrong).sub_(wanted)
+            torch.mm(weights, rows.T, out=logits)
+            torch.softmax(logits, dim=0, out=errors).sub_(wanted)
             torch.addmm(
-                weights, wrong.T, rows, beta=recipe.weight_decay, alpha=1 / len(rows), out=gradient
+                weights, errors, rows, beta=recipe.weight_decay, alpha=1 / len(rows), out=gradient
             )
             mean.lerp_(gradient, 1 - BETA1)
             square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
