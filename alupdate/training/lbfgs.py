@@ -38,7 +38,7 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
         options={
             "maxiter": MAX_ITERATIONS,
             "maxfun": 2 * MAX_ITERATIONS,
-            "maxcor": 20,
+            "maxcor": 10,
             "gtol": GRADIENT_TOLERANCE,
             "ftol": 0.0,
         },
