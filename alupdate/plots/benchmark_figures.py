@@ -10,6 +10,7 @@ from alupdate.plots.look import Look
 from alupdate.plots.result_figure import ResultFigure
 from alupdate.plots.speedups import speedups
 from alupdate.statistics.growth import growth_table
+from alupdate.statistics.speedup_table import speedup_table
 
 
 def benchmark_figures(benchmark: pd.DataFrame, prefix: str, look: Look) -> Iterator[ResultFigure]:
@@ -30,13 +31,13 @@ def benchmark_figures(benchmark: pd.DataFrame, prefix: str, look: Look) -> Itera
             grown,
             partial(growth, grown, look),
         )
-    pairs = benchmark.dropna(subset=["ratio", "against"])
+    pairs = speedup_table(benchmark)
     if len(pairs):
-        pairs = pairs[["section", "what", "against", "seconds", "other_seconds", "ratio"]]
         yield ResultFigure(
             f"{prefix}-speedups",
             "Times faster than the alternative",
-            "Ratio of median seconds, measured in turn in one process; vermillion: slower.",
+            "Ratios of median seconds, measured in turn in one process; a dot per size, their "
+            "median on the right. Vermillion: slower.",
             pairs,
             partial(speedups, pairs, look),
         )

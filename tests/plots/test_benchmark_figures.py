@@ -88,24 +88,42 @@ def test_memory_says_whose_it_is_and_none_is_no_point(table):
     assert np.isnan(memory.get_lines()[0].get_ydata()[0])
 
 
+def dots_of(axes):
+    return [np.asarray(c.get_offsets()) for c in axes.collections if isinstance(c, PathCollection)]
+
+
 def test_speedups_are_the_ratios_in_their_order(table):
     drawn = figures(table)["benchmark-speedups"].draw()
     for axes, (section, ratios) in zip(drawn.axes, RATIOS.items(), strict=True):
         assert axes.get_title(loc="left") == section
         assert axes.get_xscale() == "log"
-        (dots,) = (c for c in axes.collections if isinstance(c, PathCollection))
-        places = np.asarray(dots.get_offsets())
-        np.testing.assert_allclose(places[:, 0], ratios)
-        assert (np.diff(places[:, 1]) < 0).all()  # the first is on top
+        dots = np.concatenate(dots_of(axes))
+        np.testing.assert_allclose(dots[:, 0], ratios)
+        assert (np.diff(dots[:, 1]) < 0).all()  # the first is on top
         for i, label in enumerate(axes.get_yticklabels()):
-            assert label.get_text().startswith(f"step {i}")
-            assert "against a plain way" in label.get_text()
+            assert label.get_text() == f"step {i}, of some size\nagainst a plain way of doing it"
+
+
+def test_sizes_of_one_operation_share_a_line_and_limits_have_none():
+    rows = [
+        Row("update", f"map (gaussian), 10 labels after {n}, D=384", Timing(1.0, 5, 0.0), against,
+            Timing(ratio, 5, 0.0))
+        for n, ratio, against in (
+            ("10", 2.0, "retraining"), ("1,000", 8.0, "retraining"),
+            ("10", 0.5, "the arithmetic of its steps alone"),
+        )
+    ]  # fmt: skip
+    (axes,) = figures(table_of(rows))["benchmark-speedups"].draw().axes
+    (dots,) = dots_of(axes)
+    assert dots[:, 0].tolist() == [2.0, 8.0]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["map (gaussian)\nagainst retraining"]
+    assert [text.get_text() for text in axes.texts] == ["5\u00d7"]
 
 
 def test_slower_is_in_another_colour(table):
     axes = figures(table)["benchmark-speedups"].draw().axes[0]
-    (dots,) = (c for c in axes.collections if isinstance(c, PathCollection))
-    colours = [tuple(np.round(c[:3] * 255).astype(int)) for c in dots.get_facecolors()]
+    dots = [c for c in axes.collections if isinstance(c, PathCollection)]
+    colours = [tuple(np.round(c.get_facecolors()[0][:3] * 255).astype(int)) for c in dots]
     assert colours == [tuple(bytes.fromhex(c[1:])) for c in (BLUE, VERMILLION)]
     assert [text.get_text() for text in axes.texts] == ["20\u00d7", "0.5\u00d7"]
 
