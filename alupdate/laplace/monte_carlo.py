@@ -36,6 +36,9 @@ from alupdate.laplace.posterior import LastLayer, LowRankUpdate, Posterior, requ
 CHUNK_NUMBERS = 2**22
 """How many sampled logits are in memory at a time."""
 
+CACHED_NUMBERS = 2**18
+"""How many are worked on together: few enough to stay in the processor's cache."""
+
 NEGLIGIBLE = 1e-12
 """Hypotheses that together weigh less than this are not evaluated."""
 
@@ -81,7 +84,7 @@ class MonteCarloUpdate:
 
         O(H T C b) operations, memory for a bounded number of hypotheses at a time.
         """
-        logits = self.base.logits(features)
+        logits = self.base.logits(features).T.contiguous()
         known = features @ self.change.directions.T @ self.whitening
         unknown = self.base.variances(features)[:, 0] - known.square().sum(dim=1)
         design = torch.cat([known, unknown.clamp_(min=0).sqrt_()[:, None]], dim=1)
@@ -93,9 +96,9 @@ class MonteCarloUpdate:
             torch.split(self.weights[kept], chunk),
             strict=True,
         ):
-            sampled = torch.baddbmm(logits, design.expand(len(drawn), -1, -1), drawn)
-            total += torch.tensordot(weights, torch.softmax(sampled, dim=2), dims=1)
-        return total
+            sampled = torch.baddbmm(logits, drawn.mT, design.T.expand(len(drawn), -1, -1))
+            total += torch.tensordot(weights, torch.softmax(sampled, dim=1), dims=1)
+        return total.T
 
 
 def monte_carlo(
@@ -183,10 +186,17 @@ def _roots(gram: Tensor) -> tuple[Tensor, Tensor]:
 def _weights(
     logits: Tensor, spread: Tensor, normals: Tensor, labels: Tensor, gamma: float
 ) -> Tensor:
-    """Return the weights (H,) of hypotheses (H, b, C) given b labels, some at a time."""
-    index = labels[None, :, None]
+    """Return the weights (H,) of hypotheses (H, b, C) given b labels, some at a time.
+
+    The hypotheses come last (b, C, H): what is done to their logits runs along them.
+    """
+    size, classes = logits.shape
+    instances = torch.arange(size, device=logits.device)
     scores = []
-    for part in torch.split(normals, max(1, CHUNK_NUMBERS // logits.numel())):
-        likelihoods = torch.log_softmax(logits + spread @ part, dim=2)
-        scores.append(likelihoods.gather(2, index.expand(len(part), -1, 1)).sum(dim=(1, 2)))
+    for part in torch.split(normals, max(1, CACHED_NUMBERS // logits.numel())):
+        drawn = part.permute(1, 2, 0).reshape(size, classes * len(part))
+        sampled = (spread @ drawn).view(size, classes, len(part)).add_(logits[:, :, None])
+        sampled -= sampled.amax(dim=1, keepdim=True)
+        own = sampled[instances, labels]
+        scores.append((own - sampled.exp_().sum(dim=1).log_()).sum(dim=0))
     return torch.softmax(gamma * torch.cat(scores), dim=0)

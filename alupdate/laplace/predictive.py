@@ -11,8 +11,8 @@ from alupdate.laplace.posterior import LastLayer
 
 Predictive = Literal["map", "mean_field", "monte_carlo"]
 
-CHUNK_NUMBERS = 2**23
-"""How many sampled logits are in memory at a time."""
+CHUNK_NUMBERS = 2**20
+"""How many sampled logits are worked on together: about what a processor's caches hold."""
 
 
 def predict(
@@ -67,10 +67,11 @@ def monte_carlo_predictive(
     Cost: O(S T C), memory for a bounded number of samples at a time.
     """
     logits = posterior.logits(features)
-    deviations = posterior.variances(features).clamp_(min=0).sqrt_()
+    deviations = posterior.variances(features).clamp_(min=0).sqrt_().T.contiguous()
     drawn = rng.standard_normal((n_samples, logits.shape[1]), dtype=np.float32)
     noise = torch.from_numpy(drawn).to(logits)
-    total = torch.zeros_like(logits)
+    columns = logits.T.contiguous()  # (S, C, T): operations run along the points
+    total = torch.zeros_like(columns)
     for part in torch.split(noise, max(1, CHUNK_NUMBERS // logits.numel())):
-        total += torch.softmax(logits + deviations * part[:, None], dim=2).sum(dim=0)
-    return total / n_samples
+        total += torch.softmax(columns + deviations * part[:, :, None], dim=1).sum(dim=0)
+    return (total / n_samples).T
