@@ -54,7 +54,6 @@ def _computed_anew(
         logits=query.features @ weights.T,
         posterior=Posterior(weights, covariance, "gaussian"),
         chosen=chosen,
-        labelled_features=torch.cat([query.labelled_features, query.features[chosen]]),
         labelled_labels=torch.cat([query.labelled_labels, labels[chosen]]),
     )
 

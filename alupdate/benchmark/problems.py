@@ -48,7 +48,7 @@ def query_of(
         logits=posterior.logits(pool.features),
         posterior=posterior,
         chosen=torch.zeros(0, dtype=torch.int64),
-        labelled_features=labelled.features,
+        known_features=labelled.features,
         labelled_labels=labelled.labels,
         gamma=1.0,
         rng=np.random.default_rng(0),

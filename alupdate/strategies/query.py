@@ -39,8 +39,8 @@ class Query:
         logits: (P, C), of the candidates under the current model.
         posterior: over the last layer's weights.
         chosen: (t,), positions of the candidates that are already in the batch, in order.
-        labelled_features: (N, D), of the labelled instances, the batch's own included.
-        labelled_labels: (N,), their labels.
+        known_features: (K, D), of the instances that were labelled before the batch.
+        labelled_labels: (K + t,), labels of these and of those already in the batch.
         gamma: step size of hypothetical updates.
         rng: the source of every random choice.
         oracle: for strategies that declare ``needs_oracle``, otherwise None.
@@ -50,7 +50,7 @@ class Query:
     logits: Tensor
     posterior: LastLayer
     chosen: Tensor
-    labelled_features: Tensor
+    known_features: Tensor
     labelled_labels: Tensor
     gamma: float
     rng: np.random.Generator
@@ -62,6 +62,13 @@ class Query:
         mask = torch.zeros(len(self.features), dtype=torch.bool, device=self.features.device)
         mask[self.chosen] = True
         return mask
+
+    @cached_property
+    def labelled_features(self) -> Tensor:
+        """(K + t, D), of the labelled instances, the batch's own included."""
+        if not len(self.chosen):
+            return self.known_features
+        return torch.cat([self.known_features, self.features[self.chosen]])
 
     @cached_property
     def variances(self) -> Tensor:
@@ -89,7 +96,6 @@ class Query:
             logits=update.move(self.logits, self.features),
             posterior=update.posterior,
             chosen=torch.cat([self.chosen, picked]),
-            labelled_features=torch.cat([self.labelled_features, rows]),
             labelled_labels=torch.cat([self.labelled_labels, labels]),
         )
         known = vars(self)

@@ -64,7 +64,7 @@ class Selector:
             logits=model.posterior.logits(features),
             posterior=model.posterior,
             chosen=torch.zeros(0, dtype=torch.int64, device=features.device),
-            labelled_features=rows,
+            known_features=rows,
             labelled_labels=labels,
             gamma=self._gamma(cycle, pool, model),
             rng=generator(self._config.seed, Stream.STRATEGY, cycle),

@@ -67,7 +67,7 @@ def test_single_precision_picks_what_double_precision_picks():
             query,
             features=query.features.float(),
             logits=query.logits.float(),
-            labelled_features=query.labelled_features.float(),
+            known_features=query.labelled_features.float(),
             posterior=replace(
                 query.posterior,
                 mean=query.posterior.mean.float(),
@@ -93,7 +93,7 @@ def test_instances_far_from_all_others_in_single_precision(fisher):
         query,
         features=query.features.float(),
         logits=query.logits.float(),
-        labelled_features=query.labelled_features.float(),
+        known_features=query.labelled_features.float(),
         posterior=replace(query.posterior, mean=query.posterior.mean.float()),
     )
     expected = bait(query, 6, fisher, 2, 0.01)

@@ -41,7 +41,7 @@ def test_equals_scikit_activeml():
 
 def test_begins_far_from_the_mean_where_nothing_is_labelled():
     query = make_query(features=torch.tensor([[0.0, 0], [1, 0], [0, 1], [9, 9], [-1, 0]]))
-    query = replace(query, labelled_features=query.features[:0])
+    query = replace(query, known_features=query.features[:0])
     assert CoreSet().select(query, 3).tolist()[0] == 3
 
 
@@ -56,5 +56,5 @@ def test_chunks_change_nothing(numbers, monkeypatch):
 def test_features_far_from_the_origin_keep_their_differences():
     """Copies of labelled instances come last, in float32 too."""
     rows = make_query(candidates=60, dimension=64).features * 0.05 + 1000
-    query = replace(make_query(features=rows), labelled_features=rows[:50])
+    query = replace(make_query(features=rows), known_features=rows[:50])
     assert sorted(CoreSet().select(query, 10).tolist()) == list(range(50, 60))

@@ -61,6 +61,6 @@ def test_takes_the_middle_of_each_group_without_labels():
     angles = angles.reshape(3, 5)[:, order].ravel()
     points = torch.from_numpy(np.stack([np.cos(angles), np.sin(angles)], axis=1))
     query = make_query(features=points, dtype=torch.float64)
-    query = replace(query, labelled_features=points[[4]], labelled_labels=torch.tensor([0]))
+    query = replace(query, known_features=points[[4]], labelled_labels=torch.tensor([0]))
     settings = TypiClustStrategy(name="typiclust", n_neighbours=4, min_cluster_size=2)
     assert sorted(TypiClust(settings).select(query, 2).tolist()) == [9, 14]

@@ -93,17 +93,20 @@ def make_query(
     dimension = points.shape[1]
     labelled = normal(8, dimension)
     posterior = fit_posterior(normal(classes, dimension), labelled, "gaussian", 1.0)
+    known_labels = torch.from_numpy(rng.integers(classes, size=8))
+    candidate_labels = torch.from_numpy(rng.integers(classes, size=candidates))
+    chosen = torch.tensor(taken, dtype=torch.int64)
     return Query(
         features=points,
         logits=posterior.logits(points),
         posterior=posterior,
-        chosen=torch.tensor(taken, dtype=torch.int64),
-        labelled_features=labelled,
-        labelled_labels=torch.from_numpy(rng.integers(classes, size=8)),
+        chosen=chosen,
+        known_features=labelled,
+        labelled_labels=torch.cat([known_labels, candidate_labels[chosen]]),
         gamma=1.0,
         rng=np.random.default_rng(seed),
         oracle=Oracle(
-            torch.from_numpy(rng.integers(classes, size=candidates)),
+            candidate_labels,
             normal(25, dimension),
             torch.from_numpy(rng.integers(classes, size=25)),
         ),
