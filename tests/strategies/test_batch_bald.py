@@ -9,7 +9,7 @@ from skactiveml.pool import batch_bald as library_batch_bald
 
 from alupdate.config import BatchBaldStrategy
 from alupdate.strategies import batch_bald
-from alupdate.strategies.batch_bald import BatchBald
+from alupdate.strategies.batch_bald import BatchBald, _without_specks
 from tests.support.problems import make_query
 
 
@@ -88,3 +88,10 @@ def test_survives_a_hundred_certain_predictions():
     query = make_query(candidates=120)
     query = type(query)(**{**vars(query), "features": 100 * query.features})
     assert len(set(BatchBald(settings(20, 50)).select(query, 100).tolist())) == 100
+
+
+def test_specks_of_probability_are_dropped_and_nothing_else():
+    """Products of two of them would be denormal, which processors multiply slowly."""
+    p = torch.tensor([[1.0, 1e-10, 1e-18, 1e-20, 1e-40, 0.0]])
+    expected = torch.tensor([[1.0, 1e-10, 1e-18, 0.0, 0.0, 0.0]])
+    assert torch.equal(_without_specks(p.clone()), expected)
