@@ -26,7 +26,7 @@ from alupdate.files import replace_file
 from alupdate.results.provenance import now, provenance
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Version of the result format and of what the numbers mean; part of every run's hash."""
 MAIN_TABLES = {"active_learning": "curve.csv", "updating": "updates.csv"}
 SECONDS_FOR_LOCK = 2.0

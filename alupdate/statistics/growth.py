@@ -31,9 +31,11 @@ def growth_table(benchmark: pd.DataFrame) -> pd.DataFrame:
     The operation is the part of ``what`` before the colon; ``slope`` is that of its seconds.
 
     Args:
-        benchmark: rows of scripts/benchmark.py; those without a variable are left out.
+        benchmark: rows of scripts/benchmark.py; only those of its section "growth" with a value
+            of a variable count.
     """
-    rows = benchmark.dropna(subset=["variable", "value", "seconds"])
+    growth = benchmark[benchmark["section"] == "growth"]
+    rows = growth.dropna(subset=["variable", "value", "seconds"])
     operations = rows["what"].astype(str).str.split(":", n=1).str[0]
     columns = ["variable", "operation", "value", "seconds", "mib"]
     table = rows.assign(operation=operations)[columns]

@@ -14,8 +14,9 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
     """Return argmin_W  mean_n CE(W phi_n, y_n) + weight_decay / 2 ||W||^2, of shape (C, D).
 
     The objective is strictly convex, so the start does not matter. Its minimiser lies in the span
-    of the features: with Phi^T = Q R (Q of shape (D, N), for N < D) the rotated problem has N
-    columns and the same optimum W = V Q^T, which is what makes few labels cheap.
+    of the features: with Phi^T = Q R (Q of shape (D, N)) the rotated problem has N columns and the
+    same optimum W = V Q^T, which is what makes few labels cheap. From N = D / 2 on, the rotation
+    takes longer than what it saves.
 
     Args:
         features: (N, D), labels: (N,).
@@ -25,7 +26,7 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
     """
     rows = features.cpu().double()
     basis = None
-    if len(rows) < rows.shape[1]:
+    if 2 * len(rows) < rows.shape[1]:
         basis, triangle = torch.linalg.qr(rows.T)
         rows = triangle.T.contiguous()
     targets = torch.nn.functional.one_hot(labels.cpu(), n_classes).T.double()

@@ -39,16 +39,20 @@ def test_two_sizes_make_a_line_and_one_makes_none():
 def benchmark():
     def row(variable, operation, value, seconds):
         what = f"{operation}: D=384, {variable} {value}"
-        return {"variable": variable, "what": what, "value": value, "seconds": seconds, "mib": 2.0}
+        return {
+            "section": "growth", "what": what, "variable": variable, "value": value,
+            "seconds": seconds, "mib": 2.0,
+        }  # fmt: skip
 
     return pd.DataFrame(
         [
+            row("phase", "a whole run", 0.5, 1.0) | {"section": "whole run"},
             row("pool", "query", 100, 4.0),
             row("pool", "query", 10, 1.0),
             row("classes", "query", 10, 3.0),
             row("classes", "update", 10, 5.0),
             row("classes", "update", 20, 10.0),
-            {"what": "an update", "variable": np.nan, "value": np.nan, "seconds": 1.0, "mib": 1.0},
+            row(np.nan, "a large query", np.nan, 1.0),
         ]
     )
 
