@@ -21,6 +21,7 @@ from alupdate.benchmark.lines import lines_of
 from alupdate.benchmark.measure import Row
 from alupdate.benchmark.sections import SECTIONS
 from alupdate.benchmark.table import processor, table_of, versions
+from alupdate.errors import InputError
 from alupdate.files import replace_file
 
 
@@ -64,10 +65,14 @@ def main(arguments: list[str]) -> int:
     with threadpool_limits(chosen.threads):
         print(f"{processor()}; threads: {chosen.threads}; {'; '.join(versions())}", flush=True)
         rows: list[Row] = []
-        for name in names:
-            rows += measured(name, chosen.quick)
-            if chosen.output is not None:
-                write(rows, chosen.output)
+        try:
+            for name in names:
+                rows += measured(name, chosen.quick)
+                if chosen.output is not None:
+                    write(rows, chosen.output)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
     return 0
 
 

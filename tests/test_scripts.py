@@ -5,6 +5,7 @@ import pytest
 
 from alupdate.benchmark.measure import Row, Timing
 from alupdate.benchmark.sections import SECTIONS
+from alupdate.errors import InputError
 from tests.support.processes import run_script
 from tests.support.scripts import load
 
@@ -91,6 +92,25 @@ def test_benchmark_prints_the_rows_of_a_section_and_writes_them(monkeypatch, tmp
     (line,) = pd.read_csv(output).to_dict("records")
     assert (line["what"], line["ratio"], line["threads"]) == ("step, 5 labels", 4.0, 1)
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_a_benchmark_that_cannot_go_on_is_one_line_and_keeps_what_it_has(
+    monkeypatch, tmp_path, capsys
+):
+    benchmark = load("benchmark")
+
+    def one(_):
+        yield Row("one", "step, 5 labels", Timing(0.5, 5, 1.0))
+
+    def full(_):
+        raise InputError("/tmp: has 3 MiB free, a pool of 1,000,000 needs 1,465")
+        yield
+
+    monkeypatch.setattr(benchmark, "SECTIONS", {"one": one, "full": full})
+    output = tmp_path / "out.csv"
+    assert benchmark.main([str(output), "--threads", "1"]) == 2
+    assert capsys.readouterr().err.startswith("error: /tmp: has 3 MiB free")
+    assert pd.read_csv(output)["section"].tolist() == ["one"]
 
 
 @pytest.mark.parametrize("wrong", [["--only", "nothing"], ["--threads", "0"], ["nowhere/out.csv"]])
