@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alupdate.training import recipe
 from alupdate.training.lbfgs import optimal_linear
 from alupdate.training.radam import RAdam
 from alupdate.training.recipe import Recipe, minibatches, train_linear
@@ -104,3 +105,30 @@ def test_relative_rates_scale_the_steps_of_each_parameter():
         alone[0].step([gradient.clone()], 0.02)
         alone[1].step([gradient.clone()], 0.005)
     torch.testing.assert_close(together, apart, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("minibatch", "threads"), [(4, 1), (2**22, 2)])
+def test_small_products_use_one_thread_and_the_threads_are_given_back(
+    minibatch, threads, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr(recipe, "FEW_MULTIPLICATIONS", 100)
+    monkeypatch.setattr(recipe, "optimise", lambda *_: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        settings = Recipe(0.01, 1e-4, epochs=1, minibatch=minibatch)
+        features, labels = torch.zeros(40, 3), torch.zeros(40, dtype=torch.int64)
+        train_linear(torch.zeros(2, 3), features, labels, settings, np.random.default_rng(0))
+        assert seen == [threads]
+        assert torch.get_num_threads() == 2
+        monkeypatch.setattr(recipe, "optimise", _fails)
+        with pytest.raises(RuntimeError):
+            train_linear(torch.zeros(2, 3), features, labels, settings, np.random.default_rng(0))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def _fails(*_):
+    raise RuntimeError
