@@ -255,7 +255,8 @@ def test_what_is_sent_to_the_page_is_enough_for_every_line(curves):
                 assert (line["low"], line["high"]) == (full["low"], full["high"])
             else:
                 rebuilt = [y + e for y, e in zip(line["y"], line["error"], strict=True)]
-                assert rebuilt == pytest.approx(full["high"], rel=1e-3, abs=1e-5)
+                # the mean, its error and their sum are each rounded for the page
+                assert rebuilt == pytest.approx(full["high"], rel=2e-3, abs=1e-5)
 
 
 def test_every_colour_stands_out_from_a_dark_page():
