@@ -2,15 +2,14 @@
 
 import warnings
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import ThreadpoolController
 
 from alupdate.seeds import sub_seed
+from alupdate.threads import libraries
 
 MANY = 50
 """More clusters than this are seeded here: the library's seeding takes most of its time."""
@@ -32,7 +31,7 @@ def kmeans(
     more threads than idle cores make those several times slower.
     """
     seed = sub_seed(rng)
-    with _controller().limit(limits=1), warnings.catch_warnings():
+    with libraries("sklearn").limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
         init = seeds(points, n_clusters, rng) if n_clusters > MANY else "k-means++"
         large = n_clusters > MANY and len(points) > LARGE
@@ -95,9 +94,3 @@ def _drawn(
     positions = np.searchsorted(edges, rng.random(count) * edges[-1], side="right")
     last: NDArray[np.int64] = np.minimum(positions, len(weights) - 1)
     return last
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    """Return the libraries' thread pools; to find them takes as long as a small clustering."""
-    return ThreadpoolController()

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
+from alupdate.threads import one_blas_thread, threads_for
+
 GRADIENT_TOLERANCE = 1e-6
 MAX_ITERATIONS = 5000
 
@@ -30,20 +32,21 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
         basis, triangle = torch.linalg.qr(rows.T)
         rows = triangle.T.contiguous()
     targets = torch.nn.functional.one_hot(labels.cpu(), n_classes).T.double()
-    result = minimize(
-        _objective,
-        np.zeros(n_classes * rows.shape[1]),
-        args=(rows, rows.T.contiguous(), targets, weight_decay),
-        jac=True,
-        method="L-BFGS-B",
-        options={
-            "maxiter": MAX_ITERATIONS,
-            "maxfun": 2 * MAX_ITERATIONS,
-            "maxcor": 10,
-            "gtol": GRADIENT_TOLERANCE,
-            "ftol": 0.0,
-        },
-    )
+    with threads_for(rows.numel() * n_classes), one_blas_thread():
+        result = minimize(
+            _objective,
+            np.zeros(n_classes * rows.shape[1]),
+            args=(rows, rows.T.contiguous(), targets, weight_decay),
+            jac=True,
+            method="L-BFGS-B",
+            options={
+                "maxiter": MAX_ITERATIONS,
+                "maxfun": 2 * MAX_ITERATIONS,
+                "maxcor": 10,
+                "gtol": GRADIENT_TOLERANCE,
+                "ftol": 0.0,
+            },
+        )
     steepest = float(np.abs(result.jac).max())
     if steepest > 10 * GRADIENT_TOLERANCE:
         raise RuntimeError(

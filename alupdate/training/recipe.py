@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,10 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alupdate.threads import threads_for
 from alupdate.training.radam import RAdam
-
-FEW_MULTIPLICATIONS = 2**21
-"""About where a second thread begins to pay."""
 
 
 @dataclass(frozen=True)
@@ -99,20 +96,3 @@ def train_linear(
     with threads_for(start.numel() * min(recipe.minibatch, len(features))):
         optimise([weights], gradients, len(features), recipe, rng)
     return weights
-
-
-@contextmanager
-def threads_for(multiplications: int) -> Iterator[None]:
-    """Let matrix products of so many multiplications use one thread inside, if that is few.
-
-    Threads gain nothing there, and meet after every product: thousands of times per training, and
-    each time for as long as any other program holds one of their cores. Beside one busy program,
-    retraining took a hundred times as long on two threads as on one.
-    """
-    before = torch.get_num_threads()
-    if multiplications < FEW_MULTIPLICATIONS:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alupdate import threads as threads_module
 from alupdate.training import recipe
 from alupdate.training.lbfgs import optimal_linear
 from alupdate.training.radam import RAdam
@@ -112,7 +113,7 @@ def test_small_products_use_one_thread_and_the_threads_are_given_back(
     minibatch, threads, monkeypatch
 ):
     seen = []
-    monkeypatch.setattr(recipe, "FEW_MULTIPLICATIONS", 100)
+    monkeypatch.setattr(threads_module, "FEW_MULTIPLICATIONS", 100)
     monkeypatch.setattr(recipe, "optimise", lambda *_: seen.append(torch.get_num_threads()))
     before = torch.get_num_threads()
     torch.set_num_threads(2)
