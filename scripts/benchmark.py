@@ -5,7 +5,7 @@ usage: python scripts/benchmark.py [OUTPUT.csv] [--quick] [--only SECTION] [--th
 Prints each row as soon as it is measured: a step, and below it what it is compared with, with the
 median seconds of both, the memory that each adds, and how many times as long the other one takes.
 After each section, all rows so far go to OUTPUT.csv. What is compared takes turns in this process,
-with the same threads, after a warm-up; imports and data are left out. --quick has fewer and smaller
+with the same threads (1), after a warm-up; imports and data are left out. --quick has fewer, smaller
 cases. The sections are in alupdate/benchmark/sections.py.
 """
 
@@ -45,7 +45,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("output", type=Path, nargs="?")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", choices=list(SECTIONS))
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args(arguments)
     if chosen.threads < 1:
         parser.error(f"--threads {chosen.threads}: has to be at least 1")
