@@ -5,8 +5,8 @@ usage: python scripts/benchmark.py [OUTPUT.csv] [--quick] [--only SECTION] [--th
 Prints each row as soon as it is measured: a step, and below it what it is compared with, with the
 median seconds of both, the memory that each adds, and how many times as long the other one takes.
 After each section, all rows so far go to OUTPUT.csv. What is compared takes turns in this process,
-with the same threads (1), after a warm-up; imports and data are left out. --quick has fewer, smaller
-cases. The sections are in alupdate/benchmark/sections.py.
+with the same threads (1), after a warm-up; imports and data are left out. --quick has fewer and
+smaller cases. The sections are in alupdate/benchmark/sections.py.
 """
 
 import argparse
