@@ -56,12 +56,6 @@ class Row:
     value: float | None = None
 
 
-def measure(step: Step, repeats: int) -> Timing:
-    """Return the timing of one step."""
-    (timing,) = in_turn([step], repeats)
-    return timing
-
-
 def in_turn(steps: list[Step], repeats: int) -> list[Timing]:
     """Return the timings of several steps that take turns, so that all meet the same machine.
 
