@@ -12,13 +12,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from alupdate.config import StatusTask
-from alupdate.display import Display
-from alupdate.errors import InputError, explain_os_error
-from alupdate.job import RunError, run_job
-from alupdate.paths import conf_dir, experiment_dir
-from alupdate.sweep.overview import show_overview
+from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
+from alupdate.experiment.job import RunError, run_job
+from alupdate.sweep.status import show_overview
 from alupdate.sweep.worker import JobError, run_and_score
-from alupdate.validate import HYDRA_ERRORS, explain_hydra_error, parse_config
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError, explain_os_error
+from alupdate.utils.paths import conf_dir, experiment_dir
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 MULTIRUN = {"-m", "--multirun"}
@@ -40,7 +40,7 @@ def extract_features() -> None:
 def exit_code(arguments: list[str]) -> int:
     """Run the command line; return 0 done, 1 a run failed, 2 wrong input, 130 interrupted."""
     if {"-h", "--help"} & set(arguments):
-        from alupdate.help import help_text
+        from alupdate.config.help import help_text
 
         print(help_text())
         return DONE

@@ -6,10 +6,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from alupdate.benchmark.measure import Step
 from alupdate.laplace.losses import GROUP_NUMBERS
-from alupdate.training.radam import BETA1, BETA2, EPSILON, step_size
-from alupdate.training.recipe import Recipe
+from alupdate.models.training import BETA1, BETA2, EPSILON, Recipe, step_size
+from benchmarks.measure import Step
 
 
 def lookahead_arithmetic(

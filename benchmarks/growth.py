@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from alupdate.benchmark.large_pool import pool_rows
-from alupdate.benchmark.measure import Row, Step, in_turn
-from alupdate.benchmark.problems import Problem, fitted, make_problem, query_of
 from alupdate.config import LookaheadStrategy, SequentialBatch
 from alupdate.laplace.posterior import Posterior
 from alupdate.laplace.updates import update_rule
-from alupdate.strategies.batch import build_batch
+from alupdate.strategies.base import build_batch
 from alupdate.strategies.lookahead import Lookahead
 from alupdate.strategies.uncertainty import Margin
+from benchmarks.large_pool import pool_rows
+from benchmarks.measure import Row, Step, in_turn
+from benchmarks.problems import Problem, fitted, make_problem, query_of
 
 BATCHES = 30
 """Candidate batches of a look-ahead query: the usual 300 take minutes with 1,000 classes."""

@@ -1,7 +1,7 @@
 """A sequential query from a pool of up to a million, as a run makes it, in a process of its own.
 
 The features lie in a file that is mapped, as ``data.features`` leaves them. The query's process is
-    python -m alupdate.benchmark.large_pool FOLDER CANDIDATES DIMENSION CLASSES BATCH
+    python -m benchmarks.large_pool FOLDER CANDIDATES DIMENSION CLASSES BATCH
 and its memory is the peak of the whole process: interpreter, libraries and mapped file included.
 """
 
@@ -19,8 +19,6 @@ from statistics import median
 import numpy as np
 import torch
 
-from alupdate.benchmark.measure import Row, Timing
-from alupdate.benchmark.memory import MIB, peak_mib
 from alupdate.config import (
     ActiveLearningTask,
     NpzDataset,
@@ -30,13 +28,14 @@ from alupdate.config import (
     SequentialBatch,
     UpdateConfig,
 )
-from alupdate.data.dataset import Dataset
-from alupdate.data.features import Features
-from alupdate.data.instances import Vectors
+from alupdate.data.dataset import Dataset, Vectors
+from alupdate.data.feature_cache import Features
 from alupdate.data.pool import Annotator, Pool
-from alupdate.errors import InputError
-from alupdate.learner import FrozenLearner
-from alupdate.tasks.select import Selector
+from alupdate.experiment.selection import Selector
+from alupdate.models.learner import FrozenLearner
+from alupdate.utils.errors import InputError
+from benchmarks.measure import Row, Timing
+from benchmarks.memory import MIB, peak_mib
 
 LABELLED, TEST, REPEATS = 200, 100, 3
 CHUNK = 2**15
@@ -96,7 +95,7 @@ def _in_its_own_process(
     folder: Path, count: int, dimension: int, classes: int, batch: int
 ) -> Timing:
     sizes = map(str, (count, dimension, classes, batch))
-    command = [sys.executable, "-m", "alupdate.benchmark.large_pool", str(folder), *sizes]
+    command = [sys.executable, "-m", "benchmarks.large_pool", str(folder), *sizes]
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     try:
         answer = subprocess.run(

@@ -2,7 +2,7 @@
 
 import math
 
-from alupdate.benchmark.measure import Row, Timing
+from benchmarks.measure import Row, Timing
 
 WIDTH = 90
 """Of the words of a row; longer ones push its numbers to the right."""

@@ -8,18 +8,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.benchmark.arithmetic import lookahead_arithmetic
-from alupdate.benchmark.measure import Row, Step, in_turn
-from alupdate.benchmark.module_copies import losses_of_copies
-from alupdate.benchmark.one_by_one import greedy_one_by_one, losses_one_by_one
-from alupdate.benchmark.problems import fitted, make_problem, query_of
 from alupdate.config import BatchMix, GreedyLookaheadStrategy, LookaheadStrategy
 from alupdate.laplace.posterior import require_shared
 from alupdate.laplace.updates import update_rule
-from alupdate.strategies.candidate_batches import candidate_batches
-from alupdate.strategies.greedy_lookahead import GreedyLookahead
-from alupdate.strategies.lookahead import Lookahead, require_oracle
-from alupdate.strategies.query import Positions, Query
+from alupdate.strategies.base import Positions, Query
+from alupdate.strategies.lookahead import (
+    GreedyLookahead,
+    Lookahead,
+    candidate_batches,
+    require_oracle,
+)
+from benchmarks.arithmetic import lookahead_arithmetic
+from benchmarks.measure import Row, Step, in_turn
+from benchmarks.module_copies import losses_of_copies
+from benchmarks.one_by_one import greedy_one_by_one, losses_one_by_one
+from benchmarks.problems import fitted, make_problem, query_of
 
 SECTION = "look-ahead"
 LABELLED = 200

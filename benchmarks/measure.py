@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-from alupdate.benchmark.memory import added_mib
+from benchmarks.memory import added_mib
 
 Step = Callable[[], object]
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alupdate.laplace.posterior import require_shared
+from alupdate.strategies.base import Positions, Query
 from alupdate.strategies.lookahead import require_oracle
-from alupdate.strategies.query import Positions, Query
 
 
 class LaplaceLayer(nn.Module):

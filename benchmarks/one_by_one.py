@@ -12,8 +12,8 @@ from torch import Tensor
 
 from alupdate.laplace.posterior import require_shared
 from alupdate.laplace.second_order import second_order
+from alupdate.strategies.base import Positions, Query
 from alupdate.strategies.lookahead import require_oracle
-from alupdate.strategies.query import Positions, Query
 
 Array = NDArray[np.floating]
 
@@ -37,7 +37,7 @@ def losses_one_by_one(query: Query, batches: Positions) -> Tensor:
 
 
 def _coefficients(gram: Array, logits: Array, targets: Array, gamma: float) -> Array:
-    """Return the dual form of one batch (b, C), see ``alupdate.laplace.dual``; weights of 1.
+    """Return the dual form of one batch (b, C), with weights of 1.
 
     With L L^T = I + G, the columns that the steps see are those of L: step i moves logit j by
     gamma L_ji / L_ii times the residual, and the coefficients are gamma L^-T diag(1 / L_ii) R.

@@ -32,12 +32,12 @@ from laplace.curvature import BackPackGGN, CurvlinopsGGN
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from alupdate.benchmark.measure import Row, in_turn
-from alupdate.benchmark.problems import WEIGHT_DECAY, Problem, make_problem
-from alupdate.laplace.multinomial import LowRankCovariances, MultinomialPosterior, fit_multinomial
+from alupdate.laplace.per_class import LowRankCovariances, MultinomialPosterior, fit_multinomial
 from alupdate.laplace.posterior import LastLayer, Posterior, fit_posterior
 from alupdate.laplace.predictive import mean_field, monte_carlo_predictive
-from alupdate.training.lbfgs import optimal_linear
+from alupdate.models.training import optimal_linear
+from benchmarks.measure import Row, in_turn
+from benchmarks.problems import WEIGHT_DECAY, Problem, make_problem
 
 PRIOR, SAMPLES = 1.0, 100
 SLOW_REPEATS = 3

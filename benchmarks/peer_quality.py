@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.strategies.distances import nearest, squared_distances, unit_length
-from alupdate.strategies.query import Positions, Query
+from alupdate.strategies.base import Positions, Query
+from alupdate.strategies.diversity import nearest, squared_distances, unit_length
 
 JOINT_LABELS = 20_000
 """Joint labels that are drawn to estimate their entropy."""

@@ -12,25 +12,23 @@ from skactiveml import pool
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
-from alupdate.benchmark.measure import Row, in_turn
-from alupdate.benchmark.peer_quality import (
+from alupdate.config import BaldStrategy, BatchBaldStrategy, TypiClustStrategy
+from alupdate.laplace.predictive import sample_weights
+from alupdate.strategies.badge import Badge
+from alupdate.strategies.base import Positions, Query
+from alupdate.strategies.batch_bald import BatchBald
+from alupdate.strategies.diversity import CoreSet, TypiClust, unit_length
+from alupdate.strategies.scikit_activeml import LinearClassifier
+from alupdate.strategies.uncertainty import Bald
+from alupdate.utils.seeds import sub_seed
+from benchmarks.measure import Row, in_turn
+from benchmarks.peer_quality import (
     joint_information,
     largest_gap,
     neighbour_distance,
     potential,
 )
-from alupdate.benchmark.sequential import SIZES, Setting, Sizes, same_batch
-from alupdate.config import BaldStrategy, BatchBaldStrategy, TypiClustStrategy
-from alupdate.laplace.sampling import sample_weights
-from alupdate.seeds import sub_seed
-from alupdate.strategies.badge import Badge
-from alupdate.strategies.bald import Bald
-from alupdate.strategies.batch_bald import BatchBald
-from alupdate.strategies.coreset import CoreSet
-from alupdate.strategies.distances import unit_length
-from alupdate.strategies.query import Positions, Query
-from alupdate.strategies.scikit_activeml import LinearClassifier
-from alupdate.strategies.typiclust import TypiClust
+from benchmarks.sequential import SIZES, Setting, Sizes, same_batch
 
 SAMPLES, CONFIGURATIONS, NEIGHBOURS = 100, 1000, 20
 """Of the posterior; joint labels of BatchBALD; TypiClust's. The same for both."""

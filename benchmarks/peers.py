@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 
-from alupdate.benchmark.measure import Row
+from benchmarks.measure import Row
 
 log = logging.getLogger(__name__)
 
 PEERS = {
-    "scikit-activeml": ("skactiveml", "alupdate.benchmark.peer_strategies"),
-    "laplace-torch": ("laplace", "alupdate.benchmark.peer_posteriors"),
+    "scikit-activeml": ("skactiveml", "benchmarks.peer_strategies"),
+    "laplace-torch": ("laplace", "benchmarks.peer_posteriors"),
 }
 """Each package's module, and ours that measures it."""
 

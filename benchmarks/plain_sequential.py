@@ -9,7 +9,7 @@ from torch import Tensor
 
 from alupdate.laplace.fisher import Information, binary, multiclass
 from alupdate.laplace.posterior import Posterior
-from alupdate.strategies.query import Positions, Query
+from alupdate.strategies.base import Positions, Query
 
 Select = Callable[[Query, int], Positions]
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from alupdate.laplace.posterior import Posterior, fit_posterior, with_bias
-from alupdate.strategies.query import Oracle, Query
-from alupdate.training.lbfgs import optimal_linear
+from alupdate.models.training import optimal_linear
+from alupdate.strategies.base import Oracle, Query
 
 WEIGHT_DECAY = 1e-4
 

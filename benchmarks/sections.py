@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from alupdate.benchmark import growth, lookahead, peers, sequential, updates, whole_run
-from alupdate.benchmark.measure import Row
+from benchmarks import growth, lookahead, peers, sequential, updates, whole_run
+from benchmarks.measure import Row
 
 SECTIONS: Mapping[str, Callable[[bool], Iterator[Row]]] = {
     "update": updates.rows,

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from alupdate.benchmark.measure import Row, Step, Timing, in_turn
-from alupdate.benchmark.memory import added_mib
-from alupdate.benchmark.plain_sequential import Select, plain_bait, plain_sequential
-from alupdate.benchmark.problems import Problem, fitted, make_problem, query_of
 from alupdate.config import BaitStrategy, SequentialBatch
 from alupdate.laplace.posterior import Posterior
 from alupdate.laplace.updates import update_rule
 from alupdate.strategies.badge import Badge
 from alupdate.strategies.bait import Bait
-from alupdate.strategies.batch import build_batch
-from alupdate.strategies.query import Positions, Query, Strategy
+from alupdate.strategies.base import Positions, Query, Strategy, build_batch
 from alupdate.strategies.uncertainty import Margin
+from benchmarks.measure import Row, Step, Timing, in_turn
+from benchmarks.memory import added_mib
+from benchmarks.plain_sequential import Select, plain_bait, plain_sequential
+from benchmarks.problems import Problem, fitted, make_problem, query_of
 
 BINARY = BaitStrategy(name="bait", fisher="binary")
 MULTICLASS = BaitStrategy(name="bait", fisher="multiclass")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from alupdate.benchmark.measure import Row
+from benchmarks.measure import Row
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "scikit-activeml", "laplace-torch")
 

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alupdate.benchmark.arithmetic import recipe_arithmetic
-from alupdate.benchmark.measure import Row, in_turn
-from alupdate.benchmark.problems import WEIGHT_DECAY, Problem, make_problem
 from alupdate.laplace.posterior import Likelihood, Updated
 from alupdate.laplace.updates import UpdateName, fit, update_rule
-from alupdate.training.lbfgs import optimal_linear
-from alupdate.training.recipe import Recipe, train_linear
+from alupdate.models.training import Recipe, optimal_linear, train_linear
+from benchmarks.arithmetic import recipe_arithmetic
+from benchmarks.measure import Row, in_turn
+from benchmarks.problems import WEIGHT_DECAY, Problem, make_problem
 
 SECTION = "update"
 PAPER_RECIPE = Recipe(learning_rate=0.01, weight_decay=WEIGHT_DECAY, epochs=200, minibatch=64)

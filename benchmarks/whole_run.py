@@ -13,11 +13,11 @@ import hydra
 import pandas as pd
 import torch
 
-from alupdate.benchmark.measure import Row, Timing, in_turn
-from alupdate.benchmark.memory import added_mib
-from alupdate.job import run_job
-from alupdate.paths import conf_dir
-from alupdate.validate import parse_config
+from alupdate.config.check import parse_config
+from alupdate.experiment.job import run_job
+from alupdate.utils.paths import conf_dir
+from benchmarks.measure import Row, Timing, in_turn
+from benchmarks.memory import added_mib
 
 SECTION = "whole run"
 EVERYTHING, ELSEWHERE = "everything", "elsewhere"

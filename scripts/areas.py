@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from alupdate.errors import InputError
-from alupdate.files import replace_file
-from alupdate.results.frame import read_runs
-from alupdate.statistics.areas import normalised_area
-from alupdate.statistics.variants import VARIANT
+from alupdate.analysis.areas import normalised_area
+from alupdate.analysis.variants import VARIANT
+from alupdate.results.reader import read_runs
+from alupdate.utils.errors import InputError
+from alupdate.utils.files import replace_file
 
 
 def areas_of(experiment: Path) -> pd.DataFrame:

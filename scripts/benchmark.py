@@ -17,12 +17,12 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
-from alupdate.benchmark.lines import lines_of
-from alupdate.benchmark.measure import Row
-from alupdate.benchmark.sections import SECTIONS
-from alupdate.benchmark.table import processor, table_of, versions
-from alupdate.errors import InputError
-from alupdate.files import replace_file
+from alupdate.utils.errors import InputError
+from alupdate.utils.files import replace_file
+from benchmarks.lines import lines_of
+from benchmarks.measure import Row
+from benchmarks.sections import SECTIONS
+from benchmarks.table import processor, table_of, versions
 
 
 def measured(name: str, quick: bool) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from alupdate.statistics.pairs import difference_of
+from alupdate.analysis.seeds import difference_of
 
 KEYS = ["strategy", "batch"]
 

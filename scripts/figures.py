@@ -15,13 +15,12 @@ import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
-from alupdate.errors import InputError
-from alupdate.files import replace_file
-from alupdate.plots.catalogue import result_figures
-from alupdate.plots.look import PAPER, SCREEN, Look
-from alupdate.plots.result_figure import ResultFigure
-from alupdate.results.frame import read_results
-from alupdate.statistics.variants import METRICS
+from alupdate.analysis.figures import result_figures
+from alupdate.analysis.theme import PAPER, SCREEN, Look, ResultFigure
+from alupdate.analysis.variants import METRICS
+from alupdate.results.reader import read_results
+from alupdate.utils.errors import InputError
+from alupdate.utils.files import replace_file
 
 
 def save(figure: ResultFigure, folder: Path, look: Look) -> None:

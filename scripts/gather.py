@@ -6,9 +6,9 @@ usage: python scripts/gather.py results/<experiment> OUTPUT.csv [curve.csv | tim
 import sys
 from pathlib import Path
 
-from alupdate.errors import InputError
-from alupdate.files import replace_file
-from alupdate.results.frame import read_runs
+from alupdate.results.reader import read_runs
+from alupdate.utils.errors import InputError
+from alupdate.utils.files import replace_file
 
 
 def main(arguments: list[str]) -> int:

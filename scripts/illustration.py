@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from sklearn.datasets import make_moons
 from torch import Tensor
 
-from alupdate.files import replace_file
+from alupdate.analysis.illustration import decision_surfaces
 from alupdate.laplace.monte_carlo import MonteCarloUpdate
 from alupdate.laplace.posterior import Likelihood
 from alupdate.laplace.updates import UpdateName, fit, update_rule
-from alupdate.plots.illustration import decision_surfaces
-from alupdate.training.lbfgs import optimal_linear
+from alupdate.models.training import optimal_linear
+from alupdate.utils.files import replace_file
 
 N_FEATURES, LENGTH_SCALE, N_BASE, N_NEW = 300, 0.6, 20, 5
 WEIGHT_DECAY = 1e-3

@@ -9,10 +9,10 @@ one the page is report.html in the directory, or beside the CSV under its name.
 import sys
 from pathlib import Path
 
-from alupdate.errors import InputError
-from alupdate.files import replace_file
-from alupdate.report.experiment import read_experiment
 from alupdate.report.page import page
+from alupdate.results.experiment import read_experiment
+from alupdate.utils.errors import InputError
+from alupdate.utils.files import replace_file
 
 
 def main(arguments: list[str]) -> int:

@@ -39,10 +39,10 @@ def measure(strategy: str, size: tuple[int, int, int, int]) -> tuple[float, floa
     import torch
     from pydantic import TypeAdapter
 
-    from alupdate.benchmark.memory import added_mib
     from alupdate.config import StrategyConfig
     from alupdate.laplace.updates import update_rule
     from alupdate.strategies import make_strategy
+    from benchmarks.memory import added_mib
 
     torch.set_num_threads(1)
     name, *settings = strategy.split()
@@ -65,7 +65,7 @@ def measure(strategy: str, size: tuple[int, int, int, int]) -> tuple[float, floa
 
 
 def _query(candidates: int, dimension: int, classes: int) -> Any:
-    from alupdate.benchmark.problems import fitted, make_problem, query_of
+    from benchmarks.problems import fitted, make_problem, query_of
 
     labelled = make_problem(LABELLED, dimension, classes)
     pool, test = (make_problem(n, dimension, classes, n) for n in (candidates, POINTS))

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from hydra import initialize_config_dir
 from joblib import cpu_count
 
-from alupdate.job import run_job
-from alupdate.paths import conf_dir
+from alupdate.experiment.job import run_job
 from alupdate.sweep.command import run_sweep
-from alupdate.sweep.overrides import Composer
+from alupdate.sweep.plan import Composer
+from alupdate.utils.paths import conf_dir
 
 SETTINGS = ("dataset=digits", "backbone=pixels", "strategy=margin", "threads=1", "progress=false")
 WORKERS = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")

@@ -11,12 +11,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from alupdate.errors import InputError
-from alupdate.files import replace_file
-from alupdate.results.frame import read_results
-from alupdate.statistics.render import csv, latex, markdown
-from alupdate.statistics.tables import result_tables
-from alupdate.statistics.variants import METRICS
+from alupdate.analysis.render import csv, latex, markdown
+from alupdate.analysis.tables import result_tables
+from alupdate.analysis.variants import METRICS
+from alupdate.results.reader import read_results
+from alupdate.utils.errors import InputError
+from alupdate.utils.files import replace_file
 
 
 def main(arguments: list[str]) -> int:

@@ -190,7 +190,7 @@ def test_failed_run_keeps_its_traceback_in_the_log(monkeypatch, tmp_path, capsys
     def broken(*_args):
         raise RuntimeError("the disk caught fire\nand burnt")
 
-    monkeypatch.setattr("alupdate.tasks.active_learning.score", broken)
+    monkeypatch.setattr("alupdate.experiment.active_learning.score", broken)
     assert run_small(monkeypatch, tmp_path, "progress=false") == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -201,7 +201,7 @@ def test_failed_run_keeps_its_traceback_in_the_log(monkeypatch, tmp_path, capsys
 
 
 def test_interrupted_run_says_so_and_resumes(monkeypatch, tmp_path, capsys):
-    from alupdate.tasks import active_learning
+    from alupdate.experiment import active_learning
 
     original, calls = active_learning.score, []
 

@@ -15,9 +15,9 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from alupdate.config import RunConfig, run_prefix
-from alupdate.paths import conf_dir
-from alupdate.results.frame import read_runs
-from alupdate.validate import parse_config
+from alupdate.config.check import parse_config
+from alupdate.results.reader import read_runs
+from alupdate.utils.paths import conf_dir
 from tests.support.images import small_files, write_folder
 from tests.support.known_sets import BUILDERS
 from tests.support.openml_tables import build_openml, letters

@@ -63,7 +63,7 @@ def installed_wheel(tmp_path_factory):
 
 
 def test_wheel_in_another_directory(installed_wheel, tmp_path):
-    code = "import alupdate, alupdate.paths as p; print(alupdate.__file__); print(p.conf_dir())"
+    code = "import alupdate.utils.paths as p; print(p.__file__); print(p.conf_dir())"
     for place in run([installed_wheel, "-c", code], tmp_path).splitlines():
         assert Path(place).is_relative_to(installed_wheel.parents[1])
     run([installed_wheel, "-m", "alupdate.run", *RUN], tmp_path)

@@ -3,9 +3,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from alupdate.benchmark.measure import Row, Timing
-from alupdate.benchmark.sections import SECTIONS
-from alupdate.errors import InputError
+from alupdate.utils.errors import InputError
+from benchmarks.measure import Row, Timing
+from benchmarks.sections import SECTIONS
 from tests.support.processes import run_script
 from tests.support.scripts import load
 

@@ -17,8 +17,8 @@ from hydra_plugins.hydra_submitit_launcher import config as plugin
 from omegaconf import OmegaConf
 from submitit.slurm.slurm import _make_sbatch_string
 
-from alupdate.paths import conf_dir
-from alupdate.validate import HYDRA_ERRORS, explain_hydra_error
+from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error
+from alupdate.utils.paths import conf_dir
 from tests.support.runs import SMALL, only_run
 
 PRESETS = {

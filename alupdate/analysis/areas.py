@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alupdate.statistics.pairs import difference_of, mean_of, note
-from alupdate.statistics.variants import METHOD, SETTING, VARIANT, refuse_doubles
+from alupdate.analysis.seeds import difference_of, mean_of, note
+from alupdate.analysis.theme import SCREEN, Look, dot_panels
+from alupdate.analysis.variants import METHOD, SETTING, VARIANT, named, refuse_doubles
 
 RANDOM = {"strategy": "random", "batch": "top_b"}
 DIFFERENCE = ["difference", "standard_error", "low", "high", "t_p", "wilcoxon_p", "seeds", "note"]
@@ -146,3 +148,41 @@ def oracle_gaps(areas: pd.DataFrame, higher_is_better: bool = True) -> pd.DataFr
                 pairs = wide[[key, best]].dropna().to_numpy()
                 rows.append([*setting, *key, *best[:3], *difference_row(pairs)])
     return pd.DataFrame(rows, columns=[*VARIANT, *names, *DIFFERENCE])
+
+
+def strategy_areas(summary: pd.DataFrame, metric: str, look: Look = SCREEN) -> Figure:
+    """Draw the mean area and its interval of every variant; random selection is dotted.
+
+    Args:
+        summary: from ``alupdate.analysis.areas.summarise``.
+        metric: whose curve it is.
+        look: sizes and fonts.
+    """
+    table = named(summary).rename(columns={"mean": "value"})
+    return dot_panels(table, look, f"area under the {metric} curve, 95 % interval", level="random")
+
+
+def batch_construction(gains: pd.DataFrame, metric: str, look: Look = SCREEN) -> Figure:
+    """Draw what each strategy gains by building its batches sequentially; right of zero is better.
+
+    Args:
+        gains: from ``alupdate.analysis.areas.sequential_gains``.
+        metric: whose curve it is.
+        look: sizes and fonts.
+    """
+    table = named(gains.assign(batch="top_b")).rename(columns={"difference": "value"})
+    label = f"area under the {metric} curve, sequential minus top-b, 95 % interval"
+    return dot_panels(table, look, label)
+
+
+def against_oracle(gaps: pd.DataFrame, metric: str, look: Look = SCREEN) -> Figure:
+    """Draw every variant minus one oracle, paired by seed; left of zero the oracle is better.
+
+    Args:
+        gaps: from ``alupdate.analysis.areas.compare``, of one or more settings.
+        metric: whose curve it is.
+        look: sizes and fonts.
+    """
+    table = named(gaps).rename(columns={"difference": "value"})
+    oracle = gaps["reference"].iloc[0]
+    return dot_panels(table, look, f"area under the {metric} curve minus {oracle}'s, 95 % interval")

@@ -3,19 +3,42 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from alupdate.plots.look import SCREEN, Look, grid, legend_below
-from alupdate.plots.style import style_of
-from alupdate.statistics.variants import SETTING, named
+from alupdate.analysis.areas import summarise
+from alupdate.analysis.theme import SCREEN, Look, grid, legend_below, style_of
+from alupdate.analysis.variants import SETTING, named
+
+LABEL = r"^(?P<base>\w*lookahead)_(?P<n_batches>\d+)$"
+"""How experiments call look-ahead with another number of candidate batches."""
 
 
-def candidate_batches(
+def candidate_batches(areas: pd.DataFrame, higher_is_better: bool = True) -> pd.DataFrame:
+    """Return the summary of the variants labelled as lookahead_300, with two more columns.
+
+    Args:
+        areas: from ``normalised_area``.
+        higher_is_better: whether a larger area is the better one.
+
+    Returns:
+        The columns of ``summarise``, ``base`` (lookahead) and ``n_batches`` (300); no rows where
+        fewer than two numbers of candidate batches were tried.
+    """
+    summary = summarise(areas, higher_is_better)
+    parts = summary["strategy"].astype(str).str.extract(LABEL)
+    found = summary.assign(base=parts["base"], n_batches=pd.to_numeric(parts["n_batches"]))
+    found = found.dropna(subset=["n_batches"]).astype({"n_batches": int})
+    if found["n_batches"].nunique() < 2:
+        return found.iloc[:0]
+    return found.sort_values(["dataset", "backbone", "base", "n_batches"], ignore_index=True)
+
+
+def draw_candidate_batches(
     found: pd.DataFrame, others: pd.DataFrame, metric: str, look: Look = SCREEN
 ) -> Figure:
     """Draw mean areas with 95 % intervals; other strategies are horizontal lines.
 
     Args:
-        found: from ``alupdate.statistics.candidates.candidate_batches``.
-        others: from ``alupdate.statistics.areas.summarise``, of the other variants.
+        found: from ``alupdate.analysis.candidates.candidate_batches``.
+        others: from ``alupdate.analysis.areas.summarise``, of the other variants.
         metric: whose curve it is.
         look: sizes and fonts.
     """

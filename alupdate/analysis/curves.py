@@ -1,12 +1,55 @@
 """Learning curves: a metric, or its difference to random selection, against labels bought."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alupdate.plots.look import SCREEN, Look, grid, legend_below
-from alupdate.plots.style import style_of
-from alupdate.statistics.mean_curves import mean_curves
+from alupdate.analysis.areas import RANDOM, references
+from alupdate.analysis.theme import SCREEN, Look, grid, legend_below, style_of
+from alupdate.analysis.variants import METHOD, SETTING, VARIANT, named
+
+COLUMNS = [*VARIANT, "variant", "n_labelled", "mean", "standard_error", "seeds"]
+
+
+def mean_curves(curves: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
+    """Return one row per variant and number of labels: mean, standard error (NaN for one seed).
+
+    Args:
+        curves: rows in the form of curve.csv.
+        metric: a column of it.
+    """
+    return _means(named(curves), metric)
+
+
+def difference_curves(
+    curves: pd.DataFrame, metric: str = "accuracy", reference: Mapping[str, str] = RANDOM
+) -> pd.DataFrame:
+    """Return the same of the differences to the reference with the same seed and labels.
+
+    Settings without exactly one reference variant are left out, and the reference itself.
+    """
+    table = named(curves)
+    parts = [pd.DataFrame(columns=COLUMNS)]
+    for _, group in table.groupby(SETTING):
+        found = references(group, reference)
+        if len(found) != 1:
+            continue
+        keys = ["seed", "n_labelled"]
+        is_base = (group[METHOD] == found.iloc[0][METHOD]).all(axis=1)
+        base = group[is_base].set_index(keys)[metric].rename("base")
+        others = group[~is_base].join(base, on=keys, how="inner")
+        parts.append(_means(others.assign(gap=others[metric] - others["base"]), "gap"))
+    full = [part for part in parts if len(part)]
+    return pd.concat(full, ignore_index=True) if full else parts[0]
+
+
+def _means(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    groups = table.groupby([*VARIANT, "variant", "n_labelled"])[column]
+    means = groups.agg(["mean", "sem", "count"]).reset_index()
+    return means.rename(columns={"sem": "standard_error", "count": "seeds"})[COLUMNS]
+
 
 MARKS = 6
 """How many markers a line has, about."""
@@ -30,7 +73,7 @@ def draw_curves(means: pd.DataFrame, label: str, look: Look = SCREEN) -> Figure:
     """Draw lines with bands of one standard error, one panel for each data set and backbone.
 
     Args:
-        means: from ``alupdate.statistics.mean_curves``.
+        means: from ``alupdate.analysis.curves``.
         label: of the vertical axis.
         look: sizes and fonts.
     """
@@ -61,11 +104,11 @@ def _band(seeds: int) -> str:
     return f"mean and standard error of {seeds} seeds" if seeds > 1 else "one seed"
 
 
-def difference_curves(means: pd.DataFrame, metric: str, look: Look = SCREEN) -> Figure:
+def draw_differences(means: pd.DataFrame, metric: str, look: Look = SCREEN) -> Figure:
     """Draw the difference to random selection, paired by seed; zero is random selection.
 
     Args:
-        means: from ``alupdate.statistics.mean_curves.difference_curves``.
+        means: from ``alupdate.analysis.curves.difference_curves``.
         metric: its name.
         look: sizes and fonts.
     """

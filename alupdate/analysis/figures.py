@@ -1,24 +1,102 @@
 """Every figure that results allow."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
 import pandas as pd
 
-from alupdate.plots.area_figures import area_figures
-from alupdate.plots.benchmark_figures import benchmark_figures
-from alupdate.plots.labels_saved import labels_saved
-from alupdate.plots.learning_curve import difference_curves, draw_curves
-from alupdate.plots.look import SCREEN, Look
-from alupdate.plots.penalty import penalty_map
-from alupdate.plots.result_figure import ResultFigure
-from alupdate.plots.update_figures import update_figures
-from alupdate.statistics import mean_curves as means_of
-from alupdate.statistics.areas import normalised_area
-from alupdate.statistics.labels_saved import labels_saved as saved_by
-from alupdate.statistics.labels_saved import summarise_saved
-from alupdate.statistics.penalty import penalty_matrix
-from alupdate.statistics.variants import SETTING, finished, named
+from alupdate.analysis import curves as means_of
+from alupdate.analysis.areas import (
+    against_oracle,
+    batch_construction,
+    normalised_area,
+    oracle_comparisons,
+    sequential_gains,
+    strategy_areas,
+    summarise,
+)
+from alupdate.analysis.candidates import LABEL, candidate_batches, draw_candidate_batches
+from alupdate.analysis.curves import draw_curves, draw_differences
+from alupdate.analysis.labels_saved import draw_labels_saved, labels_saved, summarise_saved
+from alupdate.analysis.penalty import penalty_map, penalty_matrix
+from alupdate.analysis.ranks import critical_difference
+from alupdate.analysis.speedups import benchmark_figures
+from alupdate.analysis.tables import rankings
+from alupdate.analysis.theme import SCREEN, Look, ResultFigure
+from alupdate.analysis.update_figures import update_figures
+from alupdate.analysis.variants import SETTING, finished, higher_is_better, named
+
+INTERVALS = "lines are 95 % bootstrap intervals over seeds"
+
+
+def area_figures(
+    areas: pd.DataFrame, metric: str, prefix: str, look: Look
+) -> Iterator[ResultFigure]:
+    """Yield the figures of areas from ``normalised_area``."""
+    better = higher_is_better(metric)
+    summary = summarise(areas, better)
+    if len(summary) > 1:
+        yield ResultFigure(
+            f"{prefix}-areas".replace("-areas-areas", "-areas"),
+            f"Normalised area under the {metric} curve",
+            f"Mean area under the {metric} curve; {INTERVALS}. The dotted line is random "
+            "selection; sequential batches have hollow markers.",
+            summary,
+            partial(strategy_areas, summary, metric, look),
+        )
+    gains = sequential_gains(areas)
+    if len(gains):
+        yield ResultFigure(
+            f"{prefix}-batch-construction",
+            "Sequential batches against batches picked at once",
+            f"Area under the {metric} curve of sequential minus top-b batches, paired by seed; "
+            f"{INTERVALS}.",
+            gains,
+            partial(batch_construction, gains, metric, look),
+        )
+    for name, gaps in oracle_comparisons(areas):
+        if re.match(LABEL, name):  # has a figure of its own
+            continue
+        yield ResultFigure(
+            f"{prefix}-against-{name}",
+            f"All strategies against {name} (oracle)",
+            f"Area under the {metric} curve minus that of {name}, paired by seed; {INTERVALS}.",
+            gaps,
+            partial(against_oracle, gaps, metric, look),
+        )
+    yield from _candidates(areas, summary, metric, prefix, look)
+    yield from _ranks(areas, metric, prefix, look)
+
+
+def _candidates(
+    areas: pd.DataFrame, summary: pd.DataFrame, metric: str, prefix: str, look: Look
+) -> Iterator[ResultFigure]:
+    found = candidate_batches(areas, higher_is_better(metric))
+    if len(found):
+        others = summary[~summary["strategy"].astype(str).str.match(LABEL)]
+        yield ResultFigure(
+            f"{prefix}-candidate-batches",
+            "Number of candidate batches of look-ahead",
+            f"Mean area under the {metric} curve; {INTERVALS}.",
+            found,
+            partial(draw_candidate_batches, found, others, metric, look),
+        )
+
+
+def _ranks(areas: pd.DataFrame, metric: str, prefix: str, look: Look) -> Iterator[ResultFigure]:
+    for name, title, blocks, ranking in rankings(areas, metric):
+        if len(ranking.ranks) < 3:
+            continue
+        yield ResultFigure(
+            f"{prefix}-ranks-{name}",
+            f"Average ranks, {title}",
+            f"Average rank of the area under the {metric} curve, 1 the best; blocks are {blocks}. "
+            "Bars join variants of which no pair differs (Wilcoxon signed-rank, Holm, .05)."
+            + (f" {ranking.note}." if ranking.note else ""),
+            ranking.ranks.rename_axis("variant").reset_index(name="mean_rank"),
+            partial(critical_difference, ranking, title, look),
+        )
 
 
 def result_figures(
@@ -82,7 +160,7 @@ def curve_figures(
                 f"Mean difference in test {metric} to random selection with the same seed; bands "
                 "are one standard error.",
                 gaps,
-                partial(difference_curves, gaps, metric, look),
+                partial(draw_differences, gaps, metric, look),
             )
     yield from _comparisons(curves, metric, prefix, look)
 
@@ -101,7 +179,7 @@ def _comparisons(
             matrix.reset_index(names="variant"),
             partial(penalty_map, matrix, count, look),
         )
-    saved = saved_by(curves, metric)
+    saved = labels_saved(curves, metric)
     if len(saved):
         summary = summarise_saved(saved)
         yield ResultFigure(
@@ -110,5 +188,5 @@ def _comparisons(
             f"Labels needed fewer than random selection to reach shares of its gain in {metric}; "
             "medians over seeds. Crosses at the bottom: more than half the runs never reach it.",
             summary,
-            partial(labels_saved, summary, look),
+            partial(draw_labels_saved, summary, look),
         )

@@ -4,11 +4,20 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alupdate.statistics.areas import RANDOM, references
-from alupdate.statistics.pairs import note
-from alupdate.statistics.variants import METHOD, SETTING, VARIANT, higher_is_better, refuse_doubles
+from alupdate.analysis.areas import RANDOM, references
+from alupdate.analysis.seeds import note
+from alupdate.analysis.theme import SCREEN, Look, grid, legend_below, style_of
+from alupdate.analysis.variants import (
+    METHOD,
+    SETTING,
+    VARIANT,
+    higher_is_better,
+    named,
+    refuse_doubles,
+)
 
 LEVELS = (0.25, 0.5, 0.75, 1.0)
 """Shares of the reference's way from its first to its best accuracy."""
@@ -115,3 +124,29 @@ def _median(values: NDArray[np.float64]) -> float:
     ordered = np.sort(values)
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
     return float((low + high) / 2) if np.isfinite(low) else float(low)
+
+
+def draw_labels_saved(summary: pd.DataFrame, look: Look = SCREEN) -> Figure:
+    """Draw the median of labels saved against the level reached; a cross: most runs never reach it.
+
+    Args:
+        summary: from ``alupdate.analysis.labels_saved.summarise_saved``.
+        look: sizes and fonts.
+    """
+    settings = list(named(summary).groupby(SETTING))
+    figure, panels = grid(len(settings), look, columns=2, height=look.panel * 1.2)
+    for panel, ((dataset, backbone), group) in zip(panels, settings, strict=True):
+        finite = group["saved"][np.isfinite(group["saved"])]
+        bottom = min(finite.min(), 0.0) - 0.12 * (np.ptp(finite) or 1.0)
+        for name, line in group.groupby("variant"):
+            style = style_of(line.iloc[0])
+            reached = np.isfinite(line["saved"].to_numpy())
+            levels, saved = line["level"].to_numpy(), line["saved"].to_numpy()
+            panel.plot(levels, np.where(reached, saved, np.nan), label=name, **style.keywords())
+            panel.plot(levels[~reached], np.full((~reached).sum(), bottom), "x", color=style.colour)
+        panel.axhline(0, color="black", lw=0.8)
+        panel.set_xticks(sorted(group["level"].unique()))
+        panel.set(xlabel="level: share of random's gain in accuracy", ylabel="labels saved")
+        panel.set_title(f"{dataset}, {backbone} (medians of {group['seeds'].max()} seeds)")
+    legend_below(figure, panels, look)
+    return figure

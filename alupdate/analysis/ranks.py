@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
-from alupdate.statistics.pairs import MIN_PAIRS, wilcoxon
+from alupdate.analysis.seeds import MIN_PAIRS, wilcoxon
+from alupdate.analysis.theme import SCREEN, Look, colour_of
+from alupdate.utils.errors import InputError
 
 ALPHA = 0.05
 MIN_BLOCKS, MIN_VARIANTS = 6, 5
@@ -82,3 +85,39 @@ def _note(blocks: int, variants: int) -> str:
             f"{variants} variants is {min(smallest, 1.0):.2g}"
         )
     return "; ".join(notes)
+
+
+def critical_difference(ranking: Ranking, title: str, look: Look = SCREEN) -> Figure:
+    """Draw average ranks on a line; bars join variants of which no pair differs significantly.
+
+    The pairwise test is Wilcoxon's signed-rank test with Holm's correction (Demsar 2006; Benavoli
+    et al. 2016). Drawn by scikit-posthocs.
+
+    Raises:
+        InputError: scikit-posthocs is not installed.
+    """
+    try:
+        from scikit_posthocs import critical_difference_diagram
+    except ImportError as error:
+        message = "the critical-difference diagram needs: pip install 'alupdate[stats]'"
+        raise InputError(message) from error
+    count = len(ranking.ranks)
+    height = look.line * (1.0 * count + 7)
+    figure = Figure(figsize=(look.width, height), layout="constrained")
+    axes = figure.subplots()
+    critical_difference_diagram(
+        dict(ranking.ranks),
+        ranking.pairwise,
+        alpha=ALPHA,
+        ax=axes,
+        label_fmt_left="{label} ({rank:.2f})",
+        label_fmt_right="({rank:.2f}) {label}",
+        label_props={"size": "small"},
+        color_palette={name: colour_of(str(name)) for name in ranking.ranks.index},
+        crossbar_props={"color": "black", "linewidth": 2.0, "marker": None},
+        elbow_props={"linewidth": 1.0},
+    )
+    axes.grid(visible=False)
+    heading = f"average rank, {title}\nn = {ranking.blocks}; Friedman p = {ranking.friedman_p:.1e}"
+    axes.set_title("\n".join([heading, *filter(None, ranking.note.split("; "))]), size="medium")
+    return figure

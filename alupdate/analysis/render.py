@@ -1,10 +1,29 @@
 """Result tables as Markdown, LaTeX and CSV."""
 
 import math
+from dataclasses import dataclass
 
 import pandas as pd
 
-from alupdate.statistics.result_table import ResultTable
+
+@dataclass(frozen=True)
+class ResultTable:
+    """One table of results.
+
+    Attributes:
+        name: of its files, without ending; letters, digits, dots, dashes and underscores.
+        title: one line.
+        caption: what the columns mean, and how the numbers were made; plain text.
+        frame: the numbers, unrounded. Columns ``x``, ``x_error``, ``x_low`` and ``x_high`` belong
+            together: a value, its standard error and its interval. A column ``note`` says what
+            the row cannot show.
+    """
+
+    name: str
+    title: str
+    caption: str
+    frame: pd.DataFrame
+
 
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",

@@ -1,12 +1,40 @@
 """How many times faster each step is than what it is compared with."""
 
+from collections.abc import Iterator
+from functools import partial
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from alupdate.plots.look import SCREEN, Look
-from alupdate.plots.style import BLUE, GREY, VERMILLION
+from alupdate.analysis.growth import growth, growth_table
+from alupdate.analysis.theme import BLUE, GREY, SCREEN, VERMILLION, Look, ResultFigure
+
+LIMITS = (
+    "the products and exponentials alone",
+    "the arithmetic of its steps alone",
+    "python -c pass",
+)
+"""What nothing can be faster than: no alternative."""
+
+
+def speedup_table(benchmark: pd.DataFrame) -> pd.DataFrame:
+    """Return one line per pair: section, operation, against, ratio, and the two medians.
+
+    The operation is ``what`` without the sizes, which begin with a number or with a name and "=".
+    Limits of the machine are left out.
+
+    Args:
+        benchmark: rows of scripts/benchmark.py.
+    """
+    pairs = benchmark.dropna(subset=["ratio", "against"])
+    pairs = pairs[~pairs["against"].isin(LIMITS)]
+    operations = pairs["what"].str.replace(r", (\d|\w=).*", "", regex=True)
+    pairs = pairs.assign(operation=operations)
+    columns = ["section", "operation", "against", "what", "seconds", "other_seconds", "ratio"]
+    return pairs[columns].reset_index(drop=True)
+
 
 LINES = 2.6
 """Height of an operation, in lines of text: its name, what it is compared with, a gap."""
@@ -18,7 +46,7 @@ def speedups(table: pd.DataFrame, look: Look = SCREEN) -> Figure:
     The axis is logarithmic. The number on the right is the median of the dots.
 
     Args:
-        table: from ``alupdate.statistics.speedup_table``.
+        table: from ``alupdate.analysis.speedups``.
         look: sizes and fonts.
     """
     sections = list(table.groupby("section", sort=False))
@@ -57,3 +85,33 @@ def _panel(panel: Axes, lines: "list[tuple[str, pd.Series[float]]]") -> None:
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     panel.minorticks_off()
     panel.grid(axis="y", visible=False)
+
+
+def benchmark_figures(benchmark: pd.DataFrame, prefix: str, look: Look) -> Iterator[ResultFigure]:
+    """Yield how costs grow, and how many times faster each step is than what it is compared with.
+
+    Args:
+        benchmark: rows of scripts/benchmark.py.
+        prefix: of the figures' names.
+        look: sizes and fonts.
+    """
+    grown = growth_table(benchmark)
+    if len(grown):
+        yield ResultFigure(
+            f"{prefix}-growth",
+            "How cost grows",
+            "Median seconds and resident memory against one size at a time, the others held. "
+            "Slopes are exponents, fitted over the upper half of the range.",
+            grown,
+            partial(growth, grown, look),
+        )
+    pairs = speedup_table(benchmark)
+    if len(pairs):
+        yield ResultFigure(
+            f"{prefix}-speedups",
+            "Times faster than the alternative",
+            "Ratios of median seconds, measured in turn in one process; a dot per size, their "
+            "median on the right. Vermillion: slower.",
+            pairs,
+            partial(speedups, pairs, look),
+        )

@@ -1,5 +1,7 @@
 """Figures of updates against retraining."""
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,12 +9,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alupdate.plots.look import SCREEN, Look, grid, legend_below
-from alupdate.plots.style import UPDATES
-from alupdate.statistics.update_means import size_means
+from alupdate.analysis.theme import SCREEN, UPDATES, Look, ResultFigure, grid, legend_below
+from alupdate.analysis.updates import (
+    REFERENCES,
+    best_gaps,
+    gamma_means,
+    in_series,
+    size_means,
+    speedups,
+)
 
-REFERENCES = ("base", "retrain")
-ORDER = (*REFERENCES, "first_order", "monte_carlo", "second_order", "map")
+LEVELS = ("base", "retrain")
+ORDER = (*LEVELS, "first_order", "monte_carlo", "second_order", "map")
 LINES = {"base": ":", "retrain": "--"}
 LEAST = -0.5
 """Gaps closed below this are arrows at the edge."""
@@ -59,7 +67,7 @@ def robustness(means: pd.DataFrame, look: Look = SCREEN) -> Figure:
     """Draw mean accuracy against gamma, one panel per data set, base and retrain as horizontals.
 
     Args:
-        means: from ``alupdate.statistics.update_means.gamma_means``.
+        means: from ``alupdate.analysis.updates.gamma_means``.
         look: sizes and fonts.
     """
     settings = list(means.groupby(["dataset", "backbone"]))
@@ -67,7 +75,7 @@ def robustness(means: pd.DataFrame, look: Look = SCREEN) -> Figure:
     for panel, ((dataset, backbone), here) in zip(panels, settings, strict=True):
         for _, line in _in_order(here):
             method = line["method"].iloc[0]
-            if method in REFERENCES:
+            if method in LEVELS:
                 level, style = line["mean"].iloc[0], LINES[method]
                 panel.axhline(level, color=UPDATES[method][0], linestyle=style, label=method)
             else:
@@ -87,7 +95,7 @@ def speedup_bars(tables: dict[str, pd.DataFrame], look: Look = SCREEN) -> Figure
 
     Args:
         tables: n_initial and n_new, each to the table of
-            ``alupdate.statistics.updates.speedups``.
+            ``alupdate.analysis.updates.speedups``.
         look: sizes and fonts.
     """
     columns = {"speedup": "against retraining as configured", "lbfgs_speedup": "against L-BFGS"}
@@ -129,7 +137,7 @@ def gap_dots(gaps: pd.DataFrame, look: Look = SCREEN) -> Figure:
     """Draw the share of the gap to retraining that each update closes, by data set.
 
     Args:
-        gaps: from ``alupdate.statistics.updates.best_gaps``: one row per
+        gaps: from ``alupdate.analysis.updates.best_gaps``: one row per
             data set and ``name``. Values below -0.5 are shown as arrows at the edge.
         look: sizes and fonts.
     """
@@ -179,7 +187,7 @@ def _in_order(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def _keep_in_view(panel: Axes, rows: pd.DataFrame, along: str) -> None:
     """Let the axis span base model and retraining; what is far below them leaves the panel."""
-    levels = rows.loc[rows["method"].isin(REFERENCES), "mean"]
+    levels = rows.loc[rows["method"].isin(LEVELS), "mean"]
     room = max(levels.max() - levels.min(), 0.01)
     panel.set_ylim(levels.min() - 0.5 * room, levels.max() + 0.25 * room)
 
@@ -206,3 +214,56 @@ def _line(panel: Axes, line: pd.DataFrame, column: str) -> None:
         markerfacecolor="white" if automatic else colour, label=name,
     )  # fmt: skip
     panel.fill_between(x, mean - error, mean + error, color=colour, alpha=0.2, lw=0)
+
+
+MIN_GAMMAS = 5
+"""Fewer step sizes do not make a robustness figure."""
+BEST = "each update at the step size gamma that is best on average"
+
+
+def update_figures(updates: pd.DataFrame, prefix: str, look: Look) -> Iterator[ResultFigure]:
+    """Yield accuracy by size for each setting, robustness, gap closed and speed-ups."""
+    for (dataset, backbone), group in updates.groupby(["dataset", "backbone"]):
+        for along, words in SIZES.items():
+            if group[along].nunique() < 2:
+                continue
+            means = size_means(group)
+            suffix = "" if along == "n_new" else "-initial"
+            yield ResultFigure(
+                f"{prefix}-{dataset}-{backbone}{suffix}",
+                f"Accuracy by number of {words}, {dataset}, {backbone}",
+                f"Mean test accuracy over seeds, {BEST}; bands are one standard error.",
+                means,
+                partial(draw_sizes, means, along, look),
+            )
+    if updates["method"].isin(REFERENCES).all():
+        return
+    table = in_series(updates)
+    fixed = table[table["step_size"] == "fixed"]
+    if len(fixed) and fixed.groupby("method")["gamma"].nunique().max() >= MIN_GAMMAS:
+        by_gamma = gamma_means(updates)
+        yield ResultFigure(
+            f"{prefix}-gamma",
+            "Accuracy against the step size",
+            "Mean test accuracy over seeds and sizes against gamma; bands are one standard error.",
+            by_gamma,
+            partial(robustness, by_gamma, look),
+        )
+    gaps = best_gaps(updates)
+    yield ResultFigure(
+        f"{prefix}-gap",
+        "Gap to retraining closed",
+        f"Share of the gap to retraining that each update closes, {BEST} for the data set; lines "
+        "are 95 % bootstrap intervals over seeds. Arrows: further to the left.",
+        gaps,
+        partial(gap_dots, gaps, look),
+    )
+    tables = {size: speedups(updates, size) for size in SIZES}
+    yield ResultFigure(
+        f"{prefix}-speedup",
+        "Speed-up of each update",
+        "Median ratio of the seconds of retraining to those of the update, over data sets and "
+        "seeds.",
+        pd.concat(tables.values(), ignore_index=True),
+        partial(speedup_bars, tables, look),
+    )

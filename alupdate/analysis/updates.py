@@ -1,13 +1,46 @@
 """How much of the way from the base model to the retrained one each update goes, and how fast."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from alupdate.errors import InputError
-from alupdate.statistics.pairs import CONFIDENCE, N_RESAMPLES, note, paired_t
-from alupdate.statistics.update_series import REFERENCES, in_series
+from alupdate.analysis.render import ResultTable
+from alupdate.analysis.seeds import CONFIDENCE, N_RESAMPLES, note, paired_t
+from alupdate.utils.errors import InputError
+
+REFERENCES = ("base", "retrain", "retrain_lbfgs")
+
+
+def in_series(updates: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with a column ``series``, a short name of method and posterior.
+
+    The posterior is named where a method was run with several; rehearsed step sizes make a series
+    of their own, whatever gamma they chose.
+    """
+    table = updates.copy()
+    for column in ("likelihood", "step_size"):
+        table[column] = table[column].astype(object).where(table[column].notna(), "")
+    ours = ~table["method"].isin(REFERENCES)
+    posteriors = table[ours].groupby("method")[["likelihood", "prior_precision"]]
+    several = posteriors.nunique().max(axis=1) > 1
+    names = table["method"].astype(str)
+    named = table["method"].map(several).fillna(False).astype(bool)
+    precision = table["prior_precision"].map("{:g}".format)
+    full = names + " (" + table["likelihood"] + ", " + precision + ")"
+    automatic = table["step_size"] == "auto"
+    table["series"] = full.where(named, names) + automatic.map({True: ", gamma auto", False: ""})
+    table.loc[automatic, "gamma"] = float("nan")
+    return table
+
+
+def best_gamma(rows: pd.DataFrame) -> float:
+    """Return the gamma with the highest mean accuracy among one update's rows."""
+    means = rows.groupby("gamma")["accuracy"].mean()
+    return float(means.index.to_numpy()[means.to_numpy().argmax()])
+
 
 CELL = ["dataset", "backbone", "seed", "n_initial", "n_new"]
 METHOD = ["dataset", "backbone", "method", "likelihood", "prior_precision", "gamma", "step_size"]
@@ -126,3 +159,85 @@ def speedups(updates: pd.DataFrame, size: str) -> pd.DataFrame:
     groups = joined.groupby(keys, sort=False)
     table = groups[["speedup", "lbfgs_speedup"]].median()
     return table.assign(measurements=groups.size()).reset_index()
+
+
+SERIES = ["series", "method", "step_size"]
+
+
+def size_means(updates: pd.DataFrame) -> pd.DataFrame:
+    """Return mean accuracies by series, initial and new size, each update at its best gamma.
+
+    The gamma that is best on average over the table: the comparison that favours the updates
+    that need tuning. The names of series say it.
+
+    Args:
+        updates: rows in the form of updates.csv, of one data set and backbone.
+
+    Returns:
+        dataset, backbone, series, method, step_size, n_initial, n_new, mean, standard_error (NaN
+        for one seed), seeds.
+    """
+    parts = []
+    for name, rows in in_series(updates).groupby("series", sort=False):
+        if rows["gamma"].notna().any():
+            best = best_gamma(rows)
+            chosen = rows[rows["gamma"] == best]
+            parts.append(chosen.assign(series=f"{name}, gamma {best:g}"))
+        else:
+            parts.append(rows)
+    return _means(pd.concat(parts), ["n_initial", "n_new"])
+
+
+def gamma_means(updates: pd.DataFrame) -> pd.DataFrame:
+    """Return mean accuracies by series and gamma, over all sizes; references have no gamma.
+
+    Returns:
+        dataset, backbone, series, method, step_size, gamma, mean, standard_error, seeds.
+    """
+    table = in_series(updates)
+    return _means(table[table["step_size"] != "auto"], ["gamma"])
+
+
+def _means(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Average over sizes within each seed, then over seeds."""
+    by = ["dataset", "backbone", *SERIES, *keys]
+    per_seed = table.groupby([*by, "seed"], dropna=False, sort=False)["accuracy"].mean()
+    groups = per_seed.groupby(by, dropna=False, sort=False)
+    means = groups.agg(["mean", "sem", "count"]).reset_index()
+    return means.rename(columns={"sem": "standard_error", "count": "seeds"})
+
+
+SIZES = {"n_initial": "initial labels", "n_new": "new labels"}
+
+
+def update_tables(updates: pd.DataFrame) -> Iterator[ResultTable]:
+    """Yield the tables that an updating study allows."""
+    if updates["method"].isin(REFERENCES).all():
+        return
+    gaps = gap_closed(updates).rename(
+        columns={"standard_error": "gap_error", "low": "gap_low", "high": "gap_high"}
+    )
+    yield ResultTable(
+        "gap-closed",
+        "Gap to retraining closed by each update",
+        "gap: sum(update - base) / sum(retrain - base) of test accuracy over all sizes and seeds "
+        "± standard error over seeds [95 % percentile bootstrap interval]; 0 the base model, 1 "
+        "retraining. retrain_p: paired t-test over seeds that the update is as accurate as "
+        "retraining. worst: lowest mean of update - base in any cell of sizes. speedup: median "
+        "ratio of seconds, against retraining as configured and against L-BFGS.",
+        _shown(gaps),
+    )
+    for size, words in SIZES.items():
+        yield ResultTable(
+            f"speedup-{size.replace('_', '-')}",
+            f"Speed-up of each update by number of {words}",
+            "Median ratio of the seconds of retraining, as configured and by L-BFGS, to those of "
+            "the update, over data sets, seeds and the other size.",
+            speedups(updates, size),
+        )
+
+
+def _shown(gaps: pd.DataFrame) -> pd.DataFrame:
+    gamma = gaps["gamma"].map("{:g}".format).where(gaps["step_size"] != "auto", "auto")
+    table = gaps.assign(gamma=gamma).drop(columns="step_size")
+    return table.sort_values(METHOD[:2], kind="stable", ignore_index=True)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from alupdate.errors import InputError
+from alupdate.utils.errors import InputError
 
 SETTING = ["dataset", "backbone"]
 """Where variants meet; numbers of two settings are never averaged without saying so."""

@@ -19,7 +19,7 @@ from alupdate.config import (
     UpdatingTask,
     is_frozen,
 )
-from alupdate.errors import InputError, suggestion
+from alupdate.utils.errors import InputError, suggestion
 
 MIN_REHEARSED = 3
 """Labels that gamma: auto needs at least."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alupdate.paths import conf_dir
+from alupdate.utils.paths import conf_dir
 
 GROUPS = (
     "dataset", "backbone", "strategy", "batch", "update", "task", "tracker", "experiment",

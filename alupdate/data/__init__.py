@@ -14,7 +14,7 @@ from alupdate.config import (
     display_name,
 )
 from alupdate.data.dataset import Dataset
-from alupdate.display import Display
+from alupdate.utils.display import Display
 
 
 def load_dataset(config: DatasetConfig, cache: Path, display: Display) -> Dataset:
@@ -35,11 +35,11 @@ def _whole(config: DatasetConfig, cache: Path, display: Display) -> Dataset:
     """Load all of it; each source is imported only when it is asked for."""
     name = display_name(config)
     if isinstance(config, EmbeddedDataset):
-        from alupdate.data import embedded
+        from alupdate.data import arrays as embedded
 
         dataset = {"digits": embedded.digits, "mnist5k": embedded.mnist5k}[config.name](name)
     elif isinstance(config, NpzDataset):
-        from alupdate.data.npz import read_npz
+        from alupdate.data.arrays import read_npz
 
         dataset = read_npz(config.path, name)
     elif isinstance(config, ParquetDataset):
@@ -47,7 +47,7 @@ def _whole(config: DatasetConfig, cache: Path, display: Display) -> Dataset:
 
         dataset = read_parquet(config, name)
     elif isinstance(config, CsvDataset):
-        from alupdate.data.text_table import read_texts
+        from alupdate.data.tables import read_texts
 
         dataset = read_texts(config, name)
     elif isinstance(config, ImageFolderDataset):
@@ -55,7 +55,7 @@ def _whole(config: DatasetConfig, cache: Path, display: Display) -> Dataset:
 
         dataset = read_image_folder(config, name, cache, display)
     elif isinstance(config, ImageDataset):
-        from alupdate.data.known_images import read_known_images
+        from alupdate.data.named_images import read_known_images
 
         dataset = read_known_images(config, name, cache, display)
     elif isinstance(config, HubDataset):

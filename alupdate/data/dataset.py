@@ -1,22 +1,186 @@
 """What a data set is, and the checks that every one must pass."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
 
-from alupdate.data.instances import (
-    ArrayImages,
-    Images,
-    Instances,
-    IntArray,
-    Texts,
-    Vectors,
-)
-from alupdate.data.split import random_part
-from alupdate.errors import InputError
+from alupdate.utils.errors import InputError
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float32]
+Digests = NDArray[np.void]
+"""One digest of DIGEST_SIZE bytes per instance; equal digests stand for equal content."""
+
+DIGEST_SIZE = 16
+
+
+class Instances(Protocol):
+    """N instances of one kind, in a fixed order."""
+
+    def __len__(self) -> int:
+        """Return N."""
+        ...
+
+    def digests(self) -> Digests:
+        """Return a digest of each instance's content (N,)."""
+        ...
+
+    def take(self, positions: IntArray) -> Self:
+        """Return the instances at these positions, in their order."""
+        ...
+
+
+@runtime_checkable
+class Images(Instances, Protocol):
+    """Images, in memory or on disk."""
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """(H, W, channels) if all images agree in it, otherwise None."""
+        ...
+
+    def __getitem__(self, position: int) -> NDArray[np.uint8]:
+        """Return one image (H, W, channels)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Feature vectors in memory, or mapped from a file.
+
+    Attributes:
+        rows: (N, D).
+    """
+
+    rows: FloatArray
+
+    def __len__(self) -> int:
+        """See ``Instances``."""
+        return len(self.rows)
+
+    def digests(self) -> Digests:
+        """See ``Instances``."""
+        return _digests_of_rows(self.rows)
+
+    def take(self, positions: IntArray) -> "Vectors":
+        """See ``Instances``."""
+        return Vectors(self.rows[positions])
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images of one size in memory.
+
+    Attributes:
+        rows: (N, H, W, channels).
+    """
+
+    rows: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        """See ``Instances``."""
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """See ``Images``."""
+        height, width, channels = self.rows.shape[1:]
+        return height, width, channels
+
+    def __getitem__(self, position: int) -> NDArray[np.uint8]:
+        """See ``Images``."""
+        image: NDArray[np.uint8] = self.rows[position]
+        return image
+
+    def digests(self) -> Digests:
+        """See ``Instances``."""
+        return _digests_of_rows(self.rows)
+
+    def take(self, positions: IntArray) -> "ArrayImages":
+        """See ``Instances``."""
+        return ArrayImages(self.rows[positions])
+
+
+@dataclass(frozen=True)
+class Texts:
+    """N texts."""
+
+    strings: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """See ``Instances``."""
+        return len(self.strings)
+
+    def digests(self) -> Digests:
+        """See ``Instances``."""
+        return as_digests(digest(text.encode()) for text in self.strings)
+
+    def take(self, positions: IntArray) -> "Texts":
+        """See ``Instances``."""
+        return Texts(tuple(self.strings[i] for i in positions))
+
+
+def digest(content: Any) -> bytes:
+    """Return the digest of one instance's bytes."""
+    return hashlib.blake2b(content, digest_size=DIGEST_SIZE).digest()
+
+
+def as_digests(digests: Iterable[bytes]) -> Digests:
+    """Return digests as one array; trailing zero bytes are kept, unlike in an array of strings."""
+    return np.frombuffer(b"".join(digests), dtype=f"V{DIGEST_SIZE}")
+
+
+def _digests_of_rows(rows: NDArray[Any]) -> Digests:
+    """Digest each row with its shape and type, so that a reshaped array is another instance."""
+    kind = f"{rows.shape[1:]}{rows.dtype}".encode()
+    return as_digests(digest(kind + np.ascontiguousarray(row).tobytes()) for row in rows)
+
+
+SPLIT_SEED = 0
+"""A split is part of the data set: the same for every seed of a run."""
+
+
+def stratified_split(
+    labels: NDArray[Any], test_size: float | int, where: str
+) -> tuple[IntArray, IntArray]:
+    """Return the positions of pool and test instances, every class split in proportion.
+
+    Args:
+        labels: (N,).
+        test_size: a share of N, or a number of instances.
+        where: how to call the source in an error message.
+
+    Raises:
+        InputError: a class has one instance only, or a part is smaller than the number of classes.
+    """
+    try:
+        train, test = train_test_split(
+            np.arange(len(labels)), test_size=test_size, stratify=labels, random_state=SPLIT_SEED
+        )
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{where}: cannot be split into pool and test set with every class in both ({reason})"
+        ) from error
+    return train.astype(np.int64), test.astype(np.int64)
+
+
+def random_part(count: int, wanted: int, key: str) -> IntArray:
+    """Return ``wanted`` of ``count`` positions, ascending: the same in every run.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    if wanted > count:
+        raise InputError(f"{key}={wanted}: there are only {count} instances")
+    chosen = np.random.default_rng(SPLIT_SEED).choice(count, size=wanted, replace=False)
+    return np.sort(chosen).astype(np.int64)
+
 
 Kind = Literal["images", "vectors", "texts"]
 NAMED = 3

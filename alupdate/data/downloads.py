@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from alupdate.errors import InputError
+from alupdate.utils.errors import InputError
 
 SECONDS = 20.0
 """How long a server may stay silent before a download counts as failed."""

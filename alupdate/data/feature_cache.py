@@ -9,6 +9,7 @@ and an extraction that was killed goes on where it stopped.
 import hashlib
 import json
 import logging
+import mmap
 import os
 import zlib
 from collections.abc import Callable
@@ -18,11 +19,13 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+import torch
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
 
-from alupdate.data.instances import FloatArray
-from alupdate.files import replace_file
+from alupdate.data.dataset import FloatArray
+from alupdate.utils.files import replace_file
 
 log = logging.getLogger(__name__)
 ROWS_BETWEEN_COMMITS = 1024
@@ -184,3 +187,45 @@ def _crc(path: Path, size: int) -> int:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+CHUNK_BYTES = 2**26
+"""Bytes of the file that are read at a time."""
+
+
+@dataclass(frozen=True)
+class MappedRows:
+    """Feature vectors (N, D) of a mapped file, with a last column of ones where they are gathered.
+
+    A pool of a million instances is then in memory once, as the candidates of a query, and not a
+    second time as the pool. What was read of the file is given back at once: mapped pages count as
+    memory of the process, and the system keeps them for the next read if it has room.
+
+    Attributes:
+        features: (N, D), a ``np.memmap``.
+        device: where gathered rows go.
+    """
+
+    features: FloatArray
+    device: torch.device
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.features)
+
+    def __getitem__(self, positions: Tensor) -> Tensor:
+        """Return the rows (n, D + 1) at positions (n,), read in the order of the file."""
+        wanted = positions.numpy(force=True)
+        rows = torch.ones(len(wanted), self.features.shape[1] + 1)
+        order = np.argsort(wanted, kind="stable")
+        size = max(1, CHUNK_BYTES // (4 * self.features.shape[1]))
+        for start in range(0, len(order), size):
+            places = order[start : start + size]
+            rows.numpy()[places, :-1] = self.features[wanted[places]]
+            self._give_back()
+        return rows.to(self.device)
+
+    def _give_back(self) -> None:
+        mapped = getattr(self.features, "_mmap", None)
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)

@@ -1,22 +1,89 @@
 """Well-known data sets of the Hugging Face Hub: local files, or downloaded to the cache."""
 
+import io
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from alupdate.config import HubDataset
-from alupdate.data.dataset import Dataset, make_dataset
-from alupdate.data.hub_images import HubImages
-from alupdate.data.instances import Texts
-from alupdate.data.parquet_file import class_names, label_values, read_parquet_file
-from alupdate.data.parts import common_labels
-from alupdate.data.table_file import TABLE_ENDINGS, Table, read_table
-from alupdate.errors import InputError
-from alupdate.hub_files import HubFiles, download
+from alupdate.data.dataset import (
+    Dataset,
+    Digests,
+    IntArray,
+    Texts,
+    as_digests,
+    digest,
+    make_dataset,
+)
+from alupdate.data.image_files import decode
+from alupdate.data.parquet import class_names, label_values, read_parquet_file
+from alupdate.data.tables import TABLE_ENDINGS, Table, common_labels, read_table
+from alupdate.utils.errors import InputError
+from alupdate.utils.hub_files import HubFiles, download
+
+
+@dataclass(frozen=True)
+class HubImages:
+    """Colour images that are decoded each time they are asked for.
+
+    Attributes:
+        encoded: N files' contents.
+    """
+
+    encoded: tuple[bytes, ...]
+
+    @classmethod
+    def of_cells(cls, cells: Iterable[Any], where: str) -> "HubImages":
+        """Return the images of a Parquet column; only their headers are checked, which is fast.
+
+        Raises:
+            InputError: a cell holds no image.
+        """
+        encoded = []
+        for row, cell in enumerate(cells, start=1):
+            content = cell.get("bytes") if isinstance(cell, dict) else cell
+            if not isinstance(content, bytes) or not _is_image(content):
+                raise InputError(f"{where}: row {row} holds no image; repair or remove it")
+            encoded.append(content)
+        return cls(tuple(encoded))
+
+    def __len__(self) -> int:
+        """See ``Instances``."""
+        return len(self.encoded)
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """See ``Images``: decodes until an image differs, so nearly none where sizes vary."""
+        height, width, channels = self[0].shape
+        same = all(self[i].shape == (height, width, channels) for i in range(1, len(self)))
+        return (height, width, channels) if same else None
+
+    def __getitem__(self, position: int) -> NDArray[np.uint8]:
+        """See ``Images``."""
+        return decode(self.encoded[position])
+
+    def digests(self) -> Digests:
+        """See ``Instances``: of the encoded content."""
+        return as_digests(digest(content) for content in self.encoded)
+
+    def take(self, positions: IntArray) -> "HubImages":
+        """See ``Instances``."""
+        return HubImages(tuple(self.encoded[i] for i in positions))
+
+
+def _is_image(content: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(content)):
+            return True
+    except Exception:  # Pillow raises errors of many kinds on damaged files
+        return False
+
 
 EXTRA = "hub"
 ENDINGS = (".parquet", *TABLE_ENDINGS)

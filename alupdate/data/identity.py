@@ -12,8 +12,8 @@ from alupdate.config import (
     NpzDataset,
     ParquetDataset,
 )
-from alupdate.display import Display
-from alupdate.errors import InputError
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
 
 
 def data_digest(config: DatasetConfig, cache: Path, display: Display) -> str | None:
@@ -36,7 +36,7 @@ def data_digest(config: DatasetConfig, cache: Path, display: Display) -> str | N
 
         return folder_digest(config.path, f"dataset.path={config.path}", cache, display)
     if isinstance(config, ImageDataset):
-        from alupdate.data.known_images import own_copy_digest
+        from alupdate.data.named_images import own_copy_digest
 
         return own_copy_digest(config, cache, display)
     if isinstance(config, HubDataset) and config.root is not None:

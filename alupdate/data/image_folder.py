@@ -9,13 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alupdate.config import ImageFolderDataset
-from alupdate.data.dataset import Dataset, make_dataset
-from alupdate.data.image_files import ImageFiles, index_of
-from alupdate.data.image_source import image_source
-from alupdate.data.instances import IntArray
-from alupdate.data.split import stratified_split
-from alupdate.display import Display
-from alupdate.errors import InputError
+from alupdate.data.dataset import Dataset, IntArray, make_dataset, stratified_split
+from alupdate.data.image_files import ImageFiles, image_source, index_of
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
 
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")

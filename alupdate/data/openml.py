@@ -12,10 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from alupdate.config import OpenmlDataset
-from alupdate.data.dataset import NAMED, Dataset, from_arrays
+from alupdate.data.dataset import NAMED, Dataset, from_arrays, stratified_split
 from alupdate.data.downloads import impatient, one_line
-from alupdate.data.split import stratified_split
-from alupdate.errors import InputError
+from alupdate.utils.errors import InputError
 
 
 def read_openml(config: OpenmlDataset, name: str, cache: Path) -> Dataset:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alupdate.data.instances import IntArray
+from alupdate.data.dataset import IntArray
 
 
 @dataclass(frozen=True)

@@ -9,23 +9,21 @@ import pandas as pd
 import torch
 from pydantic import TypeAdapter
 
+from alupdate.analysis.curves import learning_curve
+from alupdate.analysis.theme import fix_margins
 from alupdate.config import RunConfig
-from alupdate.data.instances import IntArray
+from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
-from alupdate.display import Display
+from alupdate.experiment.selection import Selector, holdout
+from alupdate.experiment.setup import Setup, check_sizes
+from alupdate.experiment.task import Outcome, median_seconds, timed
 from alupdate.laplace.predictive import predict
-from alupdate.learner import Model
-from alupdate.metrics import Scores, score
-from alupdate.plots.learning_curve import learning_curve
-from alupdate.plots.look import fix_margins
+from alupdate.models.learner import Model, make_rule, step_size, updated_model
 from alupdate.results.records import Comparison, CycleRecord, tables
 from alupdate.results.store import RunStore
-from alupdate.seeds import Stream, generator
-from alupdate.tasks.outcome import Outcome
-from alupdate.tasks.select import Selector, holdout
-from alupdate.tasks.setup import Setup, check_sizes
-from alupdate.tasks.timing import median_seconds, timed
-from alupdate.updater import make_rule, step_size, updated_model
+from alupdate.utils.display import Display
+from alupdate.utils.metrics import Scores, score
+from alupdate.utils.seeds import Stream, generator
 
 
 class ActiveLearning:

@@ -13,19 +13,20 @@ from alupdate.config import (
     RerunTask,
     RunConfig,
     StatusTask,
+    UpdatingTask,
     weights_file,
 )
-from alupdate.display import Display
-from alupdate.errors import InputError
-from alupdate.paths import cache_dir
 from alupdate.results.store import RunStore
 from alupdate.trackers import catch_up, make_tracker, tracked
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
+from alupdate.utils.paths import cache_dir
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from alupdate.tasks import Task
-    from alupdate.tasks.setup import Setup
+    from alupdate.experiment.setup import Setup
+    from alupdate.experiment.task import Task
 
 log = logging.getLogger("alupdate")
 
@@ -82,8 +83,7 @@ def run_job(config: RunConfig) -> None:
 
 def _prepared(config: RunConfig, store: RunStore, display: Display) -> "tuple[Setup, Task]":
     """Make everything ready; wrong input leaves nothing behind, any other trouble a failed run."""
-    from alupdate.tasks import make_task
-    from alupdate.tasks.setup import prepare
+    from alupdate.experiment.setup import prepare
 
     try:
         setup = prepare(config, display)
@@ -94,6 +94,20 @@ def _prepared(config: RunConfig, store: RunStore, display: Display) -> "tuple[Se
         with store.locked(), _logging_to(store.path / "run.log"), _recorded(store):
             store.begin({})
             raise
+
+
+def make_task(config: RunConfig, setup: "Setup") -> "Task":
+    """Return the configured task.
+
+    Raises:
+        InputError: its sizes do not fit the data.
+    """
+    from alupdate.experiment.active_learning import ActiveLearning
+    from alupdate.experiment.updating import Updating
+
+    if isinstance(config.task, UpdatingTask):
+        return Updating(config, setup)
+    return ActiveLearning(config, setup)
 
 
 def _is_done(store: RunStore, config: RunConfig, display: Display) -> bool:
@@ -124,11 +138,11 @@ def digests(config: RunConfig, display: Display) -> dict[str, str]:
 def _run_without_store(config: RunConfig, display: Display) -> None:
     """Run a task that leaves no run directory."""
     if isinstance(config.task, DescribeTask):
-        from alupdate.tasks.describe import describe
+        from alupdate.experiment.setup import describe
 
         describe(config, config.task, display)
     else:
-        from alupdate.tasks.describe import extract_features
+        from alupdate.experiment.setup import extract_features
 
         extract_features(config, display)
 

@@ -5,16 +5,13 @@ from dataclasses import replace
 import torch
 
 from alupdate.config import OracleStrategy, RunConfig, SequentialBatch
-from alupdate.data.dataset import Dataset
-from alupdate.data.instances import IntArray
+from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.pool import Annotator, Pool
-from alupdate.errors import InputError
-from alupdate.learner import Model
-from alupdate.seeds import Stream, generator
+from alupdate.models.learner import Model, labelled, make_rule, step_size
 from alupdate.strategies import make_strategy
-from alupdate.strategies.batch import build_batch
-from alupdate.strategies.query import Oracle, Query
-from alupdate.updater import labelled, make_rule, step_size
+from alupdate.strategies.base import Oracle, Query, build_batch
+from alupdate.utils.errors import InputError
+from alupdate.utils.seeds import Stream, generator
 
 
 class Selector:

@@ -1,11 +1,45 @@
-"""Wall-clock time of a step, with the device's queue drained before and after."""
+"""What a task is, what it hands back, and how its steps are timed."""
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import median
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
+from matplotlib.figure import Figure
+
+from alupdate.results.store import RunStore
+from alupdate.utils.display import Display
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A small table and a picture of a finished run.
+
+    Attributes:
+        columns: headings.
+        rows: cells as text.
+        figure: saved beside the main CSV file, under its name.
+    """
+
+    columns: list[str]
+    rows: list[list[str]]
+    figure: Figure
+
+
+class Task(Protocol):
+    """Something that a job can run, step by step, so that it can be resumed."""
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether it uses labels that were not bought."""
+        ...
+
+    def run(self, store: RunStore, display: Display) -> Outcome:
+        """Run what the store does not hold yet, committing every step."""
+        ...
+
 
 T = TypeVar("T")
 LONG_STEP = 0.05

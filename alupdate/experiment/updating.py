@@ -10,25 +10,23 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from alupdate.analysis.update_figures import accuracy_by_update
 from alupdate.config import MethodConfig, RunConfig, StepSize, UpdatingTask, is_frozen
-from alupdate.data.instances import IntArray
+from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Pool
-from alupdate.display import Display
-from alupdate.errors import InputError
+from alupdate.experiment.setup import Setup
+from alupdate.experiment.task import Outcome, timed, update_seconds
 from alupdate.laplace.monte_carlo import MonteCarloUpdate
 from alupdate.laplace.posterior import LastLayer, Updated
 from alupdate.laplace.updates import Rule, fit
-from alupdate.learner import Model
-from alupdate.metrics import score
-from alupdate.plots.updating import accuracy_by_update
+from alupdate.models.learner import Model, apply_rule, labelled, make_rule, step_size
+from alupdate.models.training import optimal_linear
+from alupdate.results.records import UpdateRecord, update_table
 from alupdate.results.store import RunStore
-from alupdate.results.update_records import UpdateRecord, update_table
-from alupdate.seeds import Stream, generator
-from alupdate.tasks.outcome import Outcome
-from alupdate.tasks.setup import Setup
-from alupdate.tasks.timing import timed, update_seconds
-from alupdate.training.lbfgs import optimal_linear
-from alupdate.updater import apply_rule, labelled, make_rule, step_size
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
+from alupdate.utils.metrics import score
+from alupdate.utils.seeds import Stream, generator
 
 
 @dataclass(frozen=True)

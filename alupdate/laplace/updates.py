@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.laplace.dual import update_batches
 from alupdate.laplace.first_order import first_order, first_order_batches
-from alupdate.laplace.map_update import map_batches, map_update
+from alupdate.laplace.map import map_batches, map_update
 from alupdate.laplace.monte_carlo import monte_carlo, monte_carlo_batches
-from alupdate.laplace.multinomial import fit_multinomial
+from alupdate.laplace.per_class import fit_multinomial
 from alupdate.laplace.posterior import LastLayer, Likelihood, Updated, fit_posterior, require_shared
-from alupdate.laplace.second_order import second_order
+from alupdate.laplace.second_order import second_order, update_batches
 
 UpdateName = Literal["first_order", "second_order", "map", "monte_carlo"]
 

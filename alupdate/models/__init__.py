@@ -3,13 +3,12 @@
 import numpy as np
 import torch
 
-from alupdate.backbones.end_to_end import Trainable
-from alupdate.backbones.extractor import Extractor
 from alupdate.config import CnnBackbone, ImageBackbone, TextBackbone
-from alupdate.data.dataset import Dataset
-from alupdate.data.instances import Vectors
-from alupdate.display import Display
-from alupdate.errors import InputError
+from alupdate.data.dataset import Dataset, Vectors
+from alupdate.models.end_to_end import Trainable
+from alupdate.models.features import Extractor
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
 
 
 def make_extractor(
@@ -22,10 +21,10 @@ def make_extractor(
     """
     _check_kind(config, dataset)
     if isinstance(config, ImageBackbone):
-        from alupdate.backbones.image_network import ImageNetwork
+        from alupdate.models.images import ImageNetwork
 
         return ImageNetwork(config, device)
-    from alupdate.backbones.text_network import TextNetwork
+    from alupdate.models.texts import TextNetwork
 
     return TextNetwork(config, device)
 
@@ -53,10 +52,10 @@ def make_trainable(
     """
     _check_kind(config, dataset)
     if isinstance(config, CnnBackbone):
-        from alupdate.backbones.cnn import trainable_cnn
+        from alupdate.models.end_to_end import trainable_cnn
 
         return trainable_cnn(dataset, config.width, learning_rate, rng, device)
-    from alupdate.backbones.fine_tuning import trainable_image_network
+    from alupdate.models.end_to_end import trainable_image_network
 
     return trainable_image_network(config, dataset, rng, device, display)
 

@@ -5,18 +5,70 @@ Pillow images, so that a batch is one operation and runs where the network does.
 """
 
 import math
+import os
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from alupdate.backbones.architecture import published_config
-from alupdate.backbones.images import ByteArray
 from alupdate.config import ImageBackbone
-from alupdate.errors import InputError
+from alupdate.data.dataset import ArrayImages, Dataset, FloatArray, Images, Instances
+from alupdate.models.networks import (
+    dimension_of,
+    loaded_network,
+    published_config,
+    random_network,
+    tensor_names,
+)
+from alupdate.models.weights import (
+    WeightsFile,
+    are_packaged,
+    find_weights,
+    read_packaged,
+    read_tensors,
+)
+from alupdate.utils.errors import InputError
+
+ByteArray = NDArray[np.uint8]
+
+
+def image_arrays(dataset: Dataset, backbone: str) -> tuple[ByteArray, ByteArray]:
+    """Return all images of pool and test set, (N, H, W, channels) and (T, H, W, channels).
+
+    Args:
+        dataset: images of one size.
+        backbone: who wants them, for error messages.
+
+    Raises:
+        InputError: the data are no images, or differ in size.
+    """
+    pool, test = dataset.train, dataset.test
+    if not isinstance(pool, Images) or not isinstance(test, Images):
+        raise InputError(
+            f"backbone={backbone}: needs images, but {dataset.name} has {dataset.kind}"
+        )
+    if pool.shape is None or pool.shape != test.shape:
+        raise InputError(
+            f"backbone={backbone}: needs images of one size, but those of {dataset.name} differ; "
+            "use a pretrained network, as in backbone=efficientnet_lite0"
+        )
+    return np.stack(decoded(pool)), np.stack(decoded(test))
+
+
+def decoded(images: Images) -> list[ByteArray]:
+    """Return every image (H, W, channels); files are decoded on all cores."""
+    if isinstance(images, ArrayImages):
+        return list(images.rows)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(images.__getitem__, range(len(images))))
+
 
 Interpolation = Literal["bilinear", "bicubic"]
 LITE_SIZE = 96
@@ -117,3 +169,70 @@ def _resized(planes: Tensor, how: Preprocessing) -> Tensor:
 def _middle(planes: Tensor, size: int) -> Tensor:
     top, left = (round((side - size) / 2) for side in planes.shape[2:])
     return planes[:, :, top : top + size, left : left + size]
+
+
+VERSION = "image-network-v2"
+"""Names how features are computed; part of the feature cache's key."""
+CHUNK = 64
+FROZEN_SEED = 0
+"""Of random weights that stay as they are: every run has the same ones."""
+
+
+class ImageNetwork:
+    """A frozen image network as an ``Extractor`` of its pooled features."""
+
+    unit, chunk = "images", CHUNK
+
+    def __init__(self, settings: ImageBackbone, device: torch.device) -> None:
+        self._settings, self._device = settings, device
+        self.name = settings.model if settings.name == "timm" else settings.name
+
+    @cached_property
+    def _weights(self) -> WeightsFile | None:
+        return find_weights(self._settings)
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        size = preprocessing_of(self._settings).size
+        network = network_with(self._settings, self._weights, size, FROZEN_SEED)
+        dimension_of(network, self._settings.model, size)
+        return network.eval().to(self._device)
+
+    @property
+    def identity(self) -> str:
+        """See ``Extractor``."""
+        weights = "random" if self._weights is None else self._weights.sha256
+        how = preprocessing_of(self._settings)
+        return f"{weights}|{self._settings.model}|{how}|{VERSION}"
+
+    def features(self, instances: Instances) -> FloatArray:
+        """See ``Extractor``."""
+        assert isinstance(instances, Images)
+        how = preprocessing_of(self._settings)
+        with torch.inference_mode():
+            inputs = normalised(squares(decoded(instances), how, self._device), how)
+            pooled: FloatArray = self._network(inputs).float().cpu().numpy()
+        return pooled
+
+
+def network_with(
+    settings: ImageBackbone, weights: WeightsFile | None, size: int, seed: int
+) -> nn.Module:
+    """Return the configured network of pooled features.
+
+    Args:
+        settings: which one.
+        weights: as ``find_weights`` found them; None for random ones.
+        size: of the images, in pixels.
+        seed: decides random weights.
+
+    Raises:
+        InputError: there is no such network, or the weights are not of it.
+    """
+    if weights is None:
+        return random_network(settings.model, size, seed)
+    if are_packaged(settings):
+        tensors = read_packaged(weights.path, tensor_names(settings.model))
+    else:
+        tensors = read_tensors(weights)
+    return loaded_network(settings.model, size, tensors, weights.source)

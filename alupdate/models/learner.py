@@ -1,21 +1,28 @@
 """The learner: a backbone with its last-layer posterior, to be fitted and updated."""
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.config import UpdateConfig
-from alupdate.data.features import Features
-from alupdate.data.instances import FloatArray, IntArray
-from alupdate.data.mapped_rows import MappedRows
-from alupdate.laplace.posterior import LastLayer
-from alupdate.laplace.updates import fit
-from alupdate.seeds import Stream, generator
-from alupdate.training.lbfgs import optimal_linear
-from alupdate.training.recipe import Recipe, train_linear
+from alupdate.config import RunConfig, UpdateConfig, UpdateName
+from alupdate.data.dataset import FloatArray, IntArray
+from alupdate.data.feature_cache import Features, MappedRows
+from alupdate.data.pool import Pool
+from alupdate.laplace.posterior import LastLayer, Updated, with_bias
+from alupdate.laplace.step_size import choose_gamma
+from alupdate.laplace.updates import Rule, fit, update_rule
+from alupdate.models.end_to_end import (
+    Trainable,
+    features_of,
+    settle_statistics,
+    train_network,
+)
+from alupdate.models.training import Recipe, optimal_linear, seeded, train_linear
+from alupdate.utils.seeds import Stream, generator, sub_seed
 
 LARGE_BYTES = 2**29
 """Features of a mapped file above this size stay there until they are asked for."""
@@ -139,3 +146,109 @@ def recipe_of(settings: UpdateConfig) -> Recipe:
 def posterior_of(weights: Tensor, rows: Tensor, settings: UpdateConfig) -> LastLayer:
     """Return the configured posterior at weights (C, D) trained on features (N, D)."""
     return fit(weights, rows, settings.likelihood, settings.prior_precision)
+
+
+N_SETTLING = 512
+"""Images of the pool that batch normalisation's statistics come from, at most."""
+
+
+class NetworkLearner:
+    """A network retrained as a whole; its last layer has the posterior."""
+
+    def __init__(
+        self, trainable: Trainable, settings: UpdateConfig, seed: int, device: torch.device
+    ) -> None:
+        self._trainable, self._settings = trainable, settings
+        self._seed, self._device = seed, device
+
+    def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
+        """See ``Learner``."""
+        start = self._trainable
+        network = copy.deepcopy(start.initial)
+        kept = start.pool[torch.from_numpy(indices)]
+        rng = generator(self._seed, Stream.TRAINING, cycle)
+
+        def images(positions: Tensor) -> Tensor:
+            return start.inputs(start.augmented(kept[positions], rng))
+
+        # Some networks drop units or layers at random, by PyTorch's global generator.
+        with seeded(sub_seed(generator(self._seed, Stream.TRAINING, cycle))):
+            train_network(
+                network,
+                images,
+                torch.from_numpy(labels).to(self._device),
+                recipe_of(self._settings),
+                start.learning_rate,
+                rng,
+            )
+        sample = torch.from_numpy(rng.permutation(len(start.pool))[:N_SETTLING])
+        settle_statistics(network, start.pool[sample], start)
+        pool, test = (with_bias(features_of(network, x, start)) for x in (start.pool, start.test))
+        weights = torch.cat([network.last.weight, network.last.bias[:, None]], dim=1).detach()
+        rows = pool[torch.from_numpy(indices)]
+        return Model(pool, test, posterior_of(weights, rows, self._settings))
+
+
+def make_rule(name: UpdateName, settings: UpdateConfig, seed: int) -> Rule:
+    """Return an update rule; only the Monte-Carlo update draws anything, from its own stream."""
+    return update_rule(name, sub_seed(generator(seed, Stream.HYPOTHESES)), settings.n_hypotheses)
+
+
+def apply_rule(
+    rule: Rule, model: Model, indices: IntArray, labels: IntArray, gamma: float
+) -> Updated:
+    """Return the outcome of updating a model's posterior with newly bought labels (b,)."""
+    rows, targets = labelled(model, indices, labels)
+    return rule.update(model.posterior, rows, targets, gamma)
+
+
+def updated_model(
+    rule: Rule, model: Model, indices: IntArray, labels: IntArray, gamma: float
+) -> Model:
+    """Return the model after an update with newly bought labels (b,)."""
+    return replace(model, posterior=apply_rule(rule, model, indices, labels, gamma).posterior)
+
+
+def step_size(
+    rule: Rule,
+    model: Model,
+    pool: Pool,
+    n_new: int,
+    config: RunConfig,
+    cycle: int,
+) -> float:
+    """Return the configured gamma; for ``auto``, the one that rehearsals on the labels prefer.
+
+    Each rehearsal trains a last layer, by the configured solver, on part of the labelled
+    instances and the model's present features. A step that suits the exact optimum does not suit
+    the recipe's 200 epochs towards it, so the solver must be the one that trained the model.
+
+    Args:
+        rule: the update whose step size is sought.
+        model: whose features are used.
+        pool: what is labelled.
+        n_new: how many labels the update will bring.
+        config: seed, and settings of the update group.
+        cycle: numbers the random splits.
+
+    Raises:
+        ValueError: ``auto`` with fewer than three labelled instances.
+    """
+    settings = config.update
+    if settings.gamma != "auto":
+        return settings.gamma
+    rows, targets = labelled(model, pool.indices, pool.labels)
+    classes = model.posterior.mean.shape[0]
+
+    def rehearsal_fit(features: Tensor, given: Tensor) -> LastLayer:
+        weights = train_last_layer(features, given, classes, settings, config.seed, cycle)
+        return fit(weights, features, settings.likelihood, settings.prior_precision)
+
+    rng = generator(config.seed, Stream.STEP_SIZE, cycle)
+    return choose_gamma(rule, rehearsal_fit, rows, targets, n_new, rng)
+
+
+def labelled(model: Model, indices: IntArray, labels: IntArray) -> tuple[Tensor, Tensor]:
+    """Return the features (N, D) and labels (N,) of pool instances, on the model's device."""
+    rows = model.pool[torch.from_numpy(indices)]
+    return rows, torch.from_numpy(labels).to(rows.device)

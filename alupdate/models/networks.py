@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alupdate.backbones.end_to_end import seeded
-from alupdate.errors import InputError, suggestion
+from alupdate.models.training import seeded
+from alupdate.utils.errors import InputError, suggestion
 
 COUNTER = "num_batches_tracked"
 """A statistic of batch normalisation that old files lack and nothing needs."""

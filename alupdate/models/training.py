@@ -1,16 +1,105 @@
-"""The paper's training recipe: RAdam, weight decay, a cosine schedule, small batches."""
+"""The paper's training recipe: RAdam, weight decay, a cosine schedule, small batches.
+
+RAdam in a few in-place operations.
+
+The same steps as ``torch.optim.RAdam`` (a test holds them together), written out because the
+library's optimisers import the whole compiler stack on first use, seconds in every run, and spend
+several times the arithmetic of a small layer on bookkeeping per step.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 from torch import Tensor
 
-from alupdate.threads import threads_for
-from alupdate.training.radam import RAdam
+from alupdate.utils.threads import one_blas_thread, threads_for
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+
+class RAdam:
+    """Rectified Adam with L2 weight decay (Liu et al. 2020, algorithm 2)."""
+
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        weight_decay: float,
+        relative_rates: Sequence[float] | None = None,
+    ) -> None:
+        """Start with empty moments.
+
+        Args:
+            parameters: the tensors to train.
+            weight_decay: added to the gradient, times the parameter.
+            relative_rates: a factor on the learning rate of each parameter; None: 1 for all.
+        """
+        rates = [1.0] * len(parameters) if relative_rates is None else relative_rates
+        self._slots = [
+            _Slot(p.detach(), torch.zeros_like(p), torch.zeros_like(p), torch.empty_like(p), rate)
+            for p, rate in zip(parameters, rates, strict=True)
+        ]
+        self._weight_decay = weight_decay
+        self._step = 0
+
+    def step(self, gradients: list[Tensor], learning_rate: float) -> None:
+        """Update the parameters in place; the gradients are overwritten."""
+        self._step += 1
+        rectified, size = step_size(self._step, learning_rate)
+        for slot, gradient in zip(self._slots, gradients, strict=True):
+            gradient.add_(slot.parameter, alpha=self._weight_decay)
+            slot.mean.lerp_(gradient, 1 - BETA1)
+            slot.square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+            change = -size * slot.rate
+            if rectified:
+                torch.sqrt(slot.square, out=slot.scratch)
+                slot.parameter.addcdiv_(slot.mean, slot.scratch.add_(EPSILON), value=change)
+            else:
+                slot.parameter.add_(slot.mean, alpha=change)
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A parameter as plain numbers, without a record for gradients, and its moments.
+
+    Attributes:
+        parameter: shares its memory with the tensor that is trained.
+        mean: of the gradients.
+        square: mean of their squares.
+        scratch: overwritten by every step.
+        rate: relative learning rate.
+    """
+
+    parameter: Tensor
+    mean: Tensor
+    square: Tensor
+    scratch: Tensor
+    rate: float
+
+
+def step_size(step: int, learning_rate: float) -> tuple[bool, float]:
+    """Return whether the variance is tractable at a step yet, and the factor on the (scaled) mean.
+
+    Args:
+        step: 1 for the first one.
+        learning_rate: of that step.
+    """
+    decayed = BETA2**step
+    limit = 2 / (1 - BETA2) - 1
+    length = limit - 2 * step * decayed / (1 - decayed)
+    size = learning_rate / (1 - BETA1**step)
+    if length <= 5:
+        return False, size
+    rectification = math.sqrt(
+        (length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)
+    )
+    return True, size * rectification * math.sqrt(1 - decayed)
 
 
 @dataclass(frozen=True)
@@ -96,3 +185,81 @@ def train_linear(
     with threads_for(start.numel() * min(recipe.minibatch, len(features))):
         optimise([weights], gradients, len(features), recipe, rng)
     return weights
+
+
+GRADIENT_TOLERANCE = 1e-6
+MAX_ITERATIONS = 5000
+
+
+def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_decay: float) -> Tensor:
+    """Return argmin_W  mean_n CE(W phi_n, y_n) + weight_decay / 2 ||W||^2, of shape (C, D).
+
+    The objective is strictly convex, so the start does not matter. Its minimiser lies in the span
+    of the features: with Phi^T = Q R (Q of shape (D, N)) the rotated problem has N columns and the
+    same optimum W = V Q^T, which is what makes few labels cheap. From N = D / 2 on, the rotation
+    takes longer than what it saves.
+
+    Args:
+        features: (N, D), labels: (N,).
+
+    Raises:
+        RuntimeError: the gradient did not fall below ``GRADIENT_TOLERANCE``.
+    """
+    rows = features.cpu().double()
+    basis = None
+    if 2 * len(rows) < rows.shape[1]:
+        basis, triangle = torch.linalg.qr(rows.T)
+        rows = triangle.T.contiguous()
+    targets = torch.nn.functional.one_hot(labels.cpu(), n_classes).T.double()
+    with threads_for(rows.numel() * n_classes), one_blas_thread():
+        result = minimize(
+            _objective,
+            np.zeros(n_classes * rows.shape[1]),
+            args=(rows, rows.T.contiguous(), targets, weight_decay),
+            jac=True,
+            method="L-BFGS-B",
+            options={
+                "maxiter": MAX_ITERATIONS,
+                "maxfun": 2 * MAX_ITERATIONS,
+                "maxcor": 10,
+                "gtol": GRADIENT_TOLERANCE,
+                "ftol": 0.0,
+            },
+        )
+    steepest = float(np.abs(result.jac).max())
+    if steepest > 10 * GRADIENT_TOLERANCE:
+        raise RuntimeError(
+            f"L-BFGS stopped with a gradient of {steepest:.1e} after {result.nit} iterations: "
+            f"{result.message}"
+        )
+    solution = torch.from_numpy(np.asarray(result.x).reshape(n_classes, -1))
+    weights: Tensor = (solution if basis is None else solution @ basis.T).to(features)
+    return weights
+
+
+def _objective(
+    flat: NDArray[np.float64], rows: Tensor, columns: Tensor, targets: Tensor, weight_decay: float
+) -> tuple[float, NDArray[np.float64]]:
+    """Return value and gradient at flattened weights.
+
+    Args:
+        flat: (C * r,).
+        rows: (N, r), the features.
+        columns: (r, N), the same transposed: either product then runs along its second operand.
+        targets: (C, N), one-hot labels.
+        weight_decay: of the squared weights.
+    """
+    weights = torch.from_numpy(flat).view(len(targets), -1)
+    log_probabilities = torch.log_softmax(weights @ columns, dim=0)
+    value = -(targets * log_probabilities).sum() / len(rows)
+    errors = log_probabilities.exp_().sub_(targets).div_(len(rows))
+    gradient = (errors @ rows).add_(weights, alpha=weight_decay)
+    return float(value) + weight_decay / 2 * float(flat @ flat), gradient.numpy().ravel()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed PyTorch's global generators here, and leave them as they were."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from alupdate.plots.style import Marker, Style
+from alupdate.analysis.theme import Marker, Style
 
 LINE_WIDTH = 2
 """In pixels; dashes are multiples of it, as in the figures."""

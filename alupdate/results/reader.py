@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from alupdate.errors import InputError
+from alupdate.results.records import COLUMNS as UPDATE_COLUMNS
 from alupdate.results.records import CURVE_COLUMNS
-from alupdate.results.update_records import COLUMNS as UPDATE_COLUMNS
+from alupdate.utils.errors import InputError
 
 AREA_COLUMNS = ("dataset", "backbone", "strategy", "batch", "update", "oracle", "seed", "area")
 BENCHMARK_COLUMNS = (

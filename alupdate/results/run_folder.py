@@ -9,9 +9,9 @@ from typing import Any, get_args
 import pandas as pd
 import yaml
 
-from alupdate.errors import InputError
-from alupdate.report.run_tables import KINDS, MAIN_TABLES, read_table
+from alupdate.results.run_tables import KINDS, MAIN_TABLES, read_table
 from alupdate.results.status import State, is_held
+from alupdate.utils.errors import InputError
 
 NOT_PROVENANCE = frozenset({"state", "error", "failures", "oracle", "started", "updated"})
 """Keys of status.json that have places of their own in a report."""

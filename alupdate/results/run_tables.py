@@ -10,14 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from alupdate.errors import InputError
+from alupdate.results.records import COLUMNS as UPDATE_COLUMNS
 from alupdate.results.records import (
     COMPARISON_COLUMNS,
     CURVE_COLUMNS,
     QUERY_COLUMNS,
     TIMING_COLUMNS,
 )
-from alupdate.results.update_records import COLUMNS as UPDATE_COLUMNS
+from alupdate.utils.errors import InputError
 
 FIRST_LINE = 2
 """Line of the first row: the header is line 1."""

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
-from alupdate.files import replace_file
 from alupdate.results.provenance import now
+from alupdate.utils.files import replace_file
 
 STATUS = "status.json"
 LOCK = ".lock"

@@ -21,10 +21,10 @@ import yaml
 from filelock import FileLock, Timeout
 
 from alupdate.config import HOW_TO_RUN, WHERE_DATA_LIE, RunConfig, UpdatingTask, run_prefix
-from alupdate.errors import InputError
-from alupdate.files import replace_file
 from alupdate.results.provenance import now, provenance
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
+from alupdate.utils.errors import InputError
+from alupdate.utils.files import replace_file
 
 FORMAT_VERSION = 5
 """Version of the result format and of what the numbers mean; part of every run's hash."""

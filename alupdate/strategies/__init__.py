@@ -11,23 +11,23 @@ from alupdate.config import (
     StrategyConfig,
     UpdateName,
 )
-from alupdate.errors import InputError
 from alupdate.laplace.updates import Rule
 from alupdate.strategies.badge import Badge
 from alupdate.strategies.bait import Bait
-from alupdate.strategies.bald import Bald
+from alupdate.strategies.base import Strategy
 from alupdate.strategies.batch_bald import BatchBald
-from alupdate.strategies.coreset import CoreSet
-from alupdate.strategies.expected_lookahead import ExpectedLookahead
-from alupdate.strategies.greedy_lookahead import GreedyLookahead
-from alupdate.strategies.lookahead import Lookahead
+from alupdate.strategies.diversity import CoreSet, ProbCover, TypiClust
+from alupdate.strategies.lookahead import ExpectedLookahead, GreedyLookahead, Lookahead
 from alupdate.strategies.plugin import Plugin
-from alupdate.strategies.probcover import ProbCover
-from alupdate.strategies.query import Strategy
-from alupdate.strategies.random_sampling import RandomSampling
-from alupdate.strategies.typiclust import TypiClust
-from alupdate.strategies.uncertainty import Entropy, LeastConfidence, Margin
-from alupdate.strategies.variance import Variance
+from alupdate.strategies.uncertainty import (
+    Bald,
+    Entropy,
+    LeastConfidence,
+    Margin,
+    RandomSampling,
+    Variance,
+)
+from alupdate.utils.errors import InputError
 
 PLAIN: dict[str, Callable[[], Strategy]] = {
     "random": RandomSampling,

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.strategies.query import Positions, Query
+from alupdate.strategies.base import Positions, Query
 
 
 class Badge:

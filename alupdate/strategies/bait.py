@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from alupdate.config import BaitStrategy
-from alupdate.errors import InputError
 from alupdate.laplace.fisher import (
     Information,
     binary,
@@ -16,7 +15,8 @@ from alupdate.laplace.fisher import (
     inverse_bytes,
     multiclass,
 )
-from alupdate.strategies.query import Positions, Query
+from alupdate.strategies.base import Positions, Query
+from alupdate.utils.errors import InputError
 
 LARGEST_BYTES = 6 * 2**30
 """The largest inverse that is attempted."""

@@ -1,16 +1,19 @@
 """What a strategy sees, and what it must answer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alupdate.laplace.posterior import LastLayer, Updated
-from alupdate.laplace.refresh import variances_after
+from alupdate.config import BatchConfig, SequentialBatch
+from alupdate.laplace.posterior import LastLayer, Updated, variances_after
+from alupdate.laplace.updates import Rule
+from alupdate.utils.errors import InputError
 
 Positions = NDArray[np.int64]
 
@@ -134,3 +137,68 @@ def best(utilities: Tensor, query: Query, size: int) -> Positions:
     front = torch.logical_not(masked < last).nonzero()[:, 0]
     order = torch.sort(masked[front], descending=True, stable=True).indices
     return front[order[:size]].numpy(force=True).astype(np.int64)
+
+
+BuyLabels = Callable[[Positions], Tensor]
+"""Buys the labels (b,) of candidates (b,); every call is a purchase."""
+
+
+def build_batch(
+    strategy: Strategy, query: Query, batch: BatchConfig, rule: Rule, buy: BuyLabels
+) -> Positions:
+    """Return ``batch.size`` distinct positions among the candidates, in the order of selection.
+
+    Args:
+        strategy: chooses.
+        query: the state before the batch.
+        batch: size and construction.
+        rule: the update between the picks of a sequential batch.
+        buy: gives the labels of what was picked, where an update needs them.
+    """
+    if isinstance(batch, SequentialBatch):
+        return _sequential(strategy, query, batch, rule, buy)
+    return strategy.select(query, batch.size)
+
+
+def _sequential(
+    strategy: Strategy, query: Query, batch: SequentialBatch, rule: Rule, buy: BuyLabels
+) -> Positions:
+    """Pick ``every`` instances, buy their labels, update the model, pick the next ones."""
+    chosen: list[Positions] = []
+    while (missing := batch.size - sum(map(len, chosen))) > 0:
+        picked = strategy.select(query, min(batch.every, missing))
+        chosen.append(picked)
+        if missing > len(picked):
+            query = after_labels(query, picked, buy(picked), rule)
+    return np.concatenate(chosen)
+
+
+def after_labels(query: Query, picked: Positions, labels: Tensor, rule: Rule) -> Query:
+    """Return the query's state after the model was updated with the labels of ``picked``."""
+    positions = torch.from_numpy(picked).to(query.features.device)
+    rows = query.features[positions]
+    return query.after(positions, labels, rule.update(query.posterior, rows, labels, query.gamma))
+
+
+def checked(answer: Any, query: Query, size: int, source: str) -> Positions:
+    """Return the answer if it is ``size`` distinct free positions.
+
+    Args:
+        answer: what a strategy's ``select`` gave.
+        query: what it was asked.
+        size: how many positions it was asked for.
+        source: the setting that chose the strategy, for the complaint.
+
+    Raises:
+        InputError: the answer would corrupt the run.
+    """
+    positions = np.asarray(answer)
+    if positions.shape != (size,) or positions.dtype.kind not in "iu":
+        problem = f"shape {positions.shape} and type {positions.dtype}, not {size} integers"
+    elif len(np.unique(positions)) < size:
+        problem = "the same position twice"
+    elif not np.isin(positions, query.free()).all():
+        problem = "a position that is taken or beyond the candidates"
+    else:
+        return positions.astype(np.int64)
+    raise InputError(f"{source}: select returned {problem}")

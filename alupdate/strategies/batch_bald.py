@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from alupdate.config import BatchBaldStrategy
-from alupdate.laplace.sampling import sample_weights
-from alupdate.strategies.entropy import minus_plogp
-from alupdate.strategies.query import Positions, Query
+from alupdate.laplace.predictive import sample_weights
+from alupdate.strategies.base import Positions, Query
+from alupdate.strategies.uncertainty import minus_plogp
 
 CHUNK_NUMBERS = 2**24
 """How many numbers a temporary array may have."""

@@ -1,15 +1,48 @@
 """k-means that gives the same clusters in any process."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
 
-from alupdate.seeds import sub_seed
-from alupdate.threads import libraries
+from alupdate.config import ProbCoverStrategy, TypiClustStrategy
+from alupdate.strategies.base import Positions, Query
+from alupdate.utils.seeds import sub_seed
+from alupdate.utils.threads import libraries
+
+CHUNK_NUMBERS = 2**24
+"""How many distances are in memory at a time."""
+
+
+def squared_distances(rows: Tensor, points: Tensor) -> Tensor:
+    """Return |a - b|^2 of rows (R, D) and points (N, D), of shape (R, N), by one matrix product."""
+    lengths = rows.square().sum(dim=1)[:, None] + points.square().sum(dim=1)
+    return torch.clamp(torch.addmm(lengths, rows, points.T, alpha=-2), min=0)
+
+
+def distance_chunks(rows: Tensor, points: Tensor) -> Iterator[Tensor]:
+    """Yield the squared distances (r, N) of a few rows after the other to all points (N, D)."""
+    size = max(1, CHUNK_NUMBERS // max(1, len(points)))
+    for part in torch.split(rows, size):
+        yield squared_distances(part, points)
+
+
+def nearest(rows: Tensor, points: Tensor) -> Tensor:
+    """Return the squared distance (R,) of each row (R, D) to the nearest of points (N, D)."""
+    return torch.cat([part.amin(dim=1) for part in distance_chunks(rows, points)])
+
+
+def unit_length(rows: Tensor) -> Tensor:
+    """Return rows (N, D) scaled to length 1; rows of zeros stay as they are."""
+    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    scaled: Tensor = rows / lengths.clamp(min=torch.finfo(rows.dtype).tiny)
+    return scaled
+
 
 MANY = 50
 """More clusters than this are seeded here: the library's seeding takes most of its time."""
@@ -94,3 +127,161 @@ def _drawn(
     positions = np.searchsorted(edges, rng.random(count) * edges[-1], side="right")
     last: NDArray[np.int64] = np.minimum(positions, len(weights) - 1)
     return last
+
+
+class CoreSet:
+    """The candidate farthest from all labelled ones, again and again (Sener and Savarese 2018).
+
+    k-center greedy in the feature space. The distances to the labelled instances are computed once
+    per query; each pick then costs O(P D). With nothing labelled, the first pick is the candidate
+    farthest from the candidates' mean. That mean is subtracted, since |a|^2 + |b|^2 - 2ab of
+    features far from the origin would lose their differences to rounding.
+    """
+
+    needs_oracle = False
+
+    def select(self, query: Query, size: int) -> Positions:
+        """See ``Strategy``."""
+        mean = query.features.mean(dim=0)
+        features, known = query.features - mean, query.labelled_features - mean
+        start = known if len(known) else torch.zeros_like(features[:1])
+        lengths = features.square().sum(dim=1)
+        gaps = nearest(features, start).masked_fill_(query.taken, -1)
+        picked = np.empty(size, dtype=np.int64)
+        for i in range(size):
+            picked[i] = pick = int(gaps.argmax())
+            distances = lengths + lengths[pick] - 2 * (features @ features[pick])
+            if i == 0 and not len(known):
+                gaps = torch.full_like(gaps, torch.inf).masked_fill_(query.taken, -1)
+            gaps = torch.minimum(gaps, distances.clamp_(min=0))
+            gaps[picked[: i + 1]] = -1
+        return picked
+
+
+class TypiClust:
+    """The most typical member of each uncovered cluster (Hacohen et al. 2022).
+
+    Labelled instances and candidates are clustered together, into as many clusters as there will be
+    labels (``max_clusters`` at most). Clusters with the fewest labels come first, the larger ones
+    before the smaller ones, and those below ``min_cluster_size`` last. Typical is the member of the
+    smallest mean distance to its nearest neighbours within the cluster. Features are scaled to unit
+    length, as the authors' are.
+    """
+
+    needs_oracle = False
+
+    def __init__(self, settings: TypiClustStrategy) -> None:
+        self._settings = settings
+
+    def select(self, query: Query, size: int) -> Positions:
+        """See ``Strategy``."""
+        points = unit_length(torch.cat([query.labelled_features, query.features]))
+        known = len(query.labelled_features)
+        count = min(known + size, self._settings.max_clusters, len(points))
+        clusters = kmeans(points.numpy(force=True), count, query.rng)
+        labels = np.bincount(clusters[:known], minlength=count)
+        sizes = np.bincount(clusters, minlength=count)
+        free, typicality = ~query.taken.numpy(force=True), dict[int, NDArray[np.floating]]()
+        picked: list[int] = []
+        while len(picked) < size:
+            left = np.bincount(clusters[known:][free], minlength=count) > 0
+            small = sizes < self._settings.min_cluster_size
+            cluster = int(np.lexsort((-sizes, labels, small, ~left))[0])
+            members = np.flatnonzero(clusters == cluster)
+            if cluster not in typicality:
+                typicality[cluster] = self._typicality(points[members])
+            score = typicality[cluster][members >= known]
+            places = members[members >= known] - known
+            pick = int(places[np.where(free[places], score, -np.inf).argmax()])
+            picked.append(pick)
+            free[pick] = False
+            labels[cluster] += 1
+        return np.array(picked, dtype=np.int64)
+
+    def _typicality(self, members: Tensor) -> NDArray[np.floating]:
+        """Return minus the mean distance (M,) to the nearest neighbours among members (M, D)."""
+        count = min(self._settings.n_neighbours, len(members) - 1)
+        if count == 0:
+            return np.zeros(1)
+        means = [
+            part.topk(count + 1, dim=1, largest=False).values[:, 1:].sqrt().sum(dim=1)
+            for part in distance_chunks(members, members)
+        ]
+        return -torch.cat(means).numpy(force=True)
+
+
+N_SAMPLED = 2000
+"""Candidates on which an automatic radius is estimated, at most."""
+
+
+class ProbCover:
+    """Greedy maximal coverage with balls of one radius (Yehuda et al. 2022).
+
+    Candidates within the radius of a labelled instance are covered. Each pick is the candidate
+    whose ball covers the most that are not covered yet; ties, as when everything is covered, go to
+    the one farthest from a labelled instance. Features are scaled to unit length.
+
+    The automatic radius is the paper's: the largest at which a share of ``purity`` of all balls
+    holds one k-means cluster only, with as many clusters as classes, on a sample of the candidates.
+    """
+
+    needs_oracle = False
+
+    def __init__(self, settings: ProbCoverStrategy) -> None:
+        self._settings = settings
+
+    def select(self, query: Query, size: int) -> Positions:
+        """See ``Strategy``."""
+        points = unit_length(query.features)
+        known = unit_length(query.labelled_features)
+        radius = self._settings.radius
+        if radius == "auto":
+            radius = pure_radius(query, points, self._settings.purity)
+        gaps = points.new_full((len(points),), torch.inf)
+        if len(known):
+            gaps = nearest(points, known)
+        free, square = ~query.taken, radius**2
+        degrees = _degrees(points, points[gaps > square], square)
+        picked = np.empty(size, dtype=np.int64)
+        for i in range(size):
+            # Rounding at the rim of a ball can leave a degree below zero: compare free ones only.
+            tied = free & (degrees == degrees[free].max())
+            pick = int(torch.where(tied, gaps, -1.0).argmax())
+            picked[i] = pick
+            free[pick] = False
+            distances = squared_distances(points[[pick]], points)[0]
+            newly = (gaps > square) & (distances <= square)
+            gaps = torch.minimum(gaps, distances)
+            degrees -= _degrees(points, points[newly], square)
+        return picked
+
+
+def _degrees(points: Tensor, others: Tensor, square: float) -> Tensor:
+    """Return how many of the others (N, D) lie in the ball around each point (P, D)."""
+    if not len(others):
+        return torch.zeros(len(points), dtype=torch.int64, device=points.device)
+    return torch.cat([(part <= square).sum(dim=1) for part in distance_chunks(points, others)])
+
+
+def pure_radius(query: Query, points: Tensor, purity: float) -> float:
+    """Return the largest radius whose balls are pure often enough, for points (P, D).
+
+    A ball is pure if it reaches no point of another cluster, that is, up to the distance to the
+    nearest one. So the share of pure balls falls as the radius grows, and the radius sought is the
+    quantile of those distances that leaves ``purity`` of them above it.
+    """
+    sample = query.rng.permutation(len(points))[:N_SAMPLED]
+    chosen = points[torch.from_numpy(sample).to(points.device)]
+    classes = min(query.logits.shape[1], len(chosen))
+    clusters = torch.from_numpy(kmeans(chosen.numpy(force=True), classes, query.rng))
+    clusters = clusters.to(points.device)
+    reach, start = [], 0
+    for part in distance_chunks(chosen, chosen):
+        own = clusters[start : start + len(part), None] == clusters
+        reach.append(part.masked_fill(own, torch.inf).amin(dim=1))
+        start += len(part)
+    distances = torch.sort(torch.cat(reach).sqrt()).values
+    finite = distances[torch.isfinite(distances)]
+    if not len(finite):
+        return 1.0
+    return float(finite[min(int((1 - purity) * len(distances) + 1e-9), len(finite) - 1)])

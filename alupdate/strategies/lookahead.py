@@ -2,20 +2,31 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.laplace.label_losses import LARGEST_STEP, losses_for_labels
+from alupdate.config import (
+    BatchMix,
+    ExpectedLookaheadStrategy,
+    GreedyLookaheadStrategy,
+    LookaheadStrategy,
+)
 from alupdate.laplace.losses import (
+    LARGEST_STEP,
     Loss,
     LossSum,
     expected_loss,
     losses_after_changes,
     losses_after_updates,
+    losses_for_labels,
+    true_loss,
 )
-from alupdate.laplace.posterior import Updated
+from alupdate.laplace.posterior import LowRankUpdate, Updated
 from alupdate.laplace.updates import Rule, mean_changes
-from alupdate.strategies.query import Query
+from alupdate.strategies.base import Oracle, Positions, Query, best
+from alupdate.strategies.diversity import kmeans
+from alupdate.strategies.uncertainty import margin_uncertainty
 
 CHUNK_NUMBERS = 2**24
 """How many numbers the Gram matrices of the batches that are updated together may have."""
@@ -146,3 +157,211 @@ class Foresight:
                 kernel = torch.addr(kernel, overlap, kernel[place], alpha=-1)
         logits = update.move(self.logits, self.points)
         return replace(self, directions=directions, logits=logits, kernel=kernel)
+
+
+def candidate_batches(query: Query, size: int, count: int, mix: BatchMix) -> Positions:
+    """Return ``count`` batches (count, size) of distinct free positions.
+
+    The paper (section on look-ahead selection) takes a third of each kind:
+
+    - random: any free candidates;
+    - diverse: one random member of each of ``size`` k-means clusters;
+    - informative: random among those whose margin uncertainty is above the mean.
+    """
+    random, diverse, informative = _shares(count, mix)
+    free = query.free()
+    parts = [_draw(free, size, random, query.rng)]
+    if diverse:
+        parts.append(_one_per_cluster(query, free, size, diverse))
+    if informative:
+        parts.append(_above_mean_margin(query, free, size, informative))
+    return np.concatenate(parts)
+
+
+def _shares(count: int, mix: BatchMix) -> tuple[int, int, int]:
+    """Split ``count`` by the mix; what does not divide goes to the largest remainders."""
+    weights = np.array([mix.random, mix.diverse, mix.informative])
+    exact = count * weights / weights.sum()
+    shares = np.floor(exact).astype(int)
+    for position in np.argsort(shares - exact, kind="stable")[: count - shares.sum()]:
+        shares[position] += 1
+    return int(shares[0]), int(shares[1]), int(shares[2])
+
+
+def _draw(source: Positions, size: int, count: int, rng: np.random.Generator) -> Positions:
+    draws = [rng.choice(source, size=size, replace=False) for _ in range(count)]
+    return np.array(draws, dtype=np.int64).reshape(count, size)
+
+
+def _one_per_cluster(query: Query, free: Positions, size: int, count: int) -> Positions:
+    """One member of each cluster; empty clusters (few distinct points) are made up at random."""
+    assignment = kmeans(query.features.numpy(force=True)[free], size, query.rng)
+    members = [free[assignment == cluster] for cluster in range(size)]
+    members = [cluster for cluster in members if len(cluster)]
+    batches = []
+    for _ in range(count):
+        batch = np.array([query.rng.choice(cluster) for cluster in members])
+        if len(batch) < size:
+            rest = np.setdiff1d(free, batch)
+            extra = query.rng.choice(rest, size=size - len(batch), replace=False)
+            batch = np.concatenate([batch, extra])
+        batches.append(batch)
+    return np.array(batches, dtype=np.int64)
+
+
+def _above_mean_margin(query: Query, free: Positions, size: int, count: int) -> Positions:
+    uncertainty = margin_uncertainty(query.logits).numpy(force=True)[free]
+    informative = free[uncertainty > uncertainty.mean()]
+    if len(informative) < size:
+        informative = free[np.argsort(-uncertainty, kind="stable")[:size]]
+    return _draw(informative, size, count, query.rng)
+
+
+class Lookahead:
+    """The paper's feasible upper baseline for batch selection.
+
+    It is an ORACLE: it updates on each candidate batch with its true labels and measures the loss
+    on an evaluation set with true labels, none of which a practitioner has. All candidate batches
+    are evaluated in the dual form, without a copy of the model for any of them.
+    """
+
+    needs_oracle = True
+
+    def __init__(self, settings: LookaheadStrategy, rule: Rule) -> None:
+        self._settings, self._rule = settings, rule
+
+    def select(self, query: Query, size: int) -> Positions:
+        """See ``Strategy``."""
+        settings = self._settings
+        batches = candidate_batches(query, size, settings.n_batches, settings.mix)
+        best: Positions = batches[int(self.losses(query, batches).argmin())]
+        return best
+
+    def losses(self, query: Query, batches: Positions) -> Tensor:
+        """Return the loss (M,) on the evaluation set after the update on each of batches (M, b)."""
+        oracle = require_oracle(query)
+        members, places = torch.unique(
+            torch.from_numpy(batches).to(query.features.device), return_inverse=True
+        )
+        foresight = Foresight.of(query, self._rule, members, oracle.features)
+        return foresight.losses(
+            query,
+            places,
+            oracle.candidate_labels[members[places]],
+            true_loss(oracle.labels, self._settings.loss),
+        )
+
+
+def require_oracle(query: Query) -> Oracle:
+    """Return the query's oracle.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if query.oracle is None:
+        raise ValueError("look-ahead selection needs an oracle")
+    return query.oracle
+
+
+class GreedyLookahead:
+    """The stronger upper baseline: no sampled batches, but every candidate tried at every step.
+
+    At each step the model is updated on each free candidate with its true label, the loss on the
+    evaluation set is measured, and the best candidate joins the batch. Like ``Lookahead`` an
+    ORACLE. P candidates cost one rank-one change of (T, C) logits each, O(P T C) per step; the
+    kernel between candidates and evaluation points is kept up to date by a rank-one change, too,
+    or computed anew at every step where it would take more than ``strategy.memory`` MB.
+    """
+
+    needs_oracle = True
+
+    def __init__(self, settings: GreedyLookaheadStrategy, rule: Rule) -> None:
+        self._settings, self._rule = settings, rule
+
+    def select(self, query: Query, size: int) -> Positions:
+        """See ``Strategy``."""
+        oracle = require_oracle(query)
+        free = torch.from_numpy(query.free()).to(query.features.device)
+        labels = oracle.candidate_labels[free]
+        loss_sum = true_loss(oracle.labels, self._settings.loss)
+        foresight = Foresight.of(query, self._rule, free, oracle.features)
+        numbers = self._settings.memory * 2**20 // query.features.element_size()
+        if len(free) * len(oracle.features) <= numbers:
+            foresight = foresight.keeping_kernel()
+        left = torch.ones_like(free, dtype=torch.bool)
+        picked: list[int] = []
+        while True:
+            places = left.nonzero()
+            losses = foresight.losses(query, places, labels[places], loss_sum)
+            place = int(places[losses.argmin()])
+            picked.append(int(free[place]))
+            if len(picked) == size:
+                return np.array(picked, dtype=np.int64)
+            left[place] = False
+            update = self._rule.update(
+                query.posterior, foresight.features[[place]], labels[[place]], query.gamma
+            )
+            query = query.after(free[[place]], labels[[place]], update)
+            foresight = foresight.after(query, place, update)
+
+
+class ExpectedLookahead:
+    """Look-ahead that a practitioner can use: it sees no label that was not bought.
+
+    Expected error reduction (Roy and McCallum 2001) with an update in place of retraining: a
+    candidate is worth the loss that is to be expected on a sample of the pool once its label is
+    known, averaged over its labels under the current prediction, each with the loss that the
+    updated model itself expects (``losses.expected_loss``).
+
+    The batch is built one instance at a time. Labels are not known on the way, so the model between
+    two picks is the one to expect: under its own prediction the residual e_y - p has mean zero, so
+    the mean weights stay; the covariance takes the pick in, as it does whatever the label, so that
+    its neighbours are worth less. With ``batch=sequential`` real labels take that place.
+    """
+
+    needs_oracle = False
+
+    def __init__(self, settings: ExpectedLookaheadStrategy, rule: Rule) -> None:
+        self._settings, self._rule = settings, rule
+
+    def select(self, query: Query, size: int) -> Positions:
+        """See ``Strategy``."""
+        settings, count = self._settings, len(query.features)
+        sample = query.rng.permutation(count)[: settings.n_points]
+        points = query.features[torch.from_numpy(sample).to(query.features.device)]
+        picked: list[int] = []
+        while True:
+            members = self._candidates(query)
+            losses = self._expected_losses(query, members, points)
+            pick = members[[int(losses.argmin())]]
+            picked.append(int(pick))
+            if len(picked) == size:
+                return np.array(picked, dtype=np.int64)
+            query = _after_unknown_label(query, pick)
+
+    def _candidates(self, query: Query) -> Tensor:
+        """Return the positions of the free candidates of smallest margin."""
+        count = min(self._settings.n_candidates, len(query.features) - len(query.chosen))
+        positions = best(margin_uncertainty(query.logits), query, count)
+        return torch.from_numpy(positions).to(query.features.device)
+
+    def _expected_losses(self, query: Query, members: Tensor, points: Tensor) -> Tensor:
+        """Return the loss (R,) to expect after the label of each member."""
+        foresight = Foresight.of(query, self._rule, members, points)
+        probabilities = torch.softmax(query.logits[members], dim=1)
+        likely = probabilities.topk(min(self._settings.n_labels, probabilities.shape[1]), dim=1)
+        losses = foresight.expected_losses(query, likely.indices, self._settings.loss)
+        return (losses * likely.values).sum(dim=1) / likely.values.sum(dim=1)
+
+
+def _after_unknown_label(query: Query, pick: Tensor) -> Query:
+    """Return the state to expect after buying the label of ``pick`` (1,), whatever it is."""
+    posterior, rows, logits = query.posterior, query.features[pick], query.logits[pick]
+    weights = posterior.curvatures(logits)
+    update = LowRankUpdate(
+        posterior.conditioned(posterior.mean, rows, weights),
+        rows,
+        torch.zeros_like(logits),
+        weights,
+    )
+    return query.after(pick, logits.argmax(dim=1), update)

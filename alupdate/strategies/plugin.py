@@ -8,9 +8,8 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from alupdate.config import PluginStrategy
-from alupdate.errors import InputError
-from alupdate.strategies.answers import checked
-from alupdate.strategies.query import Positions, Query, Strategy
+from alupdate.strategies.base import Positions, Query, Strategy, checked
+from alupdate.utils.errors import InputError
 
 GROUP = "alupdate.strategies"
 """The entry-point group in which installed packages announce their strategies."""

@@ -18,11 +18,10 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from alupdate.config import SkactivemlStrategy
-from alupdate.errors import InputError, suggestion
-from alupdate.laplace.sampling import sample_weights
-from alupdate.seeds import sub_seed
-from alupdate.strategies.answers import checked
-from alupdate.strategies.query import Positions, Query
+from alupdate.laplace.predictive import sample_weights
+from alupdate.strategies.base import Positions, Query, checked
+from alupdate.utils.errors import InputError, suggestion
+from alupdate.utils.seeds import sub_seed
 
 OWN_CLASSIFIERS = {
     "ProbabilisticAL": ParzenWindowClassifier,

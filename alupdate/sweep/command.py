@@ -1,23 +1,120 @@
 """The command with ``-m``: plan all runs, launch those that are left, say how they ended."""
 
+import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from alupdate.display import Display
-from alupdate.errors import InputError, first_line
-from alupdate.paths import conf_dir, experiment_dir
-from alupdate.sweep.launch import Launch, features_first, make_launch
-from alupdate.sweep.manifest import ManifestRow, current_row, write_manifest
-from alupdate.sweep.overrides import CONFIG, Composer, expand, parse_overrides
-from alupdate.sweep.plan import PlannedRun, configs, planned
-from alupdate.sweep.rerun import failed_jobs
-from alupdate.sweep.rounds import Settled, complete
-from alupdate.sweep.summary import experiments, label, show_summary
-from alupdate.sweep.watch import watched
+from alupdate.config import HOW_TO_RUN, PLACES
+from alupdate.sweep.launch import Launch, Settled, complete, features_first, make_launch
+from alupdate.sweep.plan import (
+    CONFIG,
+    Composer,
+    PlannedRun,
+    configs,
+    expand,
+    parse_overrides,
+    planned,
+)
+from alupdate.sweep.status import (
+    MANIFEST,
+    ManifestRow,
+    current_row,
+    read_manifest,
+    variant,
+    watched,
+    write_manifest,
+)
 from alupdate.sweep.worker import keeps_results
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError, first_line
+from alupdate.utils.paths import conf_dir, experiment_dir
+
+FAILURES_SHOWN = 20
+LABELS = ("completed", "already done", "failed", "refused", "left")
+BAD = ("failed", "refused")
+
+
+def label(run: PlannedRun, settled: Settled) -> str:
+    """Return how a run of a sweep ended, in the words of the summary."""
+    ending = settled.endings.get(run.path)
+    if ending is None:
+        return "left"
+    if ending.outcome == "done":
+        return "already done" if run.is_finished else "completed"
+    return "refused" if ending.outcome == "refused" else "failed"
+
+
+def show_summary(runs: Sequence[PlannedRun], settled: Settled, display: Display) -> None:
+    """Print the counts, the failures with their reasons, and how to run those again."""
+    counts: dict[str, Counter[str]] = {}
+    for run in runs:
+        counts.setdefault(variant(run.path.name), Counter())[label(run, settled)] += 1
+    total = sum(counts.values(), Counter[str]())
+    used = [name for name in LABELS if total[name]]
+    rows = [[name, *(str(count[column]) for column in used)] for name, count in counts.items()]
+    rows.append([f"all {len(runs)}", *(str(total[column]) for column in used)])
+    display.table("sweep", ["runs", *used], rows)
+    if settled.breakdown is not None:
+        display.complain(f"failed: the launcher gave up: {settled.breakdown}")
+    _show_failures([run for run in runs if label(run, settled) in BAD], settled, display)
+    for folder in experiments(runs):
+        display.say(f"manifest: {folder / MANIFEST}")
+
+
+def experiments(runs: Sequence[PlannedRun]) -> list[Path]:
+    """Return the directories of the runs' experiments."""
+    return list(dict.fromkeys(run.path.parent for run in runs))
+
+
+def _show_failures(bad: Sequence[PlannedRun], settled: Settled, display: Display) -> None:
+    for run in bad[:FAILURES_SHOWN]:
+        reason = settled.endings[run.path].reason or "no reason is known"
+        often = ""
+        if run.is_given_up:
+            often = f" (not tried again after {run.before.failures} failures; max_failures=null)"
+        display.complain(f"{label(run, settled)}: {run.path.name}: {reason}{often}")
+    if len(bad) > FAILURES_SHOWN:
+        display.complain(f"... and {len(bad) - FAILURES_SHOWN} more in {MANIFEST}")
+    for folder in experiments(bad):
+        display.complain(
+            f"run only these again: python -m alupdate.run task=rerun experiment_dir={folder}"
+        )
+
+
+def failed_jobs(folder: Path, given: Sequence[Override]) -> list[list[str]]:
+    """Return the overrides of an experiment's runs that failed or were refused, however often.
+
+    How to run them (threads, device, ...) can be said anew on the command line; what they are
+    cannot.
+
+    Raises:
+        InputError: there is no such experiment, nothing failed in it, or other keys are given.
+    """
+    for override in given:
+        if override.key_or_group not in HOW_TO_RUN | {"task"}:
+            raise InputError(
+                f"{override.input_line}: cannot change with task=rerun, which runs what "
+                f"{MANIFEST} says"
+            )
+    if not folder.is_dir():
+        raise InputError(f"experiment_dir={folder}: no such directory")
+    place = [f"results_dir={folder.parent}", f"experiment_name={folder.name}"]
+    anew = [o.input_line or "" for o in given if o.key_or_group in HOW_TO_RUN - PLACES]
+    jobs = []
+    for row in read_manifest(folder):
+        standing = current_row(folder / row.run, shlex.split(row.overrides))
+        if standing.state == "failed" or (row.state, standing.state) == ("refused", "waiting"):
+            overrides = [*shlex.split(row.overrides), *place, "max_failures=null", *anew]
+            jobs += expand({}, parse_overrides(overrides))
+    if not jobs:
+        raise InputError(f"experiment_dir={folder}: nothing failed in it")
+    return jobs
+
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 

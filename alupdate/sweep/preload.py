@@ -9,10 +9,10 @@ import io
 from matplotlib.figure import Figure
 
 MODULES = (
-    "alupdate.data.embedded",
+    "alupdate.data.arrays",
     "alupdate.data.identity",
-    "alupdate.job",
-    "alupdate.tasks.setup",
+    "alupdate.experiment.job",
+    "alupdate.experiment.setup",
     "scipy.stats",
     "sklearn.cluster",
 )

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from alupdate.config import MlflowTracker, RunConfig, TensorboardTracker
-from alupdate.display import Display
 from alupdate.results.status import State
 from alupdate.results.store import RunStore
-from alupdate.trackers.guard import Guard
-from alupdate.trackers.points import Point, points_of
-from alupdate.trackers.tracker import Tracker
+from alupdate.trackers.tracker import Guard, Point, Tracker, points_of
+from alupdate.utils.display import Display
 
 
 def make_tracker(config: RunConfig, store: RunStore) -> Tracker | None:
@@ -27,13 +25,13 @@ def make_tracker(config: RunConfig, store: RunStore) -> Tracker | None:
     """
     settings = config.tracker
     if isinstance(settings, MlflowTracker):
-        from alupdate.trackers.mlflow_tracker import MlflowRun
+        from alupdate.trackers.mlflow import MlflowRun
 
         results = Path(config.results_dir)
         uri = settings.uri or f"sqlite:///{(results / 'mlflow.db').absolute()}"
         return MlflowRun(uri, results, config.experiment_name, store)
     if isinstance(settings, TensorboardTracker):
-        from alupdate.trackers.tensorboard_tracker import TensorboardEvents
+        from alupdate.trackers.tensorboard import TensorboardEvents
 
         return TensorboardEvents(store.path / "tensorboard")
     return None

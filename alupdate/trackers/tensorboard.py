@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from alupdate.errors import InputError
 from alupdate.results.status import State
-from alupdate.trackers.points import Point
+from alupdate.trackers.tracker import Point
+from alupdate.utils.errors import InputError
 
 try:
     from tensorboard.compat.proto.event_pb2 import Event

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from alupdate.errors import InputError
+from alupdate.utils.errors import InputError
 
 
 @dataclass(frozen=True)

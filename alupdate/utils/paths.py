@@ -5,12 +5,12 @@ from pathlib import Path
 
 import platformdirs
 
-from alupdate.errors import InputError
+from alupdate.utils.errors import InputError
 
 
 def conf_dir() -> Path:
     """Return the directory of the YAML configs: inside an installed wheel, or beside a checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for candidate in (package / "conf", package.parent / "conf"):
         if (candidate / "config.yaml").is_file():
             return candidate

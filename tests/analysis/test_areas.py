@@ -2,10 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alupdate.errors import InputError
-from alupdate.plots.learning_curve import learning_curve
-from alupdate.results.frame import read_runs
-from alupdate.statistics.areas import (
+from alupdate.analysis.areas import (
     compare,
     normalised_area,
     oracle_comparisons,
@@ -13,6 +10,9 @@ from alupdate.statistics.areas import (
     sequential_gains,
     summarise,
 )
+from alupdate.analysis.curves import learning_curve
+from alupdate.results.reader import read_runs
+from alupdate.utils.errors import InputError
 from tests.support.curve_tables import curves
 
 

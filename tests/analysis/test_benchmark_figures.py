@@ -6,15 +6,14 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from alupdate.benchmark.growth import VARIABLES, Sizes, operations
-from alupdate.benchmark.large_pool import OPERATION
-from alupdate.benchmark.measure import Row, Timing
-from alupdate.benchmark.table import table_of
-from alupdate.plots.catalogue import result_figures
-from alupdate.plots.growth import STYLES, WHOLE_PROCESS, style_of_operation
-from alupdate.plots.look import PAPER, SCREEN
-from alupdate.plots.style import BLUE, VERMILLION
-from alupdate.results.frame import read_results
+from alupdate.analysis.figures import result_figures
+from alupdate.analysis.growth import STYLES, WHOLE_PROCESS, style_of_operation
+from alupdate.analysis.theme import BLUE, PAPER, SCREEN, VERMILLION
+from alupdate.results.reader import read_results
+from benchmarks.growth import VARIABLES, Sizes, operations
+from benchmarks.large_pool import OPERATION
+from benchmarks.measure import Row, Timing
+from benchmarks.table import table_of
 from tests.support.scripts import load
 
 RATIOS = {"update": (20.0, 0.5), "peers": (3.0,)}

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from alupdate.plots.catalogue import result_figures
-from alupdate.plots.look import PAPER, SCREEN
-from alupdate.statistics.areas import normalised_area
+from alupdate.analysis.areas import normalised_area
+from alupdate.analysis.figures import result_figures
+from alupdate.analysis.theme import PAPER, SCREEN
 from tests.support.curve_tables import curves, random_curves, study
 
 STRATEGIES = ("random", "margin", "entropy", "lookahead", "lookahead_10", "lookahead_300")

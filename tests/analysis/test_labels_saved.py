@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.statistics.labels_saved import LEVELS, labels_needed, labels_saved, summarise_saved
+from alupdate.analysis.labels_saved import LEVELS, labels_needed, labels_saved, summarise_saved
 from tests.support import references_statistics as reference
 from tests.support.curve_tables import curves
 

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alupdate.statistics.penalty import penalty_matrix
-from alupdate.statistics.variants import named
+from alupdate.analysis.penalty import penalty_matrix
+from alupdate.analysis.variants import named
 from tests.support import references_statistics as reference
 from tests.support.curve_tables import curves, random_curves
 

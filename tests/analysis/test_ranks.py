@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from alupdate.statistics.ranks import holm, rank
+from alupdate.analysis.ranks import holm, rank
 from tests.support import references_statistics as reference
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from alupdate.statistics.pairs import (
+from alupdate.analysis.seeds import (
     N_RESAMPLES,
     bootstrap_interval,
     difference_of,

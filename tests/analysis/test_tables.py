@@ -4,13 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.errors import InputError
-from alupdate.statistics.areas import normalised_area
-from alupdate.statistics.candidates import candidate_batches
-from alupdate.statistics.mean_curves import difference_curves, mean_curves
-from alupdate.statistics.render import LATEX, csv, escape, latex, markdown
-from alupdate.statistics.result_table import ResultTable
-from alupdate.statistics.tables import result_tables
+from alupdate.analysis.areas import normalised_area
+from alupdate.analysis.candidates import candidate_batches
+from alupdate.analysis.curves import difference_curves, mean_curves
+from alupdate.analysis.render import LATEX, ResultTable, csv, escape, latex, markdown
+from alupdate.analysis.tables import result_tables
+from alupdate.utils.errors import InputError
 from tests.support.curve_tables import curves, random_curves, study
 
 

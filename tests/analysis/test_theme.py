@@ -2,8 +2,8 @@ import itertools
 
 import pytest
 
-from alupdate.paths import conf_dir
-from alupdate.plots.style import ORACLE, PALETTE, STRATEGIES, UPDATES, colour_of, style_of
+from alupdate.analysis.theme import ORACLE, PALETTE, STRATEGIES, UPDATES, colour_of, style_of
+from alupdate.utils.paths import conf_dir
 
 
 def row(strategy, batch="top_b", update="retrain", oracle=False):

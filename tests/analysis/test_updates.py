@@ -3,11 +3,16 @@ import math
 import pandas as pd
 import pytest
 
-from alupdate.errors import InputError
-from alupdate.plots.updating import accuracy_by_update, gap_dots, robustness, speedup_bars
-from alupdate.statistics.update_means import gamma_means, size_means
-from alupdate.statistics.update_series import best_gamma
-from alupdate.statistics.updates import best_gaps, gap_closed, speedups
+from alupdate.analysis.update_figures import accuracy_by_update, gap_dots, robustness, speedup_bars
+from alupdate.analysis.updates import (
+    best_gamma,
+    best_gaps,
+    gamma_means,
+    gap_closed,
+    size_means,
+    speedups,
+)
+from alupdate.utils.errors import InputError
 from tests.support.curve_tables import study
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from alupdate.benchmark import measure, sequential
+from benchmarks import measure, sequential
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from alupdate.benchmark import growth, large_pool
-from alupdate.benchmark.memory import peak_mib
-from alupdate.errors import InputError
+from alupdate.utils.errors import InputError
+from benchmarks import growth, large_pool
+from benchmarks.memory import peak_mib
 
 SMALL = growth.Sizes(dimension=5, classes=3, pool=30, batch=4, points=20, labelled=8)
 
@@ -93,7 +93,7 @@ def test_pools_are_queried_in_processes_of_their_own():
 
 
 def test_a_process_does_not_count_the_memory_of_the_one_that_started_it():
-    program = "from alupdate.benchmark.memory import peak_mib; print(peak_mib())"
+    program = "from benchmarks.memory import peak_mib; print(peak_mib())"
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from alupdate.benchmark.lines import lines_of
-from alupdate.benchmark.measure import Row, Timing
+from benchmarks.lines import lines_of
+from benchmarks.measure import Row, Timing
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from alupdate.benchmark import arithmetic
-from alupdate.benchmark.arithmetic import lookahead_arithmetic
-from alupdate.benchmark.lookahead import (
+from alupdate.config import BatchMix, GreedyLookaheadStrategy, LookaheadStrategy
+from alupdate.strategies.lookahead import GreedyLookahead, Lookahead
+from benchmarks import arithmetic
+from benchmarks.arithmetic import lookahead_arithmetic
+from benchmarks.lookahead import (
     LIMIT,
     RIVALS,
     RULE,
@@ -16,10 +18,7 @@ from alupdate.benchmark.lookahead import (
     batch_rows,
     greedy_row,
 )
-from alupdate.benchmark.one_by_one import greedy_one_by_one
-from alupdate.config import BatchMix, GreedyLookaheadStrategy, LookaheadStrategy
-from alupdate.strategies.greedy_lookahead import GreedyLookahead
-from alupdate.strategies.lookahead import Lookahead
+from benchmarks.one_by_one import greedy_one_by_one
 from tests.support.problems import make_query
 
 SCENE = Scene(dimension=8, classes=3, candidates=30, points=40)

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.benchmark import peer_quality, peers
-from alupdate.benchmark import sequential as problem
+from benchmarks import peer_quality, peers
+from benchmarks import sequential as problem
 from tests.support.references import softmax
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     pytest.importorskip("skactiveml")
     pytest.importorskip("laplace")
-    from alupdate.benchmark import peer_posteriors, peer_strategies
+    from benchmarks import peer_posteriors, peer_strategies
 
 SMALL = problem.Sizes(pool=60, dimension=8, classes=3, labelled=12, batch=4)
 POSTERIORS = peer_posteriors.Sizes(labelled=30, dimension=5, classes=3, points=200, full_points=50)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.benchmark import sequential as section
-from alupdate.benchmark.plain_sequential import plain_bait, plain_sequential
-from alupdate.benchmark.sequential import Setting, Sizes, same_batch, sequential
 from alupdate.config import BaitStrategy
 from alupdate.laplace.second_order import second_order
 from alupdate.strategies.badge import Badge
 from alupdate.strategies.bait import Bait
 from alupdate.strategies.uncertainty import Margin
+from benchmarks import sequential as section
+from benchmarks.plain_sequential import plain_bait, plain_sequential
+from benchmarks.sequential import Setting, Sizes, same_batch, sequential
 from tests.support import references_bait
 
 SMALL = Sizes(pool=40, dimension=6, classes=3, labelled=9, batch=5)

@@ -4,13 +4,12 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from alupdate.benchmark import updates
-from alupdate.benchmark.arithmetic import recipe_arithmetic
-from alupdate.benchmark.problems import make_problem
-from alupdate.benchmark.updates import Case, case_rows, objective, solvers_of, updates_of
 from alupdate.laplace.updates import fit
-from alupdate.training.lbfgs import optimal_linear
-from alupdate.training.recipe import Recipe
+from alupdate.models.training import Recipe, optimal_linear
+from benchmarks import updates
+from benchmarks.arithmetic import recipe_arithmetic
+from benchmarks.problems import make_problem
+from benchmarks.updates import Case, case_rows, objective, solvers_of, updates_of
 from tests.support.references import sequential_update
 
 CASE = Case(initial=20, new=3, dimension=6, classes=3)

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from alupdate.benchmark import whole_run
-from alupdate.benchmark.whole_run import DIGITS, EVERYTHING, help_row, run_rows
+from benchmarks import whole_run
+from benchmarks.whole_run import DIGITS, EVERYTHING, help_row, run_rows
 
 SMALL = (*DIGITS, "n_cycles=2", "update.epochs=3")
 

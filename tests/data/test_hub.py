@@ -12,10 +12,9 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from PIL import Image
 
 from alupdate.config import HubDataset
-from alupdate.data.hub import SOURCES, local_files, read_hub
-from alupdate.data.hub_images import HubImages
-from alupdate.data.instances import Images
-from alupdate.errors import InputError
+from alupdate.data.dataset import Images
+from alupdate.data.hub import SOURCES, HubImages, local_files, read_hub
+from alupdate.utils.errors import InputError
 
 TEXTS = [f"question {i}" for i in range(12)]
 TRAIN = {"text": TEXTS, "category": ["a", "b", "c"] * 4}

@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 
 from alupdate.data import image_files
-from alupdate.data.image_files import decode, index_of
-from alupdate.data.image_source import image_source
-from alupdate.display import Display
-from alupdate.errors import InputError
+from alupdate.data.image_files import decode, image_source, index_of
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
 from tests.support.images import encoded, pixels, small_files, write_folder
 from tests.support.processes import start_code
 
@@ -148,8 +147,8 @@ def test_two_processes_decode_once(folder, tmp_path):
     code = f"""
         from pathlib import Path
         from alupdate.data import image_files
-        from alupdate.data.image_source import image_source
-        from alupdate.display import Display
+        from alupdate.data.image_files import image_source
+        from alupdate.utils.display import Display
         original = image_files._decode_all
         def decode_all(*arguments):
             print("decoding", flush=True)

@@ -6,8 +6,8 @@ import pytest
 from alupdate.config import ImageFolderDataset
 from alupdate.data import load_dataset
 from alupdate.data.image_folder import folder_digest, read_image_folder
-from alupdate.display import Display
-from alupdate.errors import InputError
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
 from tests.support.images import encoded, pixels, small_files, write_folder, write_zip
 from tests.support.memory import peak_mebibytes
 
@@ -207,7 +207,7 @@ def test_memory_does_not_grow_with_the_images(tmp_path):
         from alupdate.config import ImageFolderDataset
         from alupdate.data import image_files
         from alupdate.data.image_folder import read_image_folder
-        from alupdate.display import Display
+        from alupdate.utils.display import Display
     """
     call = f"""
         image_files.THREADS = 2

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from alupdate.data.image_source import LARGEST_BYTES, ListedFiles, image_source, is_image
-from alupdate.errors import InputError
+from alupdate.data.image_files import LARGEST_BYTES, ListedFiles, image_source, is_image
+from alupdate.utils.errors import InputError
 from tests.support.images import encoded, pixels, small_files, write_folder, write_zip
 
 IMAGE = encoded(pixels(0))

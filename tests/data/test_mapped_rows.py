@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate import learner
 from alupdate.config import UpdateConfig
-from alupdate.data import mapped_rows
-from alupdate.data.features import Features
-from alupdate.data.mapped_rows import MappedRows
-from alupdate.learner import FrozenLearner
+from alupdate.data import feature_cache as mapped_rows
+from alupdate.data.feature_cache import Features, MappedRows
+from alupdate.models import learner
+from alupdate.models.learner import FrozenLearner
 from tests.support.memory import peak_mebibytes
 
 
@@ -51,7 +50,7 @@ def test_a_file_that_was_read_is_not_counted_twice(tmp_path):
     """200 MB of features: gathered, they are in memory once."""
     code = f"""
         import numpy as np, torch
-        from alupdate.data.mapped_rows import MappedRows
+        from alupdate.data.feature_cache import MappedRows
         path = {str(tmp_path / "features")!r}
         features = np.memmap(path, np.float32, "r", shape=({{n}}, 256))
         rows = MappedRows(features, torch.device("cpu"))

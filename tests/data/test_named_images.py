@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from alupdate.config import ImageDataset
-from alupdate.data import known_images
-from alupdate.data.cifar import CIFAR
+from alupdate.data import named_images as known_images
 from alupdate.data.image_files import decode
-from alupdate.data.known_images import own_copy_digest, read_known_images
-from alupdate.display import Display
-from alupdate.errors import InputError
+from alupdate.data.named_images import CIFAR, own_copy_digest, read_known_images
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
 from tests.support.images import encoded, pixels, small_files, write_folder, write_zip
 from tests.support.known_sets import BUILDERS, FOODS, TEXTURES, accept_miniatures, build
 

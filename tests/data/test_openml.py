@@ -8,7 +8,7 @@ import pytest
 
 from alupdate.config import OpenmlDataset
 from alupdate.data.openml import read_openml
-from alupdate.errors import InputError
+from alupdate.utils.errors import InputError
 from tests.support.openml_tables import build_openml, letters
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from alupdate.config import ParquetDataset
 from alupdate.data.parquet import read_parquet
-from alupdate.errors import InputError
+from alupdate.utils.errors import InputError
 
 N = 20
 RNG = np.random.default_rng(0)

@@ -7,10 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alupdate.config import CsvDataset
-from alupdate.data.parts import integers_if_all
-from alupdate.data.table_file import read_table
-from alupdate.data.text_table import read_texts
-from alupdate.errors import InputError
+from alupdate.data.tables import integers_if_all, read_table, read_texts
+from alupdate.utils.errors import InputError
 
 ROWS = [(f"text {i}, with a comma", "ab"[i % 2]) for i in range(20)]
 

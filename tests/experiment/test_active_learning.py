@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alupdate.results.frame import read_runs
+from alupdate.results.reader import read_runs
 from tests.support.runs import only_run, run_small
 
 
@@ -39,7 +39,7 @@ def test_strategies_pair_by_seed(monkeypatch, tmp_path):
 
 
 def test_bought_labels_are_distinct_and_true(monkeypatch, tmp_path):
-    from alupdate.data.embedded import digits
+    from alupdate.data.arrays import digits
 
     run = curve_of(monkeypatch, tmp_path, "n_cycles=5", "batch=sequential")
     queries = pd.read_csv(run / "queries.csv")

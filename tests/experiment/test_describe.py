@@ -7,9 +7,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from alupdate import run
+from alupdate.data.arrays import digits
 from alupdate.data.dataset import from_arrays
-from alupdate.data.embedded import digits
-from alupdate.tasks.describe import card
+from alupdate.experiment.setup import card
 from tests.support.runs import run_command, run_small
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alupdate.results.update_records import COLUMNS
+from alupdate.results.records import COLUMNS
 from tests.support.runs import only_run, run_small
 
 STUDY = ("task=updating", "task.initial_sizes=[20,40]", "task.new_sizes=[1,5]")
@@ -87,7 +87,7 @@ def test_larger_label_sets_contain_the_smaller_and_runs_are_repeatable(monkeypat
 
 
 def test_an_interrupted_study_resumes_at_the_last_initial_size(monkeypatch, tmp_path, done):
-    from alupdate.tasks.updating import Updating
+    from alupdate.experiment.updating import Updating
 
     whole = records(done)
     original = Updating._records

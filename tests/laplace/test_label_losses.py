@@ -4,9 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.laplace import label_losses
-from alupdate.laplace.label_losses import LARGEST_STEP, losses_for_labels
-from alupdate.laplace.losses import expected_loss
+from alupdate.laplace import losses as label_losses
+from alupdate.laplace.losses import LARGEST_STEP, expected_loss, losses_for_labels
 from tests.support.references import softmax
 
 

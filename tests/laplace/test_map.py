@@ -7,8 +7,8 @@ from hypothesis import given
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from alupdate.laplace import newton
-from alupdate.laplace.map_update import map_batches, map_update
+from alupdate.laplace import map as newton
+from alupdate.laplace.map import map_batches, map_update
 from alupdate.laplace.posterior import Likelihood
 from tests.support import references_updates as reference
 from tests.support.update_problems import (
@@ -129,7 +129,7 @@ def test_the_covariance_takes_in_the_new_curvature(
 def test_many_batches_at_once_equal_one_at_a_time(
     likelihood: Likelihood, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alupdate.laplace.map_update.CHUNK_NUMBERS", 3 * 4 * 4 * 2)
+    monkeypatch.setattr("alupdate.laplace.map.CHUNK_NUMBERS", 3 * 4 * 4 * 2)
     problem = make_problem(size=20)
     posterior = problem.posterior(likelihood)
     rng = np.random.default_rng(1)

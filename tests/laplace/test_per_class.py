@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given
 
-from alupdate.laplace.map_update import map_update
-from alupdate.laplace.multinomial import (
+from alupdate.laplace.map import map_update
+from alupdate.laplace.per_class import (
     DenseCovariances,
     LowRankCovariances,
     MultinomialPosterior,
@@ -102,8 +102,8 @@ def test_a_thousand_classes_stay_under_two_gigabytes() -> None:
     """Dense, the covariances alone would take 6.5 GB."""
     peak = peak_mebibytes("""
         import torch
-        from alupdate.laplace.multinomial import fit_multinomial
-        from alupdate.laplace.map_update import map_update
+        from alupdate.laplace.per_class import fit_multinomial
+        from alupdate.laplace.map import map_update
         random = torch.Generator().manual_seed(0)
         rows = torch.randn(250, 1280, generator=random)
         posterior = fit_multinomial(0.02 * torch.randn(1000, 1280, generator=random), rows, 1.0)

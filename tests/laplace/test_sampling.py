@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.laplace.sampling import sample_weights
+from alupdate.laplace.predictive import sample_weights
 from alupdate.laplace.updates import fit
 from tests.support.problems import make_query
 

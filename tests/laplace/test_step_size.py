@@ -9,7 +9,7 @@ from torch import Tensor
 from alupdate.laplace.posterior import LastLayer, with_bias
 from alupdate.laplace.step_size import GRID, choose_gamma, rehearse
 from alupdate.laplace.updates import UpdateName, fit, update_rule
-from alupdate.training.lbfgs import optimal_linear
+from alupdate.models.training import optimal_linear
 
 
 def digits() -> tuple[Tensor, Tensor]:

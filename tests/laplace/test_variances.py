@@ -2,7 +2,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from alupdate.laplace.refresh import variances_after
+from alupdate.laplace.posterior import variances_after
 from alupdate.laplace.updates import fit, update_rule
 from tests.support.problems import problems
 

@@ -2,16 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.backbones import cnn, make_extractor, make_trainable
-from alupdate.backbones.end_to_end import train_network
-from alupdate.backbones.plain import flatten, standardise
 from alupdate.config import CnnBackbone
+from alupdate.data.arrays import digits
 from alupdate.data.dataset import from_arrays
-from alupdate.data.embedded import digits
-from alupdate.data.features import Features
-from alupdate.display import Display
-from alupdate.errors import InputError
-from alupdate.training.recipe import Recipe
+from alupdate.data.feature_cache import Features
+from alupdate.models import end_to_end as cnn
+from alupdate.models import make_extractor, make_trainable
+from alupdate.models.end_to_end import train_network
+from alupdate.models.features import flatten, standardise
+from alupdate.models.training import Recipe
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
 from tests.support.image_problems import small_network
 
 

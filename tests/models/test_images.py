@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.backbones.architecture import published_config
-from alupdate.backbones.image_network import ImageNetwork
 from alupdate.config import ImageBackbone
-from alupdate.errors import InputError
+from alupdate.models.images import ImageNetwork
+from alupdate.models.networks import published_config
+from alupdate.utils.errors import InputError
 from tests.support.image_problems import few_images, saved_weights, small_network, some_digits
 
 CPU = torch.device("cpu")

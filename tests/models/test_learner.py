@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from alupdate.config import UpdateConfig
-from alupdate.data.features import Features
-from alupdate.learner import FrozenLearner
+from alupdate.data.feature_cache import Features
+from alupdate.models.learner import FrozenLearner
 
 
 def test_features_mapped_read_only_are_taken_as_they_are(tmp_path):

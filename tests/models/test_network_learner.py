@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.backbones import make_trainable
-from alupdate.backbones.end_to_end import features_of, settle_statistics
-from alupdate.backbones.fine_tuning import augmented
 from alupdate.config import UpdateConfig
-from alupdate.display import Display
-from alupdate.network_learner import NetworkLearner
-from alupdate.seeds import Stream, generator
+from alupdate.models import make_trainable
+from alupdate.models.end_to_end import augmented, features_of, settle_statistics
+from alupdate.models.learner import NetworkLearner
+from alupdate.utils.display import Display
+from alupdate.utils.seeds import Stream, generator
 from tests.support.image_problems import saved_weights, small_network, some_digits
 from tests.support.runs import only_run, run_small
 
@@ -214,7 +213,7 @@ def test_own_weights_are_part_of_a_runs_identity_and_their_place_is_not(monkeypa
 
 
 def test_updating_has_no_linear_optimum_of_a_network_that_is_trained(monkeypatch, tmp_path):
-    from alupdate.results.frame import read_runs
+    from alupdate.results.reader import read_runs
 
     study = ("task=updating", "task.initial_sizes=[10]", "task.new_sizes=[2]")
     assert run_small(monkeypatch, tmp_path, *FINE_TUNING, *study, "update.n_hypotheses=50") == 0

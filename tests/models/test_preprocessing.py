@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from alupdate.backbones.preprocessing import Preprocessing, normalised, preprocessing_of, squares
 from alupdate.config import ImageBackbone
-from alupdate.errors import InputError
+from alupdate.models.images import Preprocessing, normalised, preprocessing_of, squares
+from alupdate.utils.errors import InputError
 from tests.support.image_problems import small_network
 
 CPU = torch.device("cpu")

@@ -9,12 +9,12 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors.torch import load_file, save_file
 
-from alupdate.backbones import make_extractor, text_files
-from alupdate.backbones.text_network import TextNetwork, mean_vector, padded
 from alupdate.config import TextBackbone
-from alupdate.data.dataset import from_arrays, make_dataset
-from alupdate.data.instances import Texts
-from alupdate.errors import InputError
+from alupdate.data.dataset import Texts, from_arrays, make_dataset
+from alupdate.models import make_extractor
+from alupdate.models import texts as text_files
+from alupdate.models.texts import TextNetwork, mean_vector, padded
+from alupdate.utils.errors import InputError
 from tests.support.tiny_bert import save_tiny_bert
 
 CPU = torch.device("cpu")

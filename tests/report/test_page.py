@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from alupdate import files
-from alupdate.report.experiment import read_experiment
 from alupdate.report.page import page
+from alupdate.results.experiment import read_experiment
+from alupdate.utils import files
 from tests.support.experiments import write_run, write_study
 from tests.support.scripts import load
 

@@ -4,9 +4,9 @@ import shutil
 import pytest
 from filelock import FileLock
 
-from alupdate.errors import InputError
-from alupdate.report.experiment import read_experiment
-from alupdate.report.facts import facts
+from alupdate.report.page import facts
+from alupdate.results.experiment import read_experiment
+from alupdate.utils.errors import InputError
 from tests.support.experiments import write_run, write_study
 
 

@@ -1,8 +1,8 @@
 import pytest
 
-from alupdate.errors import InputError
-from alupdate.results.frame import read_results
+from alupdate.results.reader import read_results
 from alupdate.results.records import CURVE_COLUMNS
+from alupdate.utils.errors import InputError
 from tests.support.curve_tables import random_curves
 
 GOOD = random_curves()[list(CURVE_COLUMNS)]

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from alupdate import files
 from alupdate.config import RunConfig
-from alupdate.errors import InputError
 from alupdate.results.records import Comparison, CycleRecord, tables
 from alupdate.results.status import read_status
 from alupdate.results.store import RunStore
+from alupdate.utils import files
+from alupdate.utils.errors import InputError
 
 SCORES = {"accuracy": 0.5, "nll": 1 / 3, "brier": 0.1, "ece": 0.2, "ace": 0.3}
 RECORDS = [

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from alupdate.laplace.updates import update_rule
 from alupdate.strategies.badge import Badge
-from alupdate.strategies.batch import after_labels
+from alupdate.strategies.base import after_labels
 from tests.support.memory import peak_mebibytes
 from tests.support.problems import make_query
 from tests.support.references import softmax

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alupdate.config import BaitStrategy
-from alupdate.errors import InputError
 from alupdate.laplace import fisher as fisher_maths
 from alupdate.laplace.fisher import inverse, multiclass
 from alupdate.strategies import bait as bait_file
 from alupdate.strategies.bait import Bait
+from alupdate.utils.errors import InputError
 from tests.support.problems import make_query
 from tests.support.references_bait import bait
 

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.strategies import bald
-from alupdate.strategies.bald import mutual_information
+from alupdate.strategies import uncertainty as bald
+from alupdate.strategies.uncertainty import mutual_information
 from tests.support.references import softmax
 
 

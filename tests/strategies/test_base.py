@@ -6,9 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.strategies.entropy import minus_plogp
-from alupdate.strategies.query import best
-from alupdate.strategies.uncertainty import margin_uncertainty
+from alupdate.strategies.base import best
+from alupdate.strategies.uncertainty import margin_uncertainty, minus_plogp
 from tests.support.problems import make_query
 
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.cluster import MiniBatchKMeans
 
-from alupdate.strategies import clusters
-from alupdate.strategies.clusters import MANY, kmeans, seeds
+from alupdate.strategies import diversity as clusters
+from alupdate.strategies.diversity import MANY, kmeans, seeds
 
 
 def spread(assignment, points):

@@ -22,7 +22,7 @@ from alupdate.config import (
 )
 from alupdate.laplace.updates import update_rule
 from alupdate.strategies import PLAIN, make_strategy
-from alupdate.strategies.batch import build_batch
+from alupdate.strategies.base import build_batch
 from tests.support.problems import make_query
 
 

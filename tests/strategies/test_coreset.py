@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skactiveml.pool import CoreSet as LibraryCoreSet
 
-from alupdate.strategies import distances
-from alupdate.strategies.coreset import CoreSet
+from alupdate.strategies import diversity as distances
+from alupdate.strategies.diversity import CoreSet
 from tests.support.problems import make_query
 
 

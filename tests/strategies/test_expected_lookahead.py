@@ -6,7 +6,7 @@ import torch
 
 from alupdate.config import ExpectedLookaheadStrategy
 from alupdate.laplace.updates import fit, update_rule
-from alupdate.strategies.expected_lookahead import ExpectedLookahead
+from alupdate.strategies.lookahead import ExpectedLookahead
 from tests.support.problems import FORESEEN, make_query
 
 

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from alupdate.config import GreedyLookaheadStrategy
 from alupdate.laplace.updates import fit, update_rule
-from alupdate.strategies.greedy_lookahead import GreedyLookahead
+from alupdate.strategies.lookahead import GreedyLookahead
 from tests.support.problems import FORESEEN, make_query
 
 

@@ -7,9 +7,7 @@ import torch
 from alupdate.config import BatchMix, LookaheadStrategy
 from alupdate.laplace.losses import true_loss
 from alupdate.laplace.updates import fit, update_rule
-from alupdate.strategies.candidate_batches import candidate_batches
-from alupdate.strategies.foresight import Foresight
-from alupdate.strategies.lookahead import Lookahead
+from alupdate.strategies.lookahead import Foresight, Lookahead, candidate_batches
 from alupdate.strategies.uncertainty import margin_uncertainty
 from tests.support.problems import make_query
 from tests.support.references import mean_loss, sequential_update
@@ -57,7 +55,7 @@ def test_chooses_the_batch_that_a_naive_search_chooses(seed, loss):
 @pytest.mark.parametrize("chunk", [1, 2**24])
 def test_foresees_every_update_as_applying_it_would_show(update, likelihood, chunk, monkeypatch):
     """Each candidate batch is really applied to the model, which is then evaluated."""
-    monkeypatch.setattr("alupdate.strategies.foresight.CHUNK_NUMBERS", chunk)
+    monkeypatch.setattr("alupdate.strategies.lookahead.CHUNK_NUMBERS", chunk)
     query = make_query(dtype=torch.float64)
     posterior = fit(query.posterior.mean, query.labelled_features, likelihood, 0.5)
     query = replace(query, posterior=posterior, gamma=0.7)

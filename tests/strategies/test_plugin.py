@@ -3,12 +3,12 @@ import sys
 import pytest
 
 from alupdate.config import PluginStrategy
-from alupdate.errors import InputError
 from alupdate.strategies.plugin import Plugin
+from alupdate.utils.errors import InputError
 from tests.support.problems import make_query
 
 GOOD = """
-from alupdate.strategies.query import best
+from alupdate.strategies.base import best
 
 class Largest:
     needs_oracle = False

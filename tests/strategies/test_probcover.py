@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alupdate.config import ProbCoverStrategy
-from alupdate.strategies import distances
-from alupdate.strategies.clusters import kmeans
-from alupdate.strategies.probcover import ProbCover, pure_radius
+from alupdate.strategies import diversity as distances
+from alupdate.strategies.diversity import ProbCover, kmeans, pure_radius
 from tests.support.problems import make_query
 
 

@@ -3,9 +3,9 @@ import skactiveml.pool
 import torch
 
 from alupdate.config import SkactivemlStrategy
-from alupdate.errors import InputError
 from alupdate.strategies.badge import Badge
 from alupdate.strategies.scikit_activeml import ScikitActiveml
+from alupdate.utils.errors import InputError
 from tests.support.problems import make_query
 
 EVERY_CLASS = sorted(

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alupdate.config import TypiClustStrategy
-from alupdate.strategies.clusters import kmeans
-from alupdate.strategies.typiclust import TypiClust
+from alupdate.strategies.diversity import TypiClust, kmeans
 from tests.support.problems import make_query
 
 SETTINGS = TypiClustStrategy(name="typiclust", n_neighbours=3, min_cluster_size=2)

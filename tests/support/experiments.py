@@ -9,10 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from alupdate.config import RunConfig
-from alupdate.results.records import Comparison, CycleRecord, tables
+from alupdate.results.records import Comparison, CycleRecord, UpdateRecord, tables, update_table
 from alupdate.results.status import State
 from alupdate.results.store import RunStore
-from alupdate.results.update_records import UpdateRecord, update_table
 
 METRICS = ("accuracy", "nll", "brier", "ece", "ace")
 

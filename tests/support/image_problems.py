@@ -9,9 +9,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from alupdate.config import ImageBackbone
-from alupdate.data.dataset import Dataset, from_arrays
-from alupdate.data.embedded import digits
-from alupdate.data.instances import ArrayImages, IntArray
+from alupdate.data.arrays import digits
+from alupdate.data.dataset import ArrayImages, Dataset, IntArray, from_arrays
 
 
 def few_images(channels: int = 3) -> Dataset:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from alupdate.data.cifar import CIFAR
+from alupdate.data.named_images import CIFAR
 from tests.support.images import encoded, pixels
 
 RECORDS = 6

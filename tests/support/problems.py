@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from alupdate.laplace.posterior import Posterior, fit_posterior
-from alupdate.strategies.query import Oracle, Query
+from alupdate.strategies.base import Oracle, Query
 
 
 @dataclass(frozen=True)

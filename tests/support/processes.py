@@ -18,8 +18,8 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 HEAVY = [
-    "alupdate.run", "alupdate.tasks", "alupdate.data.embedded", "scipy.stats", "sklearn.cluster",
-    "alupdate.plots.learning_curve", "matplotlib.backends.backend_agg",
+    "alupdate.run", "alupdate.experiment", "alupdate.data.arrays", "scipy.stats", "sklearn.cluster",
+    "alupdate.analysis.curves", "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_pdf",
 ]  # fmt: skip
 STREAMS = {"stdout": 1, "stderr": 2}

@@ -5,9 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from alupdate.trackers.mlflow_client import import_database_store
-from alupdate.trackers.mlflow_tracker import MlflowRun
-from alupdate.trackers.points import Point
+from alupdate.trackers.mlflow import MlflowRun, import_database_store
+from alupdate.trackers.tracker import Point
 
 import_database_store()
 

@@ -20,7 +20,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from alupdate.metrics import score
+from alupdate.utils.metrics import score
 from tests.support.runs import only_run
 
 
@@ -57,13 +57,13 @@ def call_at(monkeypatch: pytest.MonkeyPatch, cycle: int, action: Callable[[], ob
             action()
         return score(*arguments)
 
-    monkeypatch.setattr("alupdate.tasks.active_learning.score", watched)
+    monkeypatch.setattr("alupdate.experiment.active_learning.score", watched)
 
 
 def set_patience(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Set how long a run waits for its tracker: each time, and a little longer in all."""
-    monkeypatch.setattr("alupdate.trackers.guard.LIMIT", seconds)
-    monkeypatch.setattr("alupdate.trackers.guard.PATIENCE", 1.2 * seconds)
+    monkeypatch.setattr("alupdate.trackers.tracker.LIMIT", seconds)
+    monkeypatch.setattr("alupdate.trackers.tracker.PATIENCE", 1.2 * seconds)
 
 
 @contextmanager

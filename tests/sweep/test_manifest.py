@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.errors import InputError
 from alupdate.results.status import read_status
-from alupdate.sweep.manifest import (
+from alupdate.sweep.status import (
     MANIFEST,
     ManifestRow,
     current_row,
@@ -18,6 +17,7 @@ from alupdate.sweep.manifest import (
     variant,
     write_manifest,
 )
+from alupdate.utils.errors import InputError
 
 
 def row(run="a-s0-1", state="failed", reason=""):

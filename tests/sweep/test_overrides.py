@@ -6,10 +6,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alupdate.errors import InputError
-from alupdate.paths import conf_dir
-from alupdate.sweep.overrides import CONFIG, Composer, expand, parse_overrides
-from alupdate.validate import HYDRA_ERRORS, explain_hydra_error, parse_config
+from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
+from alupdate.sweep.plan import CONFIG, Composer, expand, parse_overrides
+from alupdate.utils.errors import InputError
+from alupdate.utils.paths import conf_dir
 
 VALUES = {
     "seed": ["seed=3", "seed=1,2", "seed=range(4)"],

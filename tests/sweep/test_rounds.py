@@ -9,17 +9,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
 
-from alupdate.display import Display
-from alupdate.errors import InputError
-from alupdate.paths import conf_dir
 from alupdate.results.status import RunStatus, read_status
-from alupdate.sweep import rounds
-from alupdate.sweep.isolated import Ending
-from alupdate.sweep.launch import ending_of, features_first, make_launch
-from alupdate.sweep.overrides import Composer
-from alupdate.sweep.plan import PlannedRun, extractions
-from alupdate.sweep.rounds import Settled, complete
-from alupdate.sweep.worker import LAUNCHER, PARALLEL
+from alupdate.sweep import launch as rounds
+from alupdate.sweep.launch import Settled, complete, ending_of, features_first, make_launch
+from alupdate.sweep.plan import Composer, PlannedRun, extractions
+from alupdate.sweep.worker import LAUNCHER, PARALLEL, Ending
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
+from alupdate.utils.paths import conf_dir
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from alupdate.statistics.areas import normalised_area
+from alupdate.analysis.areas import normalised_area
 from tests.support.runs import run_small
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")

@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from alupdate.results.status import LOCK
 from alupdate.run import exit_code
-from alupdate.sweep.manifest import read_manifest
+from alupdate.sweep.status import read_manifest
 from tests.support.runs import run_small
 
 STRATEGY = """

@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 from hydra import initialize_config_dir
 
-from alupdate.paths import conf_dir
 from alupdate.results.status import is_held, read_status
-from alupdate.sweep.isolated import Ending, run_isolated
-from alupdate.sweep.overrides import Composer
-from alupdate.sweep.worker import PARALLEL, run_path, threads_per_job
+from alupdate.sweep.plan import Composer
+from alupdate.sweep.worker import PARALLEL, Ending, run_isolated, run_path, threads_per_job
+from alupdate.utils.paths import conf_dir
 
 STRATEGY = """
 import json, os, time

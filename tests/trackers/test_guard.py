@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from alupdate.trackers import guard
-from alupdate.trackers.guard import Guard
+from alupdate.trackers import tracker as guard
+from alupdate.trackers.tracker import Guard
 
 
 def failing(message="down"):

@@ -80,7 +80,7 @@ def test_a_resumed_run_goes_on_in_the_same_run(monkeypatch, tmp_path, store_uri)
 
 def test_steps_that_are_sent_again_are_not_there_twice(monkeypatch, tmp_path, store_uri):
     """As after an answer that got lost: this process does not know that the steps arrived."""
-    from alupdate.trackers.mlflow_tracker import MlflowRun
+    from alupdate.trackers.mlflow import MlflowRun
 
     original = MlflowRun.send
 

@@ -1,9 +1,8 @@
 import math
 from dataclasses import asdict, replace
 
-from alupdate.results.records import Comparison, CycleRecord
-from alupdate.results.update_records import UpdateRecord
-from alupdate.trackers.points import Point, points_of
+from alupdate.results.records import Comparison, CycleRecord, UpdateRecord
+from alupdate.trackers.tracker import Point, points_of
 
 SCORES = {"accuracy": 0.5, "nll": math.inf}
 CYCLE = CycleRecord(0, 2, (4, 7), (0, 1), SCORES, {"retrain": 0.25, "evaluate": 0.5})

@@ -47,7 +47,7 @@ def test_a_finished_run_can_be_shown_afterwards(monkeypatch, tmp_path):
 
 def test_a_full_disk_costs_only_the_events(monkeypatch, tmp_path, untracked, capsys):
     """The folder of the events alone is full, by a file system mounted in its place."""
-    from alupdate.trackers.tensorboard_tracker import TensorboardEvents
+    from alupdate.trackers.tensorboard import TensorboardEvents
 
     original = TensorboardEvents.__init__
     with tmpfs(tmp_path / "small", "4k"):
@@ -64,8 +64,8 @@ def test_a_full_disk_costs_only_the_events(monkeypatch, tmp_path, untracked, cap
 
 
 def test_an_append_that_fails_leaves_no_half_event(monkeypatch, tmp_path):
-    from alupdate.trackers.points import Point
-    from alupdate.trackers.tensorboard_tracker import TensorboardEvents
+    from alupdate.trackers.tensorboard import TensorboardEvents
+    from alupdate.trackers.tracker import Point
 
     with tmpfs(tmp_path / "small", "12k"):
         tracker = TensorboardEvents(tmp_path / "small" / "tensorboard")

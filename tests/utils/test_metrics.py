@@ -4,7 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from alupdate.metrics import BINS, adaptive_calibration_error, expected_calibration_error, score
+from alupdate.utils.metrics import (
+    BINS,
+    adaptive_calibration_error,
+    expected_calibration_error,
+    score,
+)
 from tests.support.references import calibration_error_by_class, mean_loss
 
 

@@ -4,7 +4,7 @@ import scipy.linalg  # its linear algebra has threads of its own
 import torch
 from threadpoolctl import threadpool_info
 
-from alupdate.threads import FEW_MULTIPLICATIONS, one_blas_thread, threads_for
+from alupdate.utils.threads import FEW_MULTIPLICATIONS, one_blas_thread, threads_for
 
 
 @pytest.fixture

@@ -1,1 +1,0 @@
-"""Retraining: the paper's recipe, and the exact optimum of a linear layer."""
