@@ -22,6 +22,7 @@ from alupdate.models.learner import Model, make_rule, step_size, updated_model
 from alupdate.results.records import Comparison, CycleRecord, tables
 from alupdate.results.store import RunStore
 from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import Scores, score
 from alupdate.utils.seeds import Stream, generator
 
@@ -69,6 +70,17 @@ class ActiveLearning:
                 advance(1, f"{record.n_labelled} labels, accuracy {accuracy:.3f}")
         store.save(steps, self._tables(store, records), last=True)
         return _outcome(store, records)
+
+    def model_of(self, store: RunStore) -> Model:
+        """Return the model after the last recorded cycle.
+
+        Raises:
+            InputError: no cycle is recorded.
+        """
+        model = self._model_after(TypeAdapter(list[CycleRecord]).validate_python(store.load()))
+        if model is None:
+            raise InputError(f"{store.path}: holds no finished cycle")
+        return model
 
     def _tables(self, store: RunStore, records: Sequence[CycleRecord]) -> dict[str, str]:
         return tables(store.name, self._config, self.is_oracle, records)
