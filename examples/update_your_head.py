@@ -47,9 +47,7 @@ def main() -> None:
         features = body(images)  # what the last layer sees: (N, 128)
 
     # The posterior around the trained layer. The head has a bias: it is taken along.
-    posterior = alupdate.fit(
-        head, features[first], likelihood="per_class", prior_precision=0.3
-    )
+    posterior = alupdate.fit(head, features[first], likelihood="per_class", prior_precision=0.3)
     start = time.perf_counter()
     update = alupdate.update_rule("map").update(posterior, features[new], labels[new], gamma=1.0)
     milliseconds = 1000 * (time.perf_counter() - start)

@@ -94,7 +94,7 @@ def test_a_run_that_breaks_raises_and_says_where_its_log_is(tmp_path, monkeypatc
         "make_strategy = lambda settings: Broken()\n"
     )
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(alupdate.RunError, match="RuntimeError: out of ideas .*run.log"):
+    with pytest.raises(alupdate.RunError, match=r"RuntimeError: out of ideas .*run\.log"):
         alupdate.run(overrides(tmp_path, "strategy=plugin", "strategy.module=breaks"))
 
 
@@ -108,7 +108,7 @@ def test_nothing_around_a_run_changes(tmp_path):
             (log.level, log.propagate, list(log.handlers)),
             os.getcwd(),
             torch.random.get_rng_state().tolist(),
-            np.random.get_state()[1].tolist(),  # noqa: NPY002
+            np.random.get_state()[1].tolist(),
         )
 
     before = surroundings()
