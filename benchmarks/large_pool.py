@@ -21,13 +21,13 @@ import torch
 
 from alupdate.config import (
     ActiveLearningTask,
-    NpzDataset,
     PlainBackbone,
     PlainStrategy,
     RunConfig,
     SequentialBatch,
     UpdateConfig,
 )
+from alupdate.data.arrays import Npz
 from alupdate.data.dataset import Dataset, Vectors
 from alupdate.data.feature_cache import Features
 from alupdate.data.pool import Annotator, Pool
@@ -140,7 +140,7 @@ def query_seconds(
 def _config(batch: int) -> RunConfig:
     """Return a run that queries the whole pool; its data set and backbone are never asked for."""
     return RunConfig(
-        dataset=NpzDataset(name="npz", path="features"),
+        dataset=Npz(path="features"),
         backbone=PlainBackbone(name="identity"),
         strategy=PlainStrategy(name="margin"),
         batch=SequentialBatch(name="sequential", size=batch),

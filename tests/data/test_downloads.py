@@ -7,8 +7,7 @@ from urllib.error import URLError
 
 import pytest
 
-from alupdate.config import ImageDataset
-from alupdate.data.named_images import read_known_images
+from alupdate.config.options import make_option
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from tests.support.known_sets import BUILDERS, accept_miniatures, build
@@ -21,8 +20,8 @@ def miniatures(monkeypatch):
 
 
 def read(name, tmp_path, download=False):
-    config = ImageDataset(name=name, download=download)
-    return read_known_images(config, name, tmp_path / "cache", Display(enabled=False))
+    option = make_option("dataset", {"name": name, "download": download})
+    return option.load(tmp_path / "cache", Display(enabled=False))
 
 
 @pytest.mark.parametrize("name", BUILDERS)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from alupdate.data import feature_cache as features
+from alupdate.data import feature_cache
 from alupdate.data.feature_cache import Extraction, cached_rows
 from tests.support.processes import start_code
 
@@ -41,7 +41,7 @@ class Recorder:
 
 @pytest.fixture(autouse=True)
 def frequent_commits(monkeypatch):
-    monkeypatch.setattr(features, "ROWS_BETWEEN_COMMITS", 8)
+    monkeypatch.setattr(feature_cache, "ROWS_BETWEEN_COMMITS", 8)
 
 
 def load(folder, recorder=None):
@@ -175,7 +175,7 @@ def test_a_kill_before_the_last_rename_costs_nothing(tmp_path):
     load(tmp_path)
     rows = (tmp_path / "key.npy").read_bytes()
     (tmp_path / "key.npy").rename(tmp_path / "key.partial")
-    progress = {"done": COUNT, "dimension": DIMENSION, "crc": features.zlib.crc32(rows)}
+    progress = {"done": COUNT, "dimension": DIMENSION, "crc": feature_cache.zlib.crc32(rows)}
     (tmp_path / "key.progress").write_text(json.dumps(progress))
     assert load(tmp_path)[0].computed == []
     assert names(tmp_path) == ["key.json", "key.npy"]
@@ -186,9 +186,9 @@ SLOW = """
     from contextlib import contextmanager
     from pathlib import Path
     import numpy as np
-    from alupdate.data import features
+    from alupdate.data import feature_cache
 
-    features.ROWS_BETWEEN_COMMITS = 8
+    feature_cache.ROWS_BETWEEN_COMMITS = 8
 
     def rows(start, stop):
         print(start, flush=True)
@@ -199,8 +199,8 @@ SLOW = """
     def watched(done):
         yield lambda rows: None
 
-    extraction = features.Extraction(400, rows, 4, watched)
-    found = features.cached_rows(Path(sys.argv[1]), "key", extraction)
+    extraction = feature_cache.Extraction(400, rows, 4, watched)
+    found = feature_cache.cached_rows(Path(sys.argv[1]), "key", extraction)
     assert (found.ravel() == np.arange(1200)).all()
 """
 

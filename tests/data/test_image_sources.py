@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from alupdate.data.image_files import LARGEST_BYTES, ListedFiles, image_source, is_image
+from alupdate.data.image_files import LARGEST_IMAGE_BYTES, ListedFiles, image_source, is_image
 from alupdate.utils.errors import InputError
 from tests.support.images import encoded, pixels, small_files, write_folder, write_zip
 
@@ -71,7 +71,7 @@ def test_a_huge_declared_size_is_refused_where_it_would_be_read(name, refused, t
     write_zip(path, {name: IMAGE, "dog/1.png": IMAGE})
     content = bytearray(path.read_bytes())
     entry = content.index(b"PK\x01\x02")
-    content[entry + 24 : entry + 28] = struct.pack("<I", LARGEST_BYTES + 2**20)
+    content[entry + 24 : entry + 28] = struct.pack("<I", LARGEST_IMAGE_BYTES + 2**20)
     path.write_bytes(content)
     if refused:
         assert "'cat/1.png' would take 257 MiB" in refusal(path)
@@ -116,11 +116,11 @@ def test_broken_links_and_folders_with_an_ending_are_no_images(tmp_path):
 
 def test_listed_files(tmp_path):
     write_folder(tmp_path, {"b.png": IMAGE, "a.png": IMAGE, "c.png": IMAGE})
-    source = ListedFiles(tmp_path, ("b.png", "a.png"), "here")
+    source = ListedFiles("here", tmp_path, ("b.png", "a.png"))
     assert list(source.stamps()) == ["a.png", "b.png"]
     assert source.read("a.png") == IMAGE
     with pytest.raises(InputError, match=r"^here: .*gone\.png: No such file"):
-        ListedFiles(tmp_path, ("gone.png",), "here").stamps()
+        ListedFiles("here", tmp_path, ("gone.png",)).stamps()
 
 
 def test_endings():
