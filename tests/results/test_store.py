@@ -131,6 +131,16 @@ def test_the_name_does_not_depend_on_where_and_how_to_run():
         assert RunStore(config(**changes)).name == base
 
 
+def test_the_name_has_the_digest_of_data_instead_of_their_place():
+    def name(dataset, digest):
+        return RunStore(config(dataset=dataset), {"dataset": digest}).name
+
+    base = name({"name": "csv", "path": "a.csv"}, "1")
+    assert name({"name": "csv", "path": "b.csv"}, "1") == base
+    assert name({"name": "csv", "path": "a.csv"}, "2") != base
+    assert name({"name": "csv", "path": "a.csv", "text_column": "t"}, "1") != base
+
+
 def test_another_result_format_is_another_run(monkeypatch):
     base = RunStore(config()).name
     monkeypatch.setattr("alupdate.results.store.FORMAT_VERSION", 999)
