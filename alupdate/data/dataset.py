@@ -300,6 +300,11 @@ def from_arrays(
 
     Raises:
         InputError: shapes differ, values are not finite numbers, or as ``make_dataset``.
+
+    Example:
+        >>> rows, labels = np.arange(12.0).reshape(6, 2), np.array(["a", "b"] * 3)
+        >>> from_arrays("mine", rows, labels, rows + 0.5, labels, "my arrays").classes
+        ('a', 'b')
     """
     train, test = np.asarray(train), np.asarray(test)
     for part, rows in (("train", train), ("test", test)):

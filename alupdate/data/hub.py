@@ -74,11 +74,11 @@ SOURCES = {
 
 @checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
 class HubDataset(DatasetOption):
-    """The training and the test split of a data set; a validation split is not read.
+    """A data set of the Hub: its training and its test split; a validation split is not read.
 
     Attributes:
         root: a folder with its files; None for a download.
-        download: False forbids to use the network.
+        download: False forbids use of the network.
     """
 
     places: ClassVar[frozenset[str]] = frozenset({"root", "download"})

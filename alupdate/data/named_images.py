@@ -46,7 +46,7 @@ class NamedImages(DatasetOption):
     Attributes:
         root: your copy, in the data set's own layout or as an image folder or zip; None for the
             cache.
-        download: False forbids to use the network.
+        download: False forbids use of the network.
     """
 
     places: ClassVar[frozenset[str]] = frozenset({"root", "download"})
@@ -56,7 +56,7 @@ class NamedImages(DatasetOption):
     @property
     @abstractmethod
     def own_folder(self) -> str:
-        """What the data set's own layout has below its root, and image folders have not."""
+        """A file or folder below the root by which the data set's own layout is known."""
 
     @abstractmethod
     def fetch(self, root: Path) -> None:
@@ -132,7 +132,7 @@ class NamedImages(DatasetOption):
 
 
 def _above(root: Path, folder: PurePosixPath) -> list[Path]:
-    """Return the places where ``folder`` may be looked for if ``root`` lies in it."""
+    """Return the folders that may hold ``folder``: the root, and others if it is a part of it."""
     found = [root]
     for depth in range(1, len(folder.parts) + 1):
         if root.parts[-depth:] == folder.parts[:depth]:
@@ -142,12 +142,12 @@ def _above(root: Path, folder: PurePosixPath) -> list[Path]:
 
 SITE = "https://www.cs.toronto.edu/~kriz/"
 SIDE = 32
-PIXELS = 3 * SIDE * SIDE
+"""Height and width of CIFAR's images."""
 
 
 @dataclass(frozen=True)
 class CifarFiles:
-    """The files of one of the two data sets.
+    """The files of CIFAR-10 or CIFAR-100.
 
     Attributes:
         archive: its name on the authors' site.
@@ -247,7 +247,7 @@ class Cifar(NamedImages):
 
 def _records(path: Path, files: CifarFiles, count: int, where: str) -> NDArray[np.uint8]:
     content = np.fromfile(path, np.uint8)
-    size = files.label_bytes + PIXELS
+    size = files.label_bytes + 3 * SIDE * SIDE
     if len(content) != count * size:
         raise InputError(
             f"{where}: {path.name} has {len(content)} bytes instead of {count * size}; get the "
@@ -273,7 +273,7 @@ def _images(
 
 @dataclass(frozen=True)
 class TorchvisionSet:
-    """How to use one of torchvision's classes.
+    """How a data set is read by one of torchvision's classes.
 
     Attributes:
         reader: its name in torchvision.datasets.
@@ -299,7 +299,7 @@ TORCHVISION = {
 
 @checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
 class TorchvisionImages(NamedImages):
-    """A data set that torchvision downloads, checks against MD5 sums and lists."""
+    """A data set that torchvision downloads, checks against its MD5 sum, and reads."""
 
     name: Literal["stl10", "dtd", "food101", "flowers102", "svhn"]
 
@@ -331,7 +331,7 @@ class TorchvisionImages(NamedImages):
         return _from_files(pool, test, root, where, cache, display)
 
     def _open(self, root: Path, split: str, download: bool = False) -> Any:
-        """Return torchvision's data set of a split; it raises errors of many kinds."""
+        """Return torchvision's data set of a split; it may raise any of TORCHVISION_ERRORS."""
         from torchvision import datasets
 
         reader = getattr(datasets, TORCHVISION[self.name].reader)

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, Share, Text
 from alupdate.data.dataset import NAMED, Dataset, DatasetOption, from_arrays, stratified_split
-from alupdate.data.downloads import impatient, one_line
+from alupdate.data.downloads import connection_timeout, one_line
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
@@ -62,7 +62,7 @@ def _fetch(name: str, version: int, kept: Path, where: str) -> tuple[Any, list[s
     from sklearn.datasets import fetch_openml
 
     try:
-        with warnings.catch_warnings(record=True) as caught, impatient():
+        with warnings.catch_warnings(record=True) as caught, connection_timeout():
             warnings.simplefilter("always")
             table = fetch_openml(
                 name,

@@ -38,17 +38,14 @@ def _variant(run: Run) -> tuple[str, ...]:
 
 def _differing(runs: list[Run]) -> list[str]:
     """Return the keys with several values; an earlier version may lack one that is null now."""
-    keys = {key for run in runs for key in run.settings.keys() - _may_differ()}
+    keys = set[str]().union(*(run.settings for run in runs)) - _may_differ()
     return sorted(k for k in keys if len({run.settings.get(k, "null") for run in runs}) > 1)
 
 
 def _may_differ() -> set[str]:
     """Return the keys in which runs of one curve may differ: the seed, and where the data are."""
-    found = options("dataset").values()
-    return {
-        "seed",
-        *(f"dataset.{place}" for kind in found for place in getattr(kind, "places", ())),
-    }
+    places = (getattr(option, "places", ()) for option in options("dataset").values())
+    return {"seed", *(f"dataset.{place}" for some in places for place in some)}
 
 
 def _named(run: Run, keys: list[str]) -> Run:

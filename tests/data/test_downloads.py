@@ -76,7 +76,7 @@ def test_a_silent_server_is_not_waited_for(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}/"
         monkeypatch.setattr("alupdate.data.named_images.SITE", address)
-        monkeypatch.setattr("alupdate.data.downloads.SECONDS", 0.3)
+        monkeypatch.setattr("alupdate.data.downloads.TIMEOUT_SECONDS", 0.3)
         with pytest.raises(InputError, match="timed out"):
             read("cifar10", tmp_path, download=True)
     assert socket.getdefaulttimeout() is None

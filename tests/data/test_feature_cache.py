@@ -1,4 +1,4 @@
-"""The cache of features: extracted once, resumed after a kill, damage noticed; rows gathered from a mapped file."""
+"""The cache of features: extracted once, resumed after a kill, damage noticed, rows mapped."""
 
 import json
 import os
