@@ -22,7 +22,6 @@ import torch
 from alupdate.config import (
     ActiveLearningTask,
     NpzDataset,
-    PlainBackbone,
     PlainStrategy,
     RunConfig,
     SequentialBatch,
@@ -33,6 +32,7 @@ from alupdate.data.feature_cache import Features
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.selection import Selector
 from alupdate.models.learner import FrozenLearner
+from alupdate.models.plain import PlainBackbone
 from alupdate.utils.errors import InputError
 from benchmarks.measure import Row, Timing
 from benchmarks.memory import MIB, peak_mib

@@ -5,15 +5,6 @@ dataclasses, or refuses it with one line that names the key, the value and what 
 It imports nothing heavy, so that a wrong command is answered at once.
 """
 
-from alupdate.config.backbones import (
-    BackboneConfig,
-    CnnBackbone,
-    ImageBackbone,
-    PlainBackbone,
-    TextBackbone,
-    is_frozen,
-    weights_file,
-)
 from alupdate.config.batches import BatchConfig, SequentialBatch, TopBatch
 from alupdate.config.datasets import (
     WHERE_DATA_LIE,
@@ -63,13 +54,11 @@ __all__ = [
     "PLACES",
     "WHERE_DATA_LIE",
     "ActiveLearningTask",
-    "BackboneConfig",
     "BaitStrategy",
     "BaldStrategy",
     "BatchBaldStrategy",
     "BatchConfig",
     "BatchMix",
-    "CnnBackbone",
     "CsvDataset",
     "DatasetConfig",
     "DescribeTask",
@@ -78,7 +67,6 @@ __all__ = [
     "FeaturesTask",
     "GreedyLookaheadStrategy",
     "HubDataset",
-    "ImageBackbone",
     "ImageDataset",
     "ImageFolderDataset",
     "LookaheadStrategy",
@@ -90,7 +78,6 @@ __all__ = [
     "OpenmlDataset",
     "OracleStrategy",
     "ParquetDataset",
-    "PlainBackbone",
     "PlainStrategy",
     "PluginStrategy",
     "ProbCoverStrategy",
@@ -102,14 +89,11 @@ __all__ = [
     "StepSize",
     "StrategyConfig",
     "TensorboardTracker",
-    "TextBackbone",
     "TopBatch",
     "TypiClustStrategy",
     "UpdateConfig",
     "UpdateName",
     "UpdatingTask",
     "display_name",
-    "is_frozen",
     "run_prefix",
-    "weights_file",
 ]

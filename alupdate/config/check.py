@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_args
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -12,13 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import (
     CsvDataset,
-    ImageBackbone,
     LookaheadStrategy,
     ParquetDataset,
     RunConfig,
     UpdatingTask,
-    is_frozen,
 )
+from alupdate.config.options import make_option, options
 from alupdate.utils.errors import InputError, suggestion
 
 MIN_REHEARSED = 3
@@ -40,13 +39,39 @@ def parse_config(composed: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise InputError(_first_line(error)) from error
     assert isinstance(tree, dict)
+    return make_config(tree)
+
+
+def make_config(tree: Mapping[Any, Any]) -> RunConfig:
+    """Check a nested config against the schema.
+
+    Raises:
+        InputError: as ``parse_config``.
+    """
     refuse_targets(tree)
     try:
         config = TypeAdapter(RunConfig).validate_python(tree)
     except ValidationError as error:
         raise InputError(_explain_validation(error)) from error
+    config = replace(config, backbone=_option("backbone", tree["backbone"]))
     _check_consistency(config)
     return config
+
+
+def _option(group: str, settings: Any) -> Any:
+    """Return the option that a part of a config describes."""
+    if not isinstance(settings, Mapping) or "name" not in settings:
+        raise InputError(f"{group}: a name is required, as in {group}=OPTION")
+    name, known = str(settings["name"]), options(group)
+    if name not in known:
+        hint = suggestion(name, known)
+        raise InputError(
+            f"{group}.name={name}: no such {group}; {hint}available: {', '.join(known)}"
+        )
+    try:
+        return make_option(group, settings)
+    except ValidationError as error:
+        raise InputError(_explain_validation(error, group)) from error
 
 
 def refuse_targets(tree: Any, path: str = "") -> None:
@@ -99,9 +124,9 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _explain_validation(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    line = _explain_problem(dict(problems[0]))
+def _explain_validation(error: ValidationError, *group: str) -> str:
+    problems = [{**p, "loc": (*group, *p["loc"])} for p in error.errors(include_url=False)]
+    line = _explain_problem(problems[0])
     return line if len(problems) == 1 else f"{line} (and {len(problems) - 1} more)"
 
 
@@ -149,6 +174,8 @@ def _all_keys() -> Iterator[str]:
         for schema in (*_members(top.type), top.type):
             if is_dataclass(schema):
                 yield from (f"{top.name}.{nested.name}" for nested in fields(schema))
+    for option in options("backbone").values():
+        yield from (f"backbone.{nested.name}" for nested in fields(option))
 
 
 def _check_consistency(config: RunConfig) -> None:
@@ -175,17 +202,10 @@ def _check_consistency(config: RunConfig) -> None:
 
 def _check_backbone(config: RunConfig) -> None:
     backbone = config.backbone
-    if config.update.solver == "lbfgs" and not is_frozen(backbone):
+    if config.update.solver == "lbfgs" and not backbone.frozen:
         raise InputError(
             "update.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
             f"backbone; use update.solver=recipe where backbone={backbone.name} is trained"
-        )
-    if not isinstance(backbone, ImageBackbone) or backbone.name != "efficientnet_lite0":
-        return
-    if backbone.model != "tf_efficientnet_lite0":
-        raise InputError(
-            f"backbone.model={backbone.model}: backbone=efficientnet_lite0 is one network; use "
-            f"backbone=timm backbone.model={backbone.model}"
         )
 
 

@@ -14,6 +14,7 @@ from alupdate.config import (
 )
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import sha256_of
 
 
 def data_digest(config: DatasetConfig, cache: Path, display: Display) -> str | None:
@@ -54,7 +55,6 @@ def file_digest(key: str, path: str) -> str:
         InputError: it cannot be read.
     """
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(Path(path))
     except OSError as error:
         raise InputError(f"{key}={path}: {error.strerror}") from error

@@ -8,6 +8,8 @@ import io
 
 from matplotlib.figure import Figure
 
+from alupdate.config.options import options
+
 MODULES = (
     "alupdate.data.arrays",
     "alupdate.data.identity",
@@ -19,6 +21,7 @@ MODULES = (
 
 for name in MODULES:
     importlib.import_module(name)
+options("backbone")
 
 _figure = Figure()
 _figure.subplots().set_title("fonts and image formats")

@@ -1,5 +1,6 @@
-"""Replacing a file so that it is never seen half-written."""
+"""Atomic writes, and checksums of files."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -27,3 +28,13 @@ def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> No
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from alupdate.config import RunConfig
+from alupdate.config.check import make_config
 from alupdate.results.records import Comparison, CycleRecord, tables
 from alupdate.results.status import read_status
 from alupdate.results.store import RunStore
@@ -32,7 +32,7 @@ def config(**changes):
         "update": {"name": "retrain"},
         "task": {"name": "active_learning"},
     } | changes
-    return TypeAdapter(RunConfig).validate_python(settings)
+    return make_config(settings)
 
 
 def save(store, oracle=False):
