@@ -21,7 +21,6 @@ import torch
 
 from alupdate.config import (
     ActiveLearningTask,
-    PlainBackbone,
     PlainStrategy,
     PosteriorConfig,
     RunConfig,
@@ -36,6 +35,7 @@ from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.selection import Selector
 from alupdate.experiment.setup import learner_settings
 from alupdate.models.learner import FrozenLearner
+from alupdate.models.plain import PlainBackbone
 from alupdate.utils.errors import InputError
 from benchmarks.measure import Row, Timing
 from benchmarks.memory import MIB, peak_mib

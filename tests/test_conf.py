@@ -235,7 +235,7 @@ def test_file_names_every_key_of_its_schema(group, option):
 
 
 def schema_of(group, name):
-    if group == "dataset":
+    if group in ("dataset", "backbone"):
         return options(group)[name]
     annotation = next(field.type for field in fields(RunConfig) if field.name == group)
     arguments = get_args(annotation)

@@ -5,15 +5,6 @@ dataclasses, or refuses it with one line that names the key, the value and what 
 It imports nothing heavy, so that a wrong command is answered at once.
 """
 
-from alupdate.config.backbones import (
-    BackboneConfig,
-    CnnBackbone,
-    ImageBackbone,
-    PlainBackbone,
-    TextBackbone,
-    is_frozen,
-    weights_file,
-)
 from alupdate.config.batches import BatchConfig, SequentialBatch, TopBatch
 from alupdate.config.learning import PosteriorConfig, TrainingConfig, UpdateConfig
 from alupdate.config.run import HOW_TO_RUN, PLACES, RunConfig, display_name, run_prefix
@@ -50,25 +41,21 @@ __all__ = [
     "HOW_TO_RUN",
     "PLACES",
     "ActiveLearningTask",
-    "BackboneConfig",
     "BaitStrategy",
     "BaldStrategy",
     "BatchBaldStrategy",
     "BatchConfig",
     "BatchMix",
-    "CnnBackbone",
     "DescribeTask",
     "ExpectedLookaheadStrategy",
     "FeaturesTask",
     "GreedyLookaheadStrategy",
-    "ImageBackbone",
     "LookaheadStrategy",
     "Loss",
     "MethodConfig",
     "MlflowTracker",
     "NoTracker",
     "OracleStrategy",
-    "PlainBackbone",
     "PlainStrategy",
     "PluginStrategy",
     "PosteriorConfig",
@@ -81,7 +68,6 @@ __all__ = [
     "StepSize",
     "StrategyConfig",
     "TensorboardTracker",
-    "TextBackbone",
     "TopBatch",
     "TrainingConfig",
     "TypiClustStrategy",
@@ -89,7 +75,5 @@ __all__ = [
     "UpdateName",
     "UpdatingTask",
     "display_name",
-    "is_frozen",
     "run_prefix",
-    "weights_file",
 ]

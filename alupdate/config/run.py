@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from alupdate.config.backbones import BackboneConfig
 from alupdate.config.batches import BatchConfig
 from alupdate.config.learning import PosteriorConfig, TrainingConfig, UpdateConfig
 from alupdate.config.strategies import StrategyConfig
@@ -15,8 +14,9 @@ from alupdate.config.values import SETTINGS, Count, Flag, FolderName, Natural, T
 
 if TYPE_CHECKING:
     from alupdate.data.dataset import DatasetOption
-else:
-    DatasetOption = Any
+    from alupdate.models.features import Backbone
+else:  # the schema of an option is checked where it is made; its module needs PyTorch
+    DatasetOption = Backbone = Any
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -24,7 +24,7 @@ class RunConfig:
     """One run: everything that decides its learning curve, and where and how to run it."""
 
     dataset: DatasetOption
-    backbone: BackboneConfig
+    backbone: Backbone
     strategy: StrategyConfig
     batch: BatchConfig
     posterior: PosteriorConfig

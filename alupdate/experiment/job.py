@@ -14,7 +14,6 @@ from alupdate.config import (
     RunConfig,
     StatusTask,
     UpdatingTask,
-    weights_file,
 )
 from alupdate.results.store import RunStore
 from alupdate.trackers import catch_up, make_tracker, tracked
@@ -128,7 +127,7 @@ def digests(config: RunConfig, display: Display) -> dict[str, str]:
     digest = config.dataset.digest(cache_dir(config.cache_dir), display)
     if digest is not None:
         contents["dataset"] = digest
-    own_weights = weights_file(config.backbone)
+    own_weights = config.backbone.own_weights
     if own_weights is not None:
         contents["weights"] = file_digest("backbone.weights", own_weights)
     return contents

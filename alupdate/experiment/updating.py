@@ -11,14 +11,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from alupdate.analysis.update_figures import accuracy_by_update
-from alupdate.config import (
-    MethodConfig,
-    PosteriorConfig,
-    RunConfig,
-    StepSize,
-    UpdatingTask,
-    is_frozen,
-)
+from alupdate.config import MethodConfig, PosteriorConfig, RunConfig, StepSize, UpdatingTask
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Pool
 from alupdate.experiment.setup import Setup
@@ -154,7 +147,7 @@ class Updating:
         ]
         if self._config.training.solver == "lbfgs":
             rows.append(replace(rows[1], method="retrain_lbfgs"))
-        elif is_frozen(self._config.backbone):
+        elif self._config.backbone.frozen:
             features, labels = labelled(base, everything.indices, everything.labels)
             classes, decay = len(base.posterior.mean), self._config.training.weight_decay
             posterior, seconds = timed(

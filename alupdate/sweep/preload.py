@@ -23,6 +23,7 @@ MODULES = (
 for name in MODULES:
     importlib.import_module(name)
 options("dataset")
+options("backbone")
 
 _figure = Figure()
 _figure.subplots().set_title("fonts and image formats")
