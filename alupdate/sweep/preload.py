@@ -1,6 +1,8 @@
-"""What the processes of jobs are forked from: everything that jobs import, and warmed up.
+"""Imports and warms up what jobs need; the processes of jobs are forked from one that did this.
 
-Importing this module takes seconds; every process that is forked afterwards starts at once.
+Importing this module takes seconds, and each process that is forked afterwards starts at once.
+The forkserver of ``multiprocessing`` takes the name of a module to import, which ``worker`` gives
+it. So this is a module of its own, however short.
 """
 
 import importlib
@@ -8,7 +10,7 @@ import io
 
 from matplotlib.figure import Figure
 
-MODULES = (
+PRELOADED = (
     "alupdate.data.arrays",
     "alupdate.data.identity",
     "alupdate.experiment.job",
@@ -17,8 +19,8 @@ MODULES = (
     "sklearn.cluster",
 )
 
-for name in MODULES:
-    importlib.import_module(name)
+for module in PRELOADED:
+    importlib.import_module(module)
 
 _figure = Figure()
 _figure.subplots().set_title("fonts and image formats")
