@@ -13,22 +13,24 @@ from alupdate.config.values import (
     Positive,
     StepSize,
     UpdateName,
+    UpdateOrRetrain,
 )
+from alupdate.laplace.names import GAUSSIAN, MAP, SECOND_ORDER, Predictive
 
 
 @dataclass(frozen=True, config=SETTINGS)
 class UpdateConfig:
     """How the model learns from a bought batch, and the settings of every (hypothetical) update."""
 
-    name: Literal["retrain"] | UpdateName
+    name: UpdateOrRetrain
     gamma: StepSize = 10.0
-    likelihood: LikelihoodName = "gaussian"
+    likelihood: LikelihoodName = GAUSSIAN
     prior_precision: Positive = 1.0
     n_hypotheses: Count = 10_000
-    predictive: Literal["map", "mean_field", "monte_carlo"] = "map"
+    predictive: Predictive = MAP
     retrain_every: Count | None = None
     compare: Flag = False
-    compare_with: UpdateName = "second_order"
+    compare_with: UpdateName = SECOND_ORDER
     solver: Literal["recipe", "lbfgs"] = "recipe"
     learning_rate: Positive = 0.01
     weight_decay: Positive = 1e-4
@@ -49,7 +51,7 @@ class MethodConfig:
 
     update: UpdateName
     gammas: Annotated[tuple[StepSize, ...], Field(min_length=1)]
-    likelihood: LikelihoodName = "gaussian"
+    likelihood: LikelihoodName = GAUSSIAN
     prior_precision: Positive = 1.0
 
 

@@ -18,7 +18,7 @@ from alupdate.data import load_dataset
 from alupdate.data.dataset import Dataset, Images, Instances, IntArray, Texts, Vectors
 from alupdate.data.feature_cache import Features
 from alupdate.experiment.task import timed
-from alupdate.laplace.posterior import with_bias
+from alupdate.laplace.inputs import with_bias
 from alupdate.models import make_extractor, make_trainable
 from alupdate.models.features import extracted, flatten, standardise
 from alupdate.models.learner import FrozenLearner, Learner, NetworkLearner

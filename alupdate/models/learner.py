@@ -12,9 +12,11 @@ from alupdate.config import RunConfig, UpdateConfig, UpdateName
 from alupdate.data.dataset import FloatArray, IntArray
 from alupdate.data.feature_cache import Features, MappedRows
 from alupdate.data.pool import Pool
-from alupdate.laplace.posterior import LastLayer, Updated, with_bias
+from alupdate.laplace.inputs import with_bias
+from alupdate.laplace.posterior import LastLayerPosterior
+from alupdate.laplace.rules import UpdateResult, UpdateRule
 from alupdate.laplace.step_size import choose_gamma
-from alupdate.laplace.updates import Rule, fit, update_rule
+from alupdate.laplace.updates import laplace_posterior, update_rule
 from alupdate.models.end_to_end import (
     Trainable,
     features_of,
@@ -57,7 +59,7 @@ class Model:
 
     pool: Rows
     test: Tensor
-    posterior: LastLayer
+    posterior: LastLayerPosterior
 
 
 class Learner(Protocol):
@@ -143,9 +145,9 @@ def recipe_of(settings: UpdateConfig) -> Recipe:
     )
 
 
-def posterior_of(weights: Tensor, rows: Tensor, settings: UpdateConfig) -> LastLayer:
+def posterior_of(weights: Tensor, rows: Tensor, settings: UpdateConfig) -> LastLayerPosterior:
     """Return the configured posterior at weights (C, D) trained on features (N, D)."""
-    return fit(weights, rows, settings.likelihood, settings.prior_precision)
+    return laplace_posterior(weights, rows, settings.likelihood, settings.prior_precision)
 
 
 N_SETTLING = 512
@@ -189,37 +191,37 @@ class NetworkLearner:
         return Model(pool, test, posterior_of(weights, rows, self._settings))
 
 
-def make_rule(name: UpdateName, settings: UpdateConfig, seed: int) -> Rule:
+def make_rule(name: UpdateName, settings: UpdateConfig, seed: int) -> UpdateRule:
     """Return an update rule; only the Monte-Carlo update draws anything, from its own stream."""
     return update_rule(name, sub_seed(generator(seed, Stream.HYPOTHESES)), settings.n_hypotheses)
 
 
 def apply_rule(
-    rule: Rule, model: Model, indices: IntArray, labels: IntArray, gamma: float
-) -> Updated:
+    rule: UpdateRule, model: Model, indices: IntArray, labels: IntArray, gamma: float
+) -> UpdateResult:
     """Return the outcome of updating a model's posterior with newly bought labels (b,)."""
     rows, targets = labelled(model, indices, labels)
-    return rule.update(model.posterior, rows, targets, gamma)
+    return rule.apply(model.posterior, rows, targets, gamma)
 
 
 def updated_model(
-    rule: Rule, model: Model, indices: IntArray, labels: IntArray, gamma: float
+    rule: UpdateRule, model: Model, indices: IntArray, labels: IntArray, gamma: float
 ) -> Model:
     """Return the model after an update with newly bought labels (b,)."""
     return replace(model, posterior=apply_rule(rule, model, indices, labels, gamma).posterior)
 
 
 def step_size(
-    rule: Rule,
+    rule: UpdateRule,
     model: Model,
     pool: Pool,
     n_new: int,
     config: RunConfig,
     cycle: int,
 ) -> float:
-    """Return the configured gamma; for ``auto``, the one that rehearsals on the labels prefer.
+    """Return the configured gamma; for ``auto``, the one by repeated hold-out validation.
 
-    Each rehearsal trains a last layer, by the configured solver, on part of the labelled
+    Each split trains a last layer, by the configured solver, on part of the labelled
     instances and the model's present features. A step that suits the exact optimum does not suit
     the recipe's 200 epochs towards it, so the solver must be the one that trained the model.
 
@@ -240,12 +242,12 @@ def step_size(
     rows, targets = labelled(model, pool.indices, pool.labels)
     classes = model.posterior.mean.shape[0]
 
-    def rehearsal_fit(features: Tensor, given: Tensor) -> LastLayer:
+    def fit_split(features: Tensor, given: Tensor) -> LastLayerPosterior:
         weights = train_last_layer(features, given, classes, settings, config.seed, cycle)
-        return fit(weights, features, settings.likelihood, settings.prior_precision)
+        return laplace_posterior(weights, features, settings.likelihood, settings.prior_precision)
 
     rng = generator(config.seed, Stream.STEP_SIZE, cycle)
-    return choose_gamma(rule, rehearsal_fit, rows, targets, n_new, rng)
+    return choose_gamma(rule, fit_split, rows, targets, n_new, rng)
 
 
 def labelled(model: Model, indices: IntArray, labels: IntArray) -> tuple[Tensor, Tensor]:
