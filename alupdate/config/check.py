@@ -139,7 +139,22 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return tuple(member for member in inner if is_dataclass(member))
 
 
+MOVED = {
+    "update.likelihood": "posterior.likelihood",
+    "update.prior_precision": "posterior.prior_precision",
+    "update.predictive": "posterior.predictive",
+    "update.solver": "training.solver",
+    "update.learning_rate": "training.learning_rate",
+    "update.weight_decay": "training.weight_decay",
+    "update.epochs": "training.epochs",
+    "update.minibatch": "training.minibatch",
+}
+"""Keys of earlier versions, and what they are called now."""
+
+
 def _unknown_key(key: str) -> str:
+    if key in MOVED:
+        return f"{key}: is now {MOVED[key]}"
     return f"{key}: no such key; {suggestion(key, sorted(set(_all_keys())))}see --help"
 
 
@@ -163,9 +178,10 @@ def _check_consistency(config: RunConfig) -> None:
         _check_files(config.dataset)
     _check_likelihoods(config)
     _check_step_sizes(config)
-    if isinstance(config.task, UpdatingTask) and config.update.predictive != MAP:
+    if isinstance(config.task, UpdatingTask) and config.posterior.predictive != MAP:
         raise InputError(
-            f"update.predictive={config.update.predictive}: task=updating compares map predictions"
+            f"posterior.predictive={config.posterior.predictive}: task=updating compares map "
+            "predictions"
         )
     if isinstance(config.strategy, LookaheadStrategy):
         mix = config.strategy.mix
@@ -175,10 +191,10 @@ def _check_consistency(config: RunConfig) -> None:
 
 def _check_backbone(config: RunConfig) -> None:
     backbone = config.backbone
-    if config.update.solver == "lbfgs" and not is_frozen(backbone):
+    if config.training.solver == "lbfgs" and not is_frozen(backbone):
         raise InputError(
-            "update.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
-            f"backbone; use update.solver=recipe where backbone={backbone.name} is trained"
+            "training.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
+            f"backbone; use training=recipe where backbone={backbone.name} is trained"
         )
     if not isinstance(backbone, ImageBackbone) or backbone.name != "efficientnet_lite0":
         return
@@ -203,12 +219,12 @@ def _check_files(dataset: CsvDataset | ParquetDataset) -> None:
 
 def _check_likelihoods(config: RunConfig) -> None:
     """Refuse update rules that do not support the likelihood of the posterior."""
-    likelihood = config.update.likelihood
+    likelihood = config.posterior.likelihood
     for key, name in _rules_used(config):
         if likelihood not in _rules()[name].likelihoods:
             raise InputError(
                 f"{key.removesuffix('.name')}={name}: does not work with "
-                f"update.likelihood={likelihood}; {_supported(name, likelihood)}"
+                f"posterior.likelihood={likelihood}; {_supported(name, likelihood)}"
             )
     if isinstance(config.task, UpdatingTask):
         for i, method in enumerate(config.task.methods):

@@ -7,7 +7,9 @@ import torch
 from alupdate.config import OracleStrategy, RunConfig, SequentialBatch
 from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.pool import Annotator, Pool
+from alupdate.experiment.setup import learner_settings
 from alupdate.laplace.names import SECOND_ORDER
+from alupdate.laplace.rules import UpdateRule
 from alupdate.models.learner import Model, labelled, make_rule, step_size
 from alupdate.strategies import make_strategy
 from alupdate.strategies.base import Oracle, Query, build_batch
@@ -21,18 +23,18 @@ class Selector:
     def __init__(self, config: RunConfig, dataset: Dataset, annotator: Annotator) -> None:
         self._config, self._dataset, self._annotator = config, dataset, annotator
         between = config.batch.update if isinstance(config.batch, SequentialBatch) else None
-        self._between = make_rule(between or SECOND_ORDER, config.update, config.seed)
-        self._strategy = make_strategy(
-            config.strategy, lambda name: make_rule(name, config.update, config.seed)
-        )
-        foreseen = getattr(config.strategy, "update", between)
-        self._hypothetical = (
-            make_rule(foreseen, config.update, config.seed) if foreseen is not None else None
-        )
+
+        def rule_of(name: str) -> UpdateRule:
+            return make_rule(name, config.update.n_hypotheses, config.seed)
+
+        self._between = rule_of(between or SECOND_ORDER)
+        self._strategy = make_strategy(config.strategy, rule_of)
+        hypothetical = getattr(config.strategy, "update", between)
+        self._hypothetical = rule_of(hypothetical) if hypothetical is not None else None
 
     @property
     def is_oracle(self) -> bool:
-        """Whether the strategy sees labels that were not bought."""
+        """Whether the strategy sees labels that were not acquired."""
         return self._strategy.needs_oracle
 
     def select(self, cycle: int, pool: Pool, model: Model) -> IntArray:
@@ -71,11 +73,18 @@ class Selector:
         )
 
     def _gamma(self, cycle: int, pool: Pool, model: Model) -> float:
-        """Return the step size of hypothetical updates; 0 where the strategy makes none."""
+        """Return the step size of hypothetical updates; 0 where the query makes none."""
         if self._hypothetical is None:
             return 0.0
+        config = self._config
         return step_size(
-            self._hypothetical, model, pool, self._config.batch.size, self._config, cycle
+            config.update.gamma,
+            self._hypothetical,
+            model,
+            pool,
+            config.batch.size,
+            learner_settings(config),
+            cycle,
         )
 
     def _oracle(self, candidates: IntArray, pool: Pool, model: Model) -> Oracle:
