@@ -21,7 +21,6 @@ import torch
 
 from alupdate.config import (
     ActiveLearningTask,
-    NpzDataset,
     PlainBackbone,
     PlainStrategy,
     PosteriorConfig,
@@ -30,6 +29,7 @@ from alupdate.config import (
     TrainingConfig,
     UpdateConfig,
 )
+from alupdate.data.arrays import Npz
 from alupdate.data.dataset import Dataset, Vectors
 from alupdate.data.feature_cache import Features
 from alupdate.data.pool import Annotator, Pool
@@ -143,7 +143,7 @@ def query_seconds(
 def _config(batch: int) -> RunConfig:
     """Return a run that queries the whole pool; its data set and backbone are never asked for."""
     return RunConfig(
-        dataset=NpzDataset(name="npz", path="features"),
+        dataset=Npz(path="features"),
         backbone=PlainBackbone(name="identity"),
         strategy=PlainStrategy(name="margin"),
         batch=SequentialBatch(name="sequential", size=batch),

@@ -15,18 +15,6 @@ from alupdate.config.backbones import (
     weights_file,
 )
 from alupdate.config.batches import BatchConfig, SequentialBatch, TopBatch
-from alupdate.config.datasets import (
-    WHERE_DATA_LIE,
-    CsvDataset,
-    DatasetConfig,
-    EmbeddedDataset,
-    HubDataset,
-    ImageDataset,
-    ImageFolderDataset,
-    NpzDataset,
-    OpenmlDataset,
-    ParquetDataset,
-)
 from alupdate.config.learning import PosteriorConfig, TrainingConfig, UpdateConfig
 from alupdate.config.run import HOW_TO_RUN, PLACES, RunConfig, display_name, run_prefix
 from alupdate.config.strategies import (
@@ -60,7 +48,6 @@ from alupdate.config.values import StepSize, UpdateName
 __all__ = [
     "HOW_TO_RUN",
     "PLACES",
-    "WHERE_DATA_LIE",
     "ActiveLearningTask",
     "BackboneConfig",
     "BaitStrategy",
@@ -69,25 +56,16 @@ __all__ = [
     "BatchConfig",
     "BatchMix",
     "CnnBackbone",
-    "CsvDataset",
-    "DatasetConfig",
     "DescribeTask",
-    "EmbeddedDataset",
     "ExpectedLookaheadStrategy",
     "FeaturesTask",
     "GreedyLookaheadStrategy",
-    "HubDataset",
     "ImageBackbone",
-    "ImageDataset",
-    "ImageFolderDataset",
     "LookaheadStrategy",
     "MethodConfig",
     "MlflowTracker",
     "NoTracker",
-    "NpzDataset",
-    "OpenmlDataset",
     "OracleStrategy",
-    "ParquetDataset",
     "PlainBackbone",
     "PlainStrategy",
     "PluginStrategy",

@@ -12,14 +12,13 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import (
-    CsvDataset,
     ImageBackbone,
     LookaheadStrategy,
-    ParquetDataset,
     RunConfig,
     UpdatingTask,
     is_frozen,
 )
+from alupdate.config.options import Option, make_option, options
 from alupdate.config.values import RETRAIN
 from alupdate.laplace.names import MAP
 from alupdate.utils.errors import InputError, suggestion
@@ -40,13 +39,48 @@ def parse_config(composed: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise InputError(_first_line(error)) from error
     assert isinstance(tree, dict)
+    return make_config(tree)
+
+
+def make_config(tree: Mapping[Any, Any]) -> RunConfig:
+    """Check a tree of settings, as YAML files hold it, against the schema.
+
+    Raises:
+        InputError: as ``parse_config``.
+    """
     refuse_targets(tree)
+    settings, problems = dict(tree), list[Mapping[str, Any]]()
+    if "dataset" in tree:
+        settings["dataset"], problems = _chosen("dataset", tree["dataset"])
     try:
-        config = TypeAdapter(RunConfig).validate_python(tree)
+        config = TypeAdapter(RunConfig).validate_python(settings)
     except ValidationError as error:
-        raise InputError(_explain_validation(error)) from error
+        raise InputError(_explain([*problems, *_problems(error)])) from error
+    if problems:
+        raise InputError(_explain(problems))
     _check_consistency(config)
     return config
+
+
+def _chosen(group: str, settings: Any) -> tuple[Option | None, list[Mapping[str, Any]]]:
+    """Return the option of a group, or what is wrong in pydantic's terms.
+
+    Raises:
+        InputError: its settings contradict each other.
+    """
+    problem = {"loc": (group,), "input": settings}
+    if not isinstance(settings, Mapping):
+        message = "Input should be a valid dictionary or object to extract fields from"
+        return None, [problem | {"type": "dataclass_type", "msg": message}]
+    if "name" not in settings:
+        return None, [problem | {"type": "union_tag_not_found"}]
+    name, names = str(settings["name"]), sorted(options(group))
+    if name not in names:
+        return None, [problem | {"type": "union_tag_invalid", "ctx": {"tag": name, "names": names}}]
+    try:
+        return make_option(group, settings), []
+    except ValidationError as error:
+        return None, [{**p, "loc": (group, *p["loc"])} for p in _problems(error)]
 
 
 def refuse_targets(tree: Any, path: str = "") -> None:
@@ -99,13 +133,16 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _explain_validation(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    line = _explain_problem(dict(problems[0]))
+def _problems(error: ValidationError) -> list[Mapping[str, Any]]:
+    return [dict(problem) for problem in error.errors(include_url=False)]
+
+
+def _explain(problems: list[Mapping[str, Any]]) -> str:
+    line = _explain_problem(problems[0])
     return line if len(problems) == 1 else f"{line} (and {len(problems) - 1} more)"
 
 
-def _explain_problem(problem: dict[str, Any]) -> str:
+def _explain_problem(problem: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in _without_tags(problem["loc"]))
     kind, value = problem["type"], problem["input"]
     if kind == "unexpected_keyword_argument":
@@ -113,8 +150,9 @@ def _explain_problem(problem: dict[str, Any]) -> str:
     if kind == "missing":
         return f"{key}: a value is required"
     if kind == "union_tag_invalid":
-        allowed = problem["ctx"]["expected_tags"].replace("'", "").split(", ")
-        tag = problem["ctx"]["tag"]
+        context = problem["ctx"]
+        allowed = context.get("names") or context["expected_tags"].replace("'", "").split(", ")
+        tag = context["tag"]
         hint = suggestion(tag, allowed)
         return f"{key}.name={tag}: no such {key}; {hint}available: {', '.join(allowed)}"
     if kind == "union_tag_not_found":
@@ -161,7 +199,8 @@ def _unknown_key(key: str) -> str:
 def _all_keys() -> Iterator[str]:
     for top in fields(RunConfig):
         yield top.name
-        for schema in (*_members(top.type), top.type):
+        chosen = options("dataset").values() if top.name == "dataset" else _members(top.type)
+        for schema in (*chosen, top.type):
             if is_dataclass(schema):
                 yield from (f"{top.name}.{nested.name}" for nested in fields(schema))
 
@@ -174,8 +213,6 @@ def _check_consistency(config: RunConfig) -> None:
             "or null for the whole pool"
         )
     _check_backbone(config)
-    if isinstance(config.dataset, CsvDataset | ParquetDataset):
-        _check_files(config.dataset)
     _check_likelihoods(config)
     _check_step_sizes(config)
     if isinstance(config.task, UpdatingTask) and config.posterior.predictive != MAP:
@@ -203,18 +240,6 @@ def _check_backbone(config: RunConfig) -> None:
             f"backbone.model={backbone.model}: backbone=efficientnet_lite0 is one network; use "
             f"backbone=timm backbone.model={backbone.model}"
         )
-
-
-def _check_files(dataset: CsvDataset | ParquetDataset) -> None:
-    """A table is one file, or a training and a test file."""
-    wanted = "give dataset.path=FILE, or dataset.train=FILE and dataset.test=FILE"
-    parts = {"train": dataset.train, "test": dataset.test}
-    given = [key for key, path in parts.items() if path is not None]
-    if dataset.path is not None and given:
-        raise InputError(f"dataset.path and dataset.{given[0]}: exclude each other; {wanted}")
-    if dataset.path is None and len(given) < len(parts):
-        missing = "dataset.path" if not given else f"dataset.{({*parts} - {*given}).pop()}"
-        raise InputError(f"{missing}: a value is required; {wanted}")
 
 
 def _check_likelihoods(config: RunConfig) -> None:

@@ -1,25 +1,29 @@
 """The schema of a whole run."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from alupdate.config.backbones import BackboneConfig
 from alupdate.config.batches import BatchConfig
-from alupdate.config.datasets import DatasetConfig
 from alupdate.config.learning import PosteriorConfig, TrainingConfig, UpdateConfig
 from alupdate.config.strategies import StrategyConfig
 from alupdate.config.tasks import TaskConfig, UpdatingTask
 from alupdate.config.trackers import NoTracker, TrackerConfig
 from alupdate.config.values import SETTINGS, Count, Flag, FolderName, Natural, Text
 
+if TYPE_CHECKING:
+    from alupdate.data.dataset import DatasetOption
+else:
+    DatasetOption = Any
+
 
 @dataclass(frozen=True, config=SETTINGS)
 class RunConfig:
     """One run: everything that decides its learning curve, and where and how to run it."""
 
-    dataset: DatasetConfig
+    dataset: DatasetOption
     backbone: BackboneConfig
     strategy: StrategyConfig
     batch: BatchConfig

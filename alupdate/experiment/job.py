@@ -20,6 +20,7 @@ from alupdate.results.store import RunStore
 from alupdate.trackers import catch_up, make_tracker, tracked
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import file_digest
 from alupdate.utils.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -123,10 +124,8 @@ def digests(config: RunConfig, display: Display) -> dict[str, str]:
     Raises:
         InputError: a file is missing.
     """
-    from alupdate.data.identity import data_digest, file_digest
-
     contents = {}
-    digest = data_digest(config.dataset, cache_dir(config.cache_dir), display)
+    digest = config.dataset.digest(cache_dir(config.cache_dir), display)
     if digest is not None:
         contents["dataset"] = digest
     own_weights = weights_file(config.backbone)

@@ -14,7 +14,6 @@ from alupdate.config import (
     RunConfig,
     is_frozen,
 )
-from alupdate.data import load_dataset
 from alupdate.data.dataset import Dataset, Images, Instances, IntArray, Texts, Vectors
 from alupdate.data.feature_cache import Features
 from alupdate.experiment.task import timed
@@ -58,7 +57,7 @@ def prepare(config: RunConfig, display: Display) -> Setup:
     torch.set_num_threads(config.threads or DEFAULT_THREADS)
     device = choose_device(config.device)
     start = time.perf_counter()
-    dataset = load_dataset(config.dataset, cache_dir(config.cache_dir), display)
+    dataset = config.dataset.load(cache_dir(config.cache_dir), display)
     learner = _make_learner(config, dataset, device, display)
     for note in dataset.notes:
         display.say(f"note: {dataset.name}: {note}")
@@ -169,7 +168,7 @@ def extract_features(config: RunConfig, display: Display) -> tuple[Dataset, Feat
             f"task={config.task.name}: backbone={backbone.name} is trained end to end and has no "
             "fixed features; use a frozen one"
         )
-    dataset = load_dataset(config.dataset, cache_dir(config.cache_dir), display)
+    dataset = config.dataset.load(cache_dir(config.cache_dir), display)
     features = load_features(config, dataset, choose_device(config.device), display)
     display.say(
         f"{dataset.name}: {len(features.pool)} + {len(features.test)} instances, "

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from alupdate.data.dataset import Dataset, FloatArray, Instances, IntArray, Vectors
-from alupdate.data.feature_cache import Advance, Extraction, Features, cached_rows
+from alupdate.data.feature_cache import Extraction, Features, RowsDone, cached_rows
 from alupdate.models.images import image_arrays
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
@@ -60,7 +60,7 @@ def extracted(dataset: Dataset, extractor: Extractor, cache: Path, display: Disp
     folder = cache / "features"
 
     @contextmanager
-    def watched(done: int) -> Iterator[Advance]:
+    def watched(done: int) -> Iterator[RowsDone]:
         title = f"features of {dataset.name} by {extractor.name}"
         with display.progress(title, count, done) as advance:
             rate = Rate(extractor.unit)

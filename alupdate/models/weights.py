@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from alupdate.config import ImageBackbone, weights_file
-from alupdate.data.identity import file_digest
 from alupdate.models.networks import published_config
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import file_digest
 
 
 @dataclass(frozen=True)

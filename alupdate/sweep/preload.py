@@ -8,17 +8,21 @@ import io
 
 from matplotlib.figure import Figure
 
+from alupdate.config.options import options
+
 MODULES = (
-    "alupdate.data.arrays",
-    "alupdate.data.identity",
     "alupdate.experiment.job",
     "alupdate.experiment.setup",
+    "pandas",
     "scipy.stats",
     "sklearn.cluster",
+    "sklearn.datasets",
+    "sklearn.model_selection",
 )
 
 for name in MODULES:
     importlib.import_module(name)
+options("dataset")
 
 _figure = Figure()
 _figure.subplots().set_title("fonts and image formats")

@@ -1,7 +1,10 @@
-"""Replacing a file so that it is never seen half-written."""
+"""Files that are replaced in one step, and digests of their content."""
 
+import hashlib
 import os
 from pathlib import Path
+
+from alupdate.utils.errors import InputError
 
 
 def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> None:
@@ -27,3 +30,16 @@ def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> No
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def file_digest(key: str, path: str) -> str:
+    """Return the SHA-256 of the file that the setting ``key`` names.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{key}={path}: {error.strerror}") from error

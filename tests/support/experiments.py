@@ -6,9 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from alupdate.config import RunConfig
+from alupdate.config.check import make_config
 from alupdate.results.records import Comparison, CycleRecord, UpdateRecord, tables, update_table
 from alupdate.results.status import State
 from alupdate.results.store import RunStore
@@ -28,7 +27,7 @@ def config(folder: Path, seed: int = 0, **groups: Mapping[str, Any]) -> RunConfi
         "experiment_name": folder.name,
         "seed": seed,
     }
-    return TypeAdapter(RunConfig).validate_python(settings | groups)
+    return make_config(settings | groups)
 
 
 def records(seed: int, name: str, cycles: int = 3, compare: bool = False) -> list[CycleRecord]:
