@@ -24,14 +24,17 @@ from alupdate.config import (
     NpzDataset,
     PlainBackbone,
     PlainStrategy,
+    PosteriorConfig,
     RunConfig,
     SequentialBatch,
+    TrainingConfig,
     UpdateConfig,
 )
 from alupdate.data.dataset import Dataset, Vectors
 from alupdate.data.feature_cache import Features
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.selection import Selector
+from alupdate.experiment.setup import learner_settings
 from alupdate.models.learner import FrozenLearner
 from alupdate.utils.errors import InputError
 from benchmarks.measure import Row, Timing
@@ -121,7 +124,7 @@ def query_seconds(
     config = _config(batch)
     device = torch.device("cpu")
     learner = FrozenLearner(
-        Features(features, features[:TEST]), classes, config.update, config.seed, device
+        Features(features, features[:TEST]), classes, learner_settings(config), device
     )
     known = np.arange(LABELLED)
     pool = Pool.unlabelled(len(labels)).label(known, labels[known])
@@ -144,7 +147,9 @@ def _config(batch: int) -> RunConfig:
         backbone=PlainBackbone(name="identity"),
         strategy=PlainStrategy(name="margin"),
         batch=SequentialBatch(name="sequential", size=batch),
-        update=UpdateConfig(name="second_order", gamma=1.0, solver="lbfgs"),
+        posterior=PosteriorConfig(),
+        training=TrainingConfig(solver="lbfgs"),
+        update=UpdateConfig(name="second_order", gamma=1.0),
         task=ActiveLearningTask(name="active_learning"),
         subset=None,
     )

@@ -25,7 +25,17 @@ from tests.support.runs import run_small
 from tests.support.tiny_bert import save_tiny_bert
 from tests.test_slurm_presets import PRESETS
 
-GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task", "tracker")
+GROUPS = (
+    "dataset",
+    "backbone",
+    "strategy",
+    "batch",
+    "update",
+    "posterior",
+    "training",
+    "task",
+    "tracker",
+)
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]

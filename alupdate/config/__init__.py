@@ -27,6 +27,7 @@ from alupdate.config.datasets import (
     OpenmlDataset,
     ParquetDataset,
 )
+from alupdate.config.learning import PosteriorConfig, TrainingConfig, UpdateConfig
 from alupdate.config.run import HOW_TO_RUN, PLACES, RunConfig, display_name, run_prefix
 from alupdate.config.strategies import (
     BaitStrategy,
@@ -52,7 +53,6 @@ from alupdate.config.tasks import (
     MethodConfig,
     RerunTask,
     StatusTask,
-    UpdateConfig,
     UpdatingTask,
 )
 from alupdate.config.trackers import MlflowTracker, NoTracker, TensorboardTracker
@@ -93,6 +93,7 @@ __all__ = [
     "PlainBackbone",
     "PlainStrategy",
     "PluginStrategy",
+    "PosteriorConfig",
     "ProbCoverStrategy",
     "RerunTask",
     "RunConfig",
@@ -104,6 +105,7 @@ __all__ = [
     "TensorboardTracker",
     "TextBackbone",
     "TopBatch",
+    "TrainingConfig",
     "TypiClustStrategy",
     "UpdateConfig",
     "UpdateName",

@@ -139,7 +139,22 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return tuple(member for member in inner if is_dataclass(member))
 
 
+MOVED = {
+    "update.likelihood": "posterior.likelihood",
+    "update.prior_precision": "posterior.prior_precision",
+    "update.predictive": "posterior.predictive",
+    "update.solver": "training.solver",
+    "update.learning_rate": "training.learning_rate",
+    "update.weight_decay": "training.weight_decay",
+    "update.epochs": "training.epochs",
+    "update.minibatch": "training.minibatch",
+}
+"""Keys of earlier versions, and what they are called now."""
+
+
 def _unknown_key(key: str) -> str:
+    if key in MOVED:
+        return f"{key}: is now {MOVED[key]}"
     return f"{key}: no such key; {suggestion(key, sorted(set(_all_keys())))}see --help"
 
 
@@ -163,9 +178,10 @@ def _check_consistency(config: RunConfig) -> None:
         _check_files(config.dataset)
     _check_likelihoods(config)
     _check_rehearsals(config)
-    if isinstance(config.task, UpdatingTask) and config.update.predictive != "map":
+    if isinstance(config.task, UpdatingTask) and config.posterior.predictive != "map":
         raise InputError(
-            f"update.predictive={config.update.predictive}: task=updating compares map predictions"
+            f"posterior.predictive={config.posterior.predictive}: task=updating compares map "
+            "predictions"
         )
     if isinstance(config.strategy, LookaheadStrategy):
         mix = config.strategy.mix
@@ -175,10 +191,10 @@ def _check_consistency(config: RunConfig) -> None:
 
 def _check_backbone(config: RunConfig) -> None:
     backbone = config.backbone
-    if config.update.solver == "lbfgs" and not is_frozen(backbone):
+    if config.training.solver == "lbfgs" and not is_frozen(backbone):
         raise InputError(
-            "update.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
-            f"backbone; use update.solver=recipe where backbone={backbone.name} is trained"
+            "training.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
+            f"backbone; use training=recipe where backbone={backbone.name} is trained"
         )
     if not isinstance(backbone, ImageBackbone) or backbone.name != "efficientnet_lite0":
         return
@@ -203,20 +219,20 @@ def _check_files(dataset: CsvDataset | ParquetDataset) -> None:
 
 def _check_likelihoods(config: RunConfig) -> None:
     """The per-class posterior is for converged and first-order updates: one step overshoots."""
-    if config.update.likelihood == "multinomial":
+    if config.posterior.likelihood == "per_class":
         for key in _update_keys(config):
             name = _value(config, key)
             if name in ("second_order", "monte_carlo"):
                 raise InputError(
                     f"{key.removesuffix('.name')}={name}: does not work with "
-                    "update.likelihood=multinomial; use map, or likelihood gaussian or categorical"
+                    "posterior.likelihood=per_class; use map, or likelihood gaussian or categorical"
                 )
     if isinstance(config.task, UpdatingTask):
         for i, method in enumerate(config.task.methods):
             alone = method.update in ("second_order", "monte_carlo")
-            if alone and method.likelihood == "multinomial":
+            if alone and method.likelihood == "per_class":
                 raise InputError(
-                    f"task.methods[{i}].likelihood=multinomial: does not work with "
+                    f"task.methods[{i}].likelihood=per_class: does not work with "
                     f"{method.update}; use gaussian or categorical"
                 )
 

@@ -8,8 +8,9 @@ from pydantic.dataclasses import dataclass
 from alupdate.config.backbones import BackboneConfig
 from alupdate.config.batches import BatchConfig
 from alupdate.config.datasets import DatasetConfig
+from alupdate.config.learning import PosteriorConfig, TrainingConfig, UpdateConfig
 from alupdate.config.strategies import StrategyConfig
-from alupdate.config.tasks import TaskConfig, UpdateConfig, UpdatingTask
+from alupdate.config.tasks import TaskConfig, UpdatingTask
 from alupdate.config.trackers import NoTracker, TrackerConfig
 from alupdate.config.values import SETTINGS, Count, Flag, FolderName, Natural, Text
 
@@ -22,6 +23,8 @@ class RunConfig:
     backbone: BackboneConfig
     strategy: StrategyConfig
     batch: BatchConfig
+    posterior: PosteriorConfig
+    training: TrainingConfig
     update: UpdateConfig
     task: TaskConfig
     tracker: TrackerConfig = NoTracker()

@@ -15,7 +15,7 @@ from alupdate.config import RunConfig
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.selection import Selector, holdout
-from alupdate.experiment.setup import Setup, check_sizes
+from alupdate.experiment.setup import Setup, check_sizes, learner_settings
 from alupdate.experiment.task import Outcome, median_seconds, timed
 from alupdate.laplace.predictive import predict
 from alupdate.models.learner import Model, make_rule, step_size, updated_model
@@ -35,10 +35,11 @@ class ActiveLearning:
 
     def __init__(self, config: RunConfig, setup: Setup) -> None:
         self._config, self._setup = config, setup
+        self._learning = learner_settings(config)
         self._annotator = Annotator(setup.dataset.train_labels)
         self._selector = Selector(config, setup.dataset, self._annotator)
         name = config.update.compare_with if config.update.name == "retrain" else config.update.name
-        self._rule = make_rule(name, config.update, config.seed)
+        self._rule = make_rule(name, config.update.n_hypotheses, config.seed)
         size = len(setup.dataset.train)
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
         self._reserved = holdout(config, self._order)
@@ -124,7 +125,10 @@ class ActiveLearning:
 
     def _gamma(self, cycle: int, pool: Pool, model: Model) -> float:
         """Return the step size for the update in a cycle, given the labels it brings, too."""
-        return step_size(self._rule, model, pool, self._config.batch.size, self._config, cycle)
+        config = self._config
+        return step_size(
+            config.update.gamma, self._rule, model, pool, config.batch.size, self._learning, cycle
+        )
 
     def _compare(
         self,
@@ -153,11 +157,11 @@ class ActiveLearning:
 
     def _score(self, model: Model) -> Scores:
         """Score a model's test predictions; sampled predictives see the same noise each time."""
-        settings = self._config.update
-        if settings.predictive == "map":
+        predictive = self._config.posterior.predictive
+        if predictive == "map":
             return score(model.posterior.logits(model.test), self._test_labels)
         rng = generator(self._config.seed, Stream.PREDICTIVE)
-        probabilities = predict(model.posterior, model.test, settings.predictive, rng)
+        probabilities = predict(model.posterior, model.test, predictive, rng)
         tiny = torch.finfo(torch.float32).tiny
         return score(probabilities.double().clamp_min(tiny).log(), self._test_labels)
 

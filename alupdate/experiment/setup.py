@@ -21,7 +21,7 @@ from alupdate.experiment.task import timed
 from alupdate.laplace.posterior import with_bias
 from alupdate.models import make_extractor, make_trainable
 from alupdate.models.features import extracted, flatten, standardise
-from alupdate.models.learner import FrozenLearner, Learner, NetworkLearner
+from alupdate.models.learner import FrozenLearner, Learner, LearnerSettings, NetworkLearner
 from alupdate.models.training import optimal_linear
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -81,15 +81,21 @@ def choose_device(name: str) -> torch.device:
 def _make_learner(
     config: RunConfig, dataset: Dataset, device: torch.device, display: Display
 ) -> Learner:
+    settings = learner_settings(config)
     if not is_frozen(config.backbone):
         rng = generator(config.seed, Stream.MODEL_INIT)
         assert isinstance(config.backbone, CnnBackbone | ImageBackbone)
         trainable = make_trainable(
-            config.backbone, dataset, config.update.learning_rate, rng, device, display
+            config.backbone, dataset, config.training.learning_rate, rng, device, display
         )
-        return NetworkLearner(trainable, config.update, config.seed, device)
+        return NetworkLearner(trainable, settings, device)
     features = load_features(config, dataset, device, display)
-    return FrozenLearner(features, len(dataset.classes), config.update, config.seed, device)
+    return FrozenLearner(features, len(dataset.classes), settings, device)
+
+
+def learner_settings(config: RunConfig) -> LearnerSettings:
+    """Return what decides a run's retrained models, besides features and labels."""
+    return LearnerSettings(config.training, config.posterior, config.seed)
 
 
 def load_features(

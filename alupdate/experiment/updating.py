@@ -11,7 +11,14 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from alupdate.analysis.update_figures import accuracy_by_update
-from alupdate.config import MethodConfig, RunConfig, StepSize, UpdatingTask, is_frozen
+from alupdate.config import (
+    MethodConfig,
+    PosteriorConfig,
+    RunConfig,
+    StepSize,
+    UpdatingTask,
+    is_frozen,
+)
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Pool
 from alupdate.experiment.setup import Setup
@@ -19,7 +26,14 @@ from alupdate.experiment.task import Outcome, timed, update_seconds
 from alupdate.laplace.monte_carlo import MonteCarloUpdate
 from alupdate.laplace.posterior import LastLayer, Updated
 from alupdate.laplace.updates import Rule, fit
-from alupdate.models.learner import Model, apply_rule, labelled, make_rule, step_size
+from alupdate.models.learner import (
+    LearnerSettings,
+    Model,
+    apply_rule,
+    labelled,
+    make_rule,
+    step_size,
+)
 from alupdate.models.training import optimal_linear
 from alupdate.results.records import UpdateRecord, update_table
 from alupdate.results.store import RunStore
@@ -104,7 +118,7 @@ class Updating:
             yield from retrain_rows
             for method, posterior in zip(self._task.methods, posteriors, strict=True):
                 model = replace(base, posterior=posterior)
-                rule = make_rule(method.update, self._config.update, self._config.seed)
+                rule = make_rule(method.update, self._config.update.n_hypotheses, self._config.seed)
                 for gamma in method.gammas:
                     yield self._updated(pair, model, method, rule, gamma)
 
@@ -138,11 +152,11 @@ class Updating:
             self._record(pair, "base", pair.base_logits, 0.0),
             self._record(pair, "retrain", pair.retrained_logits, seconds),
         ]
-        if self._config.update.solver == "lbfgs":
+        if self._config.training.solver == "lbfgs":
             rows.append(replace(rows[1], method="retrain_lbfgs"))
         elif is_frozen(self._config.backbone):
             features, labels = labelled(base, everything.indices, everything.labels)
-            classes, decay = len(base.posterior.mean), self._config.update.weight_decay
+            classes, decay = len(base.posterior.mean), self._config.training.weight_decay
             posterior, seconds = timed(
                 lambda: fit(
                     optimal_linear(features, labels, classes, decay), features, "gaussian", 1.0
@@ -157,18 +171,11 @@ class Updating:
         self, pair: _Pair, model: Model, method: MethodConfig, rule: Rule, gamma: StepSize
     ) -> UpdateRecord:
         device, n_new = self._setup.device, len(pair.new_indices)
-        chosen_by = replace(
-            self._config,
-            update=replace(
-                self._config.update,
-                gamma=gamma,
-                likelihood=method.likelihood,
-                prior_precision=method.prior_precision,
-            ),
-        )
+        posterior = PosteriorConfig(method.likelihood, method.prior_precision)
+        settings = LearnerSettings(self._config.training, posterior, self._config.seed)
         bought = pair.old.label(pair.new_indices, pair.new_labels)
         value, choice_seconds = timed(
-            lambda: step_size(rule, model, bought, n_new, chosen_by, len(pair.old.indices)),
+            lambda: step_size(gamma, rule, model, bought, n_new, settings, len(pair.old.indices)),
             device,
         )
         update = partial(apply_rule, rule, model, pair.new_indices, pair.new_labels, value)

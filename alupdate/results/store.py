@@ -26,7 +26,7 @@ from alupdate.results.status import LOCK, STATUS, State, read_document, read_sta
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import replace_file
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """Version of the result format and of what the numbers mean; part of every run's hash."""
 MAIN_TABLES = {"active_learning": "curve.csv", "updating": "updates.csv"}
 SECONDS_FOR_LOCK = 2.0

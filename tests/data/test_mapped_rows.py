@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.config import UpdateConfig
+from alupdate.config import PosteriorConfig, TrainingConfig
 from alupdate.data import feature_cache as mapped_rows
 from alupdate.data.feature_cache import Features, MappedRows
 from alupdate.models import learner
-from alupdate.models.learner import FrozenLearner
+from alupdate.models.learner import FrozenLearner, LearnerSettings
 from tests.support.memory import peak_mebibytes
 
 
@@ -30,10 +30,10 @@ def test_rows_come_in_the_order_asked_for_with_the_bias_last(mapped, chunk, monk
 
 def test_a_large_mapped_pool_gives_the_same_model(mapped, monkeypatch):
     labels = np.arange(50) % 3
-    settings = UpdateConfig(name="second_order", gamma=1.0, solver="lbfgs")
+    settings = LearnerSettings(TrainingConfig(solver="lbfgs"), PosteriorConfig(), seed=0)
 
     def model():
-        learner_ = FrozenLearner(Features(mapped, mapped), 3, settings, 0, torch.device("cpu"))
+        learner_ = FrozenLearner(Features(mapped, mapped), 3, settings, torch.device("cpu"))
         return learner_.fit(np.arange(5, 25), labels[5:25], 0)
 
     plain = model()

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.config import UpdateConfig
+from alupdate.config import PosteriorConfig, TrainingConfig
 from alupdate.models import make_trainable
 from alupdate.models.end_to_end import augmented, features_of, settle_statistics
-from alupdate.models.learner import NetworkLearner
+from alupdate.models.learner import LearnerSettings, NetworkLearner
 from alupdate.utils.display import Display
 from alupdate.utils.seeds import Stream, generator
 from tests.support.image_problems import saved_weights, small_network, some_digits
@@ -17,7 +17,7 @@ from tests.support.runs import only_run, run_small
 CPU = torch.device("cpu")
 DATA = some_digits(per_class=8, classes=(0, 1, 7), n_test=60)
 ALL = np.arange(len(DATA.train))
-SETTINGS = UpdateConfig(name="retrain", epochs=12, minibatch=8)
+SETTINGS = TrainingConfig(epochs=12, minibatch=8)
 FEW_STEPS = replace(SETTINGS, epochs=4)
 FINE_TUNING = (
     "backbone=timm",
@@ -37,7 +37,7 @@ def trainable(model="test_resnet", size=32, **options):
 
 
 def fitted(start, indices=ALL, settings=SETTINGS, cycle=0):
-    learner = NetworkLearner(start, settings, 0, CPU)
+    learner = NetworkLearner(start, LearnerSettings(settings, PosteriorConfig(), 0), CPU)
     return learner.fit(indices, DATA.train_labels[indices], cycle)
 
 
@@ -69,7 +69,7 @@ def test_same_arguments_give_the_same_model_bit_for_bit():
 
 def test_every_fit_starts_from_the_initial_weights():
     start = trainable(augment=True)
-    learner = NetworkLearner(start, SETTINGS, 0, CPU)
+    learner = NetworkLearner(start, LearnerSettings(SETTINGS, PosteriorConfig(), 0), CPU)
     labels = DATA.train_labels
     learner.fit(ALL[:9], labels[:9], 0)
     later = learner.fit(ALL, labels, 1)

@@ -84,8 +84,8 @@ def write_study(folder: Path, seed: int = 0, gammas: Sequence[float] = (0.1, 1, 
         ("retrain", "", nan, nan, ""),
         ("retrain_lbfgs", "", nan, nan, ""),
         *(("second_order", "gaussian", 1.0, float(gamma), "fixed") for gamma in gammas),
-        ("map", "multinomial", 0.3, 1.0, "fixed"),
-        ("map", "multinomial", 0.3, 2.5 + seed, "auto"),
+        ("map", "per_class", 0.3, 1.0, "fixed"),
+        ("map", "per_class", 0.3, 2.5 + seed, "auto"),
     ]
     found = [
         UpdateRecord(
