@@ -1,24 +1,29 @@
-"""The command: ``python -m alupdate.run KEY=VALUE ...``."""
+"""The command ``python -m alupdate.run KEY=VALUE ...``, and ``alupdate.run([...])`` in Python."""
 
 import os
 import signal
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from alupdate.config import StatusTask
+from alupdate.config import RunConfig, StatusTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
+from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
 from alupdate.experiment.job import RunError, run_job
 from alupdate.sweep.status import show_overview
 from alupdate.sweep.worker import JobError, run_and_score
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, explain_os_error
 from alupdate.utils.paths import conf_dir, experiment_dir
+
+if TYPE_CHECKING:
+    from alupdate.experiment.result import Overrides, RunResult
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 MULTIRUN = {"-m", "--multirun"}
@@ -58,9 +63,7 @@ def _run(arguments: list[str]) -> int:
         return run_sweep([argument for argument in arguments if argument not in MULTIRUN])
     if any(argument.startswith("-") for argument in arguments):
         return _run_hydra(_multirun_first(arguments))
-    with hydra.initialize_config_dir(str(conf_dir()), job_name="alupdate", version_base="1.3"):
-        composed = hydra.compose("config", arguments)
-    return _run_one(composed)
+    return _run_one(compose_config(arguments))
 
 
 def _run_hydra(arguments: list[str]) -> int:
@@ -70,17 +73,17 @@ def _run_hydra(arguments: list[str]) -> int:
     def job(composed: DictConfig) -> float | None:
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             return run_and_score(composed)
-        codes.append(_guarded(lambda: _run_one(composed)))
+        codes.append(_guarded(lambda: _run_one(parse_config(composed))))
         return None
 
     sys.argv[1:] = arguments
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
+    main = hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=CONFIG)
+    main(job)()
     return max(codes, default=DONE)
 
 
-def _run_one(composed: DictConfig) -> int:
+def _run_one(config: RunConfig) -> int:
     """Run the only job of a command."""
-    config = parse_config(composed)
     if isinstance(config.task, StatusTask):
         folder = experiment_dir(config.experiment_dir, config.results_dir, config.experiment_name)
         show_overview(folder, Display(config.progress))
@@ -145,6 +148,17 @@ def _say(line: str, code: int) -> int:
     print(line, file=sys.stderr)
     return code
 
+
+class _CallableModule(ModuleType):
+    """Lets ``alupdate.run`` be called, since Python binds that name to this module."""
+
+    def __call__(self, overrides: "Overrides" = (), /) -> "RunResult":
+        from alupdate.experiment.result import run
+
+        return run(overrides)
+
+
+sys.modules[__name__].__class__ = _CallableModule
 
 if __name__ == "__main__":
     main()

@@ -33,7 +33,7 @@ class Selector:
 
     @property
     def is_oracle(self) -> bool:
-        """Whether the strategy sees labels that were not bought."""
+        """Whether the strategy sees labels that were not acquired."""
         return self._strategy.needs_oracle
 
     def select(self, cycle: int, pool: Pool, model: Model) -> IntArray:

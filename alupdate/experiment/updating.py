@@ -22,7 +22,7 @@ from alupdate.config import (
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Pool
 from alupdate.experiment.setup import Setup
-from alupdate.experiment.task import Outcome, timed, update_seconds
+from alupdate.experiment.task import TaskSummary, timed, update_seconds
 from alupdate.laplace.monte_carlo import MonteCarloUpdate
 from alupdate.laplace.posterior import LastLayer, Updated
 from alupdate.laplace.updates import Rule, fit
@@ -87,7 +87,7 @@ class Updating:
                 f"the pool has {size}"
             )
 
-    def run(self, store: RunStore, display: Display) -> Outcome:
+    def run(self, store: RunStore, display: Display) -> TaskSummary:
         """Run the initial sizes that are not recorded yet; each is committed as it ends."""
         steps = TypeAdapter(list[list[UpdateRecord]]).validate_python(
             [step["records"] for step in store.load()]
@@ -99,7 +99,7 @@ class Updating:
                 self._save(store, steps)
                 advance(1, f"{n_initial} labels")
         self._save(store, steps, last=True)
-        return _outcome(store)
+        return _summary(store)
 
     def _save(
         self, store: RunStore, steps: list[list[UpdateRecord]], *, last: bool = False
@@ -110,7 +110,7 @@ class Updating:
         store.save(documents, {"updates.csv": table}, last=last)
 
     def _records(self, n_initial: int) -> Iterator[UpdateRecord]:
-        old = self._bought(n_initial)
+        old = self._labelled(n_initial)
         base = self._setup.learner.fit(old.indices, old.labels, n_initial)
         posteriors = [self._posterior(base, old, method) for method in self._task.methods]
         for n_new in self._task.new_sizes:
@@ -122,7 +122,7 @@ class Updating:
                 for gamma in method.gammas:
                     yield self._updated(pair, model, method, rule, gamma)
 
-    def _bought(self, count: int) -> Pool:
+    def _labelled(self, count: int) -> Pool:
         indices = self._order[:count]
         labels = self._setup.dataset.train_labels[indices]
         return Pool.unlabelled(len(self._order)).label(indices, labels)
@@ -134,7 +134,7 @@ class Updating:
     def _retrained(self, base: Model, old: Pool, n_new: int) -> tuple[_Pair, list[UpdateRecord]]:
         """Retrain on old and new labels; also by L-BFGS where the backbone is frozen."""
         count = len(old.indices)
-        everything = self._bought(count + n_new)
+        everything = self._labelled(count + n_new)
         learner, device = self._setup.learner, self._setup.device
         retrained, seconds = timed(
             lambda: learner.fit(everything.indices, everything.labels, count + n_new), device
@@ -173,9 +173,9 @@ class Updating:
         device, n_new = self._setup.device, len(pair.new_indices)
         posterior = PosteriorConfig(method.likelihood, method.prior_precision)
         settings = LearnerSettings(self._config.training, posterior, self._config.seed)
-        bought = pair.old.label(pair.new_indices, pair.new_labels)
+        pool = pair.old.label(pair.new_indices, pair.new_labels)
         value, choice_seconds = timed(
-            lambda: step_size(gamma, rule, model, bought, n_new, settings, len(pair.old.indices)),
+            lambda: step_size(gamma, rule, model, pool, n_new, settings, len(pair.old.indices)),
             device,
         )
         update = partial(apply_rule, rule, model, pair.new_indices, pair.new_labels, value)
@@ -218,7 +218,7 @@ def _test_logits(updated: Updated, model: Model, base_logits: Tensor) -> Tensor:
     return updated.move(base_logits, model.test)
 
 
-def _outcome(store: RunStore) -> Outcome:
+def _summary(store: RunStore) -> TaskSummary:
     table = pd.read_csv(store.main_table)
     table["step"] = ["" if math.isnan(gamma) else f"{gamma:g}" for gamma in table["gamma"]]
     means = table.groupby(["method", "step"], sort=False)
@@ -229,4 +229,4 @@ def _outcome(store: RunStore) -> Outcome:
         for key, group in means
     ]
     columns = ["method", "gamma", "mean accuracy", "mean nll", "agreement", "median ms"]
-    return Outcome(columns, rows, accuracy_by_update(table))
+    return TaskSummary(columns, rows, accuracy_by_update(table))

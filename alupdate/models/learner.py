@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from alupdate.config import PosteriorConfig, StepSize, TrainingConfig
 from alupdate.data.dataset import FloatArray, IntArray
@@ -89,7 +90,7 @@ class Learner(Protocol):
         ...
 
 
-class FrozenLearner:
+class FrozenLearner(Learner):
     """A linear layer on fixed features."""
 
     def __init__(
@@ -103,8 +104,8 @@ class FrozenLearner:
         self._test = _with_bias_column(features.test, device)
         self._settings, self._classes = settings, n_classes
 
+    @override
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
-        """See ``Learner``."""
         rows = self._pool[torch.from_numpy(indices)]
         targets = torch.from_numpy(labels).to(rows.device)
         weights = train_last_layer(rows, targets, self._classes, self._settings, cycle)
@@ -166,7 +167,7 @@ def posterior_of(weights: Tensor, rows: Tensor, settings: PosteriorConfig) -> La
     return fit(weights, rows, settings.likelihood, settings.prior_precision)
 
 
-class NetworkLearner:
+class NetworkLearner(Learner):
     """A network retrained as a whole; its last layer has the posterior."""
 
     def __init__(
@@ -174,8 +175,8 @@ class NetworkLearner:
     ) -> None:
         self._trainable, self._settings, self._device = trainable, settings, device
 
+    @override
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
-        """See ``Learner``."""
         start, seed = self._trainable, self._settings.seed
         network = copy.deepcopy(start.initial)
         kept = start.pool[torch.from_numpy(indices)]
