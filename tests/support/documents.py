@@ -66,8 +66,14 @@ def name_of(page: Path) -> str:
 
 def section(text: str, heading: str) -> str:
     """Return what stands between a heading and the next one of its level or above."""
-    level = heading.partition(" ")[0]
-    return re.split(rf"^#{{1,{len(level)}}} ", text.split(f"{heading}\n")[1], flags=re.M)[0]
+    level = len(heading.partition(" ")[0])
+    kept, inside = [], False
+    for line in text.split(f"\n{heading}\n")[1].splitlines(keepends=True):
+        inside ^= line.startswith("```")
+        if not inside and re.match(rf"#{{1,{level}}} ", line):
+            break
+        kept.append(line)
+    return "".join(kept)
 
 
 def anchors(text: str) -> set[str]:
