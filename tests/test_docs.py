@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+import alupdate
 from tests.support.documents import PAGES, ROOT, anchors, blocks, name_of
 from tests.support.malformed import photos
 from tests.support.processes import run_script
@@ -43,6 +44,7 @@ SMALL = [
     "n_cycles=1", "subset=30", "batch.size=2", "training.epochs=2", "progress=false",
     "results_dir=results",
 ]  # fmt: skip
+PYTHON = "docs/reference/python.md"
 KEY = re.compile(r"(?<![\w\]])\[([A-Z][A-Za-z]+(?:19|20)\d\d[a-z]?)\](?![\[(])")
 
 
@@ -199,6 +201,11 @@ def test_pages_are_in_the_navigation():
     listed = re.findall(r": (\S+\.md)$", navigation, re.M)
     pages = [name.removeprefix("docs/") for name in TEXTS if name.startswith("docs/")]
     assert sorted(listed) == sorted(pages)
+
+
+def test_reference_of_python_is_complete():
+    names = re.findall(r"^(?:::: |    options: .*heading: )alupdate\.(\w+)", TEXTS[PYTHON], re.M)
+    assert {*names, "__version__"} - {"experiment"} == set(alupdate.__all__)
 
 
 def test_pictures_come_from_the_committed_results(tmp_path, monkeypatch):
