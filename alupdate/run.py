@@ -17,10 +17,16 @@ from alupdate.experiment.job import RunError, run_job
 from alupdate.sweep.status import show_overview
 from alupdate.sweep.worker import JobError, run_and_score
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError, explain_os_error
+from alupdate.utils.errors import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    WRONG_INPUT,
+    InputError,
+    explain_os_error,
+)
 from alupdate.utils.paths import conf_dir, experiment_dir
 
-DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 MULTIRUN = {"-m", "--multirun"}
 SHOWS = {"-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help"}
 """Hydra's flags that show something instead of running."""

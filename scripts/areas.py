@@ -11,7 +11,7 @@ import pandas as pd
 from alupdate.analysis.areas import normalised_area
 from alupdate.analysis.variants import VARIANT
 from alupdate.results.reader import read_runs
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import DONE, WRONG_INPUT, InputError
 from alupdate.utils.files import replace_file
 
 
@@ -38,16 +38,16 @@ def main(arguments: list[str]) -> int:
     """Write the table and return the exit code."""
     if len(arguments) < 2:
         print(__doc__, file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     try:
         table = pd.concat([areas_of(Path(folder)) for folder in arguments[1:]])
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     text = table.to_csv(index=False, lineterminator="\n", float_format="%.5g")
     replace_file(Path(arguments[0]), text)
     print(f"{arguments[0]}: {len(table)} runs")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

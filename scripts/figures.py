@@ -19,7 +19,7 @@ from alupdate.analysis.figures import result_figures
 from alupdate.analysis.theme import PAPER, SCREEN, Look, ResultFigure
 from alupdate.analysis.variants import METRICS
 from alupdate.results.reader import read_results
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import DONE, WRONG_INPUT, InputError
 from alupdate.utils.files import replace_file
 
 
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
         figures = list(result_figures(*tables, chosen.metric, source.stem, look, found.benchmark))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [f for f in figures if any(fnmatch(f.name, pattern) for pattern in chosen.only)]
     for figure in wanted:
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
             print(f"left out {figure.name}: {error}", file=sys.stderr)
         else:
             print(folder / f"{figure.name}.png")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from alupdate.analysis.render import csv, latex, markdown
 from alupdate.analysis.tables import result_tables
 from alupdate.analysis.variants import METRICS
 from alupdate.results.reader import read_results
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import DONE, WRONG_INPUT, InputError
 from alupdate.utils.files import replace_file
 
 
@@ -36,14 +36,14 @@ def main(arguments: list[str]) -> int:
         tables = result_tables(found.curves, found.updates, found.areas, chosen.metric)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
         print(markdown(table))
         for ending, render in (("csv", csv), ("tex", latex), ("md", markdown)):
             replace_file(folder / f"{table.name}.{ending}", render(table))
     print(f"{len(tables)} tables in {folder}")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

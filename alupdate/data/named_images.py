@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from alupdate.config import ImageDataset, ImageFolderDataset
 from alupdate.data.dataset import ArrayImages, Dataset, Images, make_dataset
-from alupdate.data.downloads import downloaded, one_line
+from alupdate.data.downloads import downloaded
 from alupdate.data.image_files import ImageFiles, ListedFiles, image_source, index_of
 from alupdate.data.image_folder import folder_digest, has_test_set, read_image_folder
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, first_line
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def read_set(
         pool = [_open(name, root, split) for split in kind.pool]
         test = [_open(name, root, "test")]
     except UNREADABLE as error:
-        reason = one_line(error).split(". ")[0]
+        reason = first_line(error).split(". ")[0]
         raise InputError(
             f"{where}: files of {name} are missing or damaged ({reason}); get them again"
         ) from error

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from alupdate.config import OpenmlDataset
 from alupdate.data.dataset import NAMED, Dataset, from_arrays, stratified_split
-from alupdate.data.downloads import impatient, one_line
-from alupdate.utils.errors import InputError
+from alupdate.data.downloads import impatient
+from alupdate.utils.errors import InputError, first_line
 
 
 def read_openml(config: OpenmlDataset, name: str, cache: Path) -> Dataset:
@@ -57,11 +57,11 @@ def _fetch(config: OpenmlDataset, kept: Path, where: str) -> tuple[Any, list[str
     except (OSError, http.client.HTTPException) as error:
         raise InputError(
             f"{where}: version {config.version} is not in {kept}, and the download failed "
-            f"({one_line(error)}); check network and disk, or set dataset.root=FOLDER"
+            f"({first_line(error)}); check network and disk, or set dataset.root=FOLDER"
         ) from error
     except (ValueError, KeyError, EOFError) as error:
         raise InputError(
-            f"{where}: version {config.version} cannot be used ({one_line(error)})"
+            f"{where}: version {config.version} cannot be used ({first_line(error)})"
         ) from error
     notes = [" ".join(str(w.message).split()) for w in caught if w.category is UserWarning]
     return table, notes

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from alupdate.models.training import seeded
-from alupdate.utils.errors import InputError, suggestion
+from alupdate.utils.errors import InputError, first_line, suggestion
 
 COUNTER = "num_batches_tracked"
 """A statistic of batch normalisation that old files lack and nothing needs."""
@@ -89,7 +89,7 @@ def loaded_network(model: str, size: int, tensors: Mapping[str, Tensor], source:
         try:
             network = _create(model, size, pretrained=True, pretrained_cfg_overlay=overlay)
         except (RuntimeError, KeyError, ValueError, IndexError, AssertionError) as error:
-            difference = _first_difference(plain.state_dict(), kept) or str(error).splitlines()[0]
+            difference = _first_difference(plain.state_dict(), kept) or first_line(error)
             raise InputError(f"{source}: is not {model}: {difference}") from error
     vars(network)["pretrained_cfg"].pop("state_dict")
     return network
@@ -107,7 +107,7 @@ def dimension_of(network: nn.Module, model: str, size: int) -> int:
         with torch.inference_mode():
             shape = network(torch.zeros(1, 3, size, size, device=device)).shape
     except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise InputError(
             f"backbone.image_size={size}: {model} does not take images of this size ({reason})"
         ) from error

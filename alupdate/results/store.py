@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from alupdate.config import HOW_TO_RUN, WHERE_DATA_LIE, RunConfig, UpdatingTask, run_prefix
 from alupdate.results.provenance import now, provenance
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, first_line
 from alupdate.utils.files import replace_file
 
 FORMAT_VERSION = 5
@@ -149,8 +149,7 @@ class RunStore:
             if document["sha256"] != _checksum(steps):
                 raise ValueError("checksum mismatch")
         except (ValueError, KeyError, TypeError) as error:
-            reason = str(error).splitlines()[0]
-            log.warning("%s is damaged (%s); starting from the beginning", path, reason)
+            log.warning("%s is damaged (%s); starting from the beginning", path, first_line(error))
             return []
         return steps
 

@@ -31,7 +31,7 @@ from alupdate.sweep.status import (
 )
 from alupdate.sweep.worker import keeps_results
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError, first_line
+from alupdate.utils.errors import DONE, FAILED, WRONG_INPUT, InputError, first_line
 from alupdate.utils.paths import conf_dir, experiment_dir
 
 FAILURES_SHOWN = 20
@@ -116,9 +116,6 @@ def failed_jobs(folder: Path, given: Sequence[Override]) -> list[list[str]]:
     return jobs
 
 
-DONE, FAILED, WRONG_INPUT = 0, 1, 2
-
-
 def run_sweep(arguments: Sequence[str]) -> int:
     """Run every job of a multirun that is not done yet; return the exit code.
 
@@ -181,7 +178,7 @@ def _run_all(jobs: Sequence[Sequence[str]], launch: Launch, display: Display) ->
     try:
         endings = launch(jobs)
     except Exception as error:  # whatever a launcher raises: its worker died, no such queue
-        raise InputError(f"hydra/launcher: {type(error).__name__}: {first_line(error)}") from error
+        raise InputError(f"hydra/launcher: {first_line(error, typed=True)}") from error
     for job, ending in zip(jobs, endings, strict=True):
         if ending.outcome != "done":
             display.complain(f"{ending.outcome}: {' '.join(job)}: {ending.reason}")

@@ -83,7 +83,7 @@ def ending_of(result: JobReturn) -> Ending:
     try:
         ending = result.return_value
     except Exception as error:
-        return Ending("failed", f"{type(error).__name__}: {first_line(error)}")
+        return Ending("failed", first_line(error, typed=True))
     if not isinstance(ending, Ending):
         return Ending("failed", f"the launcher returned {ending!r}")
     return ending
@@ -150,7 +150,7 @@ def complete(runs: Sequence[PlannedRun], launch: Launch, settled: Settled) -> No
         try:
             endings = launch([run.overrides for run in free])
         except Exception as error:  # whatever a launcher raises: its worker died, no such queue
-            settled.breakdown = f"{type(error).__name__}: {first_line(error)}"
+            settled.breakdown = first_line(error, typed=True)
             began = before != [read_status(run.path) for run in free]
             if not began and not isinstance(error, BrokenExecutor):
                 raise InputError(f"hydra/launcher: {settled.breakdown}") from error

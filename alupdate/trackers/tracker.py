@@ -10,6 +10,7 @@ from threading import Thread
 from typing import Any, Protocol
 
 from alupdate.results.status import State
+from alupdate.utils.errors import first_line
 
 UPDATE_NUMBERS = (
     "accuracy", "nll", "brier", "ece", "ace", "decision_flips", "agreement", "seconds", "speedup",
@@ -165,8 +166,8 @@ def _run(call: Callable[[], object], errors: list[Exception]) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    """Return the first line of an error, short, and without a password that a URI may hold."""
-    line = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+    """Return the first line of an error, shortened, and without a password that a URI may hold."""
+    line = first_line(error)
     cause = re.search(r"\(Caused by (\w+)\(", line)  # as of requests, at the end of a long line
     if cause is not None:
         return f"no connection, or no answer ({cause.group(1)})"
