@@ -6,9 +6,30 @@ usage: python scripts/gather.py results/<experiment> OUTPUT.csv [curve.csv | tim
 import sys
 from pathlib import Path
 
-from alupdate.results.reader import read_runs
+import pandas as pd
+
+from alupdate.results.csv_tables import KINDS
+from alupdate.results.reader import read_results
 from alupdate.utils.errors import DONE, WRONG_INPUT, InputError
 from alupdate.utils.files import replace_file
+
+
+def rows_of(source: Path, file: str = "curve.csv") -> pd.DataFrame:
+    """Return the rows of one kind of file of all completed runs; a line says what is left out.
+
+    Raises:
+        InputError: there are no such rows.
+    """
+    fields = {kind.file: field for field, kind in KINDS.items() if kind.file}
+    if file not in fields:
+        raise InputError(f"{file}: is no table of a run; available: {', '.join(fields)}")
+    results = read_results(source)
+    for note in results.notes():
+        print(note, file=sys.stderr)
+    table: pd.DataFrame | None = getattr(results, fields[file])
+    if table is None:
+        raise InputError(f"{source}: holds no {file} of a completed run")
+    return table
 
 
 def main(arguments: list[str]) -> int:
@@ -17,7 +38,7 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return WRONG_INPUT
     try:
-        table = read_runs(Path(arguments[0]), *arguments[2:])
+        table = rows_of(Path(arguments[0]), *arguments[2:])
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_INPUT

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from alupdate.report.page import page
-from alupdate.results.experiment import read_experiment
+from alupdate.results.reader import read_results
 from alupdate.utils.errors import DONE, WRONG_INPUT, InputError
 from alupdate.utils.files import replace_file
 
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     beside = source / "report.html" if source.is_dir() else source.with_suffix(".html")
     target = Path(arguments[1]) if len(arguments) > 1 else beside
     try:
-        write(target, page(read_experiment(source)))
+        write(target, page(read_results(source)))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_INPUT

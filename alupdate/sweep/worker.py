@@ -26,6 +26,7 @@ from alupdate.results.status import record_death
 from alupdate.results.store import RunStore
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, explain_os_error
+from alupdate.utils.metrics import PRIMARY
 
 Outcome = Literal["done", "failed", "killed", "refused", "busy", "interrupted"]
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -179,7 +180,7 @@ def run_and_score(composed: DictConfig) -> float | None:
         return None
     path = run_path(config)
     area = _area(path / "curve.csv")
-    Display(config.progress).say(f"{path}: area under the accuracy curve {area:.4f}")
+    Display(config.progress).say(f"{path}: area under the {PRIMARY} curve {area:.4f}")
     return area
 
 
@@ -240,8 +241,7 @@ def run_path(config: RunConfig) -> Path:
 
 
 def _area(curve: Path) -> float:
-    import pandas as pd
-
     from alupdate.analysis.areas import normalised_area
+    from alupdate.results.csv_tables import KINDS, read_csv_table
 
-    return float(normalised_area(pd.read_csv(curve), "accuracy")["area"].iloc[0])
+    return float(normalised_area(read_csv_table(curve, KINDS["curves"]), PRIMARY)["area"].iloc[0])
