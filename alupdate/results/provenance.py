@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-RECORDED_PACKAGES = ("alupdate", "torch", "numpy", "scipy", "scikit-learn", "timm", "hydra-core", "pandas")
+RECORDED_PACKAGES = (
+    "alupdate",
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "timm",
+    "hydra-core",
+    "pandas",
+)
 
 
 def now() -> str:
