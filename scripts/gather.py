@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from alupdate.results.csv_tables import KINDS
+from alupdate.results.csv_tables import KINDS, RUN_TABLES
 from alupdate.results.reader import read_results
 from alupdate.utils.errors import DONE, WRONG_INPUT, InputError
 from alupdate.utils.files import replace_file
@@ -20,13 +20,13 @@ def rows_of(source: Path, file: str = "curve.csv") -> pd.DataFrame:
     Raises:
         InputError: there are no such rows.
     """
-    fields = {kind.file: field for field, kind in KINDS.items() if kind.file}
-    if file not in fields:
-        raise InputError(f"{file}: is no table of a run; available: {', '.join(fields)}")
+    if file not in RUN_TABLES:
+        raise InputError(f"{file}: is no table of a run; available: {', '.join(RUN_TABLES)}")
     results = read_results(source)
     for note in results.notes():
         print(note, file=sys.stderr)
-    table: pd.DataFrame | None = getattr(results, fields[file])
+    (field,) = (field for field, kind in KINDS.items() if kind.file == file)
+    table: pd.DataFrame | None = getattr(results, field)
     if table is None:
         raise InputError(f"{source}: holds no {file} of a completed run")
     return table

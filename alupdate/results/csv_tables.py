@@ -93,6 +93,8 @@ KINDS: Mapping[str, TableKind] = {
     "curves": _kind_with_metrics("curve.csv", "cycle", CURVE_COLUMNS),
 }  # fmt: skip
 """By field of ``Results``, in an order in which the first mark that a file has tells its kind."""
+RUN_TABLES = {kind.file: kind for kind in KINDS.values() if kind.file}
+"""By name of the file in a run directory."""
 SWEEP = TableKind(
     "overrides",
     ("run", "state", "reason", "overrides"),
@@ -114,6 +116,15 @@ def read_gathered(path: Path) -> tuple[str, pd.DataFrame]:
             return name, read_csv_table(path, kind)
     marks = ", ".join(f"{kind.mark} ({name})" for name, kind in KINDS.items())
     raise InputError(f"{path}: is no table of results; its columns should have one of {marks}")
+
+
+def read_run_table(path: Path) -> pd.DataFrame:
+    """Return the rows of a CSV file in a run directory; its name tells the kind.
+
+    Raises:
+        InputError: as ``read_csv_table``.
+    """
+    return read_csv_table(path, RUN_TABLES[path.name])
 
 
 def read_csv_table(path: Path, kind: TableKind) -> pd.DataFrame:

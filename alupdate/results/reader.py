@@ -14,16 +14,17 @@ from typing import Any, get_args
 import pandas as pd
 import yaml
 
-from alupdate.config import WHERE_DATA_LIE
+from alupdate.config.options import options
 from alupdate.results.csv_tables import (
     KINDS,
     LATER_METRICS,
     SWEEP,
     read_csv_table,
     read_gathered,
+    read_run_table,
 )
 from alupdate.results.records import MAIN_TABLES
-from alupdate.results.status import STATUS, State, read_status, standing
+from alupdate.results.status import STATUS, State, read_status, run_state
 from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import find_metric
 
@@ -33,8 +34,6 @@ RUN_FILES = frozenset({STATUS, *MAIN_TABLES.values()})
 """Files that make a folder a run directory."""
 NOT_PROVENANCE = frozenset({"state", "error", "failures", "oracle", "started", "updated"})
 """Keys of status.json that have fields of their own."""
-SAME_CURVE = WHERE_DATA_LIE | {"seed"}
-"""Settings in which runs of one curve may differ: the last parts of their keys."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,8 @@ def read_results(source: str | Path) -> Results:
         InputError: there is no run, or the CSV file is damaged.
 
     Example:
-        >>> results = read_results("results/reference/strategies-digits.csv")
+        >>> import alupdate
+        >>> results = alupdate.load_results("results/reference/strategies-digits.csv")
         >>> last = results.curves[results.curves["n_labelled"] == 210]
         >>> last.groupby("strategy")["accuracy"].mean().idxmax()
         'lookahead'
@@ -173,6 +173,10 @@ def read_results(source: str | Path) -> Results:
     missing = (*unfinished, *pending, *damaged, *damaged_lists, *tree.trouble)
     tables = _joined(_with_distinct_names(runs))
     return Results(source.resolve().name, **tables, runs=tuple(runs), missing=missing)
+
+
+load_results = read_results
+"""The same, as ``import alupdate`` names it."""
 
 
 def _by_experiment(table: pd.DataFrame) -> pd.DataFrame:
@@ -296,7 +300,7 @@ def _read_run(folder: Path) -> Run:
         allowed = ", ".join(get_args(State))
         raise InputError(f"{STATUS}: state is {document.get('state')}, not one of {allowed}")
     status = read_status(folder)
-    state, reason = standing(folder, status)
+    state, reason = run_state(folder, status)
     if state == "running":
         reason = "at work"
     elif status.failures > 1:
@@ -360,7 +364,7 @@ def _tables(folder: Path) -> dict[str, pd.DataFrame]:
     found = [name for name, kind in KINDS.items() if kind.file and (folder / kind.file).is_file()]
     if not {KINDS[name].file for name in found} & RUN_FILES:
         raise InputError(f"is completed, but has neither {' nor '.join(MAIN_TABLES.values())}")
-    return {name: read_csv_table(folder / KINDS[name].file, KINDS[name]) for name in found}
+    return {name: read_run_table(folder / KINDS[name].file) for name in found}
 
 
 def _with_distinct_names(runs: Iterable[Run]) -> list[Run]:
@@ -389,8 +393,20 @@ def _variant(run: Run) -> tuple[str, ...]:
 
 def _differing(runs: list[Run]) -> list[str]:
     """Return the keys with several values; an earlier version may lack one that is null now."""
-    keys = {key for run in runs for key in run.settings if key.split(".")[-1] not in SAME_CURVE}
-    return sorted(k for k in keys if len({run.settings.get(k, "null") for run in runs}) > 1)
+    keys = set[str]().union(*(run.settings for run in runs)) - {"seed"}
+    differing = {k for k in keys if len({run.settings.get(k, "null") for run in runs}) > 1}
+    if any(key.startswith("dataset.") for key in differing):
+        differing -= _places_of_data()
+    return sorted(differing)
+
+
+def _places_of_data() -> set[str]:
+    """Return the keys that say where data are, which makes no difference.
+
+    The data sets know them, and import PyTorch: to be asked only where it matters.
+    """
+    places = (getattr(option, "places", ()) for option in options("dataset").values())
+    return {f"dataset.{place}" for some in places for place in some}
 
 
 def _named_by(run: Run, keys: list[str]) -> Run:

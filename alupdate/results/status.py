@@ -69,7 +69,7 @@ def is_held(folder: Path) -> bool:
         return False
 
 
-def standing(folder: Path, status: RunStatus) -> tuple[str, str]:
+def run_state(folder: Path, status: RunStatus) -> tuple[str, str]:
     """Return the state of a run, with the reason if it is not completed.
 
     A run that says it is running, but that no process holds, was interrupted; one that has no
