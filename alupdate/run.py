@@ -135,7 +135,8 @@ def _separated(arguments: list[str]) -> tuple[list[str], list[str]]:
     Raises:
         InputError: a flag is unknown; Hydra's own message would have more than one line.
     """
-    overrides, flags = [], []
+    overrides: list[str] = []
+    flags: list[str] = []
     for previous, argument in pairwise(["", *arguments]):
         name = argument.partition("=")[0]
         if argument.startswith("-") and name not in _FLAGS:
