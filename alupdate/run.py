@@ -1,19 +1,21 @@
-"""The command: ``python -m alupdate.run KEY=VALUE ...``."""
+"""The command ``python -m alupdate.run KEY=VALUE ...``, and ``alupdate.run([...])`` in Python."""
 
 import os
 import signal
 import sys
 from collections.abc import Callable
 from itertools import pairwise
-from types import FrameType
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from alupdate.config import StatusTask
+from alupdate.config import RunConfig, StatusTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
+from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
 from alupdate.experiment.job import RunError, run_job
 from alupdate.sweep.command import SweepError
 from alupdate.sweep.status import show_overview
@@ -29,6 +31,9 @@ from alupdate.utils.errors import (
     suggestion,
 )
 from alupdate.utils.paths import conf_dir, experiment_dir
+
+if TYPE_CHECKING:
+    from alupdate.experiment.result import Overrides, RunResult
 
 _MULTIRUN = {"-m", "--multirun"}
 _SHOWS = {
@@ -68,9 +73,7 @@ def _run(arguments: list[str]) -> int:
     overrides, flags = _separated(arguments)
     if flags or "task=rerun" in overrides:
         return _run_hydra(overrides, flags)
-    with hydra.initialize_config_dir(str(conf_dir()), job_name="alupdate", version_base="1.3"):
-        composed = hydra.compose("config", overrides)
-    return _run_one(composed)
+    return _run_one(compose_config(overrides))
 
 
 def _run_hydra(overrides: list[str], flags: list[str]) -> int:
@@ -87,17 +90,17 @@ def _run_hydra(overrides: list[str], flags: list[str]) -> int:
     def job(composed: DictConfig) -> float | None:
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             return run_and_score(composed)
-        codes.append(_guarded(lambda: _run_one(composed)))
+        codes.append(_guarded(lambda: _run_one(parse_config(composed))))
         return None
 
     sys.argv[1:] = [*overrides, *used]  # Hydra takes no flags between overrides
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
+    main = hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=CONFIG)
+    main(job)()
     return max(codes, default=DONE)
 
 
-def _run_one(composed: DictConfig) -> int:
+def _run_one(config: RunConfig) -> int:
     """Run the only job of a command."""
-    config = parse_config(composed)
     if isinstance(config.task, StatusTask):
         folder = experiment_dir(config.experiment_dir, config.results_dir, config.experiment_name)
         show_overview(folder, Display(config.progress))
@@ -135,8 +138,7 @@ def _separated(arguments: list[str]) -> tuple[list[str], list[str]]:
     Raises:
         InputError: a flag is unknown; Hydra's own message would have more than one line.
     """
-    overrides: list[str] = []
-    flags: list[str] = []
+    overrides, flags = list[str](), list[str]()
     for previous, argument in pairwise(["", *arguments]):
         name = argument.partition("=")[0]
         if argument.startswith("-") and name not in _FLAGS:
@@ -162,6 +164,17 @@ def _say(line: str, code: int) -> int:
     print(line, file=sys.stderr)
     return code
 
+
+class _CallableModule(ModuleType):
+    """Lets ``alupdate.run`` be called, since Python binds that name to this module."""
+
+    def __call__(self, overrides: "Overrides" = (), /) -> "RunResult":
+        from alupdate.experiment.result import run
+
+        return run(overrides)
+
+
+sys.modules[__name__].__class__ = _CallableModule
 
 if __name__ == "__main__":
     main()

@@ -16,7 +16,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from alupdate.config import PlainBackbone, RunConfig, is_frozen
+from alupdate.config import RunConfig
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.experiment.job import digests
 from alupdate.results.status import RunStatus, read_status
@@ -196,7 +196,7 @@ def extractions(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     """Return one run for each set of features that several runs need and none has used yet."""
     sharing: dict[str, list[PlannedRun]] = {}
     for run in runs:
-        if is_frozen(run.config.backbone) and not isinstance(run.config.backbone, PlainBackbone):
+        if run.config.backbone.extracts:
             key = repr((run.config.dataset, run.config.backbone, run.config.cache_dir))
             sharing.setdefault(key, []).append(run)
     return [

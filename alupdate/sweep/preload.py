@@ -10,17 +10,22 @@ import io
 
 from matplotlib.figure import Figure
 
+from alupdate.config.options import PACKAGES, options
+
 PRELOADED = (
-    "alupdate.data.arrays",
-    "alupdate.data.identity",
     "alupdate.experiment.job",
     "alupdate.experiment.setup",
+    "pandas",
     "scipy.stats",
     "sklearn.cluster",
+    "sklearn.datasets",
+    "sklearn.model_selection",
 )
 
 for module in PRELOADED:
     importlib.import_module(module)
+for group in PACKAGES:
+    options(group)
 
 _figure = Figure()
 _figure.subplots().set_title("fonts and image formats")

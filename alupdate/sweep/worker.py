@@ -21,7 +21,7 @@ from typing import Literal
 from joblib import cpu_count
 from omegaconf import DictConfig
 
-from alupdate.config import ActiveLearningTask, ImageBackbone, RunConfig, TextBackbone
+from alupdate.config import ActiveLearningTask, RunConfig
 from alupdate.config.check import parse_config
 from alupdate.experiment.job import RunError, digests, run_job
 from alupdate.results.status import record_death
@@ -158,7 +158,7 @@ def run_isolated(config: RunConfig) -> JobResult:
         KeyboardInterrupt: from the user; the job has ended, too.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([_PRELOADED, *_network_library(config)])
+    context.set_forkserver_preload([_PRELOADED, *config.backbone.preload])
     receiver, sender = context.Pipe(duplex=False)
     place = (os.getcwd(), dict(os.environ))
     process = context.Process(target=_work, args=(config, sender, *place))
@@ -180,12 +180,6 @@ def run_isolated(config: RunConfig) -> JobResult:
         if process.is_alive():
             process.kill()
     return result or JobResult("killed", _cause_of_death(process.exitcode))
-
-
-def _network_library(config: RunConfig) -> list[str]:
-    if isinstance(config.backbone, ImageBackbone):
-        return ["timm"]
-    return ["transformers"] if isinstance(config.backbone, TextBackbone) else []
 
 
 def _received(receiver: Connection) -> JobResult | None:

@@ -41,7 +41,7 @@ def config(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "waiting.py").write_text(STRATEGY)
     overrides = ["dataset=digits", "backbone=pixels", "strategy=plugin", "strategy.module=waiting",
-                 "n_cycles=1", "update.epochs=2", "threads=1", "progress=false"]  # fmt: skip
+                 "n_cycles=1", "training.epochs=2", "threads=1", "progress=false"]  # fmt: skip
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return Composer().config(overrides)
 
