@@ -18,9 +18,10 @@ from torch import Tensor
 
 from alupdate.analysis.illustration import decision_surfaces
 from alupdate.laplace.monte_carlo import MonteCarloUpdate
-from alupdate.laplace.posterior import Likelihood
-from alupdate.laplace.updates import UpdateName, fit, update_rule
+from alupdate.laplace.names import Likelihood
+from alupdate.laplace.updates import fit, update_rule
 from alupdate.models.training import optimal_linear
+from alupdate.utils.errors import DONE, WRONG_INPUT
 from alupdate.utils.files import replace_file
 
 N_FEATURES, LENGTH_SCALE, N_BASE, N_NEW = 300, 0.6, 20, 5
@@ -28,7 +29,7 @@ WEIGHT_DECAY = 1e-3
 CLUSTERS = {(-0.9, -0.9): 0, (0.5, 1.4): 1, (2.4, 1.0): 1, (1.0, -1.3): 0}
 """Centre and label of the new points: they contradict what the base model would say."""
 
-UPDATES: dict[str, tuple[UpdateName, Likelihood, float, float]] = {
+UPDATES: dict[str, tuple[str, Likelihood, float, float]] = {
     "first-order": ("first_order", "gaussian", 1.0, 3.0),
     "Monte-Carlo": ("monte_carlo", "gaussian", 1.0, 1.0),
     "second-order": ("second_order", "gaussian", 1.0, 10.0),
@@ -97,7 +98,7 @@ def main(arguments: list[str]) -> int:
     """Write the figure and the data behind it, and return the exit code."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print(__doc__, file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     folder = Path(arguments[0])
     folder.mkdir(parents=True, exist_ok=True)
     table, points = surfaces()
@@ -106,7 +107,7 @@ def main(arguments: list[str]) -> int:
         figure.savefig(folder / f"illustration.{ending}", dpi=150)
     replace_file(folder / "illustration.csv", table.to_csv(index=False, float_format="%.4g"))
     print(folder / "illustration.png")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from alupdate.config.values import (
     Text,
     UpdateName,
 )
+from alupdate.laplace.names import NLL, SECOND_ORDER, Loss
 
-Loss = Literal["nll", "error", "brier"]
 EvaluationSet = Literal["test", "holdout", "pool"]
 Scalar = bool | int | float | str | None
 ModuleName = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
@@ -124,8 +124,8 @@ class LookaheadStrategy:
     mix: BatchMix = BatchMix()
     evaluate_on: EvaluationSet = "test"
     holdout: Count = 500
-    loss: Loss = "nll"
-    update: UpdateName = "second_order"
+    loss: Loss = NLL
+    update: UpdateName = SECOND_ORDER
     label: Text | None = None
 
 
@@ -139,8 +139,8 @@ class GreedyLookaheadStrategy:
     name: Literal["greedy_lookahead"]
     evaluate_on: EvaluationSet = "test"
     holdout: Count = 500
-    loss: Loss = "nll"
-    update: UpdateName = "second_order"
+    loss: Loss = NLL
+    update: UpdateName = SECOND_ORDER
     memory: Count = 512
     label: Text | None = None
 
@@ -157,8 +157,8 @@ class ExpectedLookaheadStrategy:
     n_candidates: Count = 200
     n_points: Count = 1000
     n_labels: Count = 10
-    loss: Loss = "nll"
-    update: UpdateName = "second_order"
+    loss: Loss = NLL
+    update: UpdateName = SECOND_ORDER
     label: Text | None = None
 
 

@@ -8,7 +8,8 @@ from alupdate.config import OracleStrategy, RunConfig, SequentialBatch
 from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.setup import learner_settings
-from alupdate.laplace.updates import Rule, UpdateName
+from alupdate.laplace.names import SECOND_ORDER
+from alupdate.laplace.rules import UpdateRule
 from alupdate.models.learner import Model, labelled, make_rule, step_size
 from alupdate.strategies import make_strategy
 from alupdate.strategies.base import Oracle, Query, build_batch
@@ -23,13 +24,13 @@ class Selector:
         self._config, self._dataset, self._annotator = config, dataset, annotator
         between = config.batch.update if isinstance(config.batch, SequentialBatch) else None
 
-        def rule_of(name: UpdateName) -> Rule:
+        def rule_of(name: str) -> UpdateRule:
             return make_rule(name, config.update.n_hypotheses, config.seed)
 
-        self._between = rule_of(between or "second_order")
+        self._between = rule_of(between or SECOND_ORDER)
         self._strategy = make_strategy(config.strategy, rule_of)
         hypothetical = getattr(config.strategy, "update", between)
-        self._hypothetical = hypothetical and rule_of(hypothetical)
+        self._hypothetical = rule_of(hypothetical) if hypothetical is not None else None
 
     @property
     def is_oracle(self) -> bool:

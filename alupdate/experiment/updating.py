@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-import pandas as pd
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor
@@ -17,8 +16,10 @@ from alupdate.data.pool import Pool
 from alupdate.experiment.setup import Setup
 from alupdate.experiment.task import TaskSummary, timed, update_seconds
 from alupdate.laplace.monte_carlo import MonteCarloUpdate
-from alupdate.laplace.posterior import LastLayer, Updated
-from alupdate.laplace.updates import Rule, fit
+from alupdate.laplace.names import GAUSSIAN
+from alupdate.laplace.posterior import LastLayerPosterior
+from alupdate.laplace.rules import UpdateResult, UpdateRule
+from alupdate.laplace.updates import laplace_posterior
 from alupdate.models.learner import (
     LearnerSettings,
     Model,
@@ -28,11 +29,12 @@ from alupdate.models.learner import (
     step_size,
 )
 from alupdate.models.training import optimal_linear
+from alupdate.results.csv_tables import read_run_table
 from alupdate.results.records import UpdateRecord, update_table
 from alupdate.results.store import RunStore
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.metrics import score
+from alupdate.utils.metrics import SUMMARY, score
 from alupdate.utils.seeds import Stream, generator
 
 
@@ -120,9 +122,10 @@ class Updating:
         labels = self._setup.dataset.train_labels[indices]
         return Pool.unlabelled(len(self._order)).label(indices, labels)
 
-    def _posterior(self, base: Model, old: Pool, method: MethodConfig) -> LastLayer:
+    def _posterior(self, base: Model, old: Pool, method: MethodConfig) -> LastLayerPosterior:
         rows, _ = labelled(base, old.indices, old.labels)
-        return fit(base.posterior.mean, rows, method.likelihood, method.prior_precision)
+        mean = base.posterior.mean
+        return laplace_posterior(mean, rows, method.likelihood, method.prior_precision)
 
     def _retrained(self, base: Model, old: Pool, n_new: int) -> tuple[_Pair, list[UpdateRecord]]:
         """Retrain on old and new labels; also by L-BFGS where the backbone is frozen."""
@@ -151,8 +154,8 @@ class Updating:
             features, labels = labelled(base, everything.indices, everything.labels)
             classes, decay = len(base.posterior.mean), self._config.training.weight_decay
             posterior, seconds = timed(
-                lambda: fit(
-                    optimal_linear(features, labels, classes, decay), features, "gaussian", 1.0
+                lambda: laplace_posterior(
+                    optimal_linear(features, labels, classes, decay), features, GAUSSIAN, 1.0
                 ),
                 device,
             )
@@ -161,7 +164,7 @@ class Updating:
         return pair, rows
 
     def _updated(
-        self, pair: _Pair, model: Model, method: MethodConfig, rule: Rule, gamma: StepSize
+        self, pair: _Pair, model: Model, method: MethodConfig, rule: UpdateRule, gamma: StepSize
     ) -> UpdateRecord:
         device, n_new = self._setup.device, len(pair.new_indices)
         posterior = PosteriorConfig(method.likelihood, method.prior_precision)
@@ -195,7 +198,7 @@ class Updating:
             prior_precision=math.nan,
             gamma=math.nan,
             step_size="",
-            **asdict(score(logits, self._test_labels)),
+            scores=score(logits, self._test_labels),
             decision_flips=(predictions != before).double().mean().item(),
             agreement=(predictions == after).double().mean().item(),
             seconds=seconds,
@@ -204,22 +207,23 @@ class Updating:
         )
 
 
-def _test_logits(updated: Updated, model: Model, base_logits: Tensor) -> Tensor:
+def _test_logits(updated: UpdateResult, model: Model, base_logits: Tensor) -> Tensor:
     """Return the test logits (T, C); for Monte-Carlo the log of the hypotheses' mean prediction."""
     if isinstance(updated, MonteCarloUpdate):
         return updated.predict(model.test).clamp_min(torch.finfo(torch.float32).tiny).log()
-    return updated.move(base_logits, model.test)
+    return updated.new_logits(base_logits, model.test)
 
 
 def _summary(store: RunStore) -> TaskSummary:
-    table = pd.read_csv(store.main_table)
+    table = read_run_table(store.main_table)
     table["step"] = ["" if math.isnan(gamma) else f"{gamma:g}" for gamma in table["gamma"]]
     means = table.groupby(["method", "step"], sort=False)
     rows = [
         [str(part) for part in key]
-        + [f"{group[column].mean():.3f}" for column in ("accuracy", "nll", "agreement")]
+        + [f"{group[column].mean():.3f}" for column in (*SUMMARY, "agreement")]
         + [f"{group['seconds'].median() * 1000:.2f}"]
         for key, group in means
     ]
-    columns = ["method", "gamma", "mean accuracy", "mean nll", "agreement", "median ms"]
+    means_of = [f"mean {metric}" for metric in SUMMARY]
+    columns = ["method", "gamma", *means_of, "agreement", "median ms"]
     return TaskSummary(columns, rows, accuracy_by_update(table))

@@ -11,7 +11,7 @@ from alupdate.config import (
     StrategyConfig,
     UpdateName,
 )
-from alupdate.laplace.updates import Rule
+from alupdate.laplace.rules import UpdateRule
 from alupdate.strategies.badge import Badge
 from alupdate.strategies.bait import Bait
 from alupdate.strategies.base import Strategy
@@ -63,7 +63,7 @@ CONFIGURED: dict[str, Callable[[Any], Strategy]] = {
 }
 """Strategies that are made from their settings."""
 
-FORESEEING: dict[str, Callable[[Any, Rule], Strategy]] = {
+FORESEEING: dict[str, Callable[[Any, UpdateRule], Strategy]] = {
     "lookahead": Lookahead,
     "greedy_lookahead": GreedyLookahead,
     "expected_lookahead": ExpectedLookahead,
@@ -71,7 +71,7 @@ FORESEEING: dict[str, Callable[[Any, Rule], Strategy]] = {
 """Strategies that also need the update whose effect they foresee."""
 
 
-def make_strategy(config: StrategyConfig, rule_of: Callable[[UpdateName], Rule]) -> Strategy:
+def make_strategy(config: StrategyConfig, rule_of: Callable[[UpdateName], UpdateRule]) -> Strategy:
     """Return the configured strategy.
 
     Args:

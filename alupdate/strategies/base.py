@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alupdate.config import BatchConfig, SequentialBatch
-from alupdate.laplace.posterior import LastLayer, Updated, variances_after
-from alupdate.laplace.updates import Rule
+from alupdate.laplace.posterior import LastLayerPosterior, variances_after
+from alupdate.laplace.rules import UpdateResult, UpdateRule
 from alupdate.utils.errors import InputError
 
 Positions = NDArray[np.int64]
@@ -51,7 +51,7 @@ class Query:
 
     features: Tensor
     logits: Tensor
-    posterior: LastLayer
+    posterior: LastLayerPosterior
     chosen: Tensor
     known_features: Tensor
     labelled_labels: Tensor
@@ -87,7 +87,7 @@ class Query:
         """Return the positions (F,) of the candidates that may still be chosen."""
         return np.flatnonzero(~self.taken.numpy(force=True))
 
-    def after(self, picked: Tensor, labels: Tensor, update: Updated) -> "Query":
+    def after(self, picked: Tensor, labels: Tensor, update: UpdateResult) -> "Query":
         """Return the state after an update with the labels (b,) of candidates ``picked`` (b,).
 
         Everything changes by terms of rank b, O(P D) per label. ``variances`` and ``products`` are
@@ -96,7 +96,7 @@ class Query:
         rows = self.features[picked]
         query = replace(
             self,
-            logits=update.move(self.logits, self.features),
+            logits=update.new_logits(self.logits, self.features),
             posterior=update.posterior,
             chosen=torch.cat([self.chosen, picked]),
             labelled_labels=torch.cat([self.labelled_labels, labels]),
@@ -144,7 +144,7 @@ BuyLabels = Callable[[Positions], Tensor]
 
 
 def build_batch(
-    strategy: Strategy, query: Query, batch: BatchConfig, rule: Rule, buy: BuyLabels
+    strategy: Strategy, query: Query, batch: BatchConfig, rule: UpdateRule, buy: BuyLabels
 ) -> Positions:
     """Return ``batch.size`` distinct positions among the candidates, in the order of selection.
 
@@ -161,7 +161,7 @@ def build_batch(
 
 
 def _sequential(
-    strategy: Strategy, query: Query, batch: SequentialBatch, rule: Rule, buy: BuyLabels
+    strategy: Strategy, query: Query, batch: SequentialBatch, rule: UpdateRule, buy: BuyLabels
 ) -> Positions:
     """Pick ``every`` instances, buy their labels, update the model, pick the next ones."""
     chosen: list[Positions] = []
@@ -173,11 +173,11 @@ def _sequential(
     return np.concatenate(chosen)
 
 
-def after_labels(query: Query, picked: Positions, labels: Tensor, rule: Rule) -> Query:
+def after_labels(query: Query, picked: Positions, labels: Tensor, rule: UpdateRule) -> Query:
     """Return the query's state after the model was updated with the labels of ``picked``."""
     positions = torch.from_numpy(picked).to(query.features.device)
     rows = query.features[positions]
-    return query.after(positions, labels, rule.update(query.posterior, rows, labels, query.gamma))
+    return query.after(positions, labels, rule.apply(query.posterior, rows, labels, query.gamma))
 
 
 def checked(answer: Any, query: Query, size: int, source: str) -> Positions:

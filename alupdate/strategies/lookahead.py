@@ -1,4 +1,4 @@
-"""What the loss on a set of points would be after updates that have not been made."""
+"""Look-ahead: the loss on a set of points after hypothetical updates."""
 
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,6 @@ from alupdate.config import (
 )
 from alupdate.laplace.losses import (
     LARGEST_STEP,
-    Loss,
     LossSum,
     expected_loss,
     losses_after_changes,
@@ -22,8 +21,8 @@ from alupdate.laplace.losses import (
     losses_for_labels,
     true_loss,
 )
-from alupdate.laplace.posterior import LowRankUpdate, Updated
-from alupdate.laplace.updates import Rule, mean_changes
+from alupdate.laplace.names import Loss
+from alupdate.laplace.rules import LowRankUpdate, UpdateResult, UpdateRule, mean_changes
 from alupdate.strategies.base import Oracle, Positions, Query, best
 from alupdate.strategies.diversity import kmeans
 from alupdate.strategies.uncertainty import margin_uncertainty
@@ -46,7 +45,7 @@ class Foresight:
         kernel: (R, T), where it is kept (``keeping_kernel``).
     """
 
-    rule: Rule
+    rule: UpdateRule
     members: Tensor
     features: Tensor
     directions: Tensor
@@ -55,7 +54,7 @@ class Foresight:
     kernel: Tensor | None = None
 
     @classmethod
-    def of(cls, query: Query, rule: Rule, members: Tensor, points: Tensor) -> "Foresight":
+    def of(cls, query: Query, rule: UpdateRule, members: Tensor, points: Tensor) -> "Foresight":
         """Return the view on updates of the query's model with candidates (R,), on points (T, D).
 
         Cost: O(R K D^2).
@@ -119,19 +118,20 @@ class Foresight:
             loss: that the updated model itself expects, see ``losses.expected_loss``.
         """
         logits = query.logits[self.members]
-        if len(self.directions) == 1 and self.rule.step is not None:
+        if len(self.directions) == 1:
             lengths = (self.directions[0] * self.features).sum(dim=1)
             step = self.rule.step(query.posterior, lengths, logits, query.gamma)
-            steps = self._kernel(slice(None)).mul_(step[:, None])
-            if steps.abs().max() <= LARGEST_STEP:
-                predictions = torch.softmax(logits, dim=1)
-                return losses_for_labels(steps, self.logits, predictions, labels, loss)
+            if step is not None:
+                steps = self._kernel(slice(None)).mul_(step[:, None])
+                if steps.abs().max() <= LARGEST_STEP:
+                    predictions = torch.softmax(logits, dim=1)
+                    return losses_for_labels(steps, self.logits, predictions, labels, loss)
         places = torch.arange(len(self.members), device=labels.device)[:, None]
         loss_sum = expected_loss(loss)
         each = [self.losses(query, places, column[:, None], loss_sum) for column in labels.T]
         return torch.stack(each, dim=1)
 
-    def after(self, query: Query, place: int, update: Updated) -> "Foresight":
+    def after(self, query: Query, place: int, update: UpdateResult) -> "Foresight":
         """Return the view after the model was really updated with the member at ``place``.
 
         With one covariance, Sigma' = Sigma - s d d^T where d = Sigma phi_i, s = w / (1 + w v) and
@@ -155,7 +155,7 @@ class Foresight:
             directions = torch.addr(directions[0], overlap, direction, alpha=-1)[None]
             if kernel is not None:
                 kernel = torch.addr(kernel, overlap, kernel[place], alpha=-1)
-        logits = update.move(self.logits, self.points)
+        logits = update.new_logits(self.logits, self.points)
         return replace(self, directions=directions, logits=logits, kernel=kernel)
 
 
@@ -227,7 +227,7 @@ class Lookahead:
 
     needs_oracle = True
 
-    def __init__(self, settings: LookaheadStrategy, rule: Rule) -> None:
+    def __init__(self, settings: LookaheadStrategy, rule: UpdateRule) -> None:
         self._settings, self._rule = settings, rule
 
     def select(self, query: Query, size: int) -> Positions:
@@ -275,7 +275,7 @@ class GreedyLookahead:
 
     needs_oracle = True
 
-    def __init__(self, settings: GreedyLookaheadStrategy, rule: Rule) -> None:
+    def __init__(self, settings: GreedyLookaheadStrategy, rule: UpdateRule) -> None:
         self._settings, self._rule = settings, rule
 
     def select(self, query: Query, size: int) -> Positions:
@@ -298,7 +298,7 @@ class GreedyLookahead:
             if len(picked) == size:
                 return np.array(picked, dtype=np.int64)
             left[place] = False
-            update = self._rule.update(
+            update = self._rule.apply(
                 query.posterior, foresight.features[[place]], labels[[place]], query.gamma
             )
             query = query.after(free[[place]], labels[[place]], update)
@@ -321,7 +321,7 @@ class ExpectedLookahead:
 
     needs_oracle = False
 
-    def __init__(self, settings: ExpectedLookaheadStrategy, rule: Rule) -> None:
+    def __init__(self, settings: ExpectedLookaheadStrategy, rule: UpdateRule) -> None:
         self._settings, self._rule = settings, rule
 
     def select(self, query: Query, size: int) -> Positions:

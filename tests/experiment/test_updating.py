@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alupdate.results.records import COLUMNS
+from alupdate.results.records import UPDATE_COLUMNS
 from tests.support.runs import only_run, run_small
 
 STUDY = ("task=updating", "task.initial_sizes=[20,40]", "task.new_sizes=[1,5]")
 METHODS = (
     "task.methods=[{update: first_order, gammas: [0.01]}, {update: second_order, gammas: [1, 10]},"
     "{update: monte_carlo, gammas: [1]},"
-    "{update: map, gammas: [1, auto], likelihood: multinomial, prior_precision: 0.3}]"
+    "{update: map, gammas: [1, auto], likelihood: per_class, prior_precision: 0.3}]"
 )
 
 
@@ -42,7 +42,7 @@ def without_times(table):
 
 def test_rows_and_columns(done):
     table = records(done)
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == UPDATE_COLUMNS
     per_cell = table.groupby(["n_initial", "n_new"])["method"].agg(list)
     assert len(per_cell) == 4
     for methods in per_cell:

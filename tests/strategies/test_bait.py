@@ -53,7 +53,7 @@ def test_both_forms_of_the_inverse_agree(monkeypatch):
 def test_chunks_change_nothing(monkeypatch):
     query = make_query(candidates=30, dtype=torch.float64)
     whole = Bait(settings()).select(query, 4).tolist()
-    monkeypatch.setattr(fisher_maths, "CHUNK_NUMBERS", 50)
+    monkeypatch.setattr(fisher_maths, "_CHUNK_NUMBERS", 50)
     monkeypatch.setattr(bait_file, "CHUNK_NUMBERS", 50)
     assert Bait(settings()).select(query, 4).tolist() == whole
 
