@@ -23,7 +23,6 @@ from alupdate.config import (
     ActiveLearningTask,
     NpzDataset,
     PlainBackbone,
-    PlainStrategy,
     RunConfig,
     SequentialBatch,
     UpdateConfig,
@@ -33,6 +32,7 @@ from alupdate.data.feature_cache import Features
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.selection import Selector
 from alupdate.models.learner import FrozenLearner
+from alupdate.strategies.uncertainty import Margin
 from alupdate.utils.errors import InputError
 from benchmarks.measure import Row, Timing
 from benchmarks.memory import MIB, peak_mib
@@ -142,7 +142,7 @@ def _config(batch: int) -> RunConfig:
     return RunConfig(
         dataset=NpzDataset(name="npz", path="features"),
         backbone=PlainBackbone(name="identity"),
-        strategy=PlainStrategy(name="margin"),
+        strategy=Margin(),
         batch=SequentialBatch(name="sequential", size=batch),
         update=UpdateConfig(name="second_order", gamma=1.0, solver="lbfgs"),
         task=ActiveLearningTask(name="active_learning"),

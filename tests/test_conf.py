@@ -16,6 +16,7 @@ from PIL import Image
 
 from alupdate.config import RunConfig, run_prefix
 from alupdate.config.check import parse_config
+from alupdate.config.options import PACKAGES, options
 from alupdate.results.reader import read_runs
 from alupdate.utils.paths import conf_dir
 from tests.support.images import small_files, write_folder
@@ -224,6 +225,8 @@ def test_file_names_every_key_of_its_schema(group, option):
 
 
 def schema_of(group, name):
+    if group in PACKAGES and name in options(group):
+        return options(group)[name]
     annotation = next(field.type for field in fields(RunConfig) if field.name == group)
     arguments = get_args(annotation)
     members = get_args(arguments[0]) if arguments else (annotation,)

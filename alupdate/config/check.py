@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_args
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -13,13 +13,16 @@ from pydantic import TypeAdapter, ValidationError
 from alupdate.config import (
     CsvDataset,
     ImageBackbone,
-    LookaheadStrategy,
     ParquetDataset,
     RunConfig,
     UpdatingTask,
     is_frozen,
 )
+from alupdate.config.options import Option, make_option, options, requirement
 from alupdate.utils.errors import InputError, suggestion
+
+OPTION_GROUPS = ("strategy",)
+"""Groups whose options are classes that their package holds."""
 
 MIN_REHEARSED = 3
 """Labels that gamma: auto needs at least."""
@@ -45,8 +48,27 @@ def parse_config(composed: DictConfig) -> RunConfig:
         config = TypeAdapter(RunConfig).validate_python(tree)
     except ValidationError as error:
         raise InputError(_explain_validation(error)) from error
+    chosen: dict[str, Any] = {group: _option(group, tree[group]) for group in OPTION_GROUPS}
+    config = replace(config, **chosen)
     _check_consistency(config)
     return config
+
+
+def _option(group: str, settings: Any) -> Option:
+    """Return the option that a group's settings describe."""
+    if not isinstance(settings, Mapping) or "name" not in settings:
+        raise InputError(f"{group}: a name is required, as in {group}=OPTION")
+    name = settings["name"]
+    if name not in options(group):
+        available = sorted(options(group))
+        hint = suggestion(str(name), available)
+        raise InputError(
+            f"{group}.name={name}: no such {group}; {hint}available: {', '.join(available)}"
+        )
+    try:
+        return make_option(group, settings)
+    except ValidationError as error:
+        raise InputError(_explain_validation(error, (group,))) from error
 
 
 def refuse_targets(tree: Any, path: str = "") -> None:
@@ -99,9 +121,11 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _explain_validation(error: ValidationError) -> str:
+def _explain_validation(error: ValidationError, place: tuple[str, ...] = ()) -> str:
+    """Return one line for what is wrong with the settings at a place of the config."""
     problems = error.errors(include_url=False)
-    line = _explain_problem(dict(problems[0]))
+    first = problems[0]
+    line = _explain_problem({**first, "loc": (*place, *first["loc"])})
     return line if len(problems) == 1 else f"{line} (and {len(problems) - 1} more)"
 
 
@@ -119,9 +143,7 @@ def _explain_problem(problem: dict[str, Any]) -> str:
         return f"{key}.name={tag}: no such {key}; {hint}available: {', '.join(allowed)}"
     if kind == "union_tag_not_found":
         return f"{key}: a name is required, as in {key}=OPTION"
-    message = re.sub(r"^(Input should|String should)", "must", problem["msg"])
-    message = message.removeprefix("Value error, ")
-    return f"{key}={value}: {message}"
+    return f"{key}={value}: {requirement(problem['msg'])}"
 
 
 def _without_tags(location: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -146,7 +168,8 @@ def _unknown_key(key: str) -> str:
 def _all_keys() -> Iterator[str]:
     for top in fields(RunConfig):
         yield top.name
-        for schema in (*_members(top.type), top.type):
+        found = options(top.name).values() if top.name in OPTION_GROUPS else ()
+        for schema in (*found, *_members(top.type), top.type):
             if is_dataclass(schema):
                 yield from (f"{top.name}.{nested.name}" for nested in fields(schema))
 
@@ -167,10 +190,6 @@ def _check_consistency(config: RunConfig) -> None:
         raise InputError(
             f"update.predictive={config.update.predictive}: task=updating compares map predictions"
         )
-    if isinstance(config.strategy, LookaheadStrategy):
-        mix = config.strategy.mix
-        if mix.random + mix.diverse + mix.informative == 0:
-            raise InputError("strategy.mix: at least one of the three shares must be above 0")
 
 
 def _check_backbone(config: RunConfig) -> None:

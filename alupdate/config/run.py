@@ -1,6 +1,6 @@
 """The schema of a whole run."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -8,10 +8,14 @@ from pydantic.dataclasses import dataclass
 from alupdate.config.backbones import BackboneConfig
 from alupdate.config.batches import BatchConfig
 from alupdate.config.datasets import DatasetConfig
-from alupdate.config.strategies import StrategyConfig
 from alupdate.config.tasks import TaskConfig, UpdateConfig, UpdatingTask
 from alupdate.config.trackers import NoTracker, TrackerConfig
 from alupdate.config.values import SETTINGS, Count, Flag, FolderName, Natural, Text
+
+if TYPE_CHECKING:
+    from alupdate.strategies.base import StrategyOption
+else:
+    StrategyOption = Any  # checked by parse_config: the classes need PyTorch
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -20,7 +24,7 @@ class RunConfig:
 
     dataset: DatasetConfig
     backbone: BackboneConfig
-    strategy: StrategyConfig
+    strategy: StrategyOption
     batch: BatchConfig
     update: UpdateConfig
     task: TaskConfig

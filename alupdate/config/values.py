@@ -16,6 +16,7 @@ Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 UpdateName = Literal["first_order", "second_order", "monte_carlo", "map"]
 LikelihoodName = Literal["gaussian", "categorical", "multinomial"]
+Scalar = bool | int | float | str | None
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 
