@@ -68,7 +68,10 @@ class ScikitActiveml(StrategyOption):
         return found
 
     def utilities(self, query: Query) -> Tensor:
-        """Return what the library reports for the first pick (P,); NaN for those in the batch."""
+        """Return what the library reports for the first pick (P,); NaN for those in the batch.
+
+        Some of its strategies draw their picks by these numbers instead of taking the highest.
+        """
         scores = torch.from_numpy(np.asarray(self._answer(query, 1, scores=True), dtype=np.float64))
         return scores[0, len(query.labelled_features) :].to(query.logits)
 
