@@ -26,7 +26,17 @@ from tests.support.runs import run_small
 from tests.support.tiny_bert import save_tiny_bert
 from tests.test_slurm_presets import PRESETS
 
-GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task", "tracker")
+GROUPS = (
+    "dataset",
+    "backbone",
+    "strategy",
+    "batch",
+    "update",
+    "posterior",
+    "training",
+    "task",
+    "tracker",
+)
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
@@ -225,7 +235,7 @@ def test_file_names_every_key_of_its_schema(group, option):
 
 
 def schema_of(group, name):
-    if group in PACKAGES and name in options(group):
+    if group in PACKAGES:
         return options(group)[name]
     annotation = next(field.type for field in fields(RunConfig) if field.name == group)
     arguments = get_args(annotation)

@@ -5,28 +5,8 @@ dataclasses, or refuses it with one line that names the key, the value and what 
 It imports nothing heavy, so that a wrong command is answered at once.
 """
 
-from alupdate.config.backbones import (
-    BackboneConfig,
-    CnnBackbone,
-    ImageBackbone,
-    PlainBackbone,
-    TextBackbone,
-    is_frozen,
-    weights_file,
-)
 from alupdate.config.batches import BatchConfig, SequentialBatch, TopBatch
-from alupdate.config.datasets import (
-    WHERE_DATA_LIE,
-    CsvDataset,
-    DatasetConfig,
-    EmbeddedDataset,
-    HubDataset,
-    ImageDataset,
-    ImageFolderDataset,
-    NpzDataset,
-    OpenmlDataset,
-    ParquetDataset,
-)
+from alupdate.config.learning import PosteriorConfig, TrainingConfig, UpdateConfig
 from alupdate.config.run import HOW_TO_RUN, PLACES, RunConfig, display_name, run_prefix
 from alupdate.config.tasks import (
     ActiveLearningTask,
@@ -35,7 +15,6 @@ from alupdate.config.tasks import (
     MethodConfig,
     RerunTask,
     StatusTask,
-    UpdateConfig,
     UpdatingTask,
 )
 from alupdate.config.trackers import MlflowTracker, NoTracker, TensorboardTracker
@@ -44,40 +23,25 @@ from alupdate.config.values import StepSize, UpdateName
 __all__ = [
     "HOW_TO_RUN",
     "PLACES",
-    "WHERE_DATA_LIE",
     "ActiveLearningTask",
-    "BackboneConfig",
     "BatchConfig",
-    "CnnBackbone",
-    "CsvDataset",
-    "DatasetConfig",
     "DescribeTask",
-    "EmbeddedDataset",
     "FeaturesTask",
-    "HubDataset",
-    "ImageBackbone",
-    "ImageDataset",
-    "ImageFolderDataset",
     "MethodConfig",
     "MlflowTracker",
     "NoTracker",
-    "NpzDataset",
-    "OpenmlDataset",
-    "ParquetDataset",
-    "PlainBackbone",
+    "PosteriorConfig",
     "RerunTask",
     "RunConfig",
     "SequentialBatch",
     "StatusTask",
     "StepSize",
     "TensorboardTracker",
-    "TextBackbone",
     "TopBatch",
+    "TrainingConfig",
     "UpdateConfig",
     "UpdateName",
     "UpdatingTask",
     "display_name",
-    "is_frozen",
     "run_prefix",
-    "weights_file",
 ]

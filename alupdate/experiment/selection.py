@@ -7,6 +7,8 @@ import torch
 from alupdate.config import RunConfig, SequentialBatch
 from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.pool import Annotator, Pool
+from alupdate.experiment.setup import learner_settings
+from alupdate.laplace.updates import Rule, UpdateName
 from alupdate.models.learner import Model, labelled, make_rule, step_size
 from alupdate.strategies.base import Oracle, Query, build_batch
 from alupdate.utils.errors import InputError
@@ -21,9 +23,13 @@ class Selector:
         self._strategy = config.strategy
         self._strategy.load()
         between = config.batch.update if isinstance(config.batch, SequentialBatch) else None
-        self._between = make_rule(between or "second_order", config.update, config.seed)
+
+        def rule_of(name: UpdateName) -> Rule:
+            return make_rule(name, config.update.n_hypotheses, config.seed)
+
+        self._between = rule_of(between or "second_order")
         hypothetical = self._strategy.hypothetical_update
-        self._rule = hypothetical and make_rule(hypothetical, config.update, config.seed)
+        self._rule = hypothetical and rule_of(hypothetical)
         self._tuned = self._rule or (self._between if between else None)
 
     @property
@@ -71,7 +77,16 @@ class Selector:
         """Return the step size of updates within a query; 0 where it makes none."""
         if self._tuned is None:
             return 0.0
-        return step_size(self._tuned, model, pool, self._config.batch.size, self._config, cycle)
+        config = self._config
+        return step_size(
+            config.update.gamma,
+            self._tuned,
+            model,
+            pool,
+            config.batch.size,
+            learner_settings(config),
+            cycle,
+        )
 
     def _oracle(self, candidates: IntArray, pool: Pool, model: Model) -> Oracle:
         """Return the labels that only an upper baseline may see."""
