@@ -102,7 +102,7 @@ def operations(sizes: Sizes) -> dict[str, Step]:
 
 def _update(posterior: Posterior, _: Problem, pool: Problem, __: Problem, batch: int) -> object:
     new = pool.features[:batch], pool.labels[:batch]
-    return update_rule("second_order").update(posterior, *new, 1.0)
+    return update_rule("second_order").apply(posterior, *new, 1.0)
 
 
 def _lookahead(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.laplace.posterior import require_shared
+from alupdate.laplace.second_order import SecondOrder
 from alupdate.strategies.base import Positions, Query
 from alupdate.strategies.lookahead import (
     BatchMix,
@@ -124,7 +124,7 @@ def agreement_of(ours: Losses, rival: Losses, query: Query, batches: Batches) ->
 def limit_of(query: Query, batches: Batches) -> Step:
     """Return the arithmetic of a query on the members of its batches."""
     members = torch.from_numpy(np.unique(batches.drawn(query)))
-    posterior = require_shared(query.posterior, "second_order")
+    posterior = SecondOrder().shared(query.posterior)
     coefficients = torch.full((batches.count, len(posterior.mean), batches.size), 1e-3)
     points = require_oracle(query).features
     return lookahead_arithmetic(query.features[members], posterior.covariance, points, coefficients)

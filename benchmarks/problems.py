@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.laplace.posterior import Posterior, fit_posterior, with_bias
+from alupdate.laplace.inputs import with_bias
+from alupdate.laplace.posterior import Posterior, fit_posterior
 from alupdate.laplace.updates import update_rule
 from alupdate.models.training import optimal_linear
 from alupdate.strategies.base import Oracle, Query

@@ -28,7 +28,7 @@ def test_contradictions_are_refused(monkeypatch, tmp_path, capsys):
         ("batch=sequential", "posterior.likelihood=per_class"): "batch.update=second_order: does",
         ("strategy=lookahead", "posterior.likelihood=per_class"): "strategy.update=second_order",
         ("task=updating", "task.initial_sizes=[1250]", "task.new_sizes=[50]"): "1300 labels",
-        ("update=first_order", "update.gamma=auto"): "gamma auto is for second_order and map",
+        ("update=first_order", "update.gamma=auto"): "gamma auto is for map and second_order",
         (
             "update.compare=true",
             "posterior.likelihood=per_class",

@@ -8,7 +8,8 @@ from alupdate.config import RunConfig, SequentialBatch
 from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.setup import learner_settings
-from alupdate.laplace.updates import Rule, UpdateName
+from alupdate.laplace.names import SECOND_ORDER
+from alupdate.laplace.rules import UpdateRule
 from alupdate.models.learner import Model, labelled, make_rule, step_size
 from alupdate.strategies.base import Oracle, Query, build_batch
 from alupdate.utils.errors import InputError
@@ -24,12 +25,12 @@ class Selector:
         self._strategy.load()
         between = config.batch.update if isinstance(config.batch, SequentialBatch) else None
 
-        def rule_of(name: UpdateName) -> Rule:
+        def rule_of(name: str) -> UpdateRule:
             return make_rule(name, config.update.n_hypotheses, config.seed)
 
-        self._between = rule_of(between or "second_order")
+        self._between = rule_of(between or SECOND_ORDER)
         hypothetical = self._strategy.hypothetical_update
-        self._rule = hypothetical and rule_of(hypothetical)
+        self._rule = None if hypothetical is None else rule_of(hypothetical)
         self._tuned = self._rule or (self._between if between else None)
 
     @property

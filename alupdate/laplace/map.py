@@ -1,12 +1,19 @@
-"""Newton's method for the MAP problem in its dual form, on many batches at once.
+"""The MAP update: the exact mode of the posterior given the new labels, by Newton's method.
 
-The problem. With kernels K_c (b x b, step size included) and logits F0 of b labelled instances,
+The problem. The mean moves from w0 to
+
+    argmin_W  1 / (2 gamma) sum_c (w_c - w0_c)^T Sigma_c^-1 (w_c - w0_c) + sum_i CE(W phi_i, y_i)
+
+By the representer theorem [Schoelkopf2001] the minimiser is w_c = w0_c + gamma Sigma_c Phi_b^T a_c
+with A (b x C): setting the gradient to zero gives a_c = e_c - p_c. With the kernels
+K_c = gamma Phi_b Sigma_c Phi_b^T (b x b) and the logits F0 of the b labelled instances,
 
     J(A) = 1/2 sum_c a_c^T K_c a_c + sum_i CE(f_i, y_i),      f_c = f0_c + K_c a_c
 
-over A (b x C), convex in A. Its gradient is K_c (a_c - (e_c - p_c)), so a solution is where the
-residual a_c - (e_c - p_c) vanishes. The residual, not the gradient, is what must become small: it
-lives on the scale of probabilities whatever the features are.
+over A, convex in A. Its gradient is K_c (a_c - (e_c - p_c)), so a solution is where the residual
+a_c - (e_c - p_c) vanishes. The residual, not the gradient, is what must become small: it lives on
+the scale of probabilities whatever the features are. The gradient in w_c is Phi_b^T times the
+residual, which the tolerance on the residual bounds.
 
 The Newton step. The Hessian of the cross entropy in all logits is H = D - P P^T, D = diag(p) and P
 the C diagonal blocks diag(p_c) on top of each other. Setting the linearised residual to zero,
@@ -20,32 +27,27 @@ of size b and one more:
     a_new = g - E K g + E R (R^T E R)^-1 R^T E K g,     E = (D^-1 + K)^-1
 
 with E_c = S_c (I + S_c K_c S_c)^-1 S_c, S_c = diag(sqrt(p_c)), which never divides by a
-probability. (The same structure makes multi-class Gaussian process classification feasible:
-Williams and Barber 1998.) A step costs O(C b^3) and O(C b^2) memory per batch, so that the exact
-Newton method stays affordable far beyond the batch sizes of active learning.
+probability. The same structure makes multi-class Gaussian process classification feasible
+[Williams1998]. A step costs O(C b^3) and O(C b^2) memory per batch, so that the exact Newton method
+stays affordable far beyond the batch sizes of active learning.
 
-Each step is halved until J falls enough (Armijo), so J never rises and the method converges from
-anywhere. Everything runs in float64 in NumPy, whose calls on small arrays are the cheapest.
-
-The converged update: the exact mode of the posterior given the new labels.
-
-    argmin_W  1 / (2 gamma) sum_c (w_c - w0_c)^T Sigma_c^-1 (w_c - w0_c) + sum_i CE(W phi_i, y_i)
-
-By the representer theorem the minimiser is w_c = w0_c + gamma Sigma_c Phi_b^T a_c with A (b x C):
-setting the gradient to zero gives a_c = e_c - p_c. In A, the problem is the one that
-``alupdate.laplace.map`` solves, with the kernels K_c = gamma Phi_b Sigma_c Phi_b^T. The gradient
-in w_c is Phi_b^T (a_c - (e_c - p_c)), which the tolerance on that residual bounds.
+Each step is halved until J falls enough (Armijo's rule [Nocedal2006]), so J never rises and the
+method converges from anywhere. Everything runs in float64 in NumPy, whose calls on small arrays are
+the cheapest, and on many batches at once.
 """
 
 from dataclasses import dataclass, replace
-from typing import Generic
+from typing import ClassVar, Generic
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.laplace.posterior import Layer, LowRankUpdate
+from alupdate.laplace.names import LIKELIHOODS, MAP, Likelihood
+from alupdate.laplace.posterior import LastLayerPosterior, Layer
+from alupdate.laplace.rules import LowRankUpdate, UpdateRule
 
 Array = NDArray[np.float64]
 
@@ -56,6 +58,35 @@ MAX_ITERATIONS = 100
 MAX_HALVINGS = 40
 SUFFICIENT_DECREASE = 1e-4
 ROUNDING = 1e-13
+
+
+@dataclass(frozen=True)
+class Map(UpdateRule):
+    """The mode of the posterior given the new labels, converged.
+
+    With one covariance per class and ``gamma`` 1 there is nothing to tune.
+    """
+
+    name: ClassVar[str] = MAP
+    likelihoods: ClassVar[tuple[Likelihood, ...]] = LIKELIHOODS
+    tunable: ClassVar[bool] = True
+
+    @override
+    def apply(
+        self, posterior: LastLayerPosterior, features: Tensor, labels: Tensor, gamma: float
+    ) -> "LowRankUpdate[LastLayerPosterior] | PerClassUpdate[LastLayerPosterior]":
+        return map_update(posterior, features, labels, gamma)
+
+    @override
+    def coefficients(
+        self,
+        posterior: LastLayerPosterior,
+        gram: Tensor,
+        logits: Tensor,
+        labels: Tensor,
+        gamma: float,
+    ) -> Tensor:
+        return map_batches(gram, logits, labels, gamma)
 
 
 @dataclass(frozen=True)
@@ -212,7 +243,7 @@ CHUNK_NUMBERS = 2**21
 
 @dataclass(frozen=True)
 class PerClassUpdate(Generic[Layer]):
-    """The outcome of an update that moved every class along directions of its own.
+    """The result of an update that moved every class along directions of its own.
 
     Attributes:
         posterior: after the update; its mean is the old one plus ``change``.
@@ -224,7 +255,7 @@ class PerClassUpdate(Generic[Layer]):
     change: Tensor
     added_precision: Tensor
 
-    def move(self, logits: Tensor, features: Tensor) -> Tensor:
+    def new_logits(self, logits: Tensor, features: Tensor) -> Tensor:
         """Return the new logits (N, C) from the old ones."""
         return torch.addmm(logits, features, self.change.T)
 
@@ -244,7 +275,7 @@ def map_update(
         gamma: step size; 1 is the Bayesian answer, larger trusts the new labels more.
 
     Raises:
-        RuntimeError: the solver did not reach its tolerance (``newton.TOLERANCE``).
+        RuntimeError: the solver did not reach its tolerance (``TOLERANCE``).
     """
     projected = posterior.project(features)
     coefficients = _coefficients(

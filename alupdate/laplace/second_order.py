@@ -1,4 +1,4 @@
-"""The sequential second-order update in dual form: many hypothetical batches at once.
+"""The second-order update [Huseljic2025]: one Newton step per label, in dual form.
 
 Derivation. Updating on instance i of a batch B changes every logit and every covariance entry by
 a rank-one term. With k(x, x') = phi(x)^T Sigma phi(x'), v_i = k(i, i) and weight w_i:
@@ -28,21 +28,65 @@ solved with, since both Z and the rows of S need it.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.laplace.posterior import (
-    LastLayer,
-    LowRankUpdate,
-    Posterior,
+from alupdate.laplace.names import (
+    GAUSSIAN,
+    SECOND_ORDER,
+    SHARED_LIKELIHOODS,
+    Likelihood,
     SharedLikelihood,
-    require_shared,
 )
+from alupdate.laplace.posterior import LastLayerPosterior, Posterior
+from alupdate.laplace.rules import LowRankUpdate, UpdateRule
 
 Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class SecondOrder(UpdateRule):
+    """One step per label along the updated covariance, in closed form.
+
+    For posteriors with one covariance for all classes. With one per class, a step along
+    p_c (1 - p_c), which nearly vanishes where a class is far from the decision, overshoots:
+    ``map.Map`` solves that problem.
+    """
+
+    name: ClassVar[str] = SECOND_ORDER
+    likelihoods: ClassVar[tuple[Likelihood, ...]] = SHARED_LIKELIHOODS
+    tunable: ClassVar[bool] = True
+
+    @override
+    def apply(
+        self, posterior: LastLayerPosterior, features: Tensor, labels: Tensor, gamma: float
+    ) -> LowRankUpdate[Posterior]:
+        return second_order(self.shared(posterior), features, labels, gamma)
+
+    @override
+    def coefficients(
+        self,
+        posterior: LastLayerPosterior,
+        gram: Tensor,
+        logits: Tensor,
+        labels: Tensor,
+        gamma: float,
+    ) -> Tensor:
+        likelihood = self.shared(posterior).likelihood
+        updates = update_batches(gram[:, 0], logits, labels, gamma, likelihood)
+        return gamma * updates.coefficients
+
+    @override
+    def step(
+        self, posterior: LastLayerPosterior, lengths: Tensor, logits: Tensor, gamma: float
+    ) -> Tensor:
+        weights = self.shared(posterior).curvatures(logits)[:, 0]
+        return gamma / (1 + weights * lengths)
 
 
 @dataclass(frozen=True)
@@ -97,7 +141,7 @@ def update_batches(
     if targets.shape[1] == 1:
         steps = _single_step(kernel, start, targets, likelihood)
     else:
-        run = _gaussian_steps if likelihood == "gaussian" else _categorical_steps
+        run = _gaussian_steps if likelihood == GAUSSIAN else _categorical_steps
         steps = run(kernel, start, targets, gamma)
     coefficients = steps.inverse.swapaxes(1, 2) @ (steps.residuals / steps.pivots[:, :, None])
     reducers = np.sqrt(steps.weights / steps.pivots)[:, :, None] * steps.inverse
@@ -111,7 +155,7 @@ def _single_step(
 ) -> _Steps:
     """One label needs no elimination: this is every step of a sequential batch."""
     probabilities = _softmax(logits)
-    if likelihood == "gaussian":
+    if likelihood == GAUSSIAN:
         weights = np.ones_like(kernel[:, 0])
     else:
         largest = probabilities.max(axis=-1)
@@ -166,11 +210,11 @@ def _softmax(logits: Array) -> Array:
 
 
 def second_order(
-    posterior: LastLayer, features: Tensor, labels: Tensor, gamma: float
+    posterior: Posterior, features: Tensor, labels: Tensor, gamma: float
 ) -> LowRankUpdate[Posterior]:
     """Update the posterior with b labels, one after the other.
 
-    For each instance (Huseljic et al. 2025, update equations of mean and covariance):
+    For each instance [Huseljic2025, update equations of mean and covariance]:
 
         Sigma' = Sigma - w / (1 + w v) (Sigma phi)(Sigma phi)^T,     v = phi^T Sigma phi
         W'     = W + gamma (e_y - softmax(W phi)) (Sigma' phi)^T
@@ -183,21 +227,16 @@ def second_order(
         features: (b, D), of the newly labelled instances, in order.
         labels: (b,), their class indices.
         gamma: step size.
-
-    Raises:
-        ValueError: each class has its own covariance. A single step along p_c (1 - p_c), which
-            nearly vanishes where a class is far from the decision, overshoots; see ``map_update``.
     """
-    shared = require_shared(posterior, "second_order")
-    projected = shared.project(features)[0]
+    projected = posterior.project(features)[0]
     update = update_batches(
         (projected @ features.T)[None],
-        shared.logits(features)[None],
+        posterior.logits(features)[None],
         labels[None],
         gamma,
-        shared.likelihood,
+        posterior.likelihood,
     )
     coefficients = gamma * update.coefficients[0]
-    mean = torch.addmm(shared.mean, coefficients.T, projected)
-    updated = shared.reduced(mean, update.reducers[0] @ projected)
+    mean = torch.addmm(posterior.mean, coefficients.T, projected)
+    updated = posterior.reduced(mean, update.reducers[0] @ projected)
     return LowRankUpdate(updated, projected, coefficients, update.weights[0][:, None])

@@ -24,7 +24,7 @@ from alupdate.utils.errors import InputError
 LARGEST_BYTES = 6 * 2**30
 """The largest inverse that is attempted."""
 
-CHUNK_NUMBERS = 2**24
+_CHUNK_NUMBERS = 2**24
 """How many numbers the small matrices of the candidates that are scored together may have."""
 
 
@@ -122,7 +122,7 @@ class _State:
         tr((I +- B^T own B)^-1 B^T missing B).
         """
         factors = self.pool.factors
-        size = max(1, CHUNK_NUMBERS // factors[0].numel())
+        size = max(1, _CHUNK_NUMBERS // factors[0].numel())
         parts = []
         for part in torch.split(positions.to(factors.device), size):
             sides = factors[part]

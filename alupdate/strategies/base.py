@@ -17,8 +17,8 @@ from typing_extensions import override
 from alupdate.config.batches import BatchConfig, SequentialBatch
 from alupdate.config.options import Option
 from alupdate.config.values import SETTINGS, UpdateName
-from alupdate.laplace.posterior import LastLayer, Updated, variances_after
-from alupdate.laplace.updates import Rule
+from alupdate.laplace.posterior import LastLayerPosterior, variances_after
+from alupdate.laplace.rules import UpdateResult, UpdateRule
 from alupdate.utils.errors import InputError
 
 Positions = NDArray[np.int64]
@@ -72,27 +72,27 @@ class Query:
 
     features: Tensor
     logits: Tensor
-    posterior: LastLayer
+    posterior: LastLayerPosterior
     known_features: Tensor
     known_labels: Tensor
     picked: Tensor
     picked_labels: Tensor
     gamma: float
     rng: np.random.Generator
-    rule: Rule | None = None
+    rule: UpdateRule | None = None
     oracle: Oracle | None = None
 
     @classmethod
     def of(
         cls,
-        posterior: LastLayer,
+        posterior: LastLayerPosterior,
         features: Tensor,
         known_features: Tensor | None = None,
         known_labels: Tensor | None = None,
         *,
         seed: int | np.random.Generator = 0,
         gamma: float = 1.0,
-        rule: Rule | None = None,
+        rule: UpdateRule | None = None,
         oracle: Oracle | None = None,
     ) -> "Query":
         """Return the query at the start of a batch.
@@ -153,7 +153,7 @@ class Query:
         """Return the positions (F,) of the candidates that may still be chosen."""
         return np.flatnonzero(~self.taken.numpy(force=True))
 
-    def after(self, positions: Tensor, labels: Tensor, update: Updated) -> "Query":
+    def after(self, positions: Tensor, labels: Tensor, update: UpdateResult) -> "Query":
         """Return the state after an update with candidates at positions (b,) and labels (b,).
 
         Everything changes by terms of rank b, O(P D) per label. ``variances`` and ``products`` are
@@ -162,7 +162,7 @@ class Query:
         rows = self.features[positions]
         query = replace(
             self,
-            logits=update.move(self.logits, self.features),
+            logits=update.new_logits(self.logits, self.features),
             posterior=update.posterior,
             picked=torch.cat([self.picked, positions]),
             picked_labels=torch.cat([self.picked_labels, labels]),
@@ -299,7 +299,7 @@ Annotate = Callable[[Positions], Tensor]
 
 
 def build_batch(
-    strategy: Strategy, query: Query, batch: BatchConfig, rule: Rule, annotate: Annotate
+    strategy: Strategy, query: Query, batch: BatchConfig, rule: UpdateRule, annotate: Annotate
 ) -> Positions:
     """Return ``batch.size`` distinct positions among the candidates, in the order of selection.
 
@@ -316,7 +316,7 @@ def build_batch(
 
 
 def _sequential(
-    strategy: Strategy, query: Query, batch: SequentialBatch, rule: Rule, annotate: Annotate
+    strategy: Strategy, query: Query, batch: SequentialBatch, rule: UpdateRule, annotate: Annotate
 ) -> Positions:
     """Pick ``every`` instances, acquire their labels, update the model, pick the next ones."""
     chosen: list[Positions] = []
@@ -328,11 +328,11 @@ def _sequential(
     return np.concatenate(chosen)
 
 
-def after_labels(query: Query, picked: Positions, labels: Tensor, rule: Rule) -> Query:
+def after_labels(query: Query, picked: Positions, labels: Tensor, rule: UpdateRule) -> Query:
     """Return the query's state after the model was updated with the labels of ``picked``."""
     positions = torch.from_numpy(picked).to(query.features.device)
     rows = query.features[positions]
-    return query.after(positions, labels, rule.update(query.posterior, rows, labels, query.gamma))
+    return query.after(positions, labels, rule.apply(query.posterior, rows, labels, query.gamma))
 
 
 def checked(answer: Any, query: Query, size: int, source: str) -> Positions:

@@ -15,13 +15,13 @@ from alupdate.laplace.predictive import sample_weights
 from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption, scattered
 from alupdate.strategies.uncertainty import minus_plogp
 
-CHUNK_NUMBERS = 2**24
+_CHUNK_NUMBERS = 2**24
 """How many numbers a temporary array may have."""
 
-CACHED_NUMBERS = 2**18
+_CACHED_NUMBERS = 2**18
 """How many numbers are worked on together: few enough to stay in the processor's cache."""
 
-GROUP = 128
+_GROUP = 128
 """Candidates that are scored together."""
 
 
@@ -60,7 +60,7 @@ class BatchBald(StrategyOption, GreedyStrategy):
         """
         free, probabilities, single = self._sampled(query)
         labels = _JointLabels.none(probabilities)
-        groups = torch.split(probabilities, GROUP)
+        groups = torch.split(probabilities, _GROUP)
         added = torch.cat([labels.entropies(group) for group in groups]) - single
         return scattered(query, free, added)
 
@@ -120,7 +120,7 @@ class _JointLabels:
         """Return E_y H(y_x | y), (R,), of R candidates with probabilities (R, S, C)."""
         count, samples, classes = probabilities.shape
         flat = probabilities.transpose(0, 1).reshape(samples, count * classes)
-        size = max(1, CACHED_NUMBERS // flat.shape[1])
+        size = max(1, _CACHED_NUMBERS // flat.shape[1])
         total = flat.new_zeros(count * classes)
         for beliefs, chances in zip(
             torch.split(self.beliefs, size), torch.split(self.chances, size), strict=True
@@ -143,7 +143,7 @@ def _sampled(query: Query, free: Tensor, count: int) -> Tensor:
     classes = weights.shape[1]
     sampled = query.features.new_empty(len(free), count, classes)
     flat = weights.flatten(0, 1).T
-    size = max(1, CHUNK_NUMBERS // len(flat.T))
+    size = max(1, _CHUNK_NUMBERS // len(flat.T))
     for start in range(0, len(free), size):
         rows = query.features[free[start : start + size]]
         logits = (rows @ flat).view(len(rows), count, classes)
@@ -163,7 +163,7 @@ def flush_denormals(probabilities: Tensor) -> Tensor:
 
 def _mean_entropies(probabilities: Tensor) -> Tensor:
     """Return mean_s H(p_s) (F,) of probabilities (F, S, C)."""
-    size = max(1, CHUNK_NUMBERS // probabilities[0].numel())
+    size = max(1, _CHUNK_NUMBERS // probabilities[0].numel())
     parts = torch.split(probabilities, size)
     return torch.cat([minus_plogp(part).sum(dim=2).mean(dim=1) for part in parts])
 
@@ -178,7 +178,7 @@ def _best(
     bounds = bounds.clone()
     best, most = -1, -torch.inf
     order = torch.argsort(bounds, descending=True, stable=True)
-    for group in torch.split(order[: int((~torch.isneginf(bounds)).sum())], GROUP):
+    for group in torch.split(order[: int((~torch.isneginf(bounds)).sum())], _GROUP):
         if float(bounds[group[0]]) <= most:
             break
         bounds[group] = labels.entropies(probabilities[group]) - single[group]

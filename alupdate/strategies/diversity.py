@@ -19,7 +19,7 @@ from alupdate.strategies.base import GreedyStrategy, Positions, Query, StrategyO
 from alupdate.utils.seeds import sub_seed
 from alupdate.utils.threads import libraries
 
-CHUNK_NUMBERS = 2**24
+_CHUNK_NUMBERS = 2**24
 """How many distances are in memory at a time."""
 
 
@@ -31,7 +31,7 @@ def squared_distances(rows: Tensor, points: Tensor) -> Tensor:
 
 def distance_chunks(rows: Tensor, points: Tensor) -> Iterator[Tensor]:
     """Yield the squared distances (r, N) of a few rows after the other to all points (N, D)."""
-    size = max(1, CHUNK_NUMBERS // max(1, len(points)))
+    size = max(1, _CHUNK_NUMBERS // max(1, len(points)))
     for part in torch.split(rows, size):
         yield squared_distances(part, points)
 
@@ -48,7 +48,7 @@ def unit_length(rows: Tensor) -> Tensor:
     return scaled
 
 
-MANY = 50
+MANY_CLUSTERS = 50
 """More clusters than this are seeded here: the library's seeding takes most of its time."""
 
 LARGE = 10_000
@@ -70,8 +70,8 @@ def kmeans(
     seed = sub_seed(rng)
     with libraries("sklearn").limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
-        init = seeds(points, n_clusters, rng) if n_clusters > MANY else "k-means++"
-        large = n_clusters > MANY and len(points) > LARGE
+        init = seeds(points, n_clusters, rng) if n_clusters > MANY_CLUSTERS else "k-means++"
+        large = n_clusters > MANY_CLUSTERS and len(points) > LARGE
         method = (MiniBatchKMeans if large else KMeans)(
             n_clusters, init=init, n_init=1, random_state=seed
         )

@@ -13,7 +13,6 @@ from typing_extensions import override
 from alupdate.config.values import SETTINGS, Count, NonNegative, UpdateName
 from alupdate.laplace.losses import (
     LARGEST_STEP,
-    Loss,
     LossSum,
     expected_loss,
     losses_after_changes,
@@ -21,8 +20,8 @@ from alupdate.laplace.losses import (
     losses_for_labels,
     true_loss,
 )
-from alupdate.laplace.posterior import LowRankUpdate, Updated
-from alupdate.laplace.updates import Rule, mean_changes
+from alupdate.laplace.names import NLL, SECOND_ORDER, Loss
+from alupdate.laplace.rules import LowRankUpdate, UpdateResult, UpdateRule, mean_changes
 from alupdate.strategies.base import (
     EvaluationSet,
     GreedyStrategy,
@@ -37,7 +36,7 @@ from alupdate.strategies.diversity import kmeans
 from alupdate.strategies.uncertainty import margin_uncertainty
 from alupdate.utils.errors import InputError
 
-CHUNK_NUMBERS = 2**24
+_CHUNK_NUMBERS = 2**24
 """How many numbers the Gram matrices of the batches that are updated together may have."""
 
 
@@ -57,7 +56,7 @@ class HypotheticalUpdates:
         kernel: (R, T), where it is kept (``keeping_kernel``).
     """
 
-    rule: Rule
+    rule: UpdateRule
     members: Tensor
     features: Tensor
     directions: Tensor
@@ -106,7 +105,7 @@ class HypotheticalUpdates:
             labels: (M, b), with which to update.
             loss_sum: on the points.
         """
-        chunk = max(1, CHUNK_NUMBERS // (len(self.directions) * batches.shape[1] ** 2))
+        chunk = max(1, _CHUNK_NUMBERS // (len(self.directions) * batches.shape[1] ** 2))
         pieces = zip(torch.split(batches, chunk), torch.split(labels, chunk), strict=True)
         return torch.cat([self._losses(query, *piece, loss_sum) for piece in pieces])
 
@@ -135,19 +134,20 @@ class HypotheticalUpdates:
             loss: that the updated model itself expects, see ``losses.expected_loss``.
         """
         logits = query.logits[self.members]
-        if len(self.directions) == 1 and self.rule.step is not None:
+        if len(self.directions) == 1:
             lengths = (self.directions[0] * self.features).sum(dim=1)
             step = self.rule.step(query.posterior, lengths, logits, query.gamma)
-            steps = self._kernel(slice(None)).mul_(step[:, None])
-            if steps.abs().max() <= LARGEST_STEP:
-                predictions = torch.softmax(logits, dim=1)
-                return losses_for_labels(steps, self.logits, predictions, labels, loss)
+            if step is not None:
+                steps = self._kernel(slice(None)).mul_(step[:, None])
+                if steps.abs().max() <= LARGEST_STEP:
+                    predictions = torch.softmax(logits, dim=1)
+                    return losses_for_labels(steps, self.logits, predictions, labels, loss)
         places = torch.arange(len(self.members), device=labels.device)[:, None]
         loss_sum = expected_loss(loss)
         each = [self.losses(query, places, column[:, None], loss_sum) for column in labels.T]
         return torch.stack(each, dim=1)
 
-    def after(self, query: Query, place: int, update: Updated) -> "HypotheticalUpdates":
+    def after(self, query: Query, place: int, update: UpdateResult) -> "HypotheticalUpdates":
         """Return the view after the model was really updated with the member at ``place``.
 
         With one covariance, Sigma' = Sigma - s d d^T where d = Sigma phi_i, s = w / (1 + w v) and
@@ -171,7 +171,7 @@ class HypotheticalUpdates:
             directions = torch.addr(directions[0], overlap, direction, alpha=-1)[None]
             if kernel is not None:
                 kernel = torch.addr(kernel, overlap, kernel[place], alpha=-1)
-        logits = update.move(self.logits, self.points)
+        logits = update.new_logits(self.logits, self.points)
         return replace(self, directions=directions, logits=logits, kernel=kernel)
 
 
@@ -251,8 +251,8 @@ class LookaheadOption(StrategyOption):
         update: the update rule.
     """
 
-    loss: Loss = "nll"
-    update: UpdateName = "second_order"
+    loss: Loss = NLL
+    update: UpdateName = SECOND_ORDER
 
     @property
     @override
@@ -374,7 +374,7 @@ class GreedyLookahead(OracleOption, GreedyStrategy):
             place = int(places[losses.argmin()])
             yield int(free[place])
             left[place] = False
-            update = updates.rule.update(
+            update = updates.rule.apply(
                 query.posterior, updates.features[[place]], labels[[place]], query.gamma
             )
             query = query.after(free[[place]], labels[[place]], update)

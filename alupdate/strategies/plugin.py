@@ -17,7 +17,7 @@ from alupdate.config.values import SETTINGS, Scalar
 from alupdate.strategies.base import Positions, Query, Strategy, StrategyOption, checked
 from alupdate.utils.errors import InputError
 
-GROUP = "alupdate.strategies"
+ENTRY_POINTS = "alupdate.strategies"
 """The entry-point group in which installed packages announce their strategies."""
 
 ModuleName = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
@@ -96,7 +96,7 @@ class Plugin(StrategyOption):
 
 def _maker(module: str, name: str) -> Callable[[dict[str, Any]], Any]:
     try:
-        for entry in entry_points(group=GROUP, name=module):
+        for entry in entry_points(group=ENTRY_POINTS, name=module):
             loaded: Callable[[dict[str, Any]], Any] = entry.load()
             return loaded
         with _current_directory_importable():

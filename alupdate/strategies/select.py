@@ -12,11 +12,13 @@ from pydantic import ValidationError
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.batches import SequentialBatch, TopBatch
+from alupdate.config.batches import BatchConfig, SequentialBatch, TopBatch
 from alupdate.config.options import make_option, options, requirement
-from alupdate.config.values import UpdateName
-from alupdate.laplace.posterior import LastLayer, with_bias
-from alupdate.laplace.updates import Rule, update_rule
+from alupdate.laplace.inputs import check_count, check_positive, completed
+from alupdate.laplace.names import SECOND_ORDER
+from alupdate.laplace.posterior import LastLayerPosterior
+from alupdate.laplace.rules import UpdateRule
+from alupdate.laplace.updates import update_rule
 from alupdate.strategies.base import (
     Oracle,
     Positions,
@@ -28,114 +30,89 @@ from alupdate.strategies.base import (
 )
 from alupdate.utils.errors import InputError, suggestion
 
-Rows = Tensor | ArrayLike
-"""Feature vectors (N, D)."""
-Seed = int | np.random.Generator
-Evaluation = tuple[Rows, Rows]
-"""Features (T, D) and class indices (T,)."""
+Numbers = Tensor | ArrayLike | Sequence[int]
+"""What becomes a tensor: features (N, D), class indices (N,) or positions (N,)."""
+Truth = tuple[Numbers, Numbers, Numbers]
+"""True class indices (P,) of a pool; features (T, D) and class indices (T,) for evaluation."""
 
 
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Raise ValueError, which Python users expect, for what the command calls wrong input."""
+    try:
+        yield
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+@_one_sentence()
 def select(
     strategy: str | Strategy,
     size: int = 10,
     *,
-    features: Rows,
-    posterior: LastLayer,
-    labelled: Sequence[int] | ArrayLike | None = None,
-    labels: ArrayLike | None = None,
+    features: Numbers,
+    posterior: LastLayerPosterior,
+    labelled: Numbers | None = None,
+    labels: Numbers | None = None,
     batch: Literal["top_b", "sequential"] = "top_b",
-    annotate: Callable[[Positions], ArrayLike] | None = None,
+    annotate: Callable[[Positions], Numbers] | None = None,
     every: int = 1,
-    rule: UpdateName | Rule = "second_order",
+    rule: str | UpdateRule = SECOND_ORDER,
     gamma: float = 1.0,
-    seed: Seed = 0,
-    true_labels: ArrayLike | None = None,
-    evaluation: Evaluation | None = None,
+    seed: int | np.random.Generator = 0,
+    oracle: Truth | None = None,
     **settings: Any,
 ) -> Positions:
     """Return the positions (size,) of the instances to label next, in the order of selection.
 
     Args:
         strategy: a name, as in ``conf/strategy``, or an object with ``select``.
-        size: b, the size of the batch.
-        features: (P, D), of the whole pool; a bias column of ones is appended where the posterior
-            has one column more.
+        size: of the batch.
+        features: (P, D), of the whole pool; a missing bias column is appended.
         posterior: over the last layer's weights (C, D).
-        labelled: (K,), positions that are labelled already; they are never chosen.
-        labels: (K,), their class indices, for the strategies that look at them.
-        batch: ``top_b`` picks the whole batch at once; ``sequential`` updates the model with the
-            labels of ``every`` picks before it picks on.
-        annotate: returns the class indices of positions in the pool, for ``sequential``.
-        every: how many instances a sequential batch picks at a time.
-        rule: the update between the picks of a sequential batch.
+        labelled, labels: (K,), positions that are labelled already, and their class indices.
+        batch: ``sequential`` updates the model after every few picks with their labels.
+        annotate: for ``sequential``: returns the class indices of positions.
+        every, rule: for ``sequential``: picks at a time, and the update after them.
         gamma: step size of all updates.
         seed: of every random choice, or a generator.
-        true_labels: (P,), for oracles: the class index of every instance.
-        evaluation: for oracles: features (T, D) and class indices (T,) of an evaluation set.
+        oracle: for oracles: true class indices (P,) of the pool; features (T, D) and class
+            indices (T,) of an evaluation set.
         settings: of the strategy, as in ``conf/strategy/NAME.yaml``.
 
     Raises:
         ValueError: an argument is missing or wrong.
 
     Example:
-        >>> import numpy as np
         >>> from alupdate.laplace.updates import fit
-        >>> features = np.array([[3.0], [-0.1], [1.0], [-2.0]])
-        >>> labelled, labels = [0, 3], [0, 1]
-        >>> weights = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])  # a slope and a bias for each class
-        >>> rows = with_bias(torch.tensor(features[labelled], dtype=torch.float32))
-        >>> posterior = fit(weights, rows, "gaussian", 1.0)
-        >>> select("margin", 2, features=features, posterior=posterior, labelled=labelled)
+        >>> features = torch.tensor([[3.0], [-0.1], [1.0], [-2.0]])
+        >>> posterior = fit(torch.tensor([[1.0], [-1.0]]), features[[0, 3]])
+        >>> select("margin", 2, features=features, posterior=posterior, labelled=[0, 3])
         array([1, 2])
-        >>> select("bait", 1, features=features, posterior=posterior, labelled=labelled,
-        ...        labels=labels, fisher="binary", oversample=3).shape
-        (1,)
     """
-    with _as_value_errors():
-        chooser = _strategy(strategy, settings)
-        pool = _Pool.of(
-            features, posterior, labelled, labels, getattr(chooser, "uses_labels", True)
-        )
-        _require_size(size, len(pool.candidates))
-        between = update_rule(rule) if isinstance(rule, str) else rule
-        query = pool.query(chooser, between, _positive(gamma), seed, true_labels, evaluation)
-        if batch == "top_b":
-            construction: TopBatch | SequentialBatch = TopBatch(name="top_b", size=size)
-        elif batch != "sequential":
-            raise ValueError(f"batch={batch!r}: must be 'top_b' or 'sequential'")
-        elif annotate is None:
-            raise ValueError("batch='sequential' needs annotate: positions to class indices")
-        else:
-            construction = SequentialBatch(name="sequential", size=size, every=every)
-        positions = build_batch(
-            _Checked(chooser, _name(strategy)),
-            query,
-            construction,
-            between,
-            lambda picked: pool.annotated(annotate, picked),
-        )
-        return pool.candidates[positions]
+    given = _Given(features, posterior, labelled, labels, rule, gamma, seed, oracle)
+    state = _prepared(strategy, settings, given)
+    return state.candidates[state.batch(_construction(batch, size, every, annotate), annotate)]
 
 
+@_one_sentence()
 def utilities(
     strategy: str | Strategy,
     *,
-    features: Rows,
-    posterior: LastLayer,
-    labelled: Sequence[int] | ArrayLike | None = None,
-    labels: ArrayLike | None = None,
-    rule: UpdateName | Rule = "second_order",
+    features: Numbers,
+    posterior: LastLayerPosterior,
+    labelled: Numbers | None = None,
+    labels: Numbers | None = None,
+    rule: str | UpdateRule = SECOND_ORDER,
     gamma: float = 1.0,
-    seed: Seed = 0,
-    true_labels: ArrayLike | None = None,
-    evaluation: Evaluation | None = None,
+    seed: int | np.random.Generator = 0,
+    oracle: Truth | None = None,
     **settings: Any,
 ) -> NDArray[np.floating]:
     """Return the utility (P,) of each instance of the pool for the first pick; higher is better.
 
     NaN marks labelled instances, and those that the strategy does not score. What the numbers are
-    is in the documentation of the strategy's own ``utilities``. The arguments are those of
-    ``select``.
+    is in the documentation of the strategy. The arguments are those of ``select``.
 
     Raises:
         ValueError: an argument is missing or wrong, or the strategy has no utilities.
@@ -143,33 +120,153 @@ def utilities(
     Example:
         >>> from alupdate.laplace.updates import fit
         >>> features = torch.tensor([[3.0], [-0.1], [1.0]])
-        >>> posterior = fit(torch.tensor([[1.0], [-1.0]]), features[:1], "gaussian", 1.0)
+        >>> posterior = fit(torch.tensor([[1.0], [-1.0]]), features[:1])
         >>> utilities("margin", features=features, posterior=posterior, labelled=[0]).round(2)
         array([ nan, 0.9 , 0.24], dtype=float32)
     """
-    with _as_value_errors():
-        chooser = _strategy(strategy, settings)
-        scores = getattr(chooser, "utilities", None)
+    given = _Given(features, posterior, labelled, labels, rule, gamma, seed, oracle)
+    return _prepared(strategy, settings, given).utilities()
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The arguments that both functions share, as they were given."""
+
+    features: Numbers
+    posterior: LastLayerPosterior
+    labelled: Numbers | None
+    labels: Numbers | None
+    rule: str | UpdateRule
+    gamma: float
+    seed: int | np.random.Generator
+    oracle: Truth | None
+
+
+@dataclass(frozen=True)
+class _State:
+    """A strategy and the query that it is asked.
+
+    Attributes:
+        strategy: whose answers are checked.
+        query: at the start of a batch.
+        rule: the update between the picks of a sequential batch.
+        candidates: (F,), positions in the pool, ascending.
+        size: P, of the pool.
+    """
+
+    strategy: "_Checked"
+    query: Query
+    rule: UpdateRule
+    candidates: Positions
+    size: int
+
+    def batch(
+        self, construction: BatchConfig, annotate: Callable[[Positions], Numbers] | None
+    ) -> Positions:
+        """Return the positions (b,) of a batch among the candidates."""
+        available = len(self.candidates)
+        if construction.size > available:
+            raise ValueError(f"size={construction.size}: there are only {available} candidates")
+        if isinstance(construction, SequentialBatch):
+            self.rule.check(self.query.posterior)
+
+        def labels_of(picked: Positions) -> Tensor:
+            assert annotate is not None  # only a sequential batch asks
+            answer = annotate(self.candidates[picked])
+            return _classes("annotate", answer, len(picked), self.query.posterior)
+
+        return build_batch(self.strategy, self.query, construction, self.rule, labels_of)
+
+    def utilities(self) -> NDArray[np.floating]:
+        """Return the utilities (P,) of the pool; NaN where there are none."""
+        scores = getattr(self.strategy.strategy, "utilities", None)
         if scores is None:
-            raise ValueError(f"strategy={_name(strategy)}: does not score single instances")
-        pool = _Pool.of(
-            features, posterior, labelled, labels, getattr(chooser, "uses_labels", True)
-        )
-        between = update_rule(rule) if isinstance(rule, str) else rule
-        query = pool.query(chooser, between, _positive(gamma), seed, true_labels, evaluation)
-        values = scores(query).numpy(force=True)
-        everywhere: NDArray[np.floating] = np.full(pool.size, np.nan, dtype=values.dtype)
-        everywhere[pool.candidates] = values
+            raise ValueError(f"strategy={self.strategy.name}: does not score single instances")
+        values = scores(self.query).numpy(force=True)
+        if values.shape != self.candidates.shape:
+            raise ValueError(
+                f"strategy={self.strategy.name}: utilities returned shape {values.shape}, not "
+                f"{self.candidates.shape}"
+            )
+        everywhere: NDArray[np.floating] = np.full(self.size, np.nan, dtype=values.dtype)
+        everywhere[self.candidates] = values
         return everywhere
 
 
-@contextmanager
-def _as_value_errors() -> Iterator[None]:
-    """Raise ValueError, which Python users expect, for what the command calls wrong input."""
-    try:
-        yield
-    except InputError as error:
-        raise ValueError(str(error)) from error
+def _construction(
+    batch: str, size: int, every: int, annotate: Callable[[Positions], Numbers] | None
+) -> BatchConfig:
+    check_count("size", size)
+    check_count("every", every)
+    if batch == "top_b":
+        return TopBatch(name="top_b", size=size)
+    if batch != "sequential":
+        raise ValueError(f"batch={batch!r}: must be 'top_b' or 'sequential'")
+    if annotate is None:
+        raise ValueError("batch='sequential' needs annotate: positions to class indices")
+    return SequentialBatch(name="sequential", size=size, every=every)
+
+
+def _prepared(strategy: str | Strategy, settings: dict[str, Any], given: _Given) -> _State:
+    """Check the arguments, and return the strategy with its query.
+
+    Raises:
+        ValueError: one of them is missing or wrong.
+    """
+    chooser = _strategy(strategy, settings)
+    if isinstance(chooser, StrategyOption):
+        chooser.load()
+    posterior, rule = given.posterior, given.rule
+    between = update_rule(rule) if isinstance(rule, str) else rule
+    hypothetical = between
+    if isinstance(chooser, StrategyOption) and chooser.hypothetical_update is not None:
+        hypothetical = update_rule(chooser.hypothetical_update)
+        hypothetical.check(posterior)
+    check_positive("gamma", given.gamma)
+    rows = _features("features", given.features, posterior)
+    known = _positions(given.labelled, len(rows))
+    candidates = np.setdiff1d(np.arange(len(rows)), known)
+    if not len(candidates):
+        raise ValueError("labelled: leaves no candidates in the pool")
+    oracle = (
+        _oracle(given.oracle, len(rows), candidates, posterior) if chooser.needs_oracle else None
+    )
+    query = Query.of(
+        posterior,
+        rows[candidates],
+        rows[known],
+        _known_labels(given.labels, len(known), chooser, posterior),
+        seed=given.seed,
+        gamma=given.gamma,
+        rule=hypothetical,
+        oracle=oracle,
+    )
+    return _State(_Checked(chooser, _name(strategy)), query, between, candidates, len(rows))
+
+
+def _known_labels(
+    labels: Numbers | None, count: int, strategy: Strategy, posterior: LastLayerPosterior
+) -> Tensor:
+    """Return class indices (K,), -1 where they are not given and the strategy needs none."""
+    if labels is not None:
+        return _classes("labels", labels, count, posterior)
+    if count and getattr(strategy, "uses_labels", True):
+        raise ValueError("labels: this strategy looks at the class indices of what is labelled")
+    return torch.full((count,), -1, device=posterior.mean.device)
+
+
+def _oracle(
+    truth: Truth | None, size: int, candidates: Positions, posterior: LastLayerPosterior
+) -> Oracle:
+    if truth is None:
+        raise ValueError(
+            "the strategy is an oracle: give oracle=(class indices of the whole pool, features of "
+            "an evaluation set, its class indices)"
+        )
+    labels = _classes("oracle[0]", truth[0], size, posterior)
+    points = _features("oracle[1]", truth[1], posterior)
+    targets = _classes("oracle[2]", truth[2], len(points), posterior)
+    return Oracle(labels[candidates], points, targets)
 
 
 def _strategy(strategy: str | Strategy, settings: dict[str, Any]) -> Strategy:
@@ -231,104 +328,7 @@ class _Checked(Strategy):
         return checked(answer, query, size, f"strategy={self.name}")
 
 
-@dataclass(frozen=True)
-class _Pool:
-    """A pool whose arguments have been checked.
-
-    Attributes:
-        posterior: over the last layer's weights.
-        size: P.
-        features: (F, D), of the candidates.
-        candidates: (F,), their positions in the pool, ascending.
-        known_features: (K, D), of the labelled instances.
-        known_labels: (K,), -1 where they are not given and nobody looks at them.
-    """
-
-    posterior: LastLayer
-    size: int
-    features: Tensor
-    candidates: Positions
-    known_features: Tensor
-    known_labels: Tensor
-
-    @classmethod
-    def of(
-        cls,
-        features: Rows,
-        posterior: LastLayer,
-        labelled: Sequence[int] | ArrayLike | None,
-        labels: ArrayLike | None,
-        uses_labels: bool,
-    ) -> "_Pool":
-        """Check the arguments.
-
-        Raises:
-            ValueError: one of them is missing or wrong.
-        """
-        rows = _features("features", features, posterior)
-        known = _positions(labelled, len(rows))
-        if labels is not None:
-            classes = _classes("labels", labels, len(known), posterior)
-        elif len(known) and uses_labels:
-            raise ValueError("labels: this strategy looks at the class indices of what is labelled")
-        else:
-            classes = torch.full((len(known),), -1, device=rows.device)
-        candidates = np.setdiff1d(np.arange(len(rows)), known)
-        if not len(candidates):
-            raise ValueError("labelled: leaves no candidates in the pool")
-        return cls(posterior, len(rows), rows[candidates], candidates, rows[known], classes)
-
-    def query(
-        self,
-        strategy: Strategy,
-        rule: Rule,
-        gamma: float,
-        seed: Seed,
-        true_labels: ArrayLike | None,
-        evaluation: Evaluation | None,
-    ) -> Query:
-        """Return the query at the start of a batch.
-
-        Raises:
-            ValueError: the strategy is an oracle, and what it must see is missing or wrong.
-        """
-        oracle = None
-        if strategy.needs_oracle:
-            oracle = self._oracle(true_labels, evaluation)
-        if isinstance(strategy, StrategyOption) and strategy.hypothetical_update is not None:
-            rule = update_rule(strategy.hypothetical_update)
-        return Query.of(
-            self.posterior,
-            self.features,
-            self.known_features,
-            self.known_labels,
-            seed=seed,
-            gamma=gamma,
-            rule=rule,
-            oracle=oracle,
-        )
-
-    def _oracle(self, true_labels: ArrayLike | None, evaluation: Evaluation | None) -> Oracle:
-        if true_labels is None or evaluation is None:
-            raise ValueError(
-                "the strategy is an oracle: it needs true_labels, the class index of every "
-                "instance of the pool, and evaluation, features and class indices of other ones"
-            )
-        truth = _classes("true_labels", true_labels, self.size, self.posterior)
-        points = _features("evaluation", evaluation[0], self.posterior)
-        targets = _classes("evaluation", evaluation[1], len(points), self.posterior)
-        return Oracle(truth[self.candidates], points, targets)
-
-    def annotated(
-        self, annotate: Callable[[Positions], ArrayLike] | None, picked: Positions
-    ) -> Tensor:
-        """Return the class indices (b,) of candidates (b,)."""
-        assert annotate is not None  # only a sequential batch asks
-        answer = annotate(self.candidates[picked])
-        return _classes("annotate", answer, len(picked), self.posterior)
-
-
-def _features(key: str, values: Rows, posterior: LastLayer) -> Tensor:
+def _features(key: str, values: Numbers, posterior: LastLayerPosterior) -> Tensor:
     """Return features (N, D) as the posterior's weights are, with its bias column.
 
     Raises:
@@ -343,12 +343,10 @@ def _features(key: str, values: Rows, posterior: LastLayer) -> Tensor:
         raise ValueError(f"{key}: must be a matrix of numbers") from error
     if rows.ndim != 2 or not len(rows):
         raise ValueError(f"{key}: must have shape (N, D), not {tuple(rows.shape)}")
-    if rows.shape[1] + 1 == mean.shape[1]:
-        rows = with_bias(rows)
-    if rows.shape[1] != mean.shape[1]:
-        raise ValueError(
-            f"{key}: {rows.shape[1]} columns, but the posterior has {mean.shape[1]} (bias included)"
-        )
+    try:
+        rows = completed(rows, mean.shape[1])
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
     wrong = (~torch.isfinite(rows)).any(dim=1).nonzero()
     if len(wrong):
         raise ValueError(f"{key}: row {int(wrong[0])} has a number that is not finite")
@@ -376,7 +374,7 @@ def _positions(labelled: Any, size: int) -> NDArray[np.int64]:
     return known
 
 
-def _classes(key: str, values: Any, count: int, posterior: LastLayer) -> Tensor:
+def _classes(key: str, values: Any, count: int, posterior: LastLayerPosterior) -> Tensor:
     """Return class indices (count,) on the posterior's device.
 
     Raises:
@@ -388,14 +386,3 @@ def _classes(key: str, values: Any, count: int, posterior: LastLayer) -> Tensor:
     if count and not 0 <= indices.min() <= indices.max() < n_classes:
         raise ValueError(f"{key}: must be class indices from 0 to {n_classes - 1}")
     return torch.from_numpy(indices).to(posterior.mean.device)
-
-
-def _require_size(size: int, available: int) -> None:
-    if not isinstance(size, int | np.integer) or not 1 <= size <= available:
-        raise ValueError(f"size={size}: must be from 1 to {available}, the number of candidates")
-
-
-def _positive(gamma: float) -> float:
-    if not 0 < gamma < np.inf:
-        raise ValueError(f"gamma={gamma}: must be greater than 0")
-    return gamma

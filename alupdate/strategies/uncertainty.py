@@ -122,7 +122,7 @@ class Variance(StrategyOption, ScoringStrategy):
         return query.variances.mean(dim=1)
 
 
-CHUNK_NUMBERS = 2**18
+_CHUNK_NUMBERS = 2**18
 """How many sampled probabilities are worked on together: few enough for the processor's cache."""
 
 
@@ -160,7 +160,7 @@ def mutual_information(logits: Tensor, variances: Tensor, noise: Tensor) -> Tens
         noise: (S, C), standard normal numbers.
     """
     deviations = variances.clamp(min=0).sqrt().T.contiguous()
-    size = max(1, CHUNK_NUMBERS // noise.numel())
+    size = max(1, _CHUNK_NUMBERS // noise.numel())
     parts = []
     for means, spread in zip(
         torch.split(logits.T.contiguous(), size, dim=1),

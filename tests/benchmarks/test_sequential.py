@@ -61,7 +61,7 @@ def test_the_full_update_is_ours(setting):
     expected = second_order(setting.posterior, rows, labels, 1.0)
     torch.testing.assert_close(last.posterior.mean, expected.posterior.mean)
     torch.testing.assert_close(last.posterior.covariance, expected.posterior.covariance)
-    moved = expected.move(setting.query().logits, setting.pool.features)
+    moved = expected.new_logits(setting.query().logits, setting.pool.features)
     torch.testing.assert_close(last.logits, moved, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(last.labelled_labels[-3:], labels)
     assert last.picked.tolist() == batch[:3].tolist()

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from alupdate.laplace import map as newton
 from alupdate.laplace.map import map_batches, map_update
-from alupdate.laplace.posterior import Likelihood
+from alupdate.laplace.names import Likelihood
 from tests.support import references_updates as reference
 from tests.support.update_problems import (
     Problem,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.laplace.monte_carlo import MonteCarloUpdate, monte_carlo
+from alupdate.laplace.monte_carlo import MonteCarlo, MonteCarloUpdate, monte_carlo
 from alupdate.laplace.posterior import Posterior
 from tests.support import references_updates as reference
 from tests.support.memory import peak_mebibytes
@@ -14,14 +14,8 @@ MANY = 200_000
 
 
 def run(problem: Problem, gamma: float, n_hypotheses: int) -> MonteCarloUpdate:
-    return monte_carlo(
-        problem.posterior("gaussian"),
-        problem.features,
-        problem.labels,
-        gamma,
-        n_hypotheses,
-        np.random.default_rng(0),
-    )
+    rule = MonteCarlo(seed=0, n_hypotheses=n_hypotheses)
+    return rule.apply(problem.posterior("gaussian"), problem.features, problem.labels, gamma)
 
 
 def brute_force(problem: Problem, gamma: float) -> tuple[reference.Array, reference.Array]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.laplace.posterior import Likelihood
+from alupdate.laplace.names import Likelihood
 from alupdate.laplace.predictive import mean_field, monte_carlo_predictive, predict
 from tests.support import references_updates as reference
 from tests.support.update_problems import make_problem

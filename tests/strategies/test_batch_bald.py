@@ -53,7 +53,7 @@ def test_equals_all_joint_labels_written_out(group, seed, classes, size):
     probabilities = sampled(query, 6).numpy()
     query = replace(query, rng=np.random.default_rng(5))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batch_bald, "GROUP", group)
+        patch.setattr(batch_bald, "_GROUP", group)
         chosen = strategy().select(query, size)
     assert chosen.tolist() == naive(probabilities, size)
 

@@ -49,7 +49,7 @@ def test_begins_far_from_the_mean_where_nothing_is_labelled():
 def test_chunks_change_nothing(numbers, monkeypatch):
     query = make_query(dtype=torch.float64)
     whole = CoreSet().select(query, 5).tolist()
-    monkeypatch.setattr(distances, "CHUNK_NUMBERS", numbers)
+    monkeypatch.setattr(distances, "_CHUNK_NUMBERS", numbers)
     assert CoreSet().select(query, 5).tolist() == whole
 
 

@@ -32,7 +32,7 @@ def naive(query, rule, size, loss, points, candidates, n_labels):
             losses = []
             for label in likely:
                 row, target = query.features[[i]], torch.tensor([label])
-                updated = rule.update(posterior, row, target, query.gamma).posterior
+                updated = rule.apply(posterior, row, target, query.gamma).posterior
                 losses.append(own_loss(torch.softmax(updated.logits(points), 1), loss))
             expected[int(i)] = float(np.average(losses, weights=weights))
         pick = min(expected, key=expected.__getitem__)

@@ -28,7 +28,7 @@ def naive(query, size):
 
 def _updated(query, posterior, i):
     label = query.oracle.candidate_labels[[i]]
-    return query.rule.update(posterior, query.features[[i]], label, query.gamma).posterior
+    return query.rule.apply(posterior, query.features[[i]], label, query.gamma).posterior
 
 
 @pytest.mark.parametrize(("update", "likelihood"), FORESEEN)

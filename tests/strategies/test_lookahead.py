@@ -54,7 +54,7 @@ def test_chooses_the_batch_that_a_naive_search_chooses(seed, loss):
 @pytest.mark.parametrize("chunk", [1, 2**24])
 def test_equals_applying_every_update(update, likelihood, chunk, monkeypatch):
     """Each candidate batch is really applied to the model, which is then evaluated."""
-    monkeypatch.setattr("alupdate.strategies.lookahead.CHUNK_NUMBERS", chunk)
+    monkeypatch.setattr("alupdate.strategies.lookahead._CHUNK_NUMBERS", chunk)
     query = make_query(dtype=torch.float64)
     posterior = fit(query.posterior.mean, query.labelled_features, likelihood, 0.5)
     rule = update_rule(update, n_hypotheses=20_000)
@@ -63,7 +63,7 @@ def test_equals_applying_every_update(update, likelihood, chunk, monkeypatch):
     losses = []
     for batch in batches:
         labels = query.oracle.candidate_labels[batch]
-        updated = rule.update(posterior, query.features[batch], labels, 0.7).posterior
+        updated = rule.apply(posterior, query.features[batch], labels, 0.7).posterior
         logits = updated.logits(query.oracle.features)
         losses.append(torch.nn.functional.cross_entropy(logits, query.oracle.labels))
     members = torch.arange(len(query.features))

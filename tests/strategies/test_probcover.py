@@ -61,7 +61,7 @@ def test_chunks_change_nothing(numbers, monkeypatch):
         return ProbCover().select(make_query(dtype=torch.float64), 5).tolist()
 
     whole = choose()
-    monkeypatch.setattr(distances, "CHUNK_NUMBERS", numbers)
+    monkeypatch.setattr(distances, "_CHUNK_NUMBERS", numbers)
     assert choose() == whole
 
 

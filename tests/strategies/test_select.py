@@ -14,10 +14,10 @@ import torch
 from alupdate import strategies
 from alupdate.config import SequentialBatch
 from alupdate.config.options import make_option, options
-from alupdate.laplace.posterior import with_bias
+from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.updates import fit, update_rule
 from alupdate.strategies.bait import Bait
-from alupdate.strategies.base import Query, ScoringStrategy, build_batch
+from alupdate.strategies.base import ScoringStrategy, build_batch
 from alupdate.strategies.lookahead import BatchMix, Lookahead
 from alupdate.strategies.select import select, utilities
 from tests.strategies.test_contract import ALL
@@ -45,8 +45,11 @@ def pool_of(query):
         "labelled": range(count, count + len(query.known_features)),
         "labels": query.known_labels,
         "gamma": query.gamma,
-        "true_labels": torch.cat([oracle.candidate_labels, query.known_labels]),
-        "evaluation": (oracle.features, oracle.labels),
+        "oracle": (
+            torch.cat([oracle.candidate_labels, query.known_labels]),
+            oracle.features,
+            oracle.labels,
+        ),
     }
 
 
@@ -124,7 +127,9 @@ def test_the_plug_in_of_a_class_without_utilities_says_so(tmp_path, monkeypatch)
 def test_labelled_positions_may_be_anywhere_and_are_never_chosen():
     rng = np.random.default_rng(0)
     features, labelled = rng.normal(size=(30, 4)), [4, 17, 29, 0]
-    posterior = fit(torch.zeros(3, 4), torch.from_numpy(features[labelled]).float(), "gaussian", 1)
+    posterior = fit(
+        torch.zeros(3, 4), torch.from_numpy(features[labelled]).float(), "gaussian", 1.0
+    )
     for name in ("margin", "coreset", "typiclust", "random"):
         chosen = select(name, 26, features=features, posterior=posterior, labelled=labelled)
         assert sorted([*chosen.tolist(), *labelled]) == list(range(30))
@@ -155,7 +160,7 @@ class Own:
 class Rule(ScoringStrategy):
     """Sees the rule that it is given."""
 
-    def utilities(self, query: Query):
+    def utilities(self, query):
         assert query.rule is RULE
         return query.features[:, 0]
 
@@ -193,13 +198,16 @@ WRONG = {
         "strategy": "skactiveml",
         "query_strategy": "Falcon",
     },
-    "size=0: must be from 1 to 40": {"size": 0},
-    "size=41: must be from 1 to 40": {"size": 41},
-    "size=2.5: must be from 1 to 40": {"size": 2.5},
+    "size is 0: it must be": {"size": 0},
+    "size=41: there are only 40 candidates": {"size": 41},
+    "size is 2.5: it must be": {"size": 2.5},
+    "every is 0: it must be": {"every": 0},
     "posterior: must be a posterior": {"posterior": torch.zeros(3, 6)},
     "features: must be a matrix of numbers": {"features": "pool"},
     r"features: must have shape \(N, D\), not \(6,\)": {"features": torch.zeros(6)},
-    "features: 9 columns, but the posterior has 6": {"features": torch.zeros(48, 9)},
+    r"features: features have shape \(48, 9\), but the weights have 6": {
+        "features": torch.zeros(48, 9)
+    },
     "features: row 5 has a number that is not finite": {
         "features": torch.eye(48)[:, :6].index_fill(0, torch.tensor([5]), torch.nan)
     },
@@ -218,17 +226,17 @@ WRONG = {
         "every": 2,
         "annotate": lambda positions: [0],
     },
-    "gamma=0: must be greater than 0": {"gamma": 0},
-    "the strategy is an oracle: it needs true_labels": {
-        "strategy": "greedy_lookahead",
-        "true_labels": None,
-    },
-    "the strategy is an oracle": {"strategy": "lookahead", "evaluation": None},
-    "true_labels: 3 class indices for 48": {"strategy": "lookahead", "true_labels": [0, 1, 2]},
-    "evaluation: 4 columns, but": {
+    "gamma is 0: it must be": {"gamma": 0},
+    "the strategy is an oracle: give oracle=": {"strategy": "greedy_lookahead", "oracle": None},
+    r"oracle\[0\]: 3 class indices for 48": {
         "strategy": "lookahead",
-        "evaluation": (torch.zeros(2, 4), [0, 1]),
+        "oracle": ([0, 1, 2], torch.zeros(2, 6), [0, 1]),
     },
+    r"oracle\[1\]: features have shape": {
+        "strategy": "lookahead",
+        "oracle": ([0] * 48, torch.zeros(2, 4), [0, 1]),
+    },
+    "no update rule 'newton'": {"rule": "newton"},
 }
 
 

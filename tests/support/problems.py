@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from alupdate.laplace.posterior import Posterior, fit_posterior
-from alupdate.laplace.updates import UpdateName, update_rule
+from alupdate.laplace.updates import update_rule
 from alupdate.strategies.base import Oracle, Query
 
 
@@ -83,7 +83,7 @@ def make_query(
     dtype: torch.dtype = torch.float32,
     features: Tensor | None = None,
     taken: tuple[int, ...] = (),
-    update: UpdateName = "second_order",
+    update: str = "second_order",
 ) -> Query:
     """A query on random data, with a rule and an oracle for the strategies that need them."""
     rng = np.random.default_rng(seed)
