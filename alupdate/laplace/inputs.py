@@ -57,6 +57,7 @@ def weights_of(layer: Tensor | nn.Linear) -> Tensor:
             "weights have a single row: they must be (C, D) with one row for each of at least two "
             "classes; for a head with one output w, stack -w/2 and w/2"
         )
+    _check_finite(matrix, "weights")
     return matrix
 
 
@@ -73,6 +74,7 @@ def features_for(weights: Tensor, features: Tensor) -> Tensor:
         )
     if rows.device != weights.device:
         raise ValueError(f"features are on {rows.device} and weights on {weights.device}: move one")
+    _check_finite(rows, "features")
     return completed(rows, weights.shape[1])
 
 
@@ -122,7 +124,7 @@ def check_count(name: str, value: int) -> None:
 
 
 def _matrix(values: Tensor, name: str) -> Tensor:
-    """Return a matrix of finite floats, without its gradient."""
+    """Return a matrix of floats, without its gradient."""
     if not isinstance(values, Tensor):
         raise ValueError(f"{name} are {type(values).__name__}: they must be a tensor (rows, D)")
     if values.dtype not in FLOATS:
@@ -131,10 +133,13 @@ def _matrix(values: Tensor, name: str) -> Tensor:
         raise ValueError(
             f"{name} have shape {tuple(values.shape)}: they must be a matrix that is not empty"
         )
-    if not torch.isfinite(values).all():
-        row = int((~torch.isfinite(values).all(dim=1)).nonzero()[0])
-        raise ValueError(f"{name} hold NaN or infinite values, first in row {row}")
     return values.detach()
+
+
+def _check_finite(matrix: Tensor, name: str) -> None:
+    if not torch.isfinite(matrix).all():
+        row = int((~torch.isfinite(matrix).all(dim=1)).nonzero()[0])
+        raise ValueError(f"{name} hold NaN or infinite values, first in row {row}")
 
 
 def _name(kind: torch.dtype) -> str:

@@ -49,12 +49,12 @@ from alupdate.laplace.names import LIKELIHOODS, MAP, Likelihood
 from alupdate.laplace.posterior import LastLayerPosterior, Layer
 from alupdate.laplace.rules import LowRankUpdate, UpdateRule
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 TOLERANCE = 1e-7
 """The largest residual of a solution, on the scale of probabilities."""
 
-MAX_ITERATIONS = 100
+MAX_NEWTON_STEPS = 100
 MAX_HALVINGS = 40
 SUFFICIENT_DECREASE = 1e-4
 ROUNDING = 1e-13
@@ -100,31 +100,31 @@ class _State:
         objective: (m,), J.
     """
 
-    dual: Array
-    moved: Array
-    probabilities: Array
-    objective: Array
+    dual: _Array
+    moved: _Array
+    probabilities: _Array
+    objective: _Array
 
 
 @dataclass(frozen=True)
 class _Problem:
     """Kernels (m, K, b, b), logits (m, C, b) and one-hot targets (m, C, b) of m batches."""
 
-    kernel: Array
-    logits: Array
-    targets: Array
+    kernel: _Array
+    logits: _Array
+    targets: _Array
 
     def take(self, chosen: NDArray[np.int64]) -> "_Problem":
         return _Problem(self.kernel[chosen], self.logits[chosen], self.targets[chosen])
 
-    def apply(self, dual: Array) -> Array:
+    def apply(self, dual: _Array) -> _Array:
         """Return K A (m, C, b); a shared kernel is one matrix product for all classes."""
         if self.kernel.shape[1] == 1:
             return dual @ self.kernel[:, 0]
-        product: Array = (self.kernel @ dual[..., None])[..., 0]
+        product: _Array = (self.kernel @ dual[..., None])[..., 0]
         return product
 
-    def state(self, dual: Array, moved: Array) -> _State:
+    def state(self, dual: _Array, moved: _Array) -> _State:
         logits = self.logits + moved
         logits -= logits.max(axis=1, keepdims=True)
         powers = np.exp(logits)
@@ -133,12 +133,12 @@ class _Problem:
         objective = (dual * moved).sum(axis=(1, 2)) / 2 + loss
         return _State(dual, moved, powers / total, objective)
 
-    def residual(self, state: _State) -> Array:
+    def residual(self, state: _State) -> _Array:
         """Return A - (E - P), (m, C, b): zero at the solution."""
         return state.dual - (self.targets - state.probabilities)
 
 
-def solve_dual(kernel: Array, logits: Array, targets: Array) -> Array:
+def solve_dual(kernel: _Array, logits: _Array, targets: _Array) -> _Array:
     """Return the dual solutions A (M, b, C) of M batches.
 
     Args:
@@ -147,13 +147,13 @@ def solve_dual(kernel: Array, logits: Array, targets: Array) -> Array:
         targets: (M, b, C), one-hot labels.
 
     Raises:
-        RuntimeError: a residual stayed above ``TOLERANCE`` for ``MAX_ITERATIONS`` steps, or no
+        RuntimeError: a residual stayed above ``TOLERANCE`` for ``MAX_NEWTON_STEPS`` steps, or no
             step lowered the objective.
     """
     return trace_dual(kernel, logits, targets)[0]
 
 
-def trace_dual(kernel: Array, logits: Array, targets: Array) -> tuple[Array, list[Array]]:
+def trace_dual(kernel: _Array, logits: _Array, targets: _Array) -> tuple[_Array, list[_Array]]:
     """Solve as ``solve_dual``; also return the objectives (M,) at the start and after each step."""
     problem = _Problem(
         (kernel + kernel.swapaxes(2, 3)) / 2, logits.swapaxes(1, 2), targets.swapaxes(1, 2)
@@ -161,7 +161,7 @@ def trace_dual(kernel: Array, logits: Array, targets: Array) -> tuple[Array, lis
     start = np.zeros_like(problem.logits)
     state = problem.state(start, start)
     objectives = [state.objective]
-    for _ in range(MAX_ITERATIONS):
+    for _ in range(MAX_NEWTON_STEPS):
         worst = np.abs(problem.residual(state)).max(axis=(1, 2), initial=0.0)
         active = np.flatnonzero(~(worst <= TOLERANCE))
         if active.size == 0:
@@ -169,7 +169,7 @@ def trace_dual(kernel: Array, logits: Array, targets: Array) -> tuple[Array, lis
         state = _replaced(state, active, _damped_step(problem.take(active), _taken(state, active)))
         objectives.append(state.objective)
     raise RuntimeError(
-        f"the MAP update did not converge: residual {worst.max():.1e} after {MAX_ITERATIONS} "
+        f"the MAP update did not converge: residual {worst.max():.1e} after {MAX_NEWTON_STEPS} "
         "Newton steps"
     )
 
@@ -195,7 +195,7 @@ def _damped_step(problem: _Problem, state: _State) -> _State:
     raise RuntimeError("the MAP update did not converge: no step lowers the objective")
 
 
-def _newton_point(problem: _Problem, state: _State) -> Array:
+def _newton_point(problem: _Problem, state: _State) -> _Array:
     """Return where the linearised residual vanishes, (m, C, b); see the module's derivation."""
     weighted = state.probabilities * state.moved
     curved = weighted - state.probabilities * weighted.sum(axis=1, keepdims=True)
@@ -207,7 +207,7 @@ def _newton_point(problem: _Problem, state: _State) -> Array:
     inner = root[..., :, None] * np.linalg.inv(system) * root[..., None, :]
     pulled = (inner @ problem.apply(goal)[..., None])[..., 0]
     common = np.linalg.solve(inner.sum(axis=1), pulled.sum(axis=1)[..., None])
-    point: Array = goal - pulled + (inner @ common[:, None])[..., 0]
+    point: _Array = goal - pulled + (inner @ common[:, None])[..., 0]
     return point
 
 
@@ -223,7 +223,7 @@ def _taken(state: _State, chosen: NDArray[np.int64]) -> _State:
 def _replaced(state: _State, chosen: NDArray[np.int64], part: _State) -> _State:
     """Return the state with the batches ``chosen`` (m,) replaced."""
 
-    def merged(whole: Array, piece: Array) -> Array:
+    def merged(whole: _Array, piece: _Array) -> _Array:
         result = whole.copy()
         result[chosen] = piece
         return result
@@ -237,7 +237,7 @@ def _replaced(state: _State, chosen: NDArray[np.int64], part: _State) -> _State:
     )
 
 
-CHUNK_NUMBERS = 2**21
+_CHUNK_NUMBERS = 2**21
 """How many numbers one of the arrays may have when many batches are solved together."""
 
 
@@ -307,7 +307,7 @@ def map_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> T
     Cost: O(M C b^3) per Newton step, memory for a bounded number of batches at a time.
     """
     size, classes = logits.shape[1:]
-    chunk = max(1, CHUNK_NUMBERS // max(1, classes * size**2))
+    chunk = max(1, _CHUNK_NUMBERS // max(1, classes * size**2))
     grams, starts, targets = (torch.split(whole, chunk) for whole in (gram, logits, labels))
     parts = [_coefficients(*piece, gamma) for piece in zip(grams, starts, targets, strict=True)]
     return torch.cat(parts)
@@ -315,7 +315,7 @@ def map_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> T
 
 def _coefficients(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
     """Return gamma A (M, b, C) for kernels (M, K, b, b)."""
-    kernel: Array = gamma * gram.numpy(force=True).astype(np.float64)
+    kernel: _Array = gamma * gram.numpy(force=True).astype(np.float64)
     targets = np.eye(logits.shape[2])[labels.numpy(force=True)]
     dual = solve_dual(kernel, logits.numpy(force=True).astype(np.float64), targets)
     return torch.from_numpy(gamma * dual).to(logits)

@@ -38,10 +38,10 @@ from alupdate.laplace.names import MONTE_CARLO, SHARED_LIKELIHOODS, Likelihood
 from alupdate.laplace.posterior import LastLayerPosterior, Posterior
 from alupdate.laplace.rules import N_HYPOTHESES, LowRankUpdate, UpdateRule
 
-CHUNK_NUMBERS = 2**22
+_CHUNK_NUMBERS = 2**22
 """How many sampled logits are in memory at a time."""
 
-CACHED_NUMBERS = 2**18
+_CACHED_NUMBERS = 2**18
 """How many are worked on together: few enough to stay in the processor's cache."""
 
 NEGLIGIBLE = 1e-12
@@ -138,7 +138,7 @@ class MonteCarloUpdate:
         design = torch.cat([known, unknown.clamp_(min=0).sqrt_()[:, None]], dim=1)
         kept = self.weights > NEGLIGIBLE / len(self.weights)
         total = torch.zeros_like(logits)
-        chunk = max(1, CHUNK_NUMBERS // max(1, logits.numel()))
+        chunk = max(1, _CHUNK_NUMBERS // max(1, logits.numel()))
         for drawn, weights in zip(
             torch.split(self.hypotheses[kept], chunk),
             torch.split(self.weights[kept], chunk),
@@ -237,7 +237,7 @@ def _weights(
     size, classes = logits.shape
     instances = torch.arange(size, device=logits.device)
     scores = []
-    for part in torch.split(normals, max(1, CACHED_NUMBERS // logits.numel())):
+    for part in torch.split(normals, max(1, _CACHED_NUMBERS // logits.numel())):
         drawn = part.permute(1, 2, 0).reshape(size, classes * len(part))
         sampled = (spread @ drawn).view(size, classes, len(part)).add_(logits[:, :, None])
         sampled -= sampled.amax(dim=1, keepdim=True)

@@ -28,6 +28,8 @@ Likelihood = Literal["gaussian", "categorical", "per_class"]
 Predictive = Literal["map", "mean_field", "monte_carlo"]
 Loss = Literal["nll", "error", "brier"]
 
+UPDATES: Final = (FIRST_ORDER, SECOND_ORDER, MAP, MONTE_CARLO)
+"""The update rules of [Huseljic2025], and ``map``."""
 SHARED_LIKELIHOODS: Final[tuple[SharedLikelihood, ...]] = get_args(SharedLikelihood)
 LIKELIHOODS: Final[tuple[Likelihood, ...]] = get_args(Likelihood)
 PREDICTIVES: Final[tuple[Predictive, ...]] = get_args(Predictive)

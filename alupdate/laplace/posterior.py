@@ -98,8 +98,8 @@ class LastLayerPosterior(ABC):
             tensor([[0.8808, 0.1192],
                     [0.1192, 0.8808]])
             >>> posterior.predict(features, predictive="mean_field")
-            tensor([[0.8620, 0.1380],
-                    [0.1380, 0.8620]])
+            tensor([[0.8616, 0.1384],
+                    [0.1384, 0.8616]])
         """
         check_count("n_samples", n_samples)
         rows = features_for(self.mean, features)

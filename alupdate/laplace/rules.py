@@ -120,7 +120,7 @@ class UpdateRule(ABC):
             tensor([[0.5000, 0.5000]])
             >>> result = update_rule("map").update(posterior, new_features, new_labels, gamma=1.0)
             >>> result.posterior.predict(new_features)
-            tensor([[0.7676, 0.2324]])
+            tensor([[0.7280, 0.2720]])
         """
         self.check(posterior)
         check_positive("gamma", gamma)

@@ -46,7 +46,7 @@ from alupdate.laplace.names import (
 from alupdate.laplace.posterior import LastLayerPosterior, Posterior
 from alupdate.laplace.rules import LowRankUpdate, UpdateRule
 
-Array = NDArray[np.floating]
+_Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ class _Steps:
         residuals: (M, b, C), R.
     """
 
-    inverse: Array
-    pivots: Array
-    weights: Array
-    residuals: Array
+    inverse: _Array
+    pivots: _Array
+    weights: _Array
+    residuals: _Array
 
 
 def update_batches(
@@ -151,7 +151,7 @@ def update_batches(
 
 
 def _single_step(
-    kernel: Array, logits: Array, targets: Array, likelihood: SharedLikelihood
+    kernel: _Array, logits: _Array, targets: _Array, likelihood: SharedLikelihood
 ) -> _Steps:
     """One label needs no elimination: this is every step of a sequential batch."""
     probabilities = _softmax(logits)
@@ -165,7 +165,7 @@ def _single_step(
     )
 
 
-def _gaussian_steps(kernel: Array, logits: Array, targets: Array, gamma: float) -> _Steps:
+def _gaussian_steps(kernel: _Array, logits: _Array, targets: _Array, gamma: float) -> _Steps:
     """Weights of 1: one Cholesky factor holds every column, and only the residuals recur."""
     factor = np.linalg.cholesky(kernel + np.eye(kernel.shape[1], dtype=kernel.dtype))
     diagonal = np.diagonal(factor, axis1=1, axis2=2)
@@ -178,7 +178,7 @@ def _gaussian_steps(kernel: Array, logits: Array, targets: Array, gamma: float) 
     return _Steps(inverse, diagonal**2, np.ones_like(diagonal), residuals)
 
 
-def _categorical_steps(kernel: Array, logits: Array, targets: Array, gamma: float) -> _Steps:
+def _categorical_steps(kernel: _Array, logits: _Array, targets: _Array, gamma: float) -> _Steps:
     """Weights that depend on the logits of the moment: columns and residuals recur together.
 
     ``columns`` are those of G^(i), on and below the diagonal.
@@ -203,8 +203,8 @@ def _categorical_steps(kernel: Array, logits: Array, targets: Array, gamma: floa
     return _Steps(np.linalg.inv(elimination), pivots, weights, residuals)
 
 
-def _softmax(logits: Array) -> Array:
-    powers: Array = np.exp(logits - np.maximum.reduce(logits, axis=-1, keepdims=True))
+def _softmax(logits: _Array) -> _Array:
+    powers: _Array = np.exp(logits - np.maximum.reduce(logits, axis=-1, keepdims=True))
     powers /= np.add.reduce(powers, axis=-1, keepdims=True)
     return powers
 

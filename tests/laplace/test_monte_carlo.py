@@ -118,7 +118,7 @@ def test_chunks_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> Non
     problem = make_problem()
     update = run(problem, 1.0, 300)
     whole = update.predict(problem.points)
-    monkeypatch.setattr("alupdate.laplace.monte_carlo.CHUNK_NUMBERS", 1)
+    monkeypatch.setattr("alupdate.laplace.monte_carlo._CHUNK_NUMBERS", 1)
     torch.testing.assert_close(update.predict(problem.points), whole)
 
 

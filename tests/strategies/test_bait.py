@@ -46,7 +46,7 @@ def test_both_forms_of_the_inverse_agree(monkeypatch):
 def test_chunks_change_nothing(monkeypatch):
     query = make_query(candidates=30, dtype=torch.float64)
     whole = Bait().select(query, 4).tolist()
-    monkeypatch.setattr(fisher_maths, "CHUNK_NUMBERS", 50)
+    monkeypatch.setattr(fisher_maths, "_CHUNK_NUMBERS", 50)
     monkeypatch.setattr(bait_file, "_CHUNK_NUMBERS", 50)
     assert Bait().select(query, 4).tolist() == whole
 
