@@ -4,8 +4,8 @@ usage: python scripts/figures.py results/<experiment> [OUTPUT_DIRECTORY] [--metr
        [--only PATTERN ...]
 
 The first argument may also be a CSV of gathered runs, of areas (scripts/areas.py) or of
-scripts/benchmark.py. Without a second one the figures are put beside the data. METRIC is accuracy,
-nll, brier, ece or ace.
+scripts/benchmark.py. Without a second one the figures are put beside the data. METRIC is a
+column of test scores, by default accuracy.
 --only: those whose names match one of the patterns, as in --only "curves-*" "*-ranks-*".
 --paper: the text width of Springer's LNCS (12.2 cm), serif letters of 8 pt, embedded fonts.
 """
@@ -17,10 +17,10 @@ from pathlib import Path
 
 from alupdate.analysis.figures import result_figures
 from alupdate.analysis.theme import PAPER, SCREEN, Look, ResultFigure
-from alupdate.analysis.variants import METRICS
 from alupdate.results.reader import read_results
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import DONE, WRONG_INPUT, InputError
 from alupdate.utils.files import replace_file
+from alupdate.utils.metrics import METRIC_NAMES, PRIMARY
 
 
 def save(figure: ResultFigure, folder: Path, look: Look) -> None:
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(usage=str(__doc__).split("usage: ")[1])
     parser.add_argument("source", type=Path)
     parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--metric", choices=METRICS, default="accuracy")
+    parser.add_argument("--metric", choices=METRIC_NAMES, default=PRIMARY)
     parser.add_argument("--paper", action="store_true")
     parser.add_argument("--only", nargs="+", default=["*"])
     try:
@@ -50,11 +50,14 @@ def main(arguments: list[str]) -> int:
     look = PAPER if chosen.paper else SCREEN
     try:
         found = read_results(source)
+        for note in found.notes():
+            print(note, file=sys.stderr)
+        found.require(chosen.metric)
         tables = found.curves, found.updates, found.areas
         figures = list(result_figures(*tables, chosen.metric, source.stem, look, found.benchmark))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [f for f in figures if any(fnmatch(f.name, pattern) for pattern in chosen.only)]
     for figure in wanted:
@@ -64,7 +67,7 @@ def main(arguments: list[str]) -> int:
             print(f"left out {figure.name}: {error}", file=sys.stderr)
         else:
             print(folder / f"{figure.name}.png")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from alupdate.report.page import page
-from alupdate.results.experiment import read_experiment
-from alupdate.utils.errors import InputError
+from alupdate.results.reader import read_results
+from alupdate.utils.errors import DONE, WRONG_INPUT, InputError
 from alupdate.utils.files import replace_file
 
 
@@ -19,17 +19,17 @@ def main(arguments: list[str]) -> int:
     """Write the page, print its path and return the exit code."""
     if len(arguments) not in (1, 2) or arguments[0].startswith("-"):
         print(__doc__, file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     source = Path(arguments[0])
     beside = source / "report.html" if source.is_dir() else source.with_suffix(".html")
     target = Path(arguments[1]) if len(arguments) > 1 else beside
     try:
-        write(target, page(read_experiment(source)))
+        write(target, page(read_results(source)))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     print(target)
-    return 0
+    return DONE
 
 
 def write(target: Path, text: str) -> None:

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from alupdate.analysis.seeds import difference_of, mean_of, note
 from alupdate.analysis.theme import SCREEN, Look, dot_panels
 from alupdate.analysis.variants import METHOD, SETTING, VARIANT, named, refuse_doubles
+from alupdate.utils.metrics import PRIMARY
 
 RANDOM = {"strategy": "random", "batch": "top_b"}
 DIFFERENCE = ["difference", "standard_error", "low", "high", "t_p", "wilcoxon_p", "seeds", "note"]
 
 
-def normalised_area(curves: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
+def normalised_area(curves: pd.DataFrame, metric: str = PRIMARY) -> pd.DataFrame:
     """Return one row per run: its variant, seed and ``area``, the mean height of its curve.
 
     The area under the curve by the trapezoidal rule, over the range of labels; the height itself

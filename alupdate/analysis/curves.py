@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 from alupdate.analysis.areas import RANDOM, references
 from alupdate.analysis.theme import SCREEN, Look, grid, legend_below, style_of
 from alupdate.analysis.variants import METHOD, SETTING, VARIANT, named
+from alupdate.utils.metrics import PRIMARY
 
 COLUMNS = [*VARIANT, "variant", "n_labelled", "mean", "standard_error", "seeds"]
 
 
-def mean_curves(curves: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
+def mean_curves(curves: pd.DataFrame, metric: str = PRIMARY) -> pd.DataFrame:
     """Return one row per variant and number of labels: mean, standard error (NaN for one seed).
 
     Args:
@@ -24,7 +25,7 @@ def mean_curves(curves: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
 
 
 def difference_curves(
-    curves: pd.DataFrame, metric: str = "accuracy", reference: Mapping[str, str] = RANDOM
+    curves: pd.DataFrame, metric: str = PRIMARY, reference: Mapping[str, str] = RANDOM
 ) -> pd.DataFrame:
     """Return the same of the differences to the reference with the same seed and labels.
 
@@ -39,6 +40,8 @@ def difference_curves(
         keys = ["seed", "n_labelled"]
         is_base = (group[METHOD] == found.iloc[0][METHOD]).all(axis=1)
         base = group[is_base].set_index(keys)[metric].rename("base")
+        if is_base.all():
+            continue
         others = group[~is_base].join(base, on=keys, how="inner")
         parts.append(_means(others.assign(gap=others[metric] - others["base"]), "gap"))
     full = [part for part in parts if len(part)]
@@ -57,7 +60,7 @@ MANY = 10
 """More lines than these need a larger panel."""
 
 
-def learning_curve(curves: pd.DataFrame, metric: str = "accuracy", look: Look = SCREEN) -> Figure:
+def learning_curve(curves: pd.DataFrame, metric: str = PRIMARY, look: Look = SCREEN) -> Figure:
     """Draw the mean of ``metric`` over seeds with a band of one standard error.
 
     Args:

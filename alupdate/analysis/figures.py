@@ -25,7 +25,8 @@ from alupdate.analysis.speedups import benchmark_figures
 from alupdate.analysis.tables import rankings
 from alupdate.analysis.theme import SCREEN, Look, ResultFigure
 from alupdate.analysis.update_figures import update_figures
-from alupdate.analysis.variants import SETTING, finished, higher_is_better, named
+from alupdate.analysis.variants import SETTING, finished, named
+from alupdate.utils.metrics import PRIMARY, higher_is_better
 
 INTERVALS = "lines are 95 % bootstrap intervals over seeds"
 
@@ -103,7 +104,7 @@ def result_figures(
     curves: pd.DataFrame | None,
     updates: pd.DataFrame | None,
     areas: pd.DataFrame | None = None,
-    metric: str = "accuracy",
+    metric: str = PRIMARY,
     prefix: str = "all",
     look: Look = SCREEN,
     benchmark: pd.DataFrame | None = None,
@@ -123,7 +124,7 @@ def result_figures(
     Raises:
         InputError: runs differ in settings that the table does not show.
     """
-    if metric != "accuracy":
+    if metric != PRIMARY:
         prefix = f"{prefix}-{metric}"
     if curves is not None and len(curves):
         done = finished(curves)
@@ -141,7 +142,7 @@ def curve_figures(
     curves: pd.DataFrame, metric: str, prefix: str, look: Look
 ) -> Iterator[ResultFigure]:
     """Yield learning curves and differences for each setting, penalties and labels saved."""
-    ending = "" if metric == "accuracy" else f"-{metric}"
+    ending = "" if metric == PRIMARY else f"-{metric}"
     for (dataset, backbone), group in curves.groupby(SETTING):
         means = means_of.mean_curves(group, metric)
         yield ResultFigure(

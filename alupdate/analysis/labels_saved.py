@@ -14,10 +14,10 @@ from alupdate.analysis.variants import (
     METHOD,
     SETTING,
     VARIANT,
-    higher_is_better,
     named,
     refuse_doubles,
 )
+from alupdate.utils.metrics import PRIMARY, higher_is_better
 
 LEVELS = (0.25, 0.5, 0.75, 1.0)
 """Shares of the reference's way from its first to its best accuracy."""
@@ -43,7 +43,7 @@ def labels_needed(
 
 
 def labels_saved(
-    curves: pd.DataFrame, metric: str = "accuracy", reference: Mapping[str, str] = RANDOM
+    curves: pd.DataFrame, metric: str = PRIMARY, reference: Mapping[str, str] = RANDOM
 ) -> pd.DataFrame:
     """Return one row per run and level: labels that it needs fewer than the reference.
 

@@ -7,14 +7,15 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from alupdate.analysis.theme import SCREEN, Look
-from alupdate.analysis.variants import SETTING, higher_is_better, named
+from alupdate.analysis.variants import SETTING, named
+from alupdate.utils.metrics import PRIMARY, higher_is_better
 
 CONFIDENCE = 0.95
 """Ash et al. test at the .05 level."""
 
 
 def penalty_matrix(
-    curves: pd.DataFrame, metric: str = "accuracy", confidence: float = CONFIDENCE
+    curves: pd.DataFrame, metric: str = PRIMARY, confidence: float = CONFIDENCE
 ) -> pd.DataFrame:
     """Return P (V, V) over variants: how often the row's variant beats the column's.
 

@@ -20,13 +20,14 @@ from alupdate.analysis.ranks import Ranking, rank
 from alupdate.analysis.render import ResultTable
 from alupdate.analysis.seeds import note
 from alupdate.analysis.updates import update_tables
-from alupdate.analysis.variants import METRICS, SETTING, VARIANT, finished, higher_is_better, named
+from alupdate.analysis.variants import SETTING, VARIANT, finished, named
+from alupdate.utils.metrics import METRIC_NAMES, PRIMARY, higher_is_better
 
 INTERVAL = "95 % intervals are BCa bootstraps of the mean over seeds"
 TESTS = f"{INTERVAL}; t_p: paired t-test, wilcoxon_p: Wilcoxon signed-rank test, both two-sided"
 
 
-def area_tables(areas: pd.DataFrame, metric: str = "accuracy") -> Iterator[ResultTable]:
+def area_tables(areas: pd.DataFrame, metric: str = PRIMARY) -> Iterator[ResultTable]:
     """Yield the tables that areas (from ``normalised_area``) allow."""
     better = higher_is_better(metric)
     yield ResultTable(
@@ -165,7 +166,7 @@ def _complete(wide: pd.DataFrame) -> pd.DataFrame:
     return max(choices, key=lambda table: (min(table.shape) > 1, table.size, len(table)))
 
 
-def curve_tables(curves: pd.DataFrame, metric: str = "accuracy") -> Iterator[ResultTable]:
+def curve_tables(curves: pd.DataFrame, metric: str = PRIMARY) -> Iterator[ResultTable]:
     """Yield the tables that finished curves allow, those of areas aside."""
     yield ResultTable(
         "final",
@@ -212,15 +213,13 @@ def final_metrics(curves: pd.DataFrame) -> pd.DataFrame:
     keys = [*SETTING, "variant", "n_labelled"]
     groups = last.groupby(keys)
     frame = pd.DataFrame(index=groups.size().index)
-    for metric in METRICS:
+    for metric in METRIC_NAMES:
         frame[metric], frame[f"{metric}_error"] = groups[metric].mean(), groups[metric].sem()
     frame["seeds"] = groups["seed"].nunique()
     frame["note"] = frame["seeds"].map(note)
-    order = [True] * len(SETTING) + [not higher_is_better("accuracy")]
+    order = [True] * len(SETTING) + [not higher_is_better(PRIMARY)]
     return (
-        frame.reset_index()
-        .sort_values([*SETTING, "accuracy"], ascending=order)
-        .reset_index(drop=True)
+        frame.reset_index().sort_values([*SETTING, PRIMARY], ascending=order).reset_index(drop=True)
     )
 
 
@@ -237,7 +236,7 @@ def result_tables(
     curves: pd.DataFrame | None,
     updates: pd.DataFrame | None,
     areas: pd.DataFrame | None = None,
-    metric: str = "accuracy",
+    metric: str = PRIMARY,
 ) -> list[ResultTable]:
     """Return every table that the data allow.
 

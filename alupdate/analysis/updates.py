@@ -10,6 +10,7 @@ from scipy import stats
 from alupdate.analysis.render import ResultTable
 from alupdate.analysis.seeds import CONFIDENCE, N_RESAMPLES, note, paired_t
 from alupdate.utils.errors import InputError
+from alupdate.utils.metrics import ACCURACY
 
 REFERENCES = ("base", "retrain", "retrain_lbfgs")
 
@@ -38,7 +39,7 @@ def in_series(updates: pd.DataFrame) -> pd.DataFrame:
 
 def best_gamma(rows: pd.DataFrame) -> float:
     """Return the gamma with the highest mean accuracy among one update's rows."""
-    means = rows.groupby("gamma")["accuracy"].mean()
+    means = rows.groupby("gamma")[ACCURACY].mean()
     return float(means.index.to_numpy()[means.to_numpy().argmax()])
 
 
@@ -94,9 +95,9 @@ def with_references(updates: pd.DataFrame) -> pd.DataFrame:
     joined = indexed[~indexed["method"].isin(REFERENCES)].copy()
     if reference["base"].index.has_duplicates:
         raise InputError("two studies of one data set, backbone and seed: keep them apart")
-    base = reference["base"]["accuracy"]
-    joined["gain"] = joined["accuracy"] - base
-    joined["possible"] = reference["retrain"]["accuracy"] - base
+    base = reference["base"][ACCURACY]
+    joined["gain"] = joined[ACCURACY] - base
+    joined["possible"] = reference["retrain"][ACCURACY] - base
     joined["lbfgs_speedup"] = reference["retrain_lbfgs"]["seconds"] / joined["seconds"]
     joined["gamma"] = joined["gamma"].astype(float).where(joined["step_size"] != "auto")
     return joined.reset_index()
@@ -201,7 +202,7 @@ def gamma_means(updates: pd.DataFrame) -> pd.DataFrame:
 def _means(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Average over sizes within each seed, then over seeds."""
     by = ["dataset", "backbone", *SERIES, *keys]
-    per_seed = table.groupby([*by, "seed"], dropna=False, sort=False)["accuracy"].mean()
+    per_seed = table.groupby([*by, "seed"], dropna=False, sort=False)[ACCURACY].mean()
     groups = per_seed.groupby(by, dropna=False, sort=False)
     means = groups.agg(["mean", "sem", "count"]).reset_index()
     return means.rename(columns={"sem": "standard_error", "count": "seeds"})

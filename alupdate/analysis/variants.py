@@ -9,12 +9,6 @@ SETTING = ["dataset", "backbone"]
 METHOD = ["strategy", "batch", "update", "oracle"]
 VARIANT = [*SETTING, *METHOD]
 """The columns that say what was run; runs of one variant differ in the seed."""
-METRICS = ("accuracy", "nll", "brier", "ece", "ace")
-
-
-def higher_is_better(metric: str) -> bool:
-    """Return whether a larger value of a column of curve.csv is the better one."""
-    return metric == "accuracy"
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
 from typing import Any, get_args
 
@@ -11,17 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from alupdate.config import (
-    ImageBackbone,
-    LookaheadStrategy,
-    RunConfig,
-    UpdatingTask,
-    is_frozen,
-)
-from alupdate.config.options import Option, make_option, options
+from alupdate.config import RerunTask, RunConfig, StatusTask, UpdatingTask
+from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
 from alupdate.config.values import RETRAIN
 from alupdate.laplace.names import MAP
-from alupdate.utils.errors import InputError, suggestion
+from alupdate.utils.errors import InputError, first_line, suggestion
 
 
 def parse_config(composed: DictConfig) -> RunConfig:
@@ -37,7 +31,7 @@ def parse_config(composed: DictConfig) -> RunConfig:
         key = error.full_key or error.key
         raise InputError(f"{key}: a value is required, give {key}=...") from error
     except OmegaConfBaseException as error:
-        raise InputError(_first_line(error)) from error
+        raise InputError(first_line(error)) from error
     assert isinstance(tree, dict)
     return make_config(tree)
 
@@ -45,42 +39,43 @@ def parse_config(composed: DictConfig) -> RunConfig:
 def make_config(tree: Mapping[Any, Any]) -> RunConfig:
     """Check a tree of settings, as YAML files hold it, against the schema.
 
+    The options of data sets, backbones and strategies come last: their modules need PyTorch, and
+    what is wrong elsewhere is said without it.
+
     Raises:
         InputError: as ``parse_config``.
     """
     refuse_targets(tree)
-    settings, problems = dict(tree), list[Mapping[str, Any]]()
-    if "dataset" in tree:
-        settings["dataset"], problems = _chosen("dataset", tree["dataset"])
     try:
-        config = TypeAdapter(RunConfig).validate_python(settings)
+        config = TypeAdapter(RunConfig).validate_python(dict(tree))
     except ValidationError as error:
-        raise InputError(_explain([*problems, *_problems(error)])) from error
-    if problems:
-        raise InputError(_explain(problems))
+        raise InputError(_explain_validation(error)) from error
+    if isinstance(config.task, StatusTask | RerunTask):  # about other runs: no options are used
+        return config
+    chosen: dict[str, Any] = {group: _option(group, tree[group]) for group in PACKAGES}
+    config = replace(config, **chosen)
     _check_consistency(config)
     return config
 
 
-def _chosen(group: str, settings: Any) -> tuple[Option | None, list[Mapping[str, Any]]]:
-    """Return the option of a group, or what is wrong in pydantic's terms.
+def _option(group: str, settings: Any) -> Option:
+    """Return the option that a part of a config describes.
 
     Raises:
-        InputError: its settings contradict each other.
+        InputError: there is no such option, or its settings are wrong.
     """
-    problem = {"loc": (group,), "input": settings}
-    if not isinstance(settings, Mapping):
-        message = "Input should be a valid dictionary or object to extract fields from"
-        return None, [problem | {"type": "dataclass_type", "msg": message}]
-    if "name" not in settings:
-        return None, [problem | {"type": "union_tag_not_found"}]
-    name, names = str(settings["name"]), sorted(options(group))
-    if name not in names:
-        return None, [problem | {"type": "union_tag_invalid", "ctx": {"tag": name, "names": names}}]
+    if not isinstance(settings, Mapping) or "name" not in settings:
+        raise InputError(f"{group}: a name is required, as in {group}=OPTION")
+    name, known = str(settings["name"]), sorted(options(group))
+    if name not in known:
+        hint = suggestion(name, known)
+        raise InputError(
+            f"{group}.name={name}: no such {group}; {hint}available: {', '.join(known)}"
+        )
     try:
-        return make_option(group, settings), []
+        return make_option(group, settings)
     except ValidationError as error:
-        return None, [{**p, "loc": (group, *p["loc"])} for p in _problems(error)]
+        raise InputError(_explain_validation(error, group)) from error
 
 
 def refuse_targets(tree: Any, path: str = "") -> None:
@@ -116,28 +111,21 @@ def explain_hydra_error(error: Exception) -> str:
 
 def _explain_override(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as KEY=VALUE ({_first_line(error)})"
+        return f"{error.override}: cannot be read as KEY=VALUE ({first_line(error)})"
     several = re.match(r"Ambiguous value for argument '(.+)'\n", str(error))
     if several is not None:
         return f"{several.group(1)}: a single run takes one value; -m runs one job for each"
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        return f"{cause.full_key}: {_first_line(cause)}"
-    return _first_line(error)
+        return f"{cause.full_key}: {first_line(cause)}"
+    return first_line(error)
 
 
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _problems(error: ValidationError) -> list[Mapping[str, Any]]:
-    return [dict(problem) for problem in error.errors(include_url=False)]
-
-
-def _explain(problems: list[Mapping[str, Any]]) -> str:
+def _explain_validation(error: ValidationError, *group: str) -> str:
+    problems = [{**p, "loc": (*group, *p["loc"])} for p in error.errors(include_url=False)]
     line = _explain_problem(problems[0])
     return line if len(problems) == 1 else f"{line} (and {len(problems) - 1} more)"
 
@@ -150,16 +138,13 @@ def _explain_problem(problem: Mapping[str, Any]) -> str:
     if kind == "missing":
         return f"{key}: a value is required"
     if kind == "union_tag_invalid":
-        context = problem["ctx"]
-        allowed = context.get("names") or context["expected_tags"].replace("'", "").split(", ")
-        tag = context["tag"]
+        allowed = problem["ctx"]["expected_tags"].replace("'", "").split(", ")
+        tag = problem["ctx"]["tag"]
         hint = suggestion(tag, allowed)
         return f"{key}.name={tag}: no such {key}; {hint}available: {', '.join(allowed)}"
     if kind == "union_tag_not_found":
         return f"{key}: a name is required, as in {key}=OPTION"
-    message = re.sub(r"^(Input should|String should)", "must", problem["msg"])
-    message = message.removeprefix("Value error, ")
-    return f"{key}={value}: {message}"
+    return f"{key}={value}: {requirement(problem['msg'])}"
 
 
 def _without_tags(location: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -199,7 +184,7 @@ def _unknown_key(key: str) -> str:
 def _all_keys() -> Iterator[str]:
     for top in fields(RunConfig):
         yield top.name
-        chosen = options("dataset").values() if top.name == "dataset" else _members(top.type)
+        chosen = options(top.name).values() if top.name in PACKAGES else _members(top.type)
         for schema in (*chosen, top.type):
             if is_dataclass(schema):
                 yield from (f"{top.name}.{nested.name}" for nested in fields(schema))
@@ -220,25 +205,14 @@ def _check_consistency(config: RunConfig) -> None:
             f"posterior.predictive={config.posterior.predictive}: task=updating compares map "
             "predictions"
         )
-    if isinstance(config.strategy, LookaheadStrategy):
-        mix = config.strategy.mix
-        if mix.random + mix.diverse + mix.informative == 0:
-            raise InputError("strategy.mix: at least one of the three shares must be above 0")
 
 
 def _check_backbone(config: RunConfig) -> None:
     backbone = config.backbone
-    if config.training.solver == "lbfgs" and not is_frozen(backbone):
+    if config.training.solver == "lbfgs" and not backbone.frozen:
         raise InputError(
             "training.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
             f"backbone; use training=recipe where backbone={backbone.name} is trained"
-        )
-    if not isinstance(backbone, ImageBackbone) or backbone.name != "efficientnet_lite0":
-        return
-    if backbone.model != "tf_efficientnet_lite0":
-        raise InputError(
-            f"backbone.model={backbone.model}: backbone=efficientnet_lite0 is one network; use "
-            f"backbone=timm backbone.model={backbone.model}"
         )
 
 

@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from alupdate.config.backbones import BackboneConfig
 from alupdate.config.batches import BatchConfig
 from alupdate.config.learning import PosteriorConfig, TrainingConfig, UpdateConfig
-from alupdate.config.strategies import StrategyConfig
 from alupdate.config.tasks import TaskConfig, UpdatingTask
 from alupdate.config.trackers import NoTracker, TrackerConfig
 from alupdate.config.values import SETTINGS, Count, Flag, FolderName, Natural, Text
 
 if TYPE_CHECKING:
     from alupdate.data.dataset import DatasetOption
-else:
-    DatasetOption = Any
+    from alupdate.models.features import Backbone
+    from alupdate.strategies.base import StrategyOption
+else:  # the schema of an option is checked where it is made; its module needs PyTorch
+    DatasetOption = Backbone = StrategyOption = Any
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -24,8 +24,8 @@ class RunConfig:
     """One run: everything that decides its learning curve, and where and how to run it."""
 
     dataset: DatasetOption
-    backbone: BackboneConfig
-    strategy: StrategyConfig
+    backbone: Backbone
+    strategy: StrategyOption
     batch: BatchConfig
     posterior: PosteriorConfig
     training: TrainingConfig

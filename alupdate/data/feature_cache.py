@@ -6,7 +6,6 @@ far it got. Rows are appended to the file as they come, so memory does not grow 
 and an extraction that was killed goes on where it stopped.
 """
 
-import hashlib
 import json
 import logging
 import mmap
@@ -23,7 +22,7 @@ from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.data.dataset import FloatArray
-from alupdate.utils.files import replace_file
+from alupdate.utils.files import replace_file, sha256_of
 
 if TYPE_CHECKING:
     import torch
@@ -119,7 +118,7 @@ def _load(path: Path, count: int) -> FloatArray | None:
         if contents.count != count or found != 4 * count * contents.dimension:
             raise ValueError(f"{found} bytes for {size} numbers")
         rows = np.memmap(path, np.float32, "r", shape=size)
-        if _sha256(path) != contents.sha256:
+        if sha256_of(path) != contents.sha256:
             raise ValueError("checksum")
     except (OSError, ValueError) as error:
         reason = "unreadable" if isinstance(error, ValidationError) else error
@@ -140,7 +139,7 @@ def _extract(path: Path, extraction: Extraction) -> None:
             stop = min(progress.done + ROWS_BETWEEN_COMMITS, extraction.count)
             progress = _append(file, extraction, advance, progress, stop)
             replace_file(progress_file, json.dumps(asdict(progress)))
-    contents = _Contents(extraction.count, progress.dimension, _sha256(partial))
+    contents = _Contents(extraction.count, progress.dimension, sha256_of(partial))
     replace_file(path.with_suffix(".json"), json.dumps(asdict(contents)))
     partial.replace(path)
     progress_file.unlink()
@@ -185,11 +184,6 @@ def _crc(path: Path, size: int) -> int:
         while size > 0 and (block := file.read(min(BLOCK, size))):
             crc, size = zlib.crc32(block, crc), size - len(block)
     return crc
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

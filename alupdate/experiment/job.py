@@ -14,12 +14,11 @@ from alupdate.config import (
     RunConfig,
     StatusTask,
     UpdatingTask,
-    weights_file,
 )
 from alupdate.results.store import RunStore
 from alupdate.trackers import catch_up, make_tracker, tracked
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, first_line
 from alupdate.utils.files import file_digest
 from alupdate.utils.paths import cache_dir
 
@@ -128,7 +127,7 @@ def digests(config: RunConfig, display: Display) -> dict[str, str]:
     digest = config.dataset.digest(cache_dir(config.cache_dir), display)
     if digest is not None:
         contents["dataset"] = digest
-    own_weights = weights_file(config.backbone)
+    own_weights = config.backbone.own_weights
     if own_weights is not None:
         contents["weights"] = file_digest("backbone.weights", own_weights)
     return contents
@@ -147,7 +146,7 @@ def _run_without_store(config: RunConfig, display: Display) -> None:
 
 
 def _oracle_note(config: RunConfig) -> str:
-    place = getattr(config.strategy, "evaluate_on", "test")
+    place = config.strategy.evaluation_set
     return (
         f"strategy {config.strategy.name} is an oracle: it sees labels of instances that are not "
         f"labelled, and labels of the {place} set; an upper baseline, not for practical use"
@@ -164,8 +163,7 @@ def _recorded(store: RunStore) -> Iterator[None]:
         store.set_state("interrupted", "interrupted by the user; the same command resumes it")
         raise
     except (Exception, SystemExit) as error:  # a plug-in, too, may call sys.exit
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-        line = f"{type(error).__name__}: {reason}"
+        line = first_line(error, typed=True)
         _try(lambda: log.exception("the run failed"))
         _try(lambda: store.set_state("failed", line))
         raise RunError(store.path, line) from error

@@ -7,24 +7,18 @@ import numpy as np
 import torch
 
 from alupdate.config import (
-    CnnBackbone,
     DescribeTask,
-    ImageBackbone,
-    PlainBackbone,
     RunConfig,
-    is_frozen,
 )
 from alupdate.data.dataset import Dataset, Images, Instances, IntArray, Texts, Vectors
 from alupdate.data.feature_cache import Features
 from alupdate.experiment.task import timed
 from alupdate.laplace.inputs import with_bias
-from alupdate.models import make_extractor, make_trainable
-from alupdate.models.features import extracted, flatten, standardise
 from alupdate.models.learner import FrozenLearner, Learner, LearnerSettings, NetworkLearner
 from alupdate.models.training import optimal_linear
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.metrics import score
+from alupdate.utils.metrics import ACCURACY, score
 from alupdate.utils.paths import cache_dir
 from alupdate.utils.seeds import Stream, generator
 
@@ -80,39 +74,18 @@ def choose_device(name: str) -> torch.device:
 def _make_learner(
     config: RunConfig, dataset: Dataset, device: torch.device, display: Display
 ) -> Learner:
-    settings = learner_settings(config)
-    if not is_frozen(config.backbone):
-        rng = generator(config.seed, Stream.MODEL_INIT)
-        assert isinstance(config.backbone, CnnBackbone | ImageBackbone)
-        trainable = make_trainable(
-            config.backbone, dataset, config.training.learning_rate, rng, device, display
-        )
+    settings, backbone = learner_settings(config), config.backbone
+    if not backbone.frozen:
+        rng, rate = generator(config.seed, Stream.MODEL_INIT), config.training.learning_rate
+        trainable = backbone.trainable(dataset, rate, rng, device, display)
         return NetworkLearner(trainable, settings, device)
-    features = load_features(config, dataset, device, display)
+    features = backbone.features(dataset, device, cache_dir(config.cache_dir), display)
     return FrozenLearner(features, len(dataset.classes), settings, device)
 
 
 def learner_settings(config: RunConfig) -> LearnerSettings:
     """Return what decides a run's retrained models, besides features and labels."""
     return LearnerSettings(config.training, config.posterior, config.seed)
-
-
-def load_features(
-    config: RunConfig, dataset: Dataset, device: torch.device, display: Display
-) -> Features:
-    """Return the features of a frozen backbone, from the cache where they are kept.
-
-    Raises:
-        InputError: data and backbone do not go together, or the cache cannot be written.
-    """
-    backbone = config.backbone
-    assert not isinstance(backbone, CnnBackbone)
-    if isinstance(backbone, PlainBackbone):
-        features = flatten(dataset, backbone.name)
-    else:
-        extractor = make_extractor(backbone, dataset, device)
-        features = extracted(dataset, extractor, cache_dir(config.cache_dir), display)
-    return standardise(features) if backbone.standardise else features
 
 
 def check_sizes(config: RunConfig, pool_size: int, reserved: IntArray) -> None:
@@ -163,13 +136,14 @@ def extract_features(config: RunConfig, display: Display) -> tuple[Dataset, Feat
         InputError: data and backbone do not go together, or the backbone is not frozen.
     """
     backbone = config.backbone
-    if not is_frozen(backbone):
+    if not backbone.frozen:
         raise InputError(
             f"task={config.task.name}: backbone={backbone.name} is trained end to end and has no "
             "fixed features; use a frozen one"
         )
-    dataset = config.dataset.load(cache_dir(config.cache_dir), display)
-    features = load_features(config, dataset, choose_device(config.device), display)
+    cache = cache_dir(config.cache_dir)
+    dataset = config.dataset.load(cache, display)
+    features = backbone.features(dataset, choose_device(config.device), cache, display)
     display.say(
         f"{dataset.name}: {len(features.pool)} + {len(features.test)} instances, "
         f"{features.pool.shape[1]} features by {backbone.name}"
@@ -218,4 +192,4 @@ def _probe(dataset: Dataset, features: Features, task: DescribeTask, device: tor
     weights = optimal_linear(
         pool.to(device), labels(dataset.train_labels), len(dataset.classes), task.weight_decay
     )
-    return score(test.to(device) @ weights.T, labels(dataset.test_labels)).accuracy
+    return score(test.to(device) @ weights.T, labels(dataset.test_labels))[ACCURACY]

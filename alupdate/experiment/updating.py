@@ -5,20 +5,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-import pandas as pd
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
 from alupdate.analysis.update_figures import accuracy_by_update
-from alupdate.config import (
-    MethodConfig,
-    PosteriorConfig,
-    RunConfig,
-    StepSize,
-    UpdatingTask,
-    is_frozen,
-)
+from alupdate.config import MethodConfig, PosteriorConfig, RunConfig, StepSize, UpdatingTask
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Pool
 from alupdate.experiment.setup import Setup
@@ -37,11 +29,12 @@ from alupdate.models.learner import (
     step_size,
 )
 from alupdate.models.training import optimal_linear
+from alupdate.results.csv_tables import read_run_table
 from alupdate.results.records import UpdateRecord, update_table
 from alupdate.results.store import RunStore
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.metrics import score
+from alupdate.utils.metrics import SUMMARY, score
 from alupdate.utils.seeds import Stream, generator
 
 
@@ -157,7 +150,7 @@ class Updating:
         ]
         if self._config.training.solver == "lbfgs":
             rows.append(replace(rows[1], method="retrain_lbfgs"))
-        elif is_frozen(self._config.backbone):
+        elif self._config.backbone.frozen:
             features, labels = labelled(base, everything.indices, everything.labels)
             classes, decay = len(base.posterior.mean), self._config.training.weight_decay
             posterior, seconds = timed(
@@ -205,7 +198,7 @@ class Updating:
             prior_precision=math.nan,
             gamma=math.nan,
             step_size="",
-            **asdict(score(logits, self._test_labels)),
+            scores=score(logits, self._test_labels),
             decision_flips=(predictions != before).double().mean().item(),
             agreement=(predictions == after).double().mean().item(),
             seconds=seconds,
@@ -222,14 +215,15 @@ def _test_logits(updated: UpdateResult, model: Model, base_logits: Tensor) -> Te
 
 
 def _summary(store: RunStore) -> TaskSummary:
-    table = pd.read_csv(store.main_table)
+    table = read_run_table(store.main_table)
     table["step"] = ["" if math.isnan(gamma) else f"{gamma:g}" for gamma in table["gamma"]]
     means = table.groupby(["method", "step"], sort=False)
     rows = [
         [str(part) for part in key]
-        + [f"{group[column].mean():.3f}" for column in ("accuracy", "nll", "agreement")]
+        + [f"{group[column].mean():.3f}" for column in (*SUMMARY, "agreement")]
         + [f"{group['seconds'].median() * 1000:.2f}"]
         for key, group in means
     ]
-    columns = ["method", "gamma", "mean accuracy", "mean nll", "agreement", "median ms"]
+    means_of = [f"mean {metric}" for metric in SUMMARY]
+    columns = ["method", "gamma", *means_of, "agreement", "median ms"]
     return TaskSummary(columns, rows, accuracy_by_update(table))

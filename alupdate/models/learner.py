@@ -21,7 +21,7 @@ from alupdate.laplace.updates import laplace_posterior, update_rule
 from alupdate.models.end_to_end import (
     Trainable,
     features_of,
-    settle_statistics,
+    recalibrate_batch_norm,
     train_network,
 )
 from alupdate.models.training import Recipe, optimal_linear, seeded, train_linear
@@ -198,7 +198,7 @@ class NetworkLearner(Learner):
                 rng,
             )
         sample = torch.from_numpy(rng.permutation(len(start.pool))[:N_SETTLING])
-        settle_statistics(network, start.pool[sample], start)
+        recalibrate_batch_norm(network, start.pool[sample], start)
         pool, test = (with_bias(features_of(network, x, start)) for x in (start.pool, start.test))
         weights = torch.cat([network.last.weight, network.last.bias[:, None]], dim=1).detach()
         rows = pool[torch.from_numpy(indices)]

@@ -1,6 +1,6 @@
 """Charts as data: lines with bands, for every choice that a reader can make."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from alupdate.analysis.theme import UPDATES, Style, style_of
 from alupdate.analysis.updates import best_gamma, in_series
 from alupdate.analysis.variants import named
 from alupdate.report.svg_style import svg_style
+from alupdate.results.reader import Results
+from alupdate.utils.metrics import METRICS as TEST_METRICS
 
 SEEDED = ["panel", "series", "x", "seed"]
 """The columns that ``Chart.frame`` has beside the metrics."""
@@ -40,12 +42,13 @@ class Metric:
     median: bool = False
 
 
-SCORES = (
-    Metric("accuracy", "test accuracy", "higher is better"),
-    Metric("nll", "test negative log-likelihood", "lower is better"),
-    Metric("brier", "test Brier score", "lower is better"),
-    Metric("ece", "test expected calibration error", "lower is better"),
-    Metric("ace", "test adaptive calibration error", "lower is better"),
+SCORES = tuple(
+    Metric(
+        metric.name,
+        f"test {metric.label}",
+        f"{'higher' if metric.higher_is_better else 'lower'} is better",
+    )
+    for metric in TEST_METRICS
 )
 """What every chart can show of a model."""
 
@@ -228,14 +231,13 @@ CYCLE = ["run", "cycle"]
 ORACLES = " Dashed lines are oracles: upper baselines that see labels not yet bought."
 
 
-def curve_chart(tables: Mapping[str, pd.DataFrame]) -> Chart:
-    """Return the chart of active-learning runs.
+def curve_chart(results: Results) -> Chart:
+    """Return the chart of active-learning runs: of curves, timings, queries and comparisons.
 
     Args:
-        tables: file name to rows; curve.csv, and what there is of timings.csv, queries.csv and
-            comparison.csv.
+        results: with curves, and whatever there is of the other three.
     """
-    table, metrics = _per_cycle(tables)
+    table, metrics = _per_cycle(results)
     settings = (table["dataset"] + ", " + table["backbone"]).astype("category")
     table = table.assign(
         panel=settings.cat.codes.astype(str), series=table["variant"], x=table["n_labelled"]
@@ -257,18 +259,19 @@ def curve_chart(tables: Mapping[str, pd.DataFrame]) -> Chart:
     )
 
 
-def _per_cycle(tables: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[Metric]]:
+def _per_cycle(results: Results) -> tuple[pd.DataFrame, list[Metric]]:
     """Return the rows of curve.csv with a column for everything else known of a cycle."""
-    table, metrics = named(tables["curve.csv"]), list(SCORES)
-    if "queries.csv" in tables:
-        table = table.merge(bought_classes(tables["queries.csv"]), on=CYCLE, how="left")
+    assert results.curves is not None
+    table, metrics = named(results.curves), list(SCORES)
+    if results.queries is not None:
+        table = table.merge(bought_classes(results.queries), on=CYCLE, how="left")
         metrics += BOUGHT
-    if "comparison.csv" in tables:
+    if results.comparisons is not None:
         columns = [*CYCLE, *(metric.key for metric in COMPARED)]
-        table = table.merge(tables["comparison.csv"][columns], on=CYCLE, how="left")
+        table = table.merge(results.comparisons[columns], on=CYCLE, how="left")
         metrics += COMPARED
-    if "timings.csv" in tables:
-        seconds = phase_seconds(tables["timings.csv"])
+    if results.timings is not None:
+        seconds = phase_seconds(results.timings)
         table = table.merge(seconds, on=CYCLE, how="left")
         metrics += [
             Metric(name, name.replace("_", " "), "lower is better", True)

@@ -1,4 +1,4 @@
-"""Files that are replaced in one step, and digests of their content."""
+"""Atomic writes, and checksums of files."""
 
 import hashlib
 import os
@@ -32,6 +32,16 @@ def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> No
         raise
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def file_digest(key: str, path: str) -> str:
     """Return the SHA-256 of the file that the setting ``key`` names.
 
@@ -39,7 +49,6 @@ def file_digest(key: str, path: str) -> str:
         InputError: it cannot be read.
     """
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(Path(path))
     except OSError as error:
         raise InputError(f"{key}={path}: {error.strerror}") from error

@@ -11,7 +11,6 @@ from alupdate.analysis.areas import (
     summarise,
 )
 from alupdate.analysis.curves import learning_curve
-from alupdate.results.reader import read_runs
 from alupdate.utils.errors import InputError
 from tests.support.curve_tables import curves
 
@@ -57,11 +56,6 @@ def test_runs_that_the_table_cannot_tell_apart_are_refused():
 def test_unknown_reference_is_refused():
     with pytest.raises(ValueError, match="names 0 variants"):
         compare(normalised_area(curves({"random": [[0.1, 0.1]]})), {"strategy": "entropy"})
-
-
-def test_empty_folder_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"holds no curve\.csv"):
-        read_runs(tmp_path)
 
 
 def test_figure_has_a_line_per_strategy_and_dashes_oracles():

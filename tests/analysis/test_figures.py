@@ -123,3 +123,7 @@ def inflated(stream):
         return zlib.decompress(stream)
     except zlib.error:
         return b""
+
+
+def test_random_selection_alone_has_no_differences():
+    assert set(by_name(curves({"random": [[0.1, 0.2], [0.2, 0.3]]}), None)) == {"curves-d-b"}

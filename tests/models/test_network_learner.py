@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from alupdate.config import PosteriorConfig, TrainingConfig
-from alupdate.models import make_trainable
-from alupdate.models.end_to_end import augmented, features_of, settle_statistics
+from alupdate.models.end_to_end import features_of, recalibrate_batch_norm
+from alupdate.models.images import augmented
 from alupdate.models.learner import LearnerSettings, NetworkLearner
 from alupdate.utils.display import Display
 from alupdate.utils.seeds import Stream, generator
@@ -33,7 +33,7 @@ FINE_TUNING = (
 def trainable(model="test_resnet", size=32, **options):
     settings = small_network(model, size, **({"frozen": False, "augment": False} | options))
     rng = generator(0, Stream.MODEL_INIT)
-    return make_trainable(settings, DATA, SETTINGS.learning_rate, rng, CPU, Display(False))
+    return settings.trainable(DATA, SETTINGS.learning_rate, rng, CPU, Display(False))
 
 
 def fitted(start, indices=ALL, settings=SETTINGS, cycle=0):
@@ -147,12 +147,11 @@ def test_training_starts_from_the_weights_of_a_file(tmp_path):
 
 def test_random_weights_differ_by_seed():
     first, second = (
-        make_trainable(
-            small_network("test_resnet", frozen=False), DATA, 0.01,
-            generator(seed, Stream.MODEL_INIT), CPU, Display(False),
+        small_network("test_resnet", frozen=False).trainable(
+            DATA, 0.01, generator(seed, Stream.MODEL_INIT), CPU, Display(False)
         )
         for seed in (0, 1)
-    )  # fmt: skip
+    )
     assert not torch.equal(initial_features(first), initial_features(second))
 
 
@@ -160,7 +159,7 @@ def test_batch_statistics_are_those_of_the_training_images():
     """So evaluating the training images normalises them as training on all at once would."""
     start = replace(trainable(), chunk=len(ALL))
     network = copy.deepcopy(start.initial)
-    settle_statistics(network, start.pool, start)
+    recalibrate_batch_norm(network, start.pool, start)
     evaluated = features_of(network, start.pool, start)
     with torch.no_grad():
         together = network.train()(start.inputs(start.pool))
@@ -213,10 +212,10 @@ def test_own_weights_are_part_of_a_runs_identity_and_their_place_is_not(monkeypa
 
 
 def test_updating_has_no_linear_optimum_of_a_network_that_is_trained(monkeypatch, tmp_path):
-    from alupdate.results.reader import read_runs
+    from alupdate.results.reader import read_results
 
     study = ("task=updating", "task.initial_sizes=[10]", "task.new_sizes=[2]")
     assert run_small(monkeypatch, tmp_path, *FINE_TUNING, *study, "update.n_hypotheses=50") == 0
-    methods = set(read_runs(tmp_path / "results", "updates.csv")["method"])
+    methods = set(read_results(tmp_path / "results").updates["method"])
     assert {"base", "retrain", "second_order"} <= methods
     assert "retrain_lbfgs" not in methods

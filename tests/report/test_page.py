@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from alupdate.report.page import page
-from alupdate.results.experiment import read_experiment
+from alupdate.results.reader import read_results
 from alupdate.utils import files
 from tests.support.experiments import write_run, write_study
 from tests.support.scripts import load
@@ -50,7 +50,7 @@ class Outline(HTMLParser):
 
 
 def outline(folder):
-    return Outline(page(read_experiment(folder)))
+    return Outline(page(read_results(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def experiment(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def text(experiment):
-    return page(read_experiment(experiment))
+    return page(read_results(experiment))
 
 
 def test_nothing_that_comes_from_runs_becomes_code(text):
@@ -154,7 +154,7 @@ def test_a_gathered_file_makes_a_page_that_says_what_is_not_known(tmp_path):
     found = outline(ROOT / "results" / "reference" / "strategies-mnist5k.csv")
     assert "settings, versions, machine and state of the runs are not known here" in found.text
     assert "What was run" not in found.text
-    assert "sees labels that are not bought" in found.text
+    assert "sees labels not yet acquired" in found.text
 
 
 def test_the_data_of_charts_are_json(text):
