@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from alupdate.config import StatusTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.experiment.job import RunError, run_job
+from alupdate.report.commands import COMMANDS, run_command
 from alupdate.sweep.status import show_overview
 from alupdate.sweep.worker import JobError, run_and_score
 from alupdate.utils.display import Display
@@ -39,6 +40,8 @@ def extract_features() -> None:
 
 def exit_code(arguments: list[str]) -> int:
     """Run the command line; return 0 done, 1 a run failed, 2 wrong input, 130 interrupted."""
+    if arguments and arguments[0] in COMMANDS:
+        return run_command(arguments)
     if {"-h", "--help"} & set(arguments):
         from alupdate.config.help import help_text
 

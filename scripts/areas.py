@@ -1,53 +1,16 @@
-"""One row per run: the area under its accuracy curve, and the median seconds of a query.
+"""Write the AULC of every run of some experiments: the command ``alupdate areas``.
 
 usage: python scripts/areas.py OUTPUT.csv results/<experiment> [results/<experiment> ...]
 """
 
 import sys
-from pathlib import Path
 
-import pandas as pd
-
-from alupdate.analysis.areas import normalised_area
-from alupdate.analysis.variants import VARIANT
-from alupdate.results.reader import read_runs
-from alupdate.utils.errors import InputError
-from alupdate.utils.files import replace_file
-
-
-def areas_of(experiment: Path) -> pd.DataFrame:
-    """Return the rows of one experiment; runs that are not at the last cycle yet are left out.
-
-    Raises:
-        InputError: there are no runs.
-    """
-    curves = read_runs(experiment)
-    reached = curves.groupby("run")["cycle"].transform("max")
-    curves = curves[reached == curves["cycle"].max()]
-    timings = read_runs(experiment, "timings.csv")
-    queries = timings[timings["phase"] == "select"].groupby("run")["seconds"].median()
-    names = curves.drop_duplicates("run").set_index("run")[[*VARIANT, "seed"]]
-    seconds = names.join(queries.rename("query_seconds")).reset_index(drop=True)
-    last = curves.groupby([*VARIANT, "seed"])["n_labelled"].max().rename("labels").reset_index()
-    table = normalised_area(curves).merge(last).merge(seconds)
-    table.insert(0, "experiment", experiment.name)
-    return table
+from alupdate.report.commands import run_command
 
 
 def main(arguments: list[str]) -> int:
-    """Write the table and return the exit code."""
-    if len(arguments) < 2:
-        print(__doc__, file=sys.stderr)
-        return 2
-    try:
-        table = pd.concat([areas_of(Path(folder)) for folder in arguments[1:]])
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    text = table.to_csv(index=False, lineterminator="\n", float_format="%.5g")
-    replace_file(Path(arguments[0]), text)
-    print(f"{arguments[0]}: {len(table)} runs")
-    return 0
+    """Run the command and return its exit code."""
+    return run_command(["areas", *arguments])
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 usage: python scripts/claims.py AREAS.csv
 
-AREAS.csv comes from scripts/areas.py. Differences are of areas under the accuracy curve, with
-standard errors and paired t-tests.
+AREAS.csv comes from scripts/areas.py. Differences are of AULCs, areas under the
+learning curve of test accuracy, with standard errors and paired t-tests.
 """
 
 import sys
@@ -35,7 +35,7 @@ def lines(areas: pd.DataFrame) -> Iterator[str]:
     means, errors = wide.mean(), wide.sem()
     oracles = set(areas[areas["oracle"]]["strategy"])
     seconds = areas.groupby(KEYS)["query_seconds"].median()
-    yield "\n| strategy | batch | area | seconds per query | seeds |\n|---|---|---|---|---|"
+    yield "\n| strategy | batch | AULC | seconds per query | seeds |\n|---|---|---|---|---|"
     for key in means.sort_values(ascending=False).index:
         name = f"{key[0]} (oracle)" if key[0] in oracles else key[0]
         yield (

@@ -1,30 +1,16 @@
-"""Gather one kind of CSV of all runs of an experiment into one compact file.
+"""Gather one kind of CSV of all runs of an experiment: the command ``alupdate gather``.
 
 usage: python scripts/gather.py results/<experiment> OUTPUT.csv [curve.csv | timings.csv | ...]
 """
 
 import sys
-from pathlib import Path
 
-from alupdate.results.reader import read_runs
-from alupdate.utils.errors import InputError
-from alupdate.utils.files import replace_file
+from alupdate.report.commands import run_command
 
 
 def main(arguments: list[str]) -> int:
-    """Write the gathered table and return the exit code."""
-    if len(arguments) not in (2, 3):
-        print(__doc__, file=sys.stderr)
-        return 2
-    try:
-        table = read_runs(Path(arguments[0]), *arguments[2:])
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    text = table.to_csv(index=False, lineterminator="\n", float_format="%.6g")
-    replace_file(Path(arguments[1]), text)
-    print(f"{arguments[1]}: {len(table)} rows of {table['run'].nunique()} runs")
-    return 0
+    """Run the command and return its exit code."""
+    return run_command(["gather", *arguments])
 
 
 if __name__ == "__main__":

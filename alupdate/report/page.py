@@ -13,12 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from alupdate import __version__
-from alupdate.analysis.render import ResultTable, cells
-from alupdate.analysis.tables import result_tables
+from alupdate.analysis.catalogue import analysis_input, result_tables
+from alupdate.analysis.question import ResultTable
+from alupdate.analysis.render import cells
 from alupdate.analysis.variants import SETTING, finished
 from alupdate.report.charts import Chart, as_json, curve_chart, update_charts
 from alupdate.results.experiment import Experiment
 from alupdate.results.provenance import now
+from alupdate.results.reader import Results
 
 MAX_VALUES = 30
 """More values than these of one setting are counted instead of listed."""
@@ -115,7 +117,7 @@ class Facts:
         name: of the experiment.
         summary: short statements: what, and how much.
         missing: runs that figures or tables leave out.
-        oracles: a sentence per strategy that sees labels not yet bought.
+        oracles: a sentence per strategy that sees labels not acquired yet.
         settings, provenance: what all runs share: key to value.
         varying_settings, varying_provenance: in what they differ.
         has_runs: whether run directories were read; a file of gathered runs has none.
@@ -205,7 +207,7 @@ def _oracles(experiment: Experiment) -> list[str]:
         return said
     curves = experiment.tables["curve.csv"]
     names = sorted(curves.loc[curves["oracle"], "strategy"].unique())
-    return [f"strategy {name} is an oracle: it sees labels that are not bought" for name in names]
+    return [f"strategy {name} is an oracle: it sees labels not acquired yet" for name in names]
 
 
 def duration(seconds: float) -> str:
@@ -223,7 +225,7 @@ WIDE, LONG = 14, 40
 
 
 @dataclass(frozen=True)
-class Part:
+class TablePart:
     """One table as text.
 
     Attributes:
@@ -250,7 +252,7 @@ class ShownTable:
     key: str
     title: str
     text: str
-    parts: list[Part]
+    parts: list[TablePart]
     folded: bool
 
 
@@ -262,7 +264,8 @@ def page(experiment: Experiment) -> str:
     """
     charts = charts_of(experiment)
     curves, updates = (experiment.tables.get(name) for name in ("curve.csv", "updates.csv"))
-    tables = [_shown(table) for table in result_tables(curves, updates)]
+    given = analysis_input(Results(curves, updates))
+    tables = [_shown(table) for table in result_tables(given)]
     return render(facts(experiment), charts, tables)
 
 
@@ -333,7 +336,7 @@ def _shown(table: ResultTable) -> ShownTable:
     )
 
 
-def _part(setting: str, frame: pd.DataFrame) -> Part:
+def _part(setting: str, frame: pd.DataFrame) -> TablePart:
     """Return a table as text; a note that all rows share stands in the caption."""
     captions = [setting]
     if "note" in frame and frame["note"].nunique() == 1:
@@ -341,7 +344,7 @@ def _part(setting: str, frame: pd.DataFrame) -> Part:
         frame = frame.drop(columns="note")
     names, rows = cells(frame)
     numeric = {str(c).replace("_", " ") for c in frame.select_dtypes("number")}
-    return Part(
+    return TablePart(
         caption="; ".join(filter(None, captions)),
         names=names,
         numeric=[name in numeric for name in names],

@@ -242,6 +242,6 @@ def run_path(config: RunConfig) -> Path:
 def _area(curve: Path) -> float:
     import pandas as pd
 
-    from alupdate.analysis.areas import normalised_area
+    from alupdate.analysis.aulc import aulc_per_run
 
-    return float(normalised_area(pd.read_csv(curve), "accuracy")["area"].iloc[0])
+    return float(aulc_per_run(pd.read_csv(curve), "accuracy")["area"].iloc[0])
