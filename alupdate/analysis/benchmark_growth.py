@@ -37,6 +37,10 @@ def slope(sizes: ArrayLike, costs: ArrayLike) -> float:
     Args:
         sizes: (n,), positive.
         costs: (n,), positive.
+
+    Example:
+        >>> round(slope([10, 100, 1000], [1.0, 100.0, 10000.0]), 6)
+        2.0
     """
     x, y = np.log(np.asarray(sizes, dtype=float)), np.log(np.asarray(costs, dtype=float))
     distinct = np.unique(x)

@@ -35,6 +35,10 @@ def labels_needed(
 
     The running maximum of the heights (N,) at labels (N,) is interpolated linearly; a curve that
     starts above the target needs its initial labels.
+
+    Example:
+        >>> labels_needed(np.array([10.0, 20.0, 30.0]), np.array([0.2, 0.6, 0.5]), 0.4)
+        15.0
     """
     running = np.maximum.accumulate(heights)
     if running[-1] < target:

@@ -1,4 +1,4 @@
-"""Which strategy beats which, and how often? The pairwise penalty matrix of Ash et al. (2020)."""
+"""Which strategy beats which, and how often? The pairwise penalty matrix [Ash2020]."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -15,7 +15,7 @@ from alupdate.analysis.theme import SCREEN, Theme
 from alupdate.analysis.variants import SETTING, higher_is_better, named
 
 PENALTY_CONFIDENCE = 0.95
-"""Of the t-tests: Ash et al. test at the .05 level."""
+"""Of the t-tests: [Ash2020] tests at the .05 level."""
 DARK = 0.6
 """Share of the largest entry above which the cell is so dark that its number is white."""
 
@@ -34,9 +34,8 @@ def penalty_matrix(
     paired t-test, t = sqrt(n) mean(d) / std(d) with n - 1 degrees of freedom, rejects equality at
     ``confidence``. Equal nonzero differences count as t = infinity. So entries go from 0 to the
     number of settings, and a low mean of a column says that the variant is rarely beaten.
-    Pairs with fewer than two common seeds never beat each other. Source: Ash, Zhang,
-    Krishnamurthy, Langford and Agarwal, "Deep batch active learning by diverse, uncertain
-    gradient lower bounds", ICLR 2020, section 4.
+    Pairs with fewer than two common seeds never beat each other. Source: [Ash2020],
+    section 4.
 
     Args:
         curves: rows in the form of curve.csv.

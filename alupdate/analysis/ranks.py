@@ -18,7 +18,7 @@ from alupdate.utils.errors import InputError
 
 ALPHA = 0.05
 MIN_BLOCKS, MIN_VARIANTS = 6, 5
-"""Below both of them the chi-square approximation of Friedman's test is poor (Demsar 2006)."""
+"""Below both of them the chi-square approximation of Friedman's test is poor [Demsar2006]."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Ranking:
     Attributes:
         ranks: average rank of each variant, 1 the best; best first.
         blocks: number of blocks.
-        friedman_p: of Friedman's test that all variants are alike; NaN for fewer than three
+        friedman_p: of Friedman's test [Friedman1937] that all variants are alike; NaN for fewer than three
             variants or two blocks.
         pairwise: (V, V) p-values of Wilcoxon signed-rank tests over blocks, by Holm's correction;
             1 on the diagonal.
@@ -45,9 +45,17 @@ class Ranking:
 def rank(scores: pd.DataFrame, better_if_higher: bool = True) -> Ranking:
     """Rank variants (columns) in every block (row), ties sharing their mean rank.
 
-    Blocks with a missing variant must be left out before. Demsar, "Statistical comparisons of
-    classifiers over multiple data sets", JMLR 7 (2006), takes data sets as blocks; Benavoli et
-    al. (JMLR 17, 2016) put Wilcoxon tests in place of the Nemenyi test.
+    Data sets are the blocks in [Demsar2006]; Wilcoxon tests in place of the Nemenyi test are
+    those of [Benavoli2016].
+
+    Args:
+        scores: (blocks, variants), without gaps.
+        better_if_higher: whether the largest score has rank 1.
+
+    Example:
+        >>> scores = pd.DataFrame({"random": [0.5, 0.6, 0.4], "margin": [0.7, 0.8, 0.3]})
+        >>> rank(scores).ranks.round(2).to_dict()
+        {'margin': 1.33, 'random': 1.67}
     """
     signed = -scores if better_if_higher else scores
     ranks = signed.rank(axis=1).mean().sort_values(kind="stable")
@@ -70,7 +78,12 @@ def _pairwise(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return p-values (N,) corrected for N tests by Holm's step-down procedure (1979)."""
+    """Return p-values (N,) corrected for N tests by Holm's step-down procedure [Holm1979].
+
+    Example:
+        >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
+        [0.03, 0.06, 0.06]
+    """
     order = np.argsort(p_values)
     steps = np.arange(len(p_values), 0, -1)
     corrected = np.empty_like(p_values)
@@ -94,7 +107,7 @@ def _note(blocks: int, variants: int) -> str:
 def rankings(aulc: pd.DataFrame, metric: str) -> Iterator[tuple[str, str, str, Ranking]]:
     """Yield name, title, what the blocks are, and the ranking.
 
-    First across settings, each a block with the mean over its seeds (Demsar 2006), for the
+    First across settings, each a block with the mean over its seeds [Demsar2006], for the
     variants that all settings have; then within each setting, seeds as blocks.
 
     Args:
@@ -138,8 +151,8 @@ def critical_difference(
 ) -> Figure:
     """Draw average ranks on a line; bars join variants of which no pair differs significantly.
 
-    The pairwise test is Wilcoxon's signed-rank test with Holm's correction (Demsar 2006; Benavoli
-    et al. 2016). Drawn by scikit-posthocs.
+    The pairwise test is Wilcoxon's signed-rank test with Holm's correction [Demsar2006]
+    [Benavoli2016]. Drawn by scikit-posthocs.
 
     Args:
         ranking: from ``rank``.

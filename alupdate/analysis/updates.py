@@ -45,7 +45,13 @@ def in_series(updates: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_gamma(rows: pd.DataFrame) -> float:
-    """Return the gamma with the highest mean accuracy among one update's rows."""
+    """Return the gamma with the highest mean accuracy among one update's rows.
+
+    Example:
+        >>> rows = {"gamma": [1.0, 1.0, 10.0, 10.0], "accuracy": [0.7, 0.8, 0.6, 0.95]}
+        >>> best_gamma(pd.DataFrame(rows))
+        10.0
+    """
     means = rows.groupby("gamma")["accuracy"].mean()
     return float(means.index.to_numpy()[means.to_numpy().argmax()])
 

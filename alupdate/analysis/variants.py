@@ -26,6 +26,11 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
 
     The strategy; then the batch construction, if sequential; then the update, if some rows of the
     table have another one; and "(oracle)" for those that see labels not acquired yet.
+
+    Example:
+        >>> row = {"strategy": "margin", "batch": "sequential", "update": "retrain"}
+        >>> named(pd.DataFrame([{**row, "oracle": False}]))["variant"].item()
+        'margin, sequential'
     """
     updates_differ = table["update"].nunique() > 1
     names = table["strategy"].astype(str)
