@@ -1,30 +1,48 @@
-"""The command: ``python -m alupdate.run KEY=VALUE ...``."""
+"""The command ``python -m alupdate.run KEY=VALUE ...``, and ``alupdate.run([...])`` in Python."""
 
 import os
 import signal
 import sys
 from collections.abc import Callable
-from types import FrameType
+from itertools import pairwise
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from alupdate.config import StatusTask
+from alupdate.config import RunConfig, StatusTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
+from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
 from alupdate.experiment.job import RunError, run_job
 from alupdate.report.commands import COMMANDS, run_command
+from alupdate.sweep.command import SweepError
 from alupdate.sweep.status import show_overview
 from alupdate.sweep.worker import JobError, run_and_score
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError, explain_os_error
+from alupdate.utils.errors import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    WRONG_INPUT,
+    InputError,
+    explain_os_error,
+    suggestion,
+)
 from alupdate.utils.paths import conf_dir, experiment_dir
 
-DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
-MULTIRUN = {"-m", "--multirun"}
-SHOWS = {"-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help"}
+if TYPE_CHECKING:
+    from alupdate.experiment.result import Overrides, RunResult
+
+_MULTIRUN = {"-m", "--multirun"}
+_SHOWS = {
+    "-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help", "--version",
+}  # fmt: skip
 """Hydra's flags that show something instead of running."""
+_WHERE = {"-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
+_FLAGS = sorted(_MULTIRUN | _SHOWS | _WHERE | {"-sc", "--shell-completion"})
 
 
 def main() -> None:
@@ -51,39 +69,41 @@ def exit_code(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    """Run one job or a sweep; Hydra's main function does only what has a flag of Hydra's."""
+    """Run one job, or let Hydra do what one of its flags asks for, such as a sweep."""
     _refuse_targets(arguments)
     # Hydra prints its errors and exits with 1 unless it is told to raise them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    if _is_sweep(arguments):
-        from alupdate.sweep.command import run_sweep
-
-        return run_sweep([argument for argument in arguments if argument not in MULTIRUN])
-    if any(argument.startswith("-") for argument in arguments):
-        return _run_hydra(_multirun_first(arguments))
-    with hydra.initialize_config_dir(str(conf_dir()), job_name="alupdate", version_base="1.3"):
-        composed = hydra.compose("config", arguments)
-    return _run_one(composed)
+    overrides, flags = _separated(arguments)
+    if flags or "task=rerun" in overrides:
+        return _run_hydra(overrides, flags)
+    return _run_one(compose_config(overrides))
 
 
-def _run_hydra(arguments: list[str]) -> int:
-    """Let Hydra show a config, or search by one of its sweepers."""
+def _run_hydra(overrides: list[str], flags: list[str]) -> int:
+    """Let Hydra run a sweep or a search by the configured sweeper, or show something.
+
+    Hydra takes no multirun flag where something is only shown; ``task=rerun`` implies it elsewhere.
+    """
+    used = [flag for flag in flags if flag not in _MULTIRUN]
+    if not any(flag.partition("=")[0] in _SHOWS for flag in flags):
+        is_sweep = len(used) < len(flags) or "task=rerun" in overrides
+        used += ["--multirun"] if is_sweep else []
     codes: list[int] = []
 
     def job(composed: DictConfig) -> float | None:
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             return run_and_score(composed)
-        codes.append(_guarded(lambda: _run_one(composed)))
+        codes.append(_guarded(lambda: _run_one(parse_config(composed))))
         return None
 
-    sys.argv[1:] = arguments
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
+    sys.argv[1:] = [*overrides, *used]  # Hydra takes no flags between overrides
+    main = hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=CONFIG)
+    main(job)()
     return max(codes, default=DONE)
 
 
-def _run_one(composed: DictConfig) -> int:
+def _run_one(config: RunConfig) -> int:
     """Run the only job of a command."""
-    config = parse_config(composed)
     if isinstance(config.task, StatusTask):
         folder = experiment_dir(config.experiment_dir, config.results_dir, config.experiment_name)
         show_overview(folder, Display(config.progress))
@@ -96,9 +116,11 @@ def _guarded(step: Callable[[], int]) -> int:
     """Return the exit code of a step; one that fails says so in one line."""
     try:
         return step()
-    except JobError as stopped:
-        code = WRONG_INPUT if stopped.ending.outcome in ("refused", "busy") else FAILED
-        return _say(f"{stopped.ending.outcome}: {stopped.ending.reason}", code)
+    except SweepError as error:  # its summary says what is wrong
+        return error.code
+    except JobError as error:
+        code = WRONG_INPUT if error.result.outcome in ("invalid", "busy") else FAILED
+        return _say(f"{error.result.outcome}: {error.result.reason}", code)
     except RunError as error:
         return _say(f"failed: {error}", FAILED)
     except KeyboardInterrupt:
@@ -107,30 +129,27 @@ def _guarded(step: Callable[[], int]) -> int:
         return _say(f"error: {_explain(error)}", WRONG_INPUT)
 
 
-def _is_sweep(arguments: list[str]) -> bool:
-    """Return whether the command is a sweep of ours, not a search by another Hydra sweeper."""
-    wanted = "task=rerun" in arguments or MULTIRUN & set(arguments)
-    searches = any(argument.startswith("hydra/sweeper=") for argument in arguments)
-    return bool(wanted) and not searches and not _only_shows(arguments)
-
-
-def _only_shows(arguments: list[str]) -> bool:
-    return any(argument.partition("=")[0] in SHOWS for argument in arguments)
-
-
 def _explain(error: Exception) -> str:
     if isinstance(error, HYDRA_ERRORS):  # first: some of them are OSErrors, too
         return explain_hydra_error(error)
     return explain_os_error(error) if isinstance(error, OSError) else str(error)
 
 
-def _multirun_first(arguments: list[str]) -> list[str]:
-    """Move the multirun flag to the front, since Hydra does not take it between overrides.
+def _separated(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the overrides, and Hydra's flags with their values.
 
-    It is left out where a config is only shown.
+    Raises:
+        InputError: a flag is unknown; Hydra's own message would have more than one line.
     """
-    rest = [argument for argument in arguments if argument not in MULTIRUN]
-    return rest if _only_shows(arguments) or len(rest) == len(arguments) else ["-m", *rest]
+    overrides, flags = list[str](), list[str]()
+    for previous, argument in pairwise(["", *arguments]):
+        name = argument.partition("=")[0]
+        if argument.startswith("-") and name not in _FLAGS:
+            hint = suggestion(name, _FLAGS)
+            raise InputError(f"{name}: no such flag; {hint}see --help and --hydra-help")
+        is_value = previous in _SHOWS | _WHERE and "=" not in argument
+        (flags if argument.startswith("-") or is_value else overrides).append(argument)
+    return overrides, flags
 
 
 def _refuse_targets(arguments: list[str]) -> None:
@@ -148,6 +167,17 @@ def _say(line: str, code: int) -> int:
     print(line, file=sys.stderr)
     return code
 
+
+class _CallableModule(ModuleType):
+    """Lets ``alupdate.run`` be called, since Python binds that name to this module."""
+
+    def __call__(self, overrides: "Overrides" = (), /) -> "RunResult":
+        from alupdate.experiment.result import run
+
+        return run(overrides)
+
+
+sys.modules[__name__].__class__ = _CallableModule
 
 if __name__ == "__main__":
     main()

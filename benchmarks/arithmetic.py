@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from alupdate.laplace.losses import GROUP_NUMBERS
-from alupdate.models.training import BETA1, BETA2, EPSILON, Recipe, step_size
+from alupdate.models.training import BETA1, BETA2, EPSILON, Recipe, rectified_step
 from benchmarks.measure import Step
 
 
@@ -70,7 +70,7 @@ def recipe_arithmetic(
         for rows, wanted in zip(split(features), columns, strict=True)
     ]
     count = recipe.epochs * len(batches)
-    sizes = [step_size(number, recipe.learning_rate) for number in range(1, count + 1)]
+    sizes = [rectified_step(number, recipe.learning_rate) for number in range(1, count + 1)]
 
     def step() -> Tensor:
         weights.copy_(start)

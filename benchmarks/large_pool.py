@@ -21,18 +21,21 @@ import torch
 
 from alupdate.config import (
     ActiveLearningTask,
-    NpzDataset,
-    PlainBackbone,
     PlainStrategy,
+    PosteriorConfig,
     RunConfig,
     SequentialBatch,
+    TrainingConfig,
     UpdateConfig,
 )
+from alupdate.data.arrays import Npz
 from alupdate.data.dataset import Dataset, Vectors
 from alupdate.data.feature_cache import Features
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.selection import Selector
+from alupdate.experiment.setup import learner_settings
 from alupdate.models.learner import FrozenLearner
+from alupdate.models.plain import PlainBackbone
 from alupdate.utils.errors import InputError
 from benchmarks.measure import Row, Timing
 from benchmarks.memory import MIB, peak_mib
@@ -121,7 +124,7 @@ def query_seconds(
     config = _config(batch)
     device = torch.device("cpu")
     learner = FrozenLearner(
-        Features(features, features[:TEST]), classes, config.update, config.seed, device
+        Features(features, features[:TEST]), classes, learner_settings(config), device
     )
     known = np.arange(LABELLED)
     pool = Pool.unlabelled(len(labels)).label(known, labels[known])
@@ -140,11 +143,13 @@ def query_seconds(
 def _config(batch: int) -> RunConfig:
     """Return a run that queries the whole pool; its data set and backbone are never asked for."""
     return RunConfig(
-        dataset=NpzDataset(name="npz", path="features"),
+        dataset=Npz(path="features"),
         backbone=PlainBackbone(name="identity"),
         strategy=PlainStrategy(name="margin"),
         batch=SequentialBatch(name="sequential", size=batch),
-        update=UpdateConfig(name="second_order", gamma=1.0, solver="lbfgs"),
+        posterior=PosteriorConfig(),
+        training=TrainingConfig(solver="lbfgs"),
+        update=UpdateConfig(name="second_order", gamma=1.0),
         task=ActiveLearningTask(name="active_learning"),
         subset=None,
     )

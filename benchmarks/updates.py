@@ -43,7 +43,7 @@ UPDATES = (
     Update("second_order", "gaussian", 10.0, 1.0),
     Update("second_order", "categorical", 10.0, 1.0),
     Update("map", "gaussian", 1.0, 1.0),
-    Update("map", "multinomial", 1.0, 0.3),
+    Update("map", "per_class", 1.0, 0.3),
     Update("monte_carlo", "gaussian", 1.0, 100.0),
 )
 

@@ -19,7 +19,7 @@ from hydra import initialize_config_dir
 from joblib import cpu_count
 
 from alupdate.experiment.job import run_job
-from alupdate.sweep.command import run_sweep
+from alupdate.run import exit_code
 from alupdate.sweep.plan import Composer
 from alupdate.utils.paths import conf_dir
 
@@ -40,7 +40,7 @@ def loop(seeds: range, folder: str) -> None:
 def sweep(seeds: range, folder: str, *launcher: str) -> None:
     """Make the runs by a sweep."""
     swept = f"seed=range({seeds.start},{seeds.stop})"
-    code = run_sweep([*SETTINGS, f"results_dir={folder}", swept, *launcher])
+    code = exit_code(["-m", *SETTINGS, f"results_dir={folder}", swept, *launcher])
     if code:
         raise RuntimeError(f"the sweep ended with code {code}")
 

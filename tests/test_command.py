@@ -24,24 +24,24 @@ def test_wrong_command_is_one_line_and_exit_code_2(argument, monkeypatch, tmp_pa
 
 def test_contradictions_are_refused(monkeypatch, tmp_path, capsys):
     commands = {
-        ("update=second_order", "update.likelihood=multinomial"): "update=second_order: does not",
-        ("batch=sequential", "update.likelihood=multinomial"): "batch.update=second_order: does",
-        ("strategy=lookahead", "update.likelihood=multinomial"): "strategy.update=second_order",
+        ("update=second_order", "posterior.likelihood=per_class"): "update=second_order: does not",
+        ("batch=sequential", "posterior.likelihood=per_class"): "batch.update=second_order: does",
+        ("strategy=lookahead", "posterior.likelihood=per_class"): "strategy.update=second_order",
         ("task=updating", "task.initial_sizes=[1250]", "task.new_sizes=[50]"): "1300 labels",
         ("update=first_order", "update.gamma=auto"): "gamma auto is for second_order and map",
         (
             "update.compare=true",
-            "update.likelihood=multinomial",
+            "posterior.likelihood=per_class",
         ): "update.compare_with=second_order",
-        ("task=updating", "update.predictive=mean_field"): "compares map predictions",
+        ("task=updating", "posterior.predictive=mean_field"): "compares map predictions",
         ("update=map", "update.gamma=auto", "n_initial=2"): "n_initial=2: update.gamma=auto needs",
         ("task=updating", "task.new_sizes=[]"): "task.new_sizes=[]: ",
         ("task=updating", "task.methods=[{update: magic, gammas: [1]}]"): "task.methods.0.update",
         (
             "task=updating",
-            "task.methods=[{update: second_order, gammas: [1], likelihood: multinomial}]",
+            "task.methods=[{update: second_order, gammas: [1], likelihood: per_class}]",
         ): "task.methods[0].likelihood",
-        ("backbone=cnn", "update.solver=lbfgs"): "needs a frozen backbone",
+        ("backbone=cnn", "training.solver=lbfgs"): "needs a frozen backbone",
         ("strategy=lookahead", "strategy.mix={random:0,diverse:0,informative:0}"): "strategy.mix",
         ("strategy=lookahead", "strategy.evaluate_on=holdout", "strategy.holdout=1290"): "holdout",
     }

@@ -16,6 +16,7 @@ from PIL import Image
 
 from alupdate.config import RunConfig, run_prefix
 from alupdate.config.check import parse_config
+from alupdate.config.options import options
 from alupdate.results.reader import read_runs
 from alupdate.utils.paths import conf_dir
 from tests.support.images import small_files, write_folder
@@ -25,7 +26,17 @@ from tests.support.runs import run_small
 from tests.support.tiny_bert import save_tiny_bert
 from tests.test_slurm_presets import PRESETS
 
-GROUPS = ("dataset", "backbone", "strategy", "batch", "update", "task", "tracker")
+GROUPS = (
+    "dataset",
+    "backbone",
+    "strategy",
+    "batch",
+    "update",
+    "posterior",
+    "training",
+    "task",
+    "tracker",
+)
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
@@ -224,6 +235,8 @@ def test_file_names_every_key_of_its_schema(group, option):
 
 
 def schema_of(group, name):
+    if group in ("dataset", "backbone"):
+        return options(group)[name]
     annotation = next(field.type for field in fields(RunConfig) if field.name == group)
     arguments = get_args(annotation)
     members = get_args(arguments[0]) if arguments else (annotation,)

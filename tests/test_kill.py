@@ -14,15 +14,15 @@ from tests.support.runs import only_run
 KILLS = 24
 COMMON = ("dataset=digits", "backbone=pixels", "n_cycles=8", "subset=200", "batch.size=4")
 VARIANTS = {
-    "retrain": ("strategy=margin", "batch=sequential", "update.epochs=20"),
+    "retrain": ("strategy=margin", "batch=sequential", "training.epochs=20"),
     "second_order": (
         "strategy=lookahead",
         "update=second_order",
         "update.retrain_every=3",
-        "update.epochs=20",
+        "training.epochs=20",
         "update.compare=true",
     ),
-    "cnn": ("backbone=cnn", "strategy=entropy", "update.epochs=3"),
+    "cnn": ("backbone=cnn", "strategy=entropy", "training.epochs=3"),
 }
 
 

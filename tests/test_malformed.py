@@ -26,7 +26,7 @@ def test_malformed_input_is_one_line(name, monkeypatch, tmp_path, capsys):
 
 
 def test_a_damaged_cache_is_made_again(monkeypatch, tmp_path):
-    arguments = (*photos()(tmp_path), "backbone.image_size=32", "update.epochs=2", "seed=0")
+    arguments = (*photos()(tmp_path), "backbone.image_size=32", "training.epochs=2", "seed=0")
     small = ("n_initial=4", "n_cycles=1", "batch.size=2", "subset=6", "progress=false")
     arguments = without_repeats((*arguments, "backbone=efficientnet_lite0", *small))
     cache = tmp_path / "cache"

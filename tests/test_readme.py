@@ -30,7 +30,7 @@ SWEEP = "python -m alupdate.run -m strategy=random,margin dataset=digits backbon
 STUDY = "python -m alupdate.run -m experiment=updating/gap_closed dataset=digits backbone=pixels"
 (OWN_STRATEGY,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 SMALL = [
-    "n_cycles=1", "subset=30", "batch.size=2", "update.epochs=2", "progress=false",
+    "n_cycles=1", "subset=30", "batch.size=2", "training.epochs=2", "progress=false",
     "results_dir=results",
 ]  # fmt: skip
 

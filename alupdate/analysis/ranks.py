@@ -28,8 +28,8 @@ class Ranking:
     Attributes:
         ranks: average rank of each variant, 1 the best; best first.
         blocks: number of blocks.
-        friedman_p: of Friedman's test [Friedman1937] that all variants are alike; NaN for fewer than three
-            variants or two blocks.
+        friedman_p: of Friedman's test [Friedman1937] that all variants are alike; NaN for fewer
+            than three variants or two blocks.
         pairwise: (V, V) p-values of Wilcoxon signed-rank tests over blocks, by Holm's correction;
             1 on the diagonal.
         note: what the numbers cannot show; empty if nothing.

@@ -102,8 +102,8 @@ def paired_t(gaps: NDArray[np.floating]) -> float:
 def wilcoxon(gaps: NDArray[np.floating]) -> float:
     """Return the p-value of the signed-rank test of differences (N,); zeros are left out.
 
-    The two-sided test of [Wilcoxon1945]. Exact for few differences: without ties by scipy, with ties by all assignments of signs, which
-    scipy would do, too, but slowly.
+    The two-sided test of [Wilcoxon1945]. Exact for few differences: without ties by scipy, with
+    ties by all assignments of signs, which scipy would do, too, but slowly.
 
     Example:
         >>> wilcoxon(np.array([0.1, 0.2, 0.3]))  # as small as it can be with three pairs

@@ -5,28 +5,8 @@ dataclasses, or refuses it with one line that names the key, the value and what 
 It imports nothing heavy, so that a wrong command is answered at once.
 """
 
-from alupdate.config.backbones import (
-    BackboneConfig,
-    CnnBackbone,
-    ImageBackbone,
-    PlainBackbone,
-    TextBackbone,
-    is_frozen,
-    weights_file,
-)
 from alupdate.config.batches import BatchConfig, SequentialBatch, TopBatch
-from alupdate.config.datasets import (
-    WHERE_DATA_LIE,
-    CsvDataset,
-    DatasetConfig,
-    EmbeddedDataset,
-    HubDataset,
-    ImageDataset,
-    ImageFolderDataset,
-    NpzDataset,
-    OpenmlDataset,
-    ParquetDataset,
-)
+from alupdate.config.learning import PosteriorConfig, TrainingConfig, UpdateConfig
 from alupdate.config.run import HOW_TO_RUN, PLACES, RunConfig, display_name, run_prefix
 from alupdate.config.strategies import (
     BaitStrategy,
@@ -52,7 +32,6 @@ from alupdate.config.tasks import (
     MethodConfig,
     RerunTask,
     StatusTask,
-    UpdateConfig,
     UpdatingTask,
 )
 from alupdate.config.trackers import MlflowTracker, NoTracker, TensorboardTracker
@@ -61,38 +40,25 @@ from alupdate.config.values import StepSize, UpdateName
 __all__ = [
     "HOW_TO_RUN",
     "PLACES",
-    "WHERE_DATA_LIE",
     "ActiveLearningTask",
-    "BackboneConfig",
     "BaitStrategy",
     "BaldStrategy",
     "BatchBaldStrategy",
     "BatchConfig",
     "BatchMix",
-    "CnnBackbone",
-    "CsvDataset",
-    "DatasetConfig",
     "DescribeTask",
-    "EmbeddedDataset",
     "ExpectedLookaheadStrategy",
     "FeaturesTask",
     "GreedyLookaheadStrategy",
-    "HubDataset",
-    "ImageBackbone",
-    "ImageDataset",
-    "ImageFolderDataset",
     "LookaheadStrategy",
     "Loss",
     "MethodConfig",
     "MlflowTracker",
     "NoTracker",
-    "NpzDataset",
-    "OpenmlDataset",
     "OracleStrategy",
-    "ParquetDataset",
-    "PlainBackbone",
     "PlainStrategy",
     "PluginStrategy",
+    "PosteriorConfig",
     "ProbCoverStrategy",
     "RerunTask",
     "RunConfig",
@@ -102,14 +68,12 @@ __all__ = [
     "StepSize",
     "StrategyConfig",
     "TensorboardTracker",
-    "TextBackbone",
     "TopBatch",
+    "TrainingConfig",
     "TypiClustStrategy",
     "UpdateConfig",
     "UpdateName",
     "UpdatingTask",
     "display_name",
-    "is_frozen",
     "run_prefix",
-    "weights_file",
 ]

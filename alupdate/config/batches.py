@@ -18,7 +18,7 @@ class TopBatch:
 
 @dataclass(frozen=True, config=SETTINGS)
 class SequentialBatch:
-    """Pick ``every`` instances, buy their labels, update the model, and pick the next."""
+    """Pick ``every`` instances, acquire their labels, update the model, and pick the next."""
 
     name: Literal["sequential"]
     size: Count = 10

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_args
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -10,15 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from alupdate.config import (
-    CsvDataset,
-    ImageBackbone,
-    LookaheadStrategy,
-    ParquetDataset,
-    RunConfig,
-    UpdatingTask,
-    is_frozen,
-)
+from alupdate.config import LookaheadStrategy, RerunTask, RunConfig, StatusTask, UpdatingTask
+from alupdate.config.options import PACKAGES, Option, make_option, options
 from alupdate.utils.errors import InputError, suggestion
 
 MIN_REHEARSED = 3
@@ -40,13 +33,49 @@ def parse_config(composed: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise InputError(_first_line(error)) from error
     assert isinstance(tree, dict)
+    return make_config(tree)
+
+
+def make_config(tree: Mapping[Any, Any]) -> RunConfig:
+    """Check a tree of settings, as YAML files hold it, against the schema.
+
+    The options of data sets, backbones and strategies come last: their modules need PyTorch, and
+    what is wrong elsewhere is said without it.
+
+    Raises:
+        InputError: as ``parse_config``.
+    """
     refuse_targets(tree)
     try:
-        config = TypeAdapter(RunConfig).validate_python(tree)
+        config = TypeAdapter(RunConfig).validate_python(dict(tree))
     except ValidationError as error:
         raise InputError(_explain_validation(error)) from error
+    if isinstance(config.task, StatusTask | RerunTask):  # about other runs: no options are used
+        return config
+    chosen: dict[str, Any] = {group: _option(group, tree[group]) for group in PACKAGES}
+    config = replace(config, **chosen)
     _check_consistency(config)
     return config
+
+
+def _option(group: str, settings: Any) -> Option:
+    """Return the option that a part of a config describes.
+
+    Raises:
+        InputError: there is no such option, or its settings are wrong.
+    """
+    if not isinstance(settings, Mapping) or "name" not in settings:
+        raise InputError(f"{group}: a name is required, as in {group}=OPTION")
+    name, known = str(settings["name"]), sorted(options(group))
+    if name not in known:
+        hint = suggestion(name, known)
+        raise InputError(
+            f"{group}.name={name}: no such {group}; {hint}available: {', '.join(known)}"
+        )
+    try:
+        return make_option(group, settings)
+    except ValidationError as error:
+        raise InputError(_explain_validation(error, group)) from error
 
 
 def refuse_targets(tree: Any, path: str = "") -> None:
@@ -99,13 +128,13 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _explain_validation(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    line = _explain_problem(dict(problems[0]))
+def _explain_validation(error: ValidationError, *group: str) -> str:
+    problems = [{**p, "loc": (*group, *p["loc"])} for p in error.errors(include_url=False)]
+    line = _explain_problem(problems[0])
     return line if len(problems) == 1 else f"{line} (and {len(problems) - 1} more)"
 
 
-def _explain_problem(problem: dict[str, Any]) -> str:
+def _explain_problem(problem: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in _without_tags(problem["loc"]))
     kind, value = problem["type"], problem["input"]
     if kind == "unexpected_keyword_argument":
@@ -139,14 +168,30 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return tuple(member for member in inner if is_dataclass(member))
 
 
+MOVED = {
+    "update.likelihood": "posterior.likelihood",
+    "update.prior_precision": "posterior.prior_precision",
+    "update.predictive": "posterior.predictive",
+    "update.solver": "training.solver",
+    "update.learning_rate": "training.learning_rate",
+    "update.weight_decay": "training.weight_decay",
+    "update.epochs": "training.epochs",
+    "update.minibatch": "training.minibatch",
+}
+"""Keys of earlier versions, and what they are called now."""
+
+
 def _unknown_key(key: str) -> str:
+    if key in MOVED:
+        return f"{key}: is now {MOVED[key]}"
     return f"{key}: no such key; {suggestion(key, sorted(set(_all_keys())))}see --help"
 
 
 def _all_keys() -> Iterator[str]:
     for top in fields(RunConfig):
         yield top.name
-        for schema in (*_members(top.type), top.type):
+        chosen = options(top.name).values() if top.name in PACKAGES else _members(top.type)
+        for schema in (*chosen, top.type):
             if is_dataclass(schema):
                 yield from (f"{top.name}.{nested.name}" for nested in fields(schema))
 
@@ -159,13 +204,12 @@ def _check_consistency(config: RunConfig) -> None:
             "or null for the whole pool"
         )
     _check_backbone(config)
-    if isinstance(config.dataset, CsvDataset | ParquetDataset):
-        _check_files(config.dataset)
     _check_likelihoods(config)
     _check_rehearsals(config)
-    if isinstance(config.task, UpdatingTask) and config.update.predictive != "map":
+    if isinstance(config.task, UpdatingTask) and config.posterior.predictive != "map":
         raise InputError(
-            f"update.predictive={config.update.predictive}: task=updating compares map predictions"
+            f"posterior.predictive={config.posterior.predictive}: task=updating compares map "
+            "predictions"
         )
     if isinstance(config.strategy, LookaheadStrategy):
         mix = config.strategy.mix
@@ -175,48 +219,29 @@ def _check_consistency(config: RunConfig) -> None:
 
 def _check_backbone(config: RunConfig) -> None:
     backbone = config.backbone
-    if config.update.solver == "lbfgs" and not is_frozen(backbone):
+    if config.training.solver == "lbfgs" and not backbone.frozen:
         raise InputError(
-            "update.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
-            f"backbone; use update.solver=recipe where backbone={backbone.name} is trained"
+            "training.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
+            f"backbone; use training=recipe where backbone={backbone.name} is trained"
         )
-    if not isinstance(backbone, ImageBackbone) or backbone.name != "efficientnet_lite0":
-        return
-    if backbone.model != "tf_efficientnet_lite0":
-        raise InputError(
-            f"backbone.model={backbone.model}: backbone=efficientnet_lite0 is one network; use "
-            f"backbone=timm backbone.model={backbone.model}"
-        )
-
-
-def _check_files(dataset: CsvDataset | ParquetDataset) -> None:
-    """A table is one file, or a training and a test file."""
-    wanted = "give dataset.path=FILE, or dataset.train=FILE and dataset.test=FILE"
-    parts = {"train": dataset.train, "test": dataset.test}
-    given = [key for key, path in parts.items() if path is not None]
-    if dataset.path is not None and given:
-        raise InputError(f"dataset.path and dataset.{given[0]}: exclude each other; {wanted}")
-    if dataset.path is None and len(given) < len(parts):
-        missing = "dataset.path" if not given else f"dataset.{({*parts} - {*given}).pop()}"
-        raise InputError(f"{missing}: a value is required; {wanted}")
 
 
 def _check_likelihoods(config: RunConfig) -> None:
     """The per-class posterior is for converged and first-order updates: one step overshoots."""
-    if config.update.likelihood == "multinomial":
+    if config.posterior.likelihood == "per_class":
         for key in _update_keys(config):
             name = _value(config, key)
             if name in ("second_order", "monte_carlo"):
                 raise InputError(
                     f"{key.removesuffix('.name')}={name}: does not work with "
-                    "update.likelihood=multinomial; use map, or likelihood gaussian or categorical"
+                    "posterior.likelihood=per_class; use map, or likelihood gaussian or categorical"
                 )
     if isinstance(config.task, UpdatingTask):
         for i, method in enumerate(config.task.methods):
             alone = method.update in ("second_order", "monte_carlo")
-            if alone and method.likelihood == "multinomial":
+            if alone and method.likelihood == "per_class":
                 raise InputError(
-                    f"task.methods[{i}].likelihood=multinomial: does not work with "
+                    f"task.methods[{i}].likelihood=per_class: does not work with "
                     f"{method.update}; use gaussian or categorical"
                 )
 

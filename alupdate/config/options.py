@@ -21,7 +21,6 @@ from alupdate.config.values import SETTINGS, Text
 PACKAGES = {
     "dataset": "alupdate.data",
     "backbone": "alupdate.models",
-    "strategy": "alupdate.strategies",
 }
 """Where the options of each group are defined."""
 

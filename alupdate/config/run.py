@@ -1,27 +1,34 @@
 """The schema of a whole run."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from alupdate.config.backbones import BackboneConfig
 from alupdate.config.batches import BatchConfig
-from alupdate.config.datasets import DatasetConfig
+from alupdate.config.learning import PosteriorConfig, TrainingConfig, UpdateConfig
 from alupdate.config.strategies import StrategyConfig
-from alupdate.config.tasks import TaskConfig, UpdateConfig, UpdatingTask
+from alupdate.config.tasks import TaskConfig, UpdatingTask
 from alupdate.config.trackers import NoTracker, TrackerConfig
 from alupdate.config.values import SETTINGS, Count, Flag, FolderName, Natural, Text
+
+if TYPE_CHECKING:
+    from alupdate.data.dataset import DatasetOption
+    from alupdate.models.features import Backbone
+else:  # the schema of an option is checked where it is made; its module needs PyTorch
+    DatasetOption = Backbone = Any
 
 
 @dataclass(frozen=True, config=SETTINGS)
 class RunConfig:
     """One run: everything that decides its learning curve, and where and how to run it."""
 
-    dataset: DatasetConfig
-    backbone: BackboneConfig
+    dataset: DatasetOption
+    backbone: Backbone
     strategy: StrategyConfig
     batch: BatchConfig
+    posterior: PosteriorConfig
+    training: TrainingConfig
     update: UpdateConfig
     task: TaskConfig
     tracker: TrackerConfig = NoTracker()

@@ -1,4 +1,4 @@
-"""The options of the groups ``update`` and ``task``."""
+"""The options of the group ``task``."""
 
 from typing import Annotated, Literal
 
@@ -8,32 +8,11 @@ from pydantic.dataclasses import dataclass
 from alupdate.config.values import (
     SETTINGS,
     Count,
-    Flag,
     LikelihoodName,
     Positive,
     StepSize,
     UpdateName,
 )
-
-
-@dataclass(frozen=True, config=SETTINGS)
-class UpdateConfig:
-    """How the model learns from a bought batch, and the settings of every (hypothetical) update."""
-
-    name: Literal["retrain"] | UpdateName
-    gamma: StepSize = 10.0
-    likelihood: LikelihoodName = "gaussian"
-    prior_precision: Positive = 1.0
-    n_hypotheses: Count = 10_000
-    predictive: Literal["map", "mean_field", "monte_carlo"] = "map"
-    retrain_every: Count | None = None
-    compare: Flag = False
-    compare_with: UpdateName = "second_order"
-    solver: Literal["recipe", "lbfgs"] = "recipe"
-    learning_rate: Positive = 0.01
-    weight_decay: Positive = 1e-4
-    epochs: Count = 200
-    minibatch: Count = 64
 
 
 @dataclass(frozen=True, config=SETTINGS)

@@ -15,7 +15,7 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 UpdateName = Literal["first_order", "second_order", "monte_carlo", "map"]
-LikelihoodName = Literal["gaussian", "categorical", "multinomial"]
+LikelihoodName = Literal["gaussian", "categorical", "per_class"]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 

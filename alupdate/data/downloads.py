@@ -1,4 +1,4 @@
-"""Fetching data sets from the network: whole or not at all, and never a silent hang."""
+"""Downloads of data sets into the cache: complete or not at all, and with a time-out."""
 
 import http.client
 import shutil
@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from alupdate.utils.errors import InputError
 
-SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 """How long a server may stay silent before a download counts as failed."""
 
 FAILURES = (
@@ -26,13 +26,14 @@ FAILURES = (
     zlib.error,
     EOFError,
 )
+"""What downloads raise."""
 
 
 @contextmanager
-def impatient() -> Iterator[None]:
-    """Let connections time out: neither torchvision nor scikit-learn sets a limit."""
+def connection_timeout() -> Iterator[None]:
+    """Set a time-out for new connections: neither torchvision nor scikit-learn sets one."""
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SECONDS)
+    socket.setdefaulttimeout(TIMEOUT_SECONDS)
     try:
         yield
     finally:
@@ -81,7 +82,7 @@ def _fetch(folder: Path, download: Callable[[Path], None]) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        with impatient():
+        with connection_timeout():
             download(partial)
         partial.rename(folder)
     except BaseException:

@@ -1,4 +1,4 @@
-"""Features that are extracted once, kept on disk, and shared by all runs.
+"""A cache of features on disk: extracted once, shared by all runs, mapped instead of loaded.
 
 Three files per key: ``KEY.npy`` (all rows, pool first), ``KEY.json`` (its size and SHA-256), and,
 while extraction lasts, ``KEY.partial`` with ``KEY.progress``: after every few chunks of rows, how
@@ -6,7 +6,6 @@ far it got. Rows are appended to the file as they come, so memory does not grow 
 and an extraction that was killed goes on where it stopped.
 """
 
-import hashlib
 import json
 import logging
 import mmap
@@ -16,23 +15,26 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
-import torch
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor
 
 from alupdate.data.dataset import FloatArray
-from alupdate.utils.files import replace_file
+from alupdate.utils.files import replace_file, sha256_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 log = logging.getLogger(__name__)
 ROWS_BETWEEN_COMMITS = 1024
 BLOCK = 2**24
-"""Bytes that are read at a time."""
-
-Advance = Callable[[int], None]
+"""Bytes that are read at a time for a checksum."""
+GATHERED_BYTES = 2**26
+"""Bytes of mapped features that are read at a time."""
+RowsDone = Callable[[int], None]
 """Takes the number of rows done since the last call."""
 
 
@@ -58,7 +60,7 @@ class Extraction:
     count: int
     rows: Callable[[int, int], FloatArray]
     chunk: int
-    watched: Callable[[int], AbstractContextManager[Advance]]
+    watched: Callable[[int], AbstractContextManager[RowsDone]]
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _load(path: Path, count: int) -> FloatArray | None:
         if contents.count != count or found != 4 * count * contents.dimension:
             raise ValueError(f"{found} bytes for {size} numbers")
         rows = np.memmap(path, np.float32, "r", shape=size)
-        if _sha256(path) != contents.sha256:
+        if sha256_of(path) != contents.sha256:
             raise ValueError("checksum")
     except (OSError, ValueError) as error:
         reason = "unreadable" if isinstance(error, ValidationError) else error
@@ -137,14 +139,14 @@ def _extract(path: Path, extraction: Extraction) -> None:
             stop = min(progress.done + ROWS_BETWEEN_COMMITS, extraction.count)
             progress = _append(file, extraction, advance, progress, stop)
             replace_file(progress_file, json.dumps(asdict(progress)))
-    contents = _Contents(extraction.count, progress.dimension, _sha256(partial))
+    contents = _Contents(extraction.count, progress.dimension, sha256_of(partial))
     replace_file(path.with_suffix(".json"), json.dumps(asdict(contents)))
     partial.replace(path)
     progress_file.unlink()
 
 
 def _append(
-    file: IO[bytes], extraction: Extraction, advance: Advance, progress: _Progress, stop: int
+    file: IO[bytes], extraction: Extraction, advance: RowsDone, progress: _Progress, stop: int
 ) -> _Progress:
     """Compute and append the rows up to ``stop``; they are on disk when this returns."""
     dimension, crc = progress.dimension, progress.crc
@@ -184,15 +186,6 @@ def _crc(path: Path, size: int) -> int:
     return crc
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-CHUNK_BYTES = 2**26
-"""Bytes of the file that are read at a time."""
-
-
 @dataclass(frozen=True)
 class MappedRows:
     """Feature vectors (N, D) of a mapped file, with a last column of ones where they are gathered.
@@ -207,18 +200,19 @@ class MappedRows:
     """
 
     features: FloatArray
-    device: torch.device
+    device: "torch.device"
 
     def __len__(self) -> int:
-        """Return N."""
         return len(self.features)
 
-    def __getitem__(self, positions: Tensor) -> Tensor:
+    def __getitem__(self, positions: "Tensor") -> "Tensor":
         """Return the rows (n, D + 1) at positions (n,), read in the order of the file."""
+        import torch
+
         wanted = positions.numpy(force=True)
         rows = torch.ones(len(wanted), self.features.shape[1] + 1)
         order = np.argsort(wanted, kind="stable")
-        size = max(1, CHUNK_BYTES // (4 * self.features.shape[1]))
+        size = max(1, GATHERED_BYTES // (4 * self.features.shape[1]))
         for start in range(0, len(order), size):
             places = order[start : start + size]
             rows.numpy()[places, :-1] = self.features[wanted[places]]

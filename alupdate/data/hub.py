@@ -1,20 +1,25 @@
 """Well-known data sets of the Hugging Face Hub: local files, or downloaded to the cache."""
 
+import hashlib
 import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic.dataclasses import dataclass as checked_dataclass
+from typing_extensions import override
 
-from alupdate.config import HubDataset
+from alupdate.config.values import SETTINGS, Flag, Text
 from alupdate.data.dataset import (
     Dataset,
+    DatasetOption,
     Digests,
+    Images,
     IntArray,
     Texts,
     as_digests,
@@ -23,71 +28,14 @@ from alupdate.data.dataset import (
 )
 from alupdate.data.image_files import decode
 from alupdate.data.parquet import class_names, label_values, read_parquet_file
-from alupdate.data.tables import TABLE_ENDINGS, Table, common_labels, read_table
+from alupdate.data.tables import TABLE_ENDINGS, Table, common_labels, read_text_table
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import file_digest
 from alupdate.utils.hub_files import HubFiles, download
 
-
-@dataclass(frozen=True)
-class HubImages:
-    """Colour images that are decoded each time they are asked for.
-
-    Attributes:
-        encoded: N files' contents.
-    """
-
-    encoded: tuple[bytes, ...]
-
-    @classmethod
-    def of_cells(cls, cells: Iterable[Any], where: str) -> "HubImages":
-        """Return the images of a Parquet column; only their headers are checked, which is fast.
-
-        Raises:
-            InputError: a cell holds no image.
-        """
-        encoded = []
-        for row, cell in enumerate(cells, start=1):
-            content = cell.get("bytes") if isinstance(cell, dict) else cell
-            if not isinstance(content, bytes) or not _is_image(content):
-                raise InputError(f"{where}: row {row} holds no image; repair or remove it")
-            encoded.append(content)
-        return cls(tuple(encoded))
-
-    def __len__(self) -> int:
-        """See ``Instances``."""
-        return len(self.encoded)
-
-    @property
-    def shape(self) -> tuple[int, int, int] | None:
-        """See ``Images``: decodes until an image differs, so nearly none where sizes vary."""
-        height, width, channels = self[0].shape
-        same = all(self[i].shape == (height, width, channels) for i in range(1, len(self)))
-        return (height, width, channels) if same else None
-
-    def __getitem__(self, position: int) -> NDArray[np.uint8]:
-        """See ``Images``."""
-        return decode(self.encoded[position])
-
-    def digests(self) -> Digests:
-        """See ``Instances``: of the encoded content."""
-        return as_digests(digest(content) for content in self.encoded)
-
-    def take(self, positions: IntArray) -> "HubImages":
-        """See ``Instances``."""
-        return HubImages(tuple(self.encoded[i] for i in positions))
-
-
-def _is_image(content: bytes) -> bool:
-    try:
-        with Image.open(io.BytesIO(content)):
-            return True
-    except Exception:  # Pillow raises errors of many kinds on damaged files
-        return False
-
-
-EXTRA = "hub"
-ENDINGS = (".parquet", *TABLE_ENDINGS)
-"""Of data files; where a folder has several kinds, the first one that is complete is read."""
+DATA_ENDINGS = (".parquet", *TABLE_ENDINGS)
+"""Where a folder has files of several kinds, the first one that is complete is read."""
 
 
 @dataclass(frozen=True)
@@ -124,35 +72,119 @@ SOURCES = {
 }
 
 
+@checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class HubDataset(DatasetOption):
+    """A data set of the Hub: its training and its test split; a validation split is not read.
+
+    Attributes:
+        root: a folder with its files; None for a download.
+        download: False forbids use of the network.
+    """
+
+    places: ClassVar[frozenset[str]] = frozenset({"root", "download"})
+    name: Literal["snacks", "banking77", "clinc150", "agnews", "dbpedia", "trec"]
+    root: Text | None = None
+    download: Flag = True
+
+    @override
+    def read(self, cache: Path, display: Display) -> Dataset:
+        source = SOURCES[self.name]
+        if self.root is None:
+            where, root = f"dataset={self.name}", self._downloaded(source, cache)
+        else:
+            where, root = f"dataset.root={self.root}", self.root
+        files = _files_by_split(root, source, where)
+        train, test = (
+            _read_split(files[split], root, source, where) for split in ("train", "test")
+        )
+        labels, test_labels = common_labels(train.labels, test.labels, where)
+        return make_dataset(
+            self.display_name, train.instances, labels, test.instances, test_labels, where
+        )
+
+    def _downloaded(self, source: _Source, cache: Path) -> str:
+        if self.download:
+            where, change = f"dataset={self.name}", "where there is a network"
+        else:
+            where = f"dataset={self.name}, dataset.download=false"
+            change = "with dataset.download=true"
+        patterns = (f"{source.folder}/*.parquet",)
+        wanted = HubFiles(source.repository, "dataset", patterns, source.revision)
+        remedy = f"{change}, or give dataset.root=FOLDER with its files"
+        return str(download(wanted, where, remedy, cache / "hub", self.download))
+
+    @override
+    def digest(self, cache: Path, display: Display) -> str | None:
+        if self.root is None:
+            return None
+        parts = [file_digest("dataset.root", str(path)) for path in local_files(self.root)]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class HubImages(Images):
+    """Colour images that are decoded each time they are asked for.
+
+    Attributes:
+        encoded: N files' contents; the digests are of these.
+    """
+
+    encoded: tuple[bytes, ...]
+
+    @classmethod
+    def of_cells(cls, cells: Iterable[Any], where: str) -> "HubImages":
+        """Return the images of a Parquet column; only their headers are checked, which is fast.
+
+        Raises:
+            InputError: a cell holds no image.
+        """
+        encoded = []
+        for row, cell in enumerate(cells, start=1):
+            content = cell.get("bytes") if isinstance(cell, dict) else cell
+            if not isinstance(content, bytes) or not _is_image(content):
+                raise InputError(f"{where}: row {row} holds no image; repair or remove it")
+            encoded.append(content)
+        return cls(tuple(encoded))
+
+    @override
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    @property
+    @override
+    def shape(self) -> tuple[int, int, int] | None:
+        # decodes until an image differs: a few where sizes vary
+        height, width, channels = self[0].shape
+        same = all(self[i].shape == (height, width, channels) for i in range(1, len(self)))
+        return (height, width, channels) if same else None
+
+    @override
+    def __getitem__(self, position: int) -> NDArray[np.uint8]:
+        return decode(self.encoded[position])
+
+    @override
+    def digests(self) -> Digests:
+        return as_digests(digest(content) for content in self.encoded)
+
+    @override
+    def take(self, positions: IntArray) -> "HubImages":
+        return HubImages(tuple(self.encoded[i] for i in positions))
+
+
+def _is_image(content: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(content)):
+            return True
+    except Exception:  # Pillow raises errors of many kinds on damaged files
+        return False
+
+
 @dataclass(frozen=True)
 class _Split:
     """The instances and labels (N,) of one split."""
 
     instances: Texts | HubImages
     labels: NDArray[Any]
-
-
-def read_hub(config: HubDataset, name: str, cache: Path) -> Dataset:
-    """Read the training and the test split; a validation split is left alone.
-
-    Args:
-        config: which data set, and where its files lie.
-        name: of the data set.
-        cache: the cache directory, for downloads.
-
-    Raises:
-        InputError: files are missing or malformed, or cannot be downloaded.
-    """
-    source = SOURCES[config.name]
-    if config.root is None:
-        where = f"dataset={config.name}"
-        root = _downloaded(config, source, cache)
-    else:
-        where, root = f"dataset.root={config.root}", config.root
-    files = _files_by_split(root, source, where)
-    train, test = (_read_split(files[split], root, source, where) for split in ("train", "test"))
-    labels, test_labels = common_labels(train.labels, test.labels, where)
-    return make_dataset(name, train.instances, labels, test.instances, test_labels, where)
 
 
 def local_files(root: str) -> list[Path]:
@@ -164,23 +196,10 @@ def local_files(root: str) -> list[Path]:
     folder = Path(root)
     if not folder.is_dir():
         raise InputError(f"dataset.root={root}: no such folder")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in DATA_ENDINGS and p.is_file())
     if not found:
-        raise InputError(f"dataset.root={root}: holds no files {', '.join(ENDINGS)}")
+        raise InputError(f"dataset.root={root}: holds no files {', '.join(DATA_ENDINGS)}")
     return found
-
-
-def _downloaded(config: HubDataset, source: _Source, cache: Path) -> str:
-    if config.download:
-        where, change = f"dataset={config.name}", "where there is a network"
-    else:
-        where = f"dataset={config.name}, dataset.download=false"
-        change = "with dataset.download=true"
-    patterns = (f"{source.folder}/*.parquet",)
-    wanted = HubFiles(source.repository, "dataset", patterns, source.revision)
-    remedy = f"{change}, or give dataset.root=FOLDER with its files"
-    folder = download(wanted, where, remedy, cache / "hub", config.download)
-    return str(folder)
 
 
 def _files_by_split(root: str, source: _Source, where: str) -> dict[str, list[Path]]:
@@ -190,7 +209,7 @@ def _files_by_split(root: str, source: _Source, where: str) -> dict[str, list[Pa
     """
     below = Path(root) / source.folder
     files = local_files(str(below) if below.is_dir() else root)
-    for ending in ENDINGS:
+    for ending in DATA_ENDINGS:
         found: dict[str, list[Path]] = {"train": [], "test": []}
         for path in files:
             split = _split_of(path.relative_to(root))
@@ -200,7 +219,7 @@ def _files_by_split(root: str, source: _Source, where: str) -> dict[str, list[Pa
             return found
     raise InputError(
         f"{where}: needs files named train* and test*, or folders train and test, each with files "
-        f"of one kind of {', '.join(ENDINGS)}"
+        f"of one kind of {', '.join(DATA_ENDINGS)}"
     )
 
 
@@ -236,11 +255,11 @@ def _read_file(path: Path, source: _Source, where: str) -> _Split:
     if path.suffix.lower() != ".parquet":
         if images:
             raise InputError(f"{where}: images are read from Parquet files only")
-        table = read_table(str(path), where)
+        table = read_text_table(str(path), where)
         content, label = _columns(source, table.columns, where)
         labels: NDArray[Any] = np.array(table.texts(label, where))
         return _Split(Texts(tuple(table.texts(content, where))), labels)
-    parquet = read_parquet_file(str(path), where, EXTRA)
+    parquet = read_parquet_file(str(path), where, "hub")
     content, label = _columns(source, tuple(parquet.column_names), where)
     labels = _labels(parquet, label, where)
     values = parquet.column(content).to_pylist()

@@ -1,4 +1,4 @@
-"""Images that stay on disk until they are needed, and the index that knows all of them."""
+"""Image files in a folder or zip archive, decoded when needed, with an index made once."""
 
 import hashlib
 import io
@@ -8,56 +8,72 @@ import posixpath
 import stat
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from typing_extensions import override
 
-from alupdate.data.dataset import DIGEST_SIZE, Digests, IntArray, as_digests, digest
+from alupdate.data.dataset import DIGEST_SIZE, Digests, Images, IntArray, as_digests, digest
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import replace_file
 
-ENDINGS = frozenset(
+log = logging.getLogger(__name__)
+IMAGE_ENDINGS = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 )
-LARGEST_BYTES = 2**28
+LARGEST_IMAGE_BYTES = 2**28
 """Of one image file; a member that claims more is taken for an attack on memory."""
-
-
-class ImageSource(Protocol):
-    """Named image files, in a fixed order."""
-
-    @property
-    def where(self) -> str:
-        """How to call the source in an error message."""
-        ...
-
-    def stamps(self) -> dict[str, str]:
-        """Return each file's path, with what changes when the file does; sorted by path."""
-        ...
-
-    def read(self, path: str) -> bytes:
-        """Return a file's content."""
-        ...
+IMAGES_BETWEEN_REPORTS = 64
+THREADS = min(16, os.cpu_count() or 1)
+"""Each holds a decoded image or two."""
+DAMAGED = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)
+"""What NumPy raises on archives that are not what they should be."""
 
 
 @dataclass(frozen=True)
-class Folder:
+class ImageSource(ABC):
+    """Named image files, in a fixed order.
+
+    Attributes:
+        where: how to call the source in an error message.
+    """
+
+    where: str
+
+    @abstractmethod
+    def stamps(self) -> dict[str, str]:
+        """Return each file's path, with what changes when the file does; sorted by path.
+
+        For files that is their size and times of change, for members of an archive their size and
+        checksum.
+
+        Raises:
+            InputError: a file is missing, or an archive is damaged or malicious.
+        """
+
+    @abstractmethod
+    def read(self, path: str) -> bytes:
+        """Return a file's content."""
+
+
+@dataclass(frozen=True)
+class Folder(ImageSource):
     """The image files below a directory, with any number of levels."""
 
     root: Path
-    where: str
 
+    @override
     def stamps(self) -> dict[str, str]:
-        """See ``ImageSource``: size and times of change."""
         found = {}
         for path in self.root.rglob("*"):
             relative = path.relative_to(self.root).as_posix()
@@ -65,41 +81,35 @@ class Folder:
                 found[relative] = _stamp(path)
         return dict(sorted(found.items()))
 
+    @override
     def read(self, path: str) -> bytes:
-        """See ``ImageSource``."""
         return (self.root / path).read_bytes()
 
 
 @dataclass(frozen=True)
-class ListedFiles:
+class ListedFiles(ImageSource):
     """The image files below a directory that a list names, whatever else is there."""
 
     root: Path
     paths: tuple[str, ...]
-    where: str
 
+    @override
     def stamps(self) -> dict[str, str]:
-        """See ``ImageSource``: size and times of change.
-
-        Raises:
-            InputError: a file is missing.
-        """
         try:
             return {path: _stamp(self.root / path) for path in sorted(set(self.paths))}
         except OSError as error:
             raise InputError(f"{self.where}: {error.filename}: {error.strerror}") from error
 
+    @override
     def read(self, path: str) -> bytes:
-        """See ``ImageSource``."""
         return (self.root / path).read_bytes()
 
 
 @dataclass(frozen=True)
-class Archive:
+class Archive(ImageSource):
     """The image files of a zip archive; nothing is unpacked to disk."""
 
     path: Path
-    where: str
 
     @cached_property
     def _zip(self) -> zipfile.ZipFile:
@@ -108,12 +118,8 @@ class Archive:
         except (zipfile.BadZipFile, OSError) as error:
             raise InputError(f"{self.where}: cannot be read as a zip archive ({error})") from error
 
+    @override
     def stamps(self) -> dict[str, str]:
-        """See ``ImageSource``: size and checksum.
-
-        Raises:
-            InputError: not a zip archive, or a member that no honest archive has.
-        """
         found: dict[str, str] = {}
         for member in self._zip.infolist():
             if member.filename.endswith("/"):
@@ -129,8 +135,8 @@ class Archive:
                 found[member.filename] = f"{member.file_size} {member.CRC:08x}"
         return dict(sorted(found.items()))
 
+    @override
     def read(self, path: str) -> bytes:
-        """See ``ImageSource``."""
         return self._zip.read(path)
 
 
@@ -152,16 +158,16 @@ def image_source(path: str, where: str) -> ImageSource:
     """
     found = Path(path)
     if found.is_dir():
-        return Folder(found, where)
+        return Folder(where, found)
     if found.is_file():
-        return Archive(found, where)
+        return Archive(where, found)
     raise InputError(f"{where}: no such folder or zip archive")
 
 
 def is_image(path: str) -> bool:
     """Return whether a file is an image by its ending; hidden files are none."""
     hidden = path.startswith((".", "__MACOSX/")) or "/." in path or "/__MACOSX/" in path
-    return not hidden and posixpath.splitext(path)[1].lower() in ENDINGS
+    return not hidden and posixpath.splitext(path)[1].lower() in IMAGE_ENDINGS
 
 
 def _problem(member: zipfile.ZipInfo, read: bool) -> str | None:
@@ -174,18 +180,9 @@ def _problem(member: zipfile.ZipInfo, read: bool) -> str | None:
         return "is a symbolic link"
     if member.flag_bits & 1:
         return "is encrypted"
-    if read and member.file_size > LARGEST_BYTES:
+    if read and member.file_size > LARGEST_IMAGE_BYTES:
         return f"would take {member.file_size / 2**20:.0f} MiB"
     return None
-
-
-log = logging.getLogger(__name__)
-CHUNK = 64
-THREADS = min(16, os.cpu_count() or 1)
-"""Each holds a decoded image or two."""
-
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)
-"""What NumPy raises on archives that are not what they should be."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +223,7 @@ class Index:
 
 
 @dataclass(frozen=True)
-class ImageFiles:
+class ImageFiles(Images):
     """Colour images in files, decoded each time they are asked for.
 
     Attributes:
@@ -237,27 +234,27 @@ class ImageFiles:
     source: ImageSource
     index: Index
 
+    @override
     def __len__(self) -> int:
-        """See ``Instances``."""
         return len(self.index.paths)
 
     @property
+    @override
     def shape(self) -> tuple[int, int, int] | None:
-        """See ``Images``."""
         height, width = self.index.sizes[0]
         same = (self.index.sizes == self.index.sizes[0]).all()
         return (int(height), int(width), 3) if same else None
 
+    @override
     def __getitem__(self, position: int) -> NDArray[np.uint8]:
-        """See ``Images``."""
         return decode(self.source.read(str(self.index.paths[position])))
 
+    @override
     def digests(self) -> Digests:
-        """See ``Instances``."""
         return self.index.digests
 
+    @override
     def take(self, positions: IntArray) -> "ImageFiles":
-        """See ``Instances``."""
         return ImageFiles(self.source, self.index.take(positions))
 
 
@@ -330,8 +327,8 @@ def _decode_all(source: ImageSource, paths: list[str], display: Display) -> Inde
 
 
 def _chunks(paths: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(paths), CHUNK):
-        yield paths[start : start + CHUNK]
+    for start in range(0, len(paths), IMAGES_BETWEEN_REPORTS):
+        yield paths[start : start + IMAGES_BETWEEN_REPORTS]
 
 
 def _examine(source: ImageSource, path: str) -> tuple[bytes, tuple[int, int], str]:

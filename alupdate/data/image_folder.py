@@ -4,12 +4,21 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass as checked_dataclass
+from typing_extensions import override
 
-from alupdate.config import ImageFolderDataset
-from alupdate.data.dataset import Dataset, IntArray, make_dataset, stratified_split
+from alupdate.config.values import SETTINGS, Share, Text
+from alupdate.data.dataset import (
+    Dataset,
+    DatasetOption,
+    IntArray,
+    make_dataset,
+    stratified_split,
+)
 from alupdate.data.image_files import ImageFiles, image_source, index_of
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -19,61 +28,70 @@ TEST = ("test", "testing", "val", "valid", "validation")
 """Names of split folders; of several, the first is the test set and the others are not read."""
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Which files are used, and what their folders say.
+@checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class ImageFolder(DatasetOption):
+    """A folder or zip archive whose folders name splits and classes; images stay on disk.
 
     Attributes:
-        train, test: positions of the files; test is empty where there is no such folder.
-        labels: (N,), the class of every file, empty for files of other splits.
+        path: of the folder or archive.
+        test_share: how much of every class is held out where there is no folder of a test set.
+        unreadable: whether images that cannot be decoded are refused or left out.
     """
 
-    train: IntArray
-    test: IntArray
-    labels: NDArray[np.str_]
+    places: ClassVar[frozenset[str]] = frozenset({"path"})
+    name: Literal["imagefolder"] = "imagefolder"
+    path: Text
+    test_share: Share = 0.2
+    unreadable: Literal["error", "skip"] = "error"
+
+    @override
+    def read(self, cache: Path, display: Display) -> Dataset:
+        return read_image_folder(self, "dataset.path", cache, display)
+
+    @override
+    def digest(self, cache: Path, display: Display) -> str:
+        return folder_digest(self.path, f"dataset.path={self.path}", cache, display)
 
 
-def read_image_folder(
-    config: ImageFolderDataset,
-    name: str,
-    cache: Path,
-    display: Display,
-    key: str = "dataset.path",
-) -> Dataset:
-    """Read the names and classes of all images; the images stay where they are.
+def read_image_folder(folder: ImageFolder, key: str, cache: Path, display: Display) -> Dataset:
+    """Read the names and classes of all images.
 
     Args:
-        config: where the folder or zip archive is, and how to read it.
-        name: of the data set.
+        folder: where the images are, and how to read them.
+        key: which setting names the place, for error messages.
         cache: the cache directory, for the index of images.
         display: shows progress while the index is made.
-        key: which setting names the place, for error messages.
 
     Raises:
         InputError: no such place, no images, images without a class, or unreadable images.
     """
-    where = f"{key}={config.path}"
-    images, notes = _readable(config, where, cache, display)
+    where = f"{key}={folder.path}"
+    images, notes = _readable(folder, where, cache, display)
     layout = _layout(images.index.paths, where)
     train, test = layout.train, layout.test
     if unused := len(images) - len(train) - len(test):
         notes.append(f"{unused} images in folders of other splits are not used")
     if not len(test):
-        kept, held_out = stratified_split(layout.labels[train], config.test_share, where)
+        kept, held_out = stratified_split(layout.labels[train], folder.test_share, where)
         train, test = train[kept], train[held_out]
         notes.append(f"no folder is called test: {len(test)} images are held out at random")
     labels = layout.labels
     dataset = make_dataset(
-        name, images.take(train), labels[train], images.take(test), labels[test], where
+        folder.display_name,
+        images.take(train),
+        labels[train],
+        images.take(test),
+        labels[test],
+        where,
     )
     return replace(dataset, notes=(*notes, *dataset.notes))
 
 
 def _readable(
-    config: ImageFolderDataset, where: str, cache: Path, display: Display
+    folder: ImageFolder, where: str, cache: Path, display: Display
 ) -> tuple[ImageFiles, list[str]]:
     """Return the images that can be decoded, and a note if others were left out."""
-    source = image_source(config.path, where)
+    source = image_source(folder.path, where)
     index = index_of(source, cache, display)
     if not len(index.paths):
         raise InputError(f"{where}: holds no images; expected <class>/* or train/<class>/*")
@@ -81,7 +99,7 @@ def _readable(
     complaint = index.complaint()
     if complaint is None:
         return images, []
-    if config.unreadable == "error":
+    if folder.unreadable == "error":
         raise InputError(
             f"{where}: {complaint}; repair or remove them, or use dataset=imagefolder with "
             "dataset.unreadable=skip"
@@ -100,6 +118,20 @@ def folder_digest(path: str, where: str, cache: Path, display: Display) -> str:
     index = index_of(image_source(path, where), cache, display)
     names = "\n".join(index.paths.tolist()).encode()
     return hashlib.sha256(names + index.digests.tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Which files are used, and what their folders say.
+
+    Attributes:
+        train, test: positions of the files; test is empty where there is no such folder.
+        labels: (N,), the class of every file, empty for files of other splits.
+    """
+
+    train: IntArray
+    test: IntArray
+    labels: NDArray[np.str_]
 
 
 def _layout(paths: NDArray[np.str_], where: str) -> _Layout:

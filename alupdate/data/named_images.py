@@ -1,43 +1,153 @@
-"""The binary version of CIFAR-10 and CIFAR-100.
+"""Well-known image data sets: CIFAR from its publishers, and others by torchvision's readers.
 
-The version for Python is pickled, and unpickling a file can run any code; the binary version holds
-the same images as records of label bytes and 32 x 32 bytes for each of red, green and blue.
+Each is read from your own copy, from an image folder or zip, or from a download in the cache.
 """
 
-from collections.abc import Callable, Iterable
+from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass as checked_dataclass
+from typing_extensions import override
 
-from alupdate.config import ImageDataset, ImageFolderDataset
-from alupdate.data.dataset import ArrayImages, Dataset, Images, make_dataset
+from alupdate.config.values import SETTINGS, Flag, Text
+from alupdate.data.dataset import ArrayImages, Dataset, DatasetOption, Images, make_dataset
 from alupdate.data.downloads import downloaded, one_line
 from alupdate.data.image_files import ImageFiles, ListedFiles, image_source, index_of
-from alupdate.data.image_folder import folder_digest, has_test_set, read_image_folder
+from alupdate.data.image_folder import (
+    ImageFolder,
+    folder_digest,
+    has_test_set,
+    read_image_folder,
+)
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
+TORCHVISION_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
+"""What torchvision's readers raise on files that are missing or damaged."""
+
 
 @dataclass(frozen=True)
-class ImagePart:
+class LabelledImages:
     """Images with the names of their classes (N,)."""
 
     images: Images
     labels: NDArray[Any]
 
 
+@checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class NamedImages(DatasetOption):
+    """A well-known image data set.
+
+    Attributes:
+        root: your copy, in the data set's own layout or as an image folder or zip; None for the
+            cache.
+        download: False forbids use of the network.
+    """
+
+    places: ClassVar[frozenset[str]] = frozenset({"root", "download"})
+    root: Text | None = None
+    download: Flag = True
+
+    @property
+    @abstractmethod
+    def own_folder(self) -> str:
+        """A file or folder below the root by which the data set's own layout is known."""
+
+    @abstractmethod
+    def fetch(self, root: Path) -> None:
+        """Download all files into ``root``, in the data set's own layout."""
+
+    @abstractmethod
+    def read_own(
+        self, root: Path, where: str, cache: Path, display: Display
+    ) -> tuple[LabelledImages, LabelledImages]:
+        """Return pool and test set from the data set's own layout.
+
+        Args:
+            root: holds ``own_folder``.
+            where: how to call the source in an error message.
+            cache: the cache directory, for the index of image files.
+            display: shows progress while the index is made.
+
+        Raises:
+            InputError: files are missing or damaged.
+        """
+
+    def refuse_other_layouts(self, root: Path, where: str) -> None:
+        """Refuse a layout that must not be taken for an image folder; there is none by default.
+
+        Raises:
+            InputError: it lies at ``root``.
+        """
+
+    @override
+    def read(self, cache: Path, display: Display) -> Dataset:
+        if self.root is None:
+            where = f"dataset={self.name}"
+            root = downloaded(self.name, cache, self.download, self.fetch)
+        else:
+            where = f"dataset.root={self.root}"
+            own = self._own_root(self.root)
+            if own is None:
+                folder = ImageFolder(path=self.root, label=self.display_name)
+                return read_image_folder(folder, "dataset.root", cache, display)
+            root = own
+        train, test = self.read_own(root, where, cache, display)
+        return make_dataset(
+            self.display_name, train.images, train.labels, test.images, test.labels, where
+        )
+
+    @override
+    def digest(self, cache: Path, display: Display) -> str | None:
+        if self.root is None or self._own_root(self.root) is not None:
+            return None
+        return folder_digest(self.root, f"dataset.root={self.root}", cache, display)
+
+    def _own_root(self, root: str) -> Path | None:
+        """Return the folder with the data set's own layout, or None for an image folder or zip.
+
+        The root may also be a folder further down: its images must not be taken for an image
+        folder without splits.
+
+        Raises:
+            InputError: the root has neither.
+        """
+        folder = self.own_folder
+        for base in _above(Path(root), PurePosixPath(folder)):
+            if (base / folder).exists():
+                return base
+        where = f"dataset.root={root}"
+        self.refuse_other_layouts(Path(root), where)
+        if not has_test_set(image_source(root, where).stamps()):
+            raise InputError(
+                f"{where}: holds neither {folder} nor train/<class>/* and test/<class>/*; give the "
+                f"folder around {folder}, or an image folder or zip with these parts"
+            )
+        return None
+
+
+def _above(root: Path, folder: PurePosixPath) -> list[Path]:
+    """Return the folders that may hold ``folder``: the root, and others if it is a part of it."""
+    found = [root]
+    for depth in range(1, len(folder.parts) + 1):
+        if root.parts[-depth:] == folder.parts[:depth]:
+            found.append(Path(*root.parts[:-depth]))
+    return found
+
+
 SITE = "https://www.cs.toronto.edu/~kriz/"
 SIDE = 32
-PIXELS = 3 * SIDE * SIDE
+"""Height and width of CIFAR's images."""
 
 
 @dataclass(frozen=True)
-class Cifar:
-    """One of the two data sets.
+class CifarFiles:
+    """The files of CIFAR-10 or CIFAR-100.
 
     Attributes:
         archive: its name on the authors' site.
@@ -62,7 +172,7 @@ class Cifar:
 
 
 CIFAR = {
-    "cifar10": Cifar(
+    "cifar10": CifarFiles(
         archive="cifar-10-binary.tar.gz",
         md5="c32a1d4ab5d03f1284b67883e8d87530",
         folder="cifar-10-batches-bin",
@@ -73,7 +183,7 @@ CIFAR = {
         label_bytes=1,
         names="batches.meta.txt",
     ),
-    "cifar100": Cifar(
+    "cifar100": CifarFiles(
         archive="cifar-100-binary.tar.gz",
         md5="03b5dce01913d631647c71ecec9e9cb8",
         folder="cifar-100-binary",
@@ -87,67 +197,83 @@ CIFAR = {
 }
 
 
-def download_cifar(name: str, root: Path) -> None:
-    """Fetch the archive into ``root``, check it against its MD5 and unpack it."""
-    from torchvision.datasets.utils import download_and_extract_archive
+@checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Cifar(NamedImages):
+    """CIFAR-10 and CIFAR-100 in their binary version.
 
-    kind = CIFAR[name]
-    download_and_extract_archive(SITE + kind.archive, str(root), md5=kind.md5, remove_finished=True)
-
-
-def read_cifar(name: str, root: Path, where: str) -> tuple[ImagePart, ImagePart]:
-    """Return pool and test set.
-
-    Args:
-        name: cifar10 or cifar100.
-        root: holds the folder of the binary version.
-        where: how to call the source in an error message.
-
-    Raises:
-        InputError: a file is missing or has another size than it must have.
+    The version for Python is pickled, and unpickling a file can run any code; the binary version
+    holds the same images as records of label bytes and 32 x 32 bytes for each of red, green and
+    blue.
     """
-    kind = CIFAR[name]
-    folder = root / kind.folder
-    try:
-        names = np.array((folder / kind.names).read_text().split())
-        train = [_records(folder / file, kind, kind.records[0], where) for file in kind.train]
-        test = [_records(folder / file, kind, kind.records[1], where) for file in kind.test]
-    except OSError as error:
-        raise InputError(f"{where}: {error.filename}: {error.strerror}") from error
-    return _part(train, kind, names, where), _part(test, kind, names, where)
+
+    name: Literal["cifar10", "cifar100"]
+
+    @property
+    @override
+    def own_folder(self) -> str:
+        return CIFAR[self.name].folder
+
+    @override
+    def fetch(self, root: Path) -> None:
+        from torchvision.datasets.utils import download_and_extract_archive
+
+        files = CIFAR[self.name]
+        address = SITE + files.archive
+        download_and_extract_archive(address, str(root), md5=files.md5, remove_finished=True)
+
+    @override
+    def refuse_other_layouts(self, root: Path, where: str) -> None:
+        files = CIFAR[self.name]
+        if root.name == files.pickled or (root / files.pickled).exists():
+            raise InputError(
+                f"{where}: {files.pickled} is pickled and is not read; give the binary version "
+                f"({files.archive}, unpacked) or an image folder"
+            )
+
+    @override
+    def read_own(
+        self, root: Path, where: str, cache: Path, display: Display
+    ) -> tuple[LabelledImages, LabelledImages]:
+        files = CIFAR[self.name]
+        folder = root / files.folder
+        try:
+            names = np.array((folder / files.names).read_text().split())
+            train = [_records(folder / f, files, files.records[0], where) for f in files.train]
+            test = [_records(folder / f, files, files.records[1], where) for f in files.test]
+        except OSError as error:
+            raise InputError(f"{where}: {error.filename}: {error.strerror}") from error
+        return _images(train, files, names, where), _images(test, files, names, where)
 
 
-def _records(path: Path, kind: Cifar, count: int, where: str) -> NDArray[np.uint8]:
+def _records(path: Path, files: CifarFiles, count: int, where: str) -> NDArray[np.uint8]:
     content = np.fromfile(path, np.uint8)
-    size = kind.label_bytes + PIXELS
+    size = files.label_bytes + 3 * SIDE * SIDE
     if len(content) != count * size:
         raise InputError(
             f"{where}: {path.name} has {len(content)} bytes instead of {count * size}; get the "
-            f"binary version again ({kind.archive})"
+            f"binary version again ({files.archive})"
         )
     return content.reshape(count, size)
 
 
-def _part(
-    batches: list[NDArray[np.uint8]], kind: Cifar, names: NDArray[np.str_], where: str
-) -> ImagePart:
+def _images(
+    batches: list[NDArray[np.uint8]], files: CifarFiles, names: NDArray[np.str_], where: str
+) -> LabelledImages:
     records = np.concatenate(batches)
-    labels = records[:, kind.label_bytes - 1]
+    labels = records[:, files.label_bytes - 1]
     if labels.max() >= len(names):
         raise InputError(
-            f"{where}: a record has class {labels.max()}, but {kind.names} names {len(names)}"
+            f"{where}: a record has class {labels.max()}, but {files.names} names {len(names)}"
         )
-    planes = records[:, kind.label_bytes :].reshape(-1, 3, SIDE, SIDE)
-    return ImagePart(ArrayImages(np.ascontiguousarray(planes.transpose(0, 2, 3, 1))), names[labels])
-
-
-UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
-"""What torchvision's readers raise on files that are missing or damaged."""
+    planes = records[:, files.label_bytes :].reshape(-1, 3, SIDE, SIDE)
+    return LabelledImages(
+        ArrayImages(np.ascontiguousarray(planes.transpose(0, 2, 3, 1))), names[labels]
+    )
 
 
 @dataclass(frozen=True)
 class TorchvisionSet:
-    """How to use one of torchvision's classes.
+    """How a data set is read by one of torchvision's classes.
 
     Attributes:
         reader: its name in torchvision.datasets.
@@ -171,45 +297,45 @@ TORCHVISION = {
 }
 
 
-def download_set(name: str, root: Path) -> None:
-    """Let torchvision fetch all files into ``root`` and check them against their MD5."""
-    for split in (*TORCHVISION[name].pool, "test"):
-        _open(name, root, split, download=True)
+@checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class TorchvisionImages(NamedImages):
+    """A data set that torchvision downloads, checks against its MD5 sum, and reads."""
 
+    name: Literal["stl10", "dtd", "food101", "flowers102", "svhn"]
 
-def read_set(
-    name: str, root: Path, where: str, cache: Path, display: Display
-) -> tuple[ImagePart, ImagePart]:
-    """Return pool and test set.
+    @property
+    @override
+    def own_folder(self) -> str:
+        return TORCHVISION[self.name].folder
 
-    Args:
-        name: a key of ``TORCHVISION``.
-        root: the folder that torchvision fills.
-        where: how to call the source in an error message.
-        cache: the cache directory, for the index of image files.
-        display: shows progress while the index is made.
+    @override
+    def fetch(self, root: Path) -> None:
+        for split in (*TORCHVISION[self.name].pool, "test"):
+            self._open(root, split, download=True)
 
-    Raises:
-        InputError: files are missing or damaged.
-    """
-    kind = TORCHVISION[name]
-    try:
-        pool = [_open(name, root, split) for split in kind.pool]
-        test = [_open(name, root, "test")]
-    except UNREADABLE as error:
-        reason = one_line(error).split(". ")[0]
-        raise InputError(
-            f"{where}: files of {name} are missing or damaged ({reason}); get them again"
-        ) from error
-    if kind.axes is not None:
-        return _from_arrays(pool, kind.axes), _from_arrays(test, kind.axes)
-    return _from_files(pool, test, root, where, cache, display)
+    @override
+    def read_own(
+        self, root: Path, where: str, cache: Path, display: Display
+    ) -> tuple[LabelledImages, LabelledImages]:
+        axes = TORCHVISION[self.name].axes
+        try:
+            pool = [self._open(root, split) for split in TORCHVISION[self.name].pool]
+            test = [self._open(root, "test")]
+        except TORCHVISION_ERRORS as error:
+            reason = one_line(error).split(". ")[0]
+            raise InputError(
+                f"{where}: files of {self.name} are missing or damaged ({reason}); get them again"
+            ) from error
+        if axes is not None:
+            return _from_arrays(pool, axes), _from_arrays(test, axes)
+        return _from_files(pool, test, root, where, cache, display)
 
+    def _open(self, root: Path, split: str, download: bool = False) -> Any:
+        """Return torchvision's data set of a split; it may raise any of TORCHVISION_ERRORS."""
+        from torchvision import datasets
 
-def _open(name: str, root: Path, split: str, download: bool = False) -> Any:
-    from torchvision import datasets
-
-    return getattr(datasets, TORCHVISION[name].reader)(str(root), split=split, download=download)
+        reader = getattr(datasets, TORCHVISION[self.name].reader)
+        return reader(str(root), split=split, download=download)
 
 
 def _labels(numbers: Iterable[int], opened: Any) -> NDArray[Any]:
@@ -218,135 +344,32 @@ def _labels(numbers: Iterable[int], opened: Any) -> NDArray[Any]:
     return np.array([names[number] if names else str(number) for number in numbers])
 
 
-def _from_arrays(opened: list[Any], axes: tuple[int, ...]) -> ImagePart:
+def _from_arrays(opened: list[Any], axes: tuple[int, ...]) -> LabelledImages:
     rows = np.concatenate([part.data.transpose(axes) for part in opened])
     labels = np.concatenate([_labels(part.labels.tolist(), part) for part in opened])
-    return ImagePart(ArrayImages(np.ascontiguousarray(rows)), labels)
+    return LabelledImages(ArrayImages(np.ascontiguousarray(rows)), labels)
 
 
 def _from_files(
     pool: list[Any], test: list[Any], root: Path, where: str, cache: Path, display: Display
-) -> tuple[ImagePart, ImagePart]:
+) -> tuple[LabelledImages, LabelledImages]:
     """Return the images that torchvision lists, in its order; they stay where they are."""
     listed = {id(part): _paths(part, root) for part in (*pool, *test)}
     paths = tuple(path for some in listed.values() for path in some)
-    source = ListedFiles(root, paths, where)
+    source = ListedFiles(where, root, paths)
     index = index_of(source, cache, display)
     if (complaint := index.complaint()) is not None:
         raise InputError(f"{where}: {complaint}; get them again")
     everything = ImageFiles(source, index)
     position = {str(path): i for i, path in enumerate(index.paths)}
 
-    def part(opened: list[Any]) -> ImagePart:
+    def part(opened: list[Any]) -> LabelledImages:
         chosen = [position[path] for some in opened for path in listed[id(some)]]
         labels = np.concatenate([_labels(some._labels, some) for some in opened])
-        return ImagePart(everything.take(np.array(chosen, np.int64)), labels)
+        return LabelledImages(everything.take(np.array(chosen, np.int64)), labels)
 
     return part(pool), part(test)
 
 
 def _paths(opened: Any, root: Path) -> list[str]:
     return [path.relative_to(root).as_posix() for path in opened._image_files]
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What to do about one data set.
-
-    Attributes:
-        folder: below the root, what its own layout has and image folders have not.
-        download: fetches all files into a root.
-        read: (root, where, cache, display) -> pool and test set.
-    """
-
-    folder: str
-    download: Callable[[Path], None]
-    read: Callable[[Path, str, Path, Display], tuple[ImagePart, ImagePart]]
-
-
-def read_known_images(config: ImageDataset, name: str, cache: Path, display: Display) -> Dataset:
-    """Read a data set from ``config.root``, or from the cache, downloading it if need be.
-
-    Args:
-        config: which one, and where it lies.
-        name: of the data set, for tables and figures.
-        cache: the cache directory, for downloads and the index of image files.
-        display: shows progress.
-
-    Raises:
-        InputError: it is not there, cannot be downloaded, or is incomplete or damaged.
-    """
-    known = _known(config.name)
-    if config.root is None:
-        where = f"dataset={config.name}"
-        root = downloaded(config.name, cache, config.download, known.download)
-    else:
-        where = f"dataset.root={config.root}"
-        own = _own_layout(config.name, config.root)
-        if own is None:
-            folder = ImageFolderDataset(name="imagefolder", path=config.root)
-            return read_image_folder(folder, name, cache, display, key="dataset.root")
-        root = own
-    train, test = known.read(root, where, cache, display)
-    return make_dataset(name, train.images, train.labels, test.images, test.labels, where)
-
-
-def own_copy_digest(config: ImageDataset, cache: Path, display: Display) -> str | None:
-    """Return a digest of an image folder at ``config.root``, or None where the name says it all.
-
-    Raises:
-        InputError: there is nothing at the root.
-    """
-    if config.root is None or _own_layout(config.name, config.root) is not None:
-        return None
-    return folder_digest(config.root, f"dataset.root={config.root}", cache, display)
-
-
-def _known(name: str) -> _Known:
-    if name in CIFAR:
-        return _Known(
-            CIFAR[name].folder,
-            partial(download_cifar, name),
-            lambda root, where, _cache, _display: read_cifar(name, root, where),
-        )
-    return _Known(TORCHVISION[name].folder, partial(download_set, name), partial(read_set, name))
-
-
-def _own_layout(name: str, root: str) -> Path | None:
-    """Return the folder with the data set's own layout, or None for an image folder or zip.
-
-    The root may also be a folder further down: its images must not be taken for an image folder
-    without splits.
-
-    Raises:
-        InputError: the root has neither, or only a pickled version.
-    """
-    folder = _known(name).folder
-    for base in _above(Path(root), PurePosixPath(folder)):
-        if (base / folder).exists():
-            return base
-    where = f"dataset.root={root}"
-    if name in CIFAR and _is_pickled(Path(root), CIFAR[name].pickled):
-        raise InputError(
-            f"{where}: {CIFAR[name].pickled} is pickled and is not read; give the binary version "
-            f"({CIFAR[name].archive}, unpacked) or an image folder"
-        )
-    if not has_test_set(image_source(root, where).stamps()):
-        raise InputError(
-            f"{where}: holds neither {folder} nor train/<class>/* and test/<class>/*; give the "
-            f"folder around {folder}, or an image folder or zip with these parts"
-        )
-    return None
-
-
-def _above(root: Path, folder: PurePosixPath) -> list[Path]:
-    """Return the places where ``folder`` may be looked for if ``root`` lies in it."""
-    found = [root]
-    for depth in range(1, len(folder.parts) + 1):
-        if root.parts[-depth:] == folder.parts[:depth]:
-            found.append(Path(*root.parts[:-depth]))
-    return found
-
-
-def _is_pickled(root: Path, folder: str) -> bool:
-    return root.name == folder or (root / folder).exists()

@@ -5,50 +5,68 @@ import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
+from typing_extensions import override
 
-from alupdate.config import OpenmlDataset
-from alupdate.data.dataset import NAMED, Dataset, from_arrays, stratified_split
-from alupdate.data.downloads import impatient, one_line
+from alupdate.config.values import SETTINGS, Count, Share, Text
+from alupdate.data.dataset import NAMED, Dataset, DatasetOption, from_arrays, stratified_split
+from alupdate.data.downloads import connection_timeout, one_line
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def read_openml(config: OpenmlDataset, name: str, cache: Path) -> Dataset:
-    """Return a table whose features are numbers, with a stratified test share.
 
-    Args:
-        config: which table and version, and where its local copy is kept.
-        name: of the data set.
-        cache: the cache directory, where no other place is configured.
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class OpenmlTable(DatasetOption):
+    """A table of OpenML whose features are numbers, with a test share.
 
-    Raises:
-        InputError: no such table, no network, features that are not numbers, or no classes.
+    Attributes:
+        table: its name on OpenML.
+        version: of the table.
+        root: where the download is kept; None for the cache directory.
+        test_share: how much of every class is held out.
     """
-    where = f"dataset.table={config.table}"
-    if not re.fullmatch(r"[\w.(),+-]+", config.table):
-        raise InputError(f"{where}: no name of a table; it has letters, digits and -_.,()+ only")
-    kept = Path(config.root) if config.root is not None else cache / "openml"
-    table, notes = _fetch(config, kept, where)
-    labels, features = _labels(table.target, where), _features(table.data, where)
-    train, test = stratified_split(labels, config.test_share, where)
-    dataset = from_arrays(name, features[train], labels[train], features[test], labels[test], where)
-    return replace(dataset, notes=(*notes, *dataset.notes))
+
+    places: ClassVar[frozenset[str]] = frozenset({"root"})
+    name: Literal["openml", "letter", "pendigits"]
+    table: Text
+    version: Count = 1
+    root: Text | None = None
+    test_share: Share = 0.2
+
+    @override
+    def read(self, cache: Path, display: Display) -> Dataset:
+        where = f"dataset.table={self.table}"
+        if not re.fullmatch(r"[\w.(),+-]+", self.table):
+            raise InputError(
+                f"{where}: no name of a table; it has letters, digits and -_.,()+ only"
+            )
+        kept = Path(self.root) if self.root is not None else cache / "openml"
+        table, notes = _fetch(self.table, self.version, kept, where)
+        labels, features = _labels(table.target, where), _features(table.data, where)
+        train, test = stratified_split(labels, self.test_share, where)
+        dataset = from_arrays(
+            self.display_name, features[train], labels[train], features[test], labels[test], where
+        )
+        return replace(dataset, notes=(*notes, *dataset.notes))
 
 
-def _fetch(config: OpenmlDataset, kept: Path, where: str) -> tuple[Any, list[str]]:
+def _fetch(name: str, version: int, kept: Path, where: str) -> tuple[Any, list[str]]:
     """Return the table, and what OpenML warns of."""
     from sklearn.datasets import fetch_openml
 
     try:
-        with warnings.catch_warnings(record=True) as caught, impatient():
+        with warnings.catch_warnings(record=True) as caught, connection_timeout():
             warnings.simplefilter("always")
             table = fetch_openml(
-                config.table,
-                version=config.version,
+                name,
+                version=version,
                 data_home=str(kept),
                 as_frame=True,
                 parser="liac-arff",  # with pandas 3, the other fails on integers as classes
@@ -56,18 +74,20 @@ def _fetch(config: OpenmlDataset, kept: Path, where: str) -> tuple[Any, list[str
             )
     except (OSError, http.client.HTTPException) as error:
         raise InputError(
-            f"{where}: version {config.version} is not in {kept}, and the download failed "
+            f"{where}: version {version} is not in {kept}, and the download failed "
             f"({one_line(error)}); check network and disk, or set dataset.root=FOLDER"
         ) from error
     except (ValueError, KeyError, EOFError) as error:
         raise InputError(
-            f"{where}: version {config.version} cannot be used ({one_line(error)})"
+            f"{where}: version {version} cannot be used ({one_line(error)})"
         ) from error
     notes = [" ".join(str(w.message).split()) for w in caught if w.category is UserWarning]
     return table, notes
 
 
-def _features(table: pd.DataFrame, where: str) -> NDArray[np.float32]:
+def _features(table: "pd.DataFrame", where: str) -> NDArray[np.float32]:
+    import pandas as pd
+
     others = [str(name) for name in table if not pd.api.types.is_numeric_dtype(table[name])]
     if others:
         more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
@@ -79,6 +99,8 @@ def _features(table: pd.DataFrame, where: str) -> NDArray[np.float32]:
 
 
 def _labels(target: Any, where: str) -> NDArray[np.str_]:
+    import pandas as pd
+
     if not isinstance(target, pd.Series):
         raise InputError(f"{where}: has no single column of classes")
     if pd.api.types.is_float_dtype(target):

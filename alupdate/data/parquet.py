@@ -1,17 +1,50 @@
-"""Your own table of features in Parquet files."""
+"""Parquet files: your own table of features, and how columns of labels are read."""
 
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
+from typing_extensions import override
 
-from alupdate.config import ParquetDataset
-from alupdate.data.dataset import Dataset, FloatArray, Vectors
-from alupdate.data.tables import Part, joined, require_column
+from alupdate.config.values import SETTINGS, Text
+from alupdate.data.dataset import FloatArray, Vectors
+from alupdate.data.tables import LabelledRows, TableFiles, require_column
 from alupdate.utils.errors import InputError
+
+INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls the row numbers that it stores: no feature."""
+
+
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Parquet(TableFiles):
+    """A table of features.
+
+    Attributes:
+        feature_column: a column of lists of numbers; None for every numeric column but the labels.
+    """
+
+    name: Literal["parquet"] = "parquet"
+    feature_column: Text | None = None
+
+    @override
+    def read_file(self, path: str, where: str) -> LabelledRows:
+        table = read_parquet_file(path, where, "parquet")
+        available = tuple(table.column_names)
+        require_column(self.label_column, available, where, "dataset.label_column")
+        labels = label_values(table.column(self.label_column), self.label_column, where)
+        if self.feature_column is not None:
+            require_column(self.feature_column, available, where, "dataset.feature_column")
+            rows = _lists(table.column(self.feature_column), self.feature_column, where)
+            return LabelledRows(Vectors(rows), labels)
+        columns = _numeric_columns(table, self.label_column, where)
+        rows = _numbers(table, columns, where)
+        unused = tuple(c for c in available if c not in (*columns, self.label_column))
+        notes = (f"{', '.join(unused)}: not numeric, left out",) if unused else ()
+        return LabelledRows(Vectors(rows), labels, columns, notes)
 
 
 def read_parquet_file(path: str, where: str, extra: str) -> Any:
@@ -84,36 +117,6 @@ def class_names(table: Any, column: str) -> list[str] | None:
     except (ValueError, KeyError, TypeError):
         return None
     return [str(name) for name in names]
-
-
-EXTRA = "parquet"
-INDEX = re.compile(r"__index_level_\d+__")
-"""What pandas calls the row numbers that it stores: no feature."""
-
-
-def read_parquet(config: ParquetDataset, name: str) -> Dataset:
-    """Read features from all numeric columns but the label's, or from one column of lists.
-
-    Raises:
-        InputError: naming key, file, column and row.
-    """
-
-    def read(path: str, where: str) -> Part[Vectors]:
-        table = read_parquet_file(path, where, EXTRA)
-        available = tuple(table.column_names)
-        require_column(config.label_column, available, where, "dataset.label_column")
-        labels = label_values(table.column(config.label_column), config.label_column, where)
-        if config.feature_column is not None:
-            require_column(config.feature_column, available, where, "dataset.feature_column")
-            rows = _lists(table.column(config.feature_column), config.feature_column, where)
-            return Part(Vectors(rows), labels)
-        columns = _numeric_columns(table, config.label_column, where)
-        rows = _numbers(table, columns, where)
-        unused = tuple(c for c in available if c not in (*columns, config.label_column))
-        notes = (f"{', '.join(unused)}: not numeric, left out",) if unused else ()
-        return Part(Vectors(rows), labels, columns, notes)
-
-    return joined(config, name, read)
 
 
 def _numeric_columns(table: Any, label: str, where: str) -> tuple[str, ...]:

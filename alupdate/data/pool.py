@@ -1,4 +1,4 @@
-"""Who is labelled, and who gives labels."""
+"""The state of the pool, and the annotator that labels its instances."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,22 @@ from alupdate.data.dataset import IntArray
 
 @dataclass(frozen=True)
 class Pool:
-    """The pool's state: which instances are labelled, in the order of purchase.
+    """Which instances of the pool are labelled, in the order of annotation.
 
-    It holds no other label than those that were bought: an unlabelled instance's label cannot be
-    reached through it.
+    It holds the labels of labelled instances and no others: the label of an unlabelled instance
+    cannot be reached through it.
 
     Attributes:
         size: number of instances, labelled or not.
         indices: (N,), the labelled instances.
         labels: (N,), their class indices.
         reserved: (R,), instances set aside that are never candidates.
+
+    Example:
+        >>> import numpy as np
+        >>> pool = Pool.unlabelled(5).label(np.array([3, 1]), np.array([0, 2]))
+        >>> pool.candidates().tolist()
+        [0, 2, 4]
     """
 
     size: int
@@ -28,19 +34,23 @@ class Pool:
 
     @classmethod
     def unlabelled(cls, size: int, reserved: IntArray | None = None) -> "Pool":
-        """Return a pool of which nothing is labelled."""
+        """Return a pool in which nothing is labelled."""
         empty = np.empty(0, dtype=np.int64)
         return cls(size, empty, empty, empty if reserved is None else reserved)
 
     def candidates(self) -> IntArray:
-        """Return the indices of all instances that may be bought, ascending."""
+        """Return the indices of all instances that may be selected, ascending."""
         free = np.ones(self.size, dtype=bool)
         free[self.indices] = False
         free[self.reserved] = False
         return np.flatnonzero(free)
 
     def label(self, indices: IntArray, labels: IntArray) -> "Pool":
-        """Return the pool after a purchase.
+        """Return the pool with more instances labelled.
+
+        Args:
+            indices: (b,), candidates.
+            labels: (b,), their class indices.
 
         Raises:
             ValueError: an index is unknown, reserved, labelled already, or named twice.
@@ -56,7 +66,7 @@ class Pool:
 
 
 class Annotator:
-    """Gives the true labels of the instances that are bought, and of nothing else."""
+    """Gives the true labels of the instances that are queried, and of no others."""
 
     def __init__(self, labels: IntArray) -> None:
         self._labels = labels

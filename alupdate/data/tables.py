@@ -1,29 +1,45 @@
-"""Files of rows with named columns: CSV, TSV and JSONL in UTF-8."""
+"""Tables of instances and labels, and texts in CSV, TSV and JSONL files (UTF-8)."""
 
 import csv
+import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from abc import abstractmethod
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass as checked_dataclass
+from typing_extensions import override
 
-from alupdate.config import CsvDataset, ParquetDataset
-from alupdate.data.dataset import Dataset, Texts, Vectors, make_dataset, stratified_split
+from alupdate.config.values import SETTINGS, Share, Text
+from alupdate.data.dataset import (
+    Dataset,
+    DatasetOption,
+    Instances,
+    Texts,
+    make_dataset,
+    stratified_split,
+)
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, suggestion
+from alupdate.utils.files import file_digest
 
-Rows = TypeVar("Rows", Texts, Vectors)
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+TABLE_ENDINGS = (*DELIMITERS, *JSON_LINES)
+LARGEST_CELL = 2**31 - 1
 INT64_DIGITS = 18
 """Every number of so many digits fits into 64 bits."""
 
 
 @dataclass(frozen=True)
-class Part(Generic[Rows]):
-    """The rows of one file.
+class LabelledRows:
+    """The instances and labels of one file.
 
     Attributes:
         instances: N of them.
@@ -32,51 +48,119 @@ class Part(Generic[Rows]):
         notes: what a user should know about the file, a line each.
     """
 
-    instances: Rows
+    instances: Instances
     labels: NDArray[Any]
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def joined(
-    config: CsvDataset | ParquetDataset, name: str, read: Callable[[str, str], Part[Rows]]
-) -> Dataset:
-    """Return the data set of ``path`` with a test share, or of ``train`` and ``test``.
+@checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class TableFiles(DatasetOption):
+    """A table in one file with a test share, or in a training and a test file.
 
-    Args:
-        config: where the files lie.
-        name: of the data set.
-        read: (path, how to call it in an error message) -> its rows.
-
-    Raises:
-        InputError: a file is malformed, or the two do not go together.
+    Attributes:
+        path: the one file.
+        train, test: the two files.
+        label_column: the column of labels.
+        test_share: how much of every class is held out of the one file.
     """
-    if config.path is not None:
-        where = f"dataset.path={config.path}"
-        whole = read(config.path, where)
-        labels = integers_if_all(whole.labels)[0]
-        kept, held_out = stratified_split(labels, config.test_share, where)
-        train, test = whole.instances.take(kept), whole.instances.take(held_out)
-        dataset = make_dataset(name, train, labels[kept], test, labels[held_out], where)
-        return _with_notes(dataset, whole.notes)
-    assert config.train is not None
-    assert config.test is not None
-    first = read(config.train, f"dataset.train={config.train}")
-    second = read(config.test, f"dataset.test={config.test}")
-    return _dataset_of(name, first, second, f"dataset.train={config.train} with {config.test}")
+
+    places: ClassVar[frozenset[str]] = frozenset({"path", "train", "test"})
+    path: Text | None = None
+    train: Text | None = None
+    test: Text | None = None
+    label_column: Text = "label"
+    test_share: Share = 0.2
+
+    @abstractmethod
+    def read_file(self, path: str, where: str) -> LabelledRows:
+        """Return the rows of a file.
+
+        Args:
+            path: of the file.
+            where: how to call it in an error message.
+
+        Raises:
+            InputError: it is missing or malformed.
+        """
+
+    @override
+    def check(self) -> None:
+        wanted = "give dataset.path=FILE, or dataset.train=FILE and dataset.test=FILE"
+        parts = {"train": self.train, "test": self.test}
+        given = [key for key, path in parts.items() if path is not None]
+        if self.path is not None and given:
+            raise InputError(f"dataset.path and dataset.{given[0]}: exclude each other; {wanted}")
+        if self.path is None and len(given) < len(parts):
+            missing = "dataset.path" if not given else f"dataset.{({*parts} - {*given}).pop()}"
+            raise InputError(f"{missing}: a value is required; {wanted}")
+
+    @override
+    def read(self, cache: Path, display: Display) -> Dataset:
+        if self.path is not None:
+            return self._split_file(self.path)
+        assert self.train is not None
+        assert self.test is not None
+        train = self.read_file(self.train, f"dataset.train={self.train}")
+        test = self.read_file(self.test, f"dataset.test={self.test}")
+        where = f"dataset.train={self.train} with {self.test}"
+        if train.columns != test.columns:
+            raise InputError(f"{where}: {_difference(train.columns, test.columns)}")
+        labels, test_labels = common_labels(train.labels, test.labels, where)
+        dataset = make_dataset(
+            self.display_name, train.instances, labels, test.instances, test_labels, where
+        )
+        return _with_notes(dataset, train.notes)
+
+    def _split_file(self, path: str) -> Dataset:
+        """Return the data set of one file, of which a share is held out."""
+        where = f"dataset.path={path}"
+        rows = self.read_file(path, where)
+        (labels,) = integers_if_all(rows.labels)
+        kept, held_out = stratified_split(labels, self.test_share, where)
+        train, test = rows.instances.take(kept), rows.instances.take(held_out)
+        dataset = make_dataset(
+            self.display_name, train, labels[kept], test, labels[held_out], where
+        )
+        return _with_notes(dataset, rows.notes)
+
+    @override
+    def digest(self, cache: Path, display: Display) -> str:
+        named = {"path": self.path, "train": self.train, "test": self.test}
+        parts = [file_digest(f"dataset.{key}", path) for key, path in named.items() if path]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def _dataset_of(name: str, train: Part[Rows], test: Part[Rows], where: str) -> Dataset:
-    """Return the data set of a training and a test part.
+@checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Csv(TableFiles):
+    """Texts in CSV, TSV or JSONL files.
 
-    Raises:
-        InputError: their columns or kinds of labels differ, or as ``make_dataset``.
+    Labels that are all integers are sorted as integers. Nothing is taken for a missing value: the
+    text "NA" stays what it is.
+
+    Attributes:
+        text_column: the column of texts.
     """
-    if train.columns != test.columns:
-        raise InputError(f"{where}: {_difference(train.columns, test.columns)}")
-    labels, test_labels = common_labels(train.labels, test.labels, where)
-    dataset = make_dataset(name, train.instances, labels, test.instances, test_labels, where)
-    return _with_notes(dataset, train.notes)
+
+    name: Literal["csv"] = "csv"
+    text_column: Text = "text"
+
+    @override
+    def read_file(self, path: str, where: str) -> LabelledRows:
+        table = read_text_table(path, where)
+        labels: NDArray[np.str_] = np.array(table.texts(self.label_column, "dataset.label_column"))
+        texts = table.texts(self.text_column, "dataset.text_column")
+        return LabelledRows(Texts(tuple(texts)), labels)
+
+
+def _difference(train: tuple[str, ...], test: tuple[str, ...]) -> str:
+    lacking = [column for column in train if column not in test]
+    if lacking:
+        return f"the test file lacks the feature column {lacking[0]}"
+    extra = [column for column in test if column not in train]
+    if extra:
+        return f"the training file lacks the feature column {extra[0]}"
+    return "the feature columns come in another order in the test file"
 
 
 def _with_notes(dataset: Dataset, notes: tuple[str, ...]) -> Dataset:
@@ -123,22 +207,6 @@ def _all_integers(labels: NDArray[Any]) -> bool:
     )
 
 
-def _difference(train: tuple[str, ...], test: tuple[str, ...]) -> str:
-    lacking = [column for column in train if column not in test]
-    if lacking:
-        return f"the test file lacks the feature column {lacking[0]}"
-    extra = [column for column in test if column not in train]
-    if extra:
-        return f"the training file lacks the feature column {extra[0]}"
-    return "the feature columns come in another order in the test file"
-
-
-DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
-JSON_LINES = (".jsonl", ".ndjson", ".json")
-TABLE_ENDINGS = (*DELIMITERS, *JSON_LINES)
-LARGEST_CELL = 2**31 - 1
-
-
 @dataclass(frozen=True)
 class Table:
     """A file's rows.
@@ -180,23 +248,7 @@ class Table:
         return value
 
 
-def require_column(column: str, available: tuple[str, ...], where: str, key: str) -> None:
-    """Refuse a column that is not there, or there twice.
-
-    Raises:
-        InputError: naming the columns that there are.
-    """
-    count = available.count(column)
-    if count == 1:
-        return
-    problem = "there are two of this name" if count else "no such column"
-    raise InputError(
-        f"{key}={column}: {problem} in {where}; {suggestion(column, available)}"
-        f"available: {', '.join(available)}"
-    )
-
-
-def read_table(path: str, where: str) -> Table:
+def read_text_table(path: str, where: str) -> Table:
     """Read a CSV, TSV or JSONL file; which one its ending says.
 
     Raises:
@@ -213,16 +265,6 @@ def read_table(path: str, where: str) -> Table:
     if not table.rows:
         raise InputError(f"{where}: has no rows")
     return table
-
-
-def labelled_texts(table: Table, text: tuple[str, str], label: tuple[str, str]) -> Part[Texts]:
-    """Return the texts and labels of a table, each from a (column, key that names it).
-
-    Raises:
-        InputError: a column is missing, or a cell is empty or no text.
-    """
-    labels: NDArray[np.str_] = np.array(table.texts(*label))
-    return Part(Texts(tuple(table.texts(*text))), labels)
 
 
 def _content(path: str, where: str) -> str:
@@ -309,18 +351,17 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def read_texts(config: CsvDataset, name: str) -> Dataset:
-    """Read a text and a label column; labels that are all integers are sorted as integers.
-
-    Nothing is taken for a missing value: the text "NA" stays what it is.
+def require_column(column: str, available: tuple[str, ...], where: str, key: str) -> None:
+    """Refuse a column that is not there, or there twice.
 
     Raises:
-        InputError: naming key, file and row.
+        InputError: naming the columns that there are.
     """
-    text = (config.text_column, "dataset.text_column")
-    label = (config.label_column, "dataset.label_column")
-
-    def read(path: str, where: str) -> Part[Texts]:
-        return labelled_texts(read_table(path, where), text, label)
-
-    return joined(config, name, read)
+    count = available.count(column)
+    if count == 1:
+        return
+    problem = "there are two of this name" if count else "no such column"
+    raise InputError(
+        f"{key}={column}: {problem} in {where}; {suggestion(column, available)}"
+        f"available: {', '.join(available)}"
+    )

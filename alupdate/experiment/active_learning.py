@@ -15,13 +15,14 @@ from alupdate.config import RunConfig
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.selection import Selector, holdout
-from alupdate.experiment.setup import Setup, check_sizes
-from alupdate.experiment.task import Outcome, median_seconds, timed
+from alupdate.experiment.setup import Setup, check_sizes, learner_settings
+from alupdate.experiment.task import TaskSummary, median_seconds, timed
 from alupdate.laplace.predictive import predict
 from alupdate.models.learner import Model, make_rule, step_size, updated_model
 from alupdate.results.records import Comparison, CycleRecord, tables
 from alupdate.results.store import RunStore
 from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import Scores, score
 from alupdate.utils.seeds import Stream, generator
 
@@ -35,10 +36,11 @@ class ActiveLearning:
 
     def __init__(self, config: RunConfig, setup: Setup) -> None:
         self._config, self._setup = config, setup
+        self._learning = learner_settings(config)
         self._annotator = Annotator(setup.dataset.train_labels)
         self._selector = Selector(config, setup.dataset, self._annotator)
         name = config.update.compare_with if config.update.name == "retrain" else config.update.name
-        self._rule = make_rule(name, config.update, config.seed)
+        self._rule = make_rule(name, config.update.n_hypotheses, config.seed)
         size = len(setup.dataset.train)
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
         self._reserved = holdout(config, self._order)
@@ -47,10 +49,10 @@ class ActiveLearning:
 
     @property
     def is_oracle(self) -> bool:
-        """Whether the strategy sees labels that were not bought."""
+        """Whether the strategy sees labels that were not acquired."""
         return self._selector.is_oracle
 
-    def run(self, store: RunStore, display: Display) -> Outcome:
+    def run(self, store: RunStore, display: Display) -> TaskSummary:
         """Run the cycles that are not recorded yet; each is committed as it ends."""
         steps = store.load()
         records = TypeAdapter(list[CycleRecord]).validate_python(steps)
@@ -67,7 +69,18 @@ class ActiveLearning:
                 accuracy = record.scores["accuracy"]
                 advance(1, f"{record.n_labelled} labels, accuracy {accuracy:.3f}")
         store.save(steps, self._tables(store, records), last=True)
-        return _outcome(store, records)
+        return _summary(store, records)
+
+    def model_of(self, store: RunStore) -> Model:
+        """Return the model after the last recorded cycle.
+
+        Raises:
+            InputError: no cycle is recorded.
+        """
+        model = self._model_after(TypeAdapter(list[CycleRecord]).validate_python(store.load()))
+        if model is None:
+            raise InputError(f"{store.path}: holds no finished cycle")
+        return model
 
     def _tables(self, store: RunStore, records: Sequence[CycleRecord]) -> dict[str, str]:
         return tables(store.name, self._config, self.is_oracle, records)
@@ -87,9 +100,9 @@ class ActiveLearning:
         labels = self._annotator.annotate(indices)
         after = pool.label(indices, labels)
         settings = self._config.update
-        foresees = before is not None and (settings.compare or not self._retrains(cycle))
+        updates = before is not None and (settings.compare or not self._retrains(cycle))
         gamma, seconds = 0.0, 0.0
-        if before is not None and foresees:
+        if before is not None and updates:
             gamma, seconds = timed(lambda: self._gamma(cycle, after, before), device)
             if settings.gamma == "auto":
                 timings["step_size"] = seconds
@@ -124,7 +137,10 @@ class ActiveLearning:
 
     def _gamma(self, cycle: int, pool: Pool, model: Model) -> float:
         """Return the step size for the update in a cycle, given the labels it brings, too."""
-        return step_size(self._rule, model, pool, self._config.batch.size, self._config, cycle)
+        config = self._config
+        return step_size(
+            config.update.gamma, self._rule, model, pool, config.batch.size, self._learning, cycle
+        )
 
     def _compare(
         self,
@@ -153,11 +169,11 @@ class ActiveLearning:
 
     def _score(self, model: Model) -> Scores:
         """Score a model's test predictions; sampled predictives see the same noise each time."""
-        settings = self._config.update
-        if settings.predictive == "map":
+        predictive = self._config.posterior.predictive
+        if predictive == "map":
             return score(model.posterior.logits(model.test), self._test_labels)
         rng = generator(self._config.seed, Stream.PREDICTIVE)
-        probabilities = predict(model.posterior, model.test, settings.predictive, rng)
+        probabilities = predict(model.posterior, model.test, predictive, rng)
         tiny = torch.finfo(torch.float32).tiny
         return score(probabilities.double().clamp_min(tiny).log(), self._test_labels)
 
@@ -182,10 +198,10 @@ class ActiveLearning:
         return model
 
 
-def _outcome(store: RunStore, records: Sequence[CycleRecord]) -> Outcome:
+def _summary(store: RunStore, records: Sequence[CycleRecord]) -> TaskSummary:
     step = max(1, len(records) // 5)
     shown = [*records[:-1:step], records[-1]]
     metrics = ("accuracy", "nll", "ece")
     rows = [[str(r.n_labelled), *(f"{r.scores[m]:.3f}" for m in metrics)] for r in shown]
     figure = fix_margins(learning_curve(pd.read_csv(store.main_table)))
-    return Outcome(["labels", *metrics], rows, figure)
+    return TaskSummary(["labels", *metrics], rows, figure)

@@ -14,12 +14,12 @@ from alupdate.config import (
     RunConfig,
     StatusTask,
     UpdatingTask,
-    weights_file,
 )
 from alupdate.results.store import RunStore
 from alupdate.trackers import catch_up, make_tracker, tracked
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import file_digest
 from alupdate.utils.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -73,16 +73,16 @@ def run_job(config: RunConfig) -> None:
                 log.warning("%s: %s", setup.dataset.name, note)
             store.begin(facts)
             with tracked(tracker, store, display, config.force):
-                outcome = task.run(store, display)
-                _save_figure(outcome.figure, store.main_table.with_suffix(".png"))
+                summary = task.run(store, display)
+                _save_figure(summary.figure, store.main_table.with_suffix(".png"))
                 store.set_state("completed")
             log.info("completed")
-    display.table(store.name, outcome.columns, outcome.rows)
+    display.table(store.name, summary.columns, summary.rows)
     display.say(f"results: {store.main_table} and {store.main_table.stem}.png")
 
 
 def _prepared(config: RunConfig, store: RunStore, display: Display) -> "tuple[Setup, Task]":
-    """Make everything ready; wrong input leaves nothing behind, any other trouble a failed run."""
+    """Prepare data, learner and task; wrong input writes nothing, any other error a failed run."""
     from alupdate.experiment.setup import prepare
 
     try:
@@ -123,13 +123,11 @@ def digests(config: RunConfig, display: Display) -> dict[str, str]:
     Raises:
         InputError: a file is missing.
     """
-    from alupdate.data.identity import data_digest, file_digest
-
     contents = {}
-    digest = data_digest(config.dataset, cache_dir(config.cache_dir), display)
+    digest = config.dataset.digest(cache_dir(config.cache_dir), display)
     if digest is not None:
         contents["dataset"] = digest
-    own_weights = weights_file(config.backbone)
+    own_weights = config.backbone.own_weights
     if own_weights is not None:
         contents["weights"] = file_digest("backbone.weights", own_weights)
     return contents
@@ -151,7 +149,7 @@ def _oracle_note(config: RunConfig) -> str:
     place = getattr(config.strategy, "evaluate_on", "test")
     return (
         f"strategy {config.strategy.name} is an oracle: it sees labels of instances that are not "
-        f"bought, and labels of the {place} set; an upper baseline, not for practical use"
+        f"labelled, and labels of the {place} set; an upper baseline, not for practical use"
     )
 
 
@@ -181,7 +179,7 @@ def _try(step: Callable[[], None]) -> None:
 
 
 class _RunLog(logging.FileHandler):
-    """A log whose own trouble, such as a full disk, does not drown the run's error."""
+    """A file handler that ignores I/O errors, so that the error of the run is the one reported."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Give up on the record."""
@@ -195,6 +193,7 @@ class _RunLog(logging.FileHandler):
 def _logging_to(path: Path) -> Iterator[None]:
     handler = _RunLog(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    before = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -203,6 +202,8 @@ def _logging_to(path: Path) -> Iterator[None]:
         yield
     finally:
         log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
         handler.close()
 
 

@@ -7,6 +7,8 @@ import torch
 from alupdate.config import OracleStrategy, RunConfig, SequentialBatch
 from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.pool import Annotator, Pool
+from alupdate.experiment.setup import learner_settings
+from alupdate.laplace.updates import Rule, UpdateName
 from alupdate.models.learner import Model, labelled, make_rule, step_size
 from alupdate.strategies import make_strategy
 from alupdate.strategies.base import Oracle, Query, build_batch
@@ -20,16 +22,18 @@ class Selector:
     def __init__(self, config: RunConfig, dataset: Dataset, annotator: Annotator) -> None:
         self._config, self._dataset, self._annotator = config, dataset, annotator
         between = config.batch.update if isinstance(config.batch, SequentialBatch) else None
-        self._between = make_rule(between or "second_order", config.update, config.seed)
-        self._strategy = make_strategy(
-            config.strategy, lambda name: make_rule(name, config.update, config.seed)
-        )
-        foreseen = getattr(config.strategy, "update", between)
-        self._rehearsed = foreseen and make_rule(foreseen, config.update, config.seed)
+
+        def rule_of(name: UpdateName) -> Rule:
+            return make_rule(name, config.update.n_hypotheses, config.seed)
+
+        self._between = rule_of(between or "second_order")
+        self._strategy = make_strategy(config.strategy, rule_of)
+        hypothetical = getattr(config.strategy, "update", between)
+        self._hypothetical = hypothetical and rule_of(hypothetical)
 
     @property
     def is_oracle(self) -> bool:
-        """Whether the strategy sees labels that were not bought."""
+        """Whether the strategy sees labels that were not acquired."""
         return self._strategy.needs_oracle
 
     def select(self, cycle: int, pool: Pool, model: Model) -> IntArray:
@@ -68,10 +72,19 @@ class Selector:
         )
 
     def _gamma(self, cycle: int, pool: Pool, model: Model) -> float:
-        """Return the step size of foreseen updates; 0 where the query foresees none."""
-        if self._rehearsed is None:
+        """Return the step size of hypothetical updates; 0 where the query makes none."""
+        if self._hypothetical is None:
             return 0.0
-        return step_size(self._rehearsed, model, pool, self._config.batch.size, self._config, cycle)
+        config = self._config
+        return step_size(
+            config.update.gamma,
+            self._hypothetical,
+            model,
+            pool,
+            config.batch.size,
+            learner_settings(config),
+            cycle,
+        )
 
     def _oracle(self, candidates: IntArray, pool: Pool, model: Model) -> Oracle:
         """Return the labels that only an upper baseline may see."""

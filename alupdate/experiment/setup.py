@@ -7,21 +7,14 @@ import numpy as np
 import torch
 
 from alupdate.config import (
-    CnnBackbone,
     DescribeTask,
-    ImageBackbone,
-    PlainBackbone,
     RunConfig,
-    is_frozen,
 )
-from alupdate.data import load_dataset
 from alupdate.data.dataset import Dataset, Images, Instances, IntArray, Texts, Vectors
 from alupdate.data.feature_cache import Features
 from alupdate.experiment.task import timed
 from alupdate.laplace.posterior import with_bias
-from alupdate.models import make_extractor, make_trainable
-from alupdate.models.features import extracted, flatten, standardise
-from alupdate.models.learner import FrozenLearner, Learner, NetworkLearner
+from alupdate.models.learner import FrozenLearner, Learner, LearnerSettings, NetworkLearner
 from alupdate.models.training import optimal_linear
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -58,7 +51,7 @@ def prepare(config: RunConfig, display: Display) -> Setup:
     torch.set_num_threads(config.threads or DEFAULT_THREADS)
     device = choose_device(config.device)
     start = time.perf_counter()
-    dataset = load_dataset(config.dataset, cache_dir(config.cache_dir), display)
+    dataset = config.dataset.load(cache_dir(config.cache_dir), display)
     learner = _make_learner(config, dataset, device, display)
     for note in dataset.notes:
         display.say(f"note: {dataset.name}: {note}")
@@ -81,33 +74,18 @@ def choose_device(name: str) -> torch.device:
 def _make_learner(
     config: RunConfig, dataset: Dataset, device: torch.device, display: Display
 ) -> Learner:
-    if not is_frozen(config.backbone):
-        rng = generator(config.seed, Stream.MODEL_INIT)
-        assert isinstance(config.backbone, CnnBackbone | ImageBackbone)
-        trainable = make_trainable(
-            config.backbone, dataset, config.update.learning_rate, rng, device, display
-        )
-        return NetworkLearner(trainable, config.update, config.seed, device)
-    features = load_features(config, dataset, device, display)
-    return FrozenLearner(features, len(dataset.classes), config.update, config.seed, device)
+    settings, backbone = learner_settings(config), config.backbone
+    if not backbone.frozen:
+        rng, rate = generator(config.seed, Stream.MODEL_INIT), config.training.learning_rate
+        trainable = backbone.trainable(dataset, rate, rng, device, display)
+        return NetworkLearner(trainable, settings, device)
+    features = backbone.features(dataset, device, cache_dir(config.cache_dir), display)
+    return FrozenLearner(features, len(dataset.classes), settings, device)
 
 
-def load_features(
-    config: RunConfig, dataset: Dataset, device: torch.device, display: Display
-) -> Features:
-    """Return the features of a frozen backbone, from the cache where they are kept.
-
-    Raises:
-        InputError: data and backbone do not go together, or the cache cannot be written.
-    """
-    backbone = config.backbone
-    assert not isinstance(backbone, CnnBackbone)
-    if isinstance(backbone, PlainBackbone):
-        features = flatten(dataset, backbone.name)
-    else:
-        extractor = make_extractor(backbone, dataset, device)
-        features = extracted(dataset, extractor, cache_dir(config.cache_dir), display)
-    return standardise(features) if backbone.standardise else features
+def learner_settings(config: RunConfig) -> LearnerSettings:
+    """Return what decides a run's retrained models, besides features and labels."""
+    return LearnerSettings(config.training, config.posterior, config.seed)
 
 
 def check_sizes(config: RunConfig, pool_size: int, reserved: IntArray) -> None:
@@ -158,13 +136,14 @@ def extract_features(config: RunConfig, display: Display) -> tuple[Dataset, Feat
         InputError: data and backbone do not go together, or the backbone is not frozen.
     """
     backbone = config.backbone
-    if not is_frozen(backbone):
+    if not backbone.frozen:
         raise InputError(
             f"task={config.task.name}: backbone={backbone.name} is trained end to end and has no "
             "fixed features; use a frozen one"
         )
-    dataset = load_dataset(config.dataset, cache_dir(config.cache_dir), display)
-    features = load_features(config, dataset, choose_device(config.device), display)
+    cache = cache_dir(config.cache_dir)
+    dataset = config.dataset.load(cache, display)
+    features = backbone.features(dataset, choose_device(config.device), cache, display)
     display.say(
         f"{dataset.name}: {len(features.pool)} + {len(features.test)} instances, "
         f"{features.pool.shape[1]} features by {backbone.name}"

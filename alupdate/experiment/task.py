@@ -14,8 +14,8 @@ from alupdate.utils.display import Display
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A small table and a picture of a finished run.
+class TaskSummary:
+    """A small table and a figure of a finished run.
 
     Attributes:
         columns: headings.
@@ -29,14 +29,14 @@ class Outcome:
 
 
 class Task(Protocol):
-    """Something that a job can run, step by step, so that it can be resumed."""
+    """What ``task=NAME`` runs, step by step, so that it can be resumed."""
 
     @property
     def is_oracle(self) -> bool:
-        """Whether it uses labels that were not bought."""
+        """Whether it uses labels that were not acquired."""
         ...
 
-    def run(self, store: RunStore, display: Display) -> Outcome:
+    def run(self, store: RunStore, display: Display) -> TaskSummary:
         """Run what the store does not hold yet, committing every step."""
         ...
 

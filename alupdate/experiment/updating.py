@@ -11,15 +11,22 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from alupdate.analysis.accuracy_by_size import accuracy_by_update
-from alupdate.config import MethodConfig, RunConfig, StepSize, UpdatingTask, is_frozen
+from alupdate.config import MethodConfig, PosteriorConfig, RunConfig, StepSize, UpdatingTask
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Pool
 from alupdate.experiment.setup import Setup
-from alupdate.experiment.task import Outcome, timed, update_seconds
+from alupdate.experiment.task import TaskSummary, timed, update_seconds
 from alupdate.laplace.monte_carlo import MonteCarloUpdate
 from alupdate.laplace.posterior import LastLayer, Updated
 from alupdate.laplace.updates import Rule, fit
-from alupdate.models.learner import Model, apply_rule, labelled, make_rule, step_size
+from alupdate.models.learner import (
+    LearnerSettings,
+    Model,
+    apply_rule,
+    labelled,
+    make_rule,
+    step_size,
+)
 from alupdate.models.training import optimal_linear
 from alupdate.results.records import UpdateRecord, update_table
 from alupdate.results.store import RunStore
@@ -73,7 +80,7 @@ class Updating:
                 f"the pool has {size}"
             )
 
-    def run(self, store: RunStore, display: Display) -> Outcome:
+    def run(self, store: RunStore, display: Display) -> TaskSummary:
         """Run the initial sizes that are not recorded yet; each is committed as it ends."""
         steps = TypeAdapter(list[list[UpdateRecord]]).validate_python(
             [step["records"] for step in store.load()]
@@ -85,7 +92,7 @@ class Updating:
                 self._save(store, steps)
                 advance(1, f"{n_initial} labels")
         self._save(store, steps, last=True)
-        return _outcome(store)
+        return _summary(store)
 
     def _save(
         self, store: RunStore, steps: list[list[UpdateRecord]], *, last: bool = False
@@ -96,7 +103,7 @@ class Updating:
         store.save(documents, {"updates.csv": table}, last=last)
 
     def _records(self, n_initial: int) -> Iterator[UpdateRecord]:
-        old = self._bought(n_initial)
+        old = self._labelled(n_initial)
         base = self._setup.learner.fit(old.indices, old.labels, n_initial)
         posteriors = [self._posterior(base, old, method) for method in self._task.methods]
         for n_new in self._task.new_sizes:
@@ -104,11 +111,11 @@ class Updating:
             yield from retrain_rows
             for method, posterior in zip(self._task.methods, posteriors, strict=True):
                 model = replace(base, posterior=posterior)
-                rule = make_rule(method.update, self._config.update, self._config.seed)
+                rule = make_rule(method.update, self._config.update.n_hypotheses, self._config.seed)
                 for gamma in method.gammas:
                     yield self._updated(pair, model, method, rule, gamma)
 
-    def _bought(self, count: int) -> Pool:
+    def _labelled(self, count: int) -> Pool:
         indices = self._order[:count]
         labels = self._setup.dataset.train_labels[indices]
         return Pool.unlabelled(len(self._order)).label(indices, labels)
@@ -120,7 +127,7 @@ class Updating:
     def _retrained(self, base: Model, old: Pool, n_new: int) -> tuple[_Pair, list[UpdateRecord]]:
         """Retrain on old and new labels; also by L-BFGS where the backbone is frozen."""
         count = len(old.indices)
-        everything = self._bought(count + n_new)
+        everything = self._labelled(count + n_new)
         learner, device = self._setup.learner, self._setup.device
         retrained, seconds = timed(
             lambda: learner.fit(everything.indices, everything.labels, count + n_new), device
@@ -138,11 +145,11 @@ class Updating:
             self._record(pair, "base", pair.base_logits, 0.0),
             self._record(pair, "retrain", pair.retrained_logits, seconds),
         ]
-        if self._config.update.solver == "lbfgs":
+        if self._config.training.solver == "lbfgs":
             rows.append(replace(rows[1], method="retrain_lbfgs"))
-        elif is_frozen(self._config.backbone):
+        elif self._config.backbone.frozen:
             features, labels = labelled(base, everything.indices, everything.labels)
-            classes, decay = len(base.posterior.mean), self._config.update.weight_decay
+            classes, decay = len(base.posterior.mean), self._config.training.weight_decay
             posterior, seconds = timed(
                 lambda: fit(
                     optimal_linear(features, labels, classes, decay), features, "gaussian", 1.0
@@ -157,18 +164,11 @@ class Updating:
         self, pair: _Pair, model: Model, method: MethodConfig, rule: Rule, gamma: StepSize
     ) -> UpdateRecord:
         device, n_new = self._setup.device, len(pair.new_indices)
-        chosen_by = replace(
-            self._config,
-            update=replace(
-                self._config.update,
-                gamma=gamma,
-                likelihood=method.likelihood,
-                prior_precision=method.prior_precision,
-            ),
-        )
-        bought = pair.old.label(pair.new_indices, pair.new_labels)
+        posterior = PosteriorConfig(method.likelihood, method.prior_precision)
+        settings = LearnerSettings(self._config.training, posterior, self._config.seed)
+        pool = pair.old.label(pair.new_indices, pair.new_labels)
         value, choice_seconds = timed(
-            lambda: step_size(rule, model, bought, n_new, chosen_by, len(pair.old.indices)),
+            lambda: step_size(gamma, rule, model, pool, n_new, settings, len(pair.old.indices)),
             device,
         )
         update = partial(apply_rule, rule, model, pair.new_indices, pair.new_labels, value)
@@ -211,7 +211,7 @@ def _test_logits(updated: Updated, model: Model, base_logits: Tensor) -> Tensor:
     return updated.move(base_logits, model.test)
 
 
-def _outcome(store: RunStore) -> Outcome:
+def _summary(store: RunStore) -> TaskSummary:
     table = pd.read_csv(store.main_table)
     table["step"] = ["" if math.isnan(gamma) else f"{gamma:g}" for gamma in table["gamma"]]
     means = table.groupby(["method", "step"], sort=False)
@@ -222,4 +222,4 @@ def _outcome(store: RunStore) -> Outcome:
         for key, group in means
     ]
     columns = ["method", "gamma", "mean accuracy", "mean nll", "agreement", "median ms"]
-    return Outcome(columns, rows, accuracy_by_update(table))
+    return TaskSummary(columns, rows, accuracy_by_update(table))

@@ -135,9 +135,9 @@ class MultinomialPosterior:
     covariances: DenseCovariances | LowRankCovariances
 
     @property
-    def likelihood(self) -> Literal["multinomial"]:
+    def likelihood(self) -> Literal["per_class"]:
         """See ``LastLayer``."""
-        return "multinomial"
+        return "per_class"
 
     def logits(self, features: Tensor) -> Tensor:
         """Return the logits (N, C) of features (N, D) under the mean weights."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 SharedLikelihood = Literal["gaussian", "categorical"]
-Likelihood = Literal["gaussian", "categorical", "multinomial"]
+Likelihood = Literal["gaussian", "categorical", "per_class"]
 
 PENDING_SHARE = 8
 """At most one pending row for so many dimensions."""

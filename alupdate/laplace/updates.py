@@ -102,7 +102,7 @@ def fit(
 
     See ``posterior.fit_posterior`` and ``multinomial.fit_multinomial``.
     """
-    if likelihood == "multinomial":
+    if likelihood == "per_class":
         return fit_multinomial(mean, features, prior_precision)
     return fit_posterior(mean, features, likelihood, prior_precision)
 

@@ -1,22 +1,124 @@
-"""What every frozen backbone that computes something has in common, and the cache in front."""
+"""The base classes of backbones, and the cache of the features that frozen ones compute.
+
+A backbone maps instances to the features of the last layer. To add one, subclass ``Backbone`` (or
+``CachedBackbone`` for a network that is slow) in a module of this package, and describe its
+settings in ``conf/backbone/NAME.yaml``.
+"""
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
+import torch
+from pydantic.dataclasses import dataclass
+from typing_extensions import override
 
-from alupdate.data.dataset import Dataset, FloatArray, Instances, IntArray, Vectors
-from alupdate.data.feature_cache import Advance, Extraction, Features, cached_rows
-from alupdate.models.images import image_arrays
+from alupdate.config.options import Option
+from alupdate.config.values import SETTINGS, Flag
+from alupdate.data.dataset import Dataset, FloatArray, Instances, IntArray, Kind, Vectors
+from alupdate.data.feature_cache import Extraction, Features, RowsDone, cached_rows
+from alupdate.models.end_to_end import Trainable
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
 
+DEFAULT_BACKBONES = {"vectors": "identity", "images": "efficientnet_lite0", "texts": "minilm"}
+"""What a message advises for each kind of data."""
+
+
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Backbone(Option):
+    """A feature extractor below the last layer, with its settings.
+
+    A frozen backbone implements ``features``. One that is trained end to end implements
+    ``trainable`` and overrides ``frozen``.
+
+    Attributes:
+        preload: modules that a new process should import before it starts a run.
+
+    Example:
+        The mean colour of an image, in ``alupdate/models/mean_colour.py``; the file
+        ``conf/backbone/mean_colour.yaml`` then says ``name: mean_colour`` and ``label: null``.
+
+        >>> from typing import Literal
+        >>> from alupdate.models.images import decoded
+        >>> @dataclass(frozen=True, config=SETTINGS, kw_only=True)
+        ... class MeanColour(Backbone):
+        ...     name: Literal["mean_colour"] = "mean_colour"
+        ...
+        ...     def features(self, dataset, device, cache, display):
+        ...         require_kind(dataset, "images", self.name)
+        ...         pool, test = (
+        ...             np.stack([image.mean(axis=(0, 1)) for image in decoded(images)])
+        ...             for images in (dataset.train, dataset.test)
+        ...         )
+        ...         return Features(pool.astype(np.float32), test.astype(np.float32))
+        >>> MeanColour().frozen
+        True
+    """
+
+    group: ClassVar[str] = "backbone"
+    preload: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the features are fixed, so that only a linear layer on them is trained."""
+        return True
+
+    @property
+    def extracts(self) -> bool:
+        """Whether the features are computed once and kept in the feature cache."""
+        return False
+
+    @property
+    def own_weights(self) -> str | None:
+        """The user's file of weights, where the settings name one."""
+        return None
+
+    def features(
+        self, dataset: Dataset, device: torch.device, cache: Path, display: Display
+    ) -> Features:
+        """Return the features of a data set; for frozen backbones.
+
+        Args:
+            dataset: pool and test set.
+            device: where a network computes them.
+            cache: the cache directory.
+            display: shows progress.
+
+        Raises:
+            InputError: the data are of another kind, weights are missing or damaged, or the cache
+                cannot be written.
+        """
+        raise NotImplementedError(f"backbone {self.name} has no fixed features")
+
+    def trainable(
+        self,
+        dataset: Dataset,
+        learning_rate: float,
+        rng: np.random.Generator,
+        device: torch.device,
+        display: Display,
+    ) -> Trainable:
+        """Return the network with its initial weights; for backbones that are trained.
+
+        Args:
+            dataset: pool and test set.
+            learning_rate: of the last layer.
+            rng: decides weights that are random.
+            device: where the network lives.
+            display: shows progress.
+
+        Raises:
+            InputError: the data are of another kind, or weights are missing or damaged.
+        """
+        raise NotImplementedError(f"backbone {self.name} cannot be trained")
+
 
 class Extractor(Protocol):
-    """A frozen network.
+    """A frozen network that computes features.
 
     Making one is cheap: the network is loaded when features are first asked for.
     """
@@ -46,8 +148,66 @@ class Extractor(Protocol):
         ...
 
 
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class CachedBackbone(Backbone):
+    """A backbone whose features take long, so that each data set's are computed once and kept.
+
+    Attributes:
+        kind: of the instances that the network takes.
+        standardise: whether fixed features are scaled to mean 0 and variance 1 on the pool.
+    """
+
+    kind: ClassVar[Kind]
+    standardise: Flag = True
+
+    @property
+    @override
+    def extracts(self) -> bool:
+        return self.frozen
+
+    def extractor(self, device: torch.device) -> Extractor:
+        """Return the frozen network; its weights are loaded when they are needed."""
+        raise NotImplementedError
+
+    @override
+    def features(
+        self, dataset: Dataset, device: torch.device, cache: Path, display: Display
+    ) -> Features:
+        require_kind(dataset, self.kind, self.name)
+        features = extracted(dataset, self.extractor(device), cache, display)
+        return standardise(features) if self.standardise else features
+
+
+def require_kind(dataset: Dataset, kind: Kind, backbone: str) -> None:
+    """Refuse data of another kind than a backbone takes.
+
+    Args:
+        dataset: pool and test set.
+        kind: that the backbone takes.
+        backbone: its name, for the message.
+
+    Raises:
+        InputError: the data are of another kind.
+    """
+    if dataset.kind == kind:
+        return
+    found: str = dataset.kind
+    if isinstance(dataset.train, Vectors):
+        found = f"feature vectors of dimension {dataset.train.rows.shape[1]}"
+    raise InputError(
+        f"backbone={backbone}: needs {kind}, but {dataset.name} has {found}; "
+        f"use backbone={DEFAULT_BACKBONES[dataset.kind]}"
+    )
+
+
 def extracted(dataset: Dataset, extractor: Extractor, cache: Path, display: Display) -> Features:
-    """Return the features of a data set, from the cache if they are there.
+    """Return the features of a data set, from the cache where they are already there.
+
+    Args:
+        dataset: pool and test set.
+        extractor: computes features that are not in the cache.
+        cache: the cache directory.
+        display: shows progress.
 
     Raises:
         InputError: the cache cannot be written.
@@ -60,7 +220,7 @@ def extracted(dataset: Dataset, extractor: Extractor, cache: Path, display: Disp
     folder = cache / "features"
 
     @contextmanager
-    def watched(done: int) -> Iterator[Advance]:
+    def watched(done: int) -> Iterator[RowsDone]:
         title = f"features of {dataset.name} by {extractor.name}"
         with display.progress(title, count, done) as advance:
             rate = Rate(extractor.unit)
@@ -94,30 +254,16 @@ def _file_name(key: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "_" for c in key)
 
 
-def flatten(dataset: Dataset, backbone: str) -> Features:
-    """Return each instance as one vector of floats.
-
-    Args:
-        dataset: vectors, or images of one size.
-        backbone: who wants them, for error messages.
-
-    Raises:
-        InputError: the data are texts, or images that differ in size.
-    """
-    if isinstance(dataset.train, Vectors) and isinstance(dataset.test, Vectors):
-        return Features(dataset.train.rows, dataset.test.rows)
-    pool, test = (
-        images.reshape(len(images), -1).astype(np.float32)
-        for images in image_arrays(dataset, backbone)
-    )
-    return Features(pool, test)
-
-
 def standardise(features: Features) -> Features:
-    """Shift and scale every dimension to mean 0 and variance 1 on the pool (no label is used).
+    """Standardise features: shift and scale each to mean 0 and variance 1 on the pool.
 
-    Dimensions that (nearly) do not vary on the pool are set to 0, so that a test instance in
-    which one does vary is not blown up.
+    No label is used. Features that (nearly) do not vary on the pool are set to 0, so that a test
+    instance in which one does vary is not blown up.
+
+    Example:
+        >>> pool, test = np.array([[1.0], [3.0]], np.float32), np.array([[5.0]], np.float32)
+        >>> standardise(Features(pool, test)).test.tolist()
+        [[3.0]]
     """
     mean = features.pool.mean(axis=0, dtype=np.float64)
     deviation = features.pool.std(axis=0, dtype=np.float64)

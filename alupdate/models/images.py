@@ -1,7 +1,8 @@
-"""From images of any size to the normalised squares that an image network expects.
+"""Image networks of timm as backbones, frozen or trained end to end.
 
-The same steps as timm's evaluation transform (a test holds them together), on tensors instead of
-Pillow images, so that a batch is one operation and runs where the network does.
+Preprocessing turns images of any size into the normalised squares that a network expects. Its
+steps are those of timm's evaluation transform (a test compares them), on tensors instead of Pillow
+images, so that a batch is one operation and runs where the network does.
 """
 
 import math
@@ -10,68 +11,124 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, partial
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
+from pydantic.dataclasses import dataclass as settings_dataclass
 from torch import Tensor, nn
+from typing_extensions import override
 
-from alupdate.config import ImageBackbone
-from alupdate.data.dataset import ArrayImages, Dataset, FloatArray, Images, Instances
-from alupdate.models.networks import (
-    dimension_of,
-    loaded_network,
-    published_config,
-    random_network,
-    tensor_names,
-)
-from alupdate.models.weights import (
-    WeightsFile,
-    are_packaged,
-    find_weights,
-    read_packaged,
-    read_tensors,
-)
+from alupdate.config.values import SETTINGS, Flag, Positive, Text
+from alupdate.data.dataset import ArrayImages, Dataset, FloatArray, Images, Instances, Kind
+from alupdate.models.end_to_end import Network, Trainable, no_augmentation
+from alupdate.models.features import CachedBackbone, Extractor, require_kind
+from alupdate.models.networks import dimension_of, find_weights, image_network, published_config
+from alupdate.models.training import seeded
+from alupdate.models.weights import WeightsFile
+from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
 
 ByteArray = NDArray[np.uint8]
-
-
-def image_arrays(dataset: Dataset, backbone: str) -> tuple[ByteArray, ByteArray]:
-    """Return all images of pool and test set, (N, H, W, channels) and (T, H, W, channels).
-
-    Args:
-        dataset: images of one size.
-        backbone: who wants them, for error messages.
-
-    Raises:
-        InputError: the data are no images, or differ in size.
-    """
-    pool, test = dataset.train, dataset.test
-    if not isinstance(pool, Images) or not isinstance(test, Images):
-        raise InputError(
-            f"backbone={backbone}: needs images, but {dataset.name} has {dataset.kind}"
-        )
-    if pool.shape is None or pool.shape != test.shape:
-        raise InputError(
-            f"backbone={backbone}: needs images of one size, but those of {dataset.name} differ; "
-            "use a pretrained network, as in backbone=efficientnet_lite0"
-        )
-    return np.stack(decoded(pool)), np.stack(decoded(test))
-
-
-def decoded(images: Images) -> list[ByteArray]:
-    """Return every image (H, W, channels); files are decoded on all cores."""
-    if isinstance(images, ArrayImages):
-        return list(images.rows)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(images.__getitem__, range(len(images))))
-
-
-Interpolation = Literal["bilinear", "bicubic"]
+Pixels = Annotated[int, Field(strict=True, ge=16, le=1024)]
+WEIGHTS_ENDING = ".safetensors"
+IMAGES_AT_ONCE = 64
+IMAGE_FEATURES = "image-network-v2"
+"""Names how features are computed; part of the feature cache's key."""
+FROZEN_SEED = 0
+"""Of random weights that stay as they are: every run has the same ones."""
 LITE_SIZE = 96
+PADDING = 8
+"""Training images are padded by a PADDING-th of their side before they are cut at random."""
+
+
+def _weights(value: str) -> str:
+    if value in ("pretrained", "random") or value.endswith(WEIGHTS_ENDING):
+        return value
+    raise ValueError(
+        f"must be pretrained, random, or a file that ends in {WEIGHTS_ENDING} (others are not read)"
+    )
+
+
+Weights = Annotated[Text, AfterValidator(_weights)]
+
+
+@settings_dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class ImageBackbone(CachedBackbone):
+    """An image network of timm [Wightman2019], such as ResNet [He2016] or DINOv2 [Oquab2024].
+
+    Attributes:
+        model: its name in timm.
+        weights: ``pretrained``, ``random``, or a safetensors file of this architecture.
+        image_size: in pixels; None for the model's own.
+        frozen: False trains the whole network.
+        learning_rate: of the network below the last layer, where it is trained.
+        augment: whether training sees random crops and flips, where the network is trained.
+        standardise: whether fixed features are; those of a network that is trained are not.
+    """
+
+    kind: ClassVar[Kind] = "images"
+    preload: ClassVar[tuple[str, ...]] = ("timm",)
+
+    name: Literal[
+        "efficientnet_lite0", "dinov2_vits14", "dinov2_vitb14", "resnet18", "resnet50", "vit_b_16",
+        "timm",
+    ]  # fmt: skip
+    model: Text
+    weights: Weights = "pretrained"
+    image_size: Pixels | None = None
+    frozen: Flag = True
+    learning_rate: Positive = 0.001
+    augment: Flag = True
+
+    @property
+    @override
+    def own_weights(self) -> str | None:
+        return self.weights if self.weights.endswith(WEIGHTS_ENDING) else None
+
+    @override
+    def check(self) -> None:
+        if self.name == "efficientnet_lite0" and self.model != "tf_efficientnet_lite0":
+            raise InputError(
+                f"backbone.model={self.model}: backbone=efficientnet_lite0 is one network; use "
+                f"backbone=timm backbone.model={self.model}"
+            )
+
+    @override
+    def extractor(self, device: torch.device) -> Extractor:
+        return ImageNetwork(self, device)
+
+    @override
+    def trainable(
+        self,
+        dataset: Dataset,
+        learning_rate: float,
+        rng: np.random.Generator,
+        device: torch.device,
+        display: Display,
+    ) -> Trainable:
+        require_kind(dataset, self.kind, self.name)
+        assert isinstance(dataset.train, Images)
+        assert isinstance(dataset.test, Images)
+        how = preprocessing_of(self)
+        body_seed, last_seed = (int(seed) for seed in rng.integers(2**63 - 1, size=2))
+        weights = find_weights(self.name, self.model, self.weights)
+        body = image_network(self.model, weights, how.size, body_seed)
+        dimension = dimension_of(body, self.model, how.size)
+        with seeded(last_seed):
+            last = nn.Linear(dimension, len(dataset.classes))
+        return Trainable(
+            initial=Network(body, last).to(device),
+            pool=_kept(dataset.train, how, f"pool of {dataset.name}", display),
+            test=_kept(dataset.test, how, f"test set of {dataset.name}", display),
+            inputs=partial(_inputs, how=how, device=device),
+            augmented=augmented if self.augment else no_augmentation,
+            learning_rate=self.learning_rate,
+            chunk=IMAGES_AT_ONCE,
+        )
 
 
 @dataclass(frozen=True)
@@ -89,7 +146,7 @@ class Preprocessing:
     size: int
     scaled: int
     squash: bool
-    interpolation: Interpolation
+    interpolation: Literal["bilinear", "bicubic"]
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
 
@@ -171,17 +228,10 @@ def _middle(planes: Tensor, size: int) -> Tensor:
     return planes[:, :, top : top + size, left : left + size]
 
 
-VERSION = "image-network-v2"
-"""Names how features are computed; part of the feature cache's key."""
-CHUNK = 64
-FROZEN_SEED = 0
-"""Of random weights that stay as they are: every run has the same ones."""
-
-
 class ImageNetwork:
     """A frozen image network as an ``Extractor`` of its pooled features."""
 
-    unit, chunk = "images", CHUNK
+    unit, chunk = "images", IMAGES_AT_ONCE
 
     def __init__(self, settings: ImageBackbone, device: torch.device) -> None:
         self._settings, self._device = settings, device
@@ -189,24 +239,25 @@ class ImageNetwork:
 
     @cached_property
     def _weights(self) -> WeightsFile | None:
-        return find_weights(self._settings)
+        settings = self._settings
+        return find_weights(settings.name, settings.model, settings.weights)
 
     @cached_property
     def _network(self) -> nn.Module:
-        size = preprocessing_of(self._settings).size
-        network = network_with(self._settings, self._weights, size, FROZEN_SEED)
-        dimension_of(network, self._settings.model, size)
+        model, size = self._settings.model, preprocessing_of(self._settings).size
+        network = image_network(model, self._weights, size, FROZEN_SEED)
+        dimension_of(network, model, size)
         return network.eval().to(self._device)
 
     @property
     def identity(self) -> str:
-        """See ``Extractor``."""
+        """Hash of the weights, model, preprocessing and version of the computation."""
         weights = "random" if self._weights is None else self._weights.sha256
         how = preprocessing_of(self._settings)
-        return f"{weights}|{self._settings.model}|{how}|{VERSION}"
+        return f"{weights}|{self._settings.model}|{how}|{IMAGE_FEATURES}"
 
     def features(self, instances: Instances) -> FloatArray:
-        """See ``Extractor``."""
+        """Return the pooled features (n, D) of n images of any size."""
         assert isinstance(instances, Images)
         how = preprocessing_of(self._settings)
         with torch.inference_mode():
@@ -215,24 +266,67 @@ class ImageNetwork:
         return pooled
 
 
-def network_with(
-    settings: ImageBackbone, weights: WeightsFile | None, size: int, seed: int
-) -> nn.Module:
-    """Return the configured network of pooled features.
+def image_arrays(dataset: Dataset, backbone: str) -> tuple[ByteArray, ByteArray]:
+    """Return all images of pool and test set, (N, H, W, channels) and (T, H, W, channels).
 
     Args:
-        settings: which one.
-        weights: as ``find_weights`` found them; None for random ones.
-        size: of the images, in pixels.
-        seed: decides random weights.
+        dataset: images of one size.
+        backbone: the backbone's name, for error messages.
 
     Raises:
-        InputError: there is no such network, or the weights are not of it.
+        InputError: the data are no images, or differ in size.
     """
-    if weights is None:
-        return random_network(settings.model, size, seed)
-    if are_packaged(settings):
-        tensors = read_packaged(weights.path, tensor_names(settings.model))
-    else:
-        tensors = read_tensors(weights)
-    return loaded_network(settings.model, size, tensors, weights.source)
+    require_kind(dataset, "images", backbone)
+    pool, test = dataset.train, dataset.test
+    assert isinstance(pool, Images)
+    assert isinstance(test, Images)
+    if pool.shape is None or pool.shape != test.shape:
+        raise InputError(
+            f"backbone={backbone}: needs images of one size, but those of {dataset.name} differ; "
+            "use a pretrained network, as in backbone=efficientnet_lite0"
+        )
+    return np.stack(decoded(pool)), np.stack(decoded(test))
+
+
+def decoded(images: Images) -> list[ByteArray]:
+    """Return every image (H, W, channels); files are decoded on all cores."""
+    if isinstance(images, ArrayImages):
+        return list(images.rows)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(images.__getitem__, range(len(images))))
+
+
+def augmented(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Return images (B, channels, H, H) cut at random from a black frame, half of them mirrored.
+
+    Args:
+        images: as they are kept.
+        rng: decides where they are cut and which are mirrored.
+    """
+    count, side = len(images), images.shape[-1]
+    margin = side // PADDING
+    framed = nn.functional.pad(images, (margin,) * 4)
+    starts = torch.from_numpy(rng.integers(2 * margin + 1, size=(2, count, 1)))
+    mirrored = torch.from_numpy(rng.random((count, 1)) < 0.5)
+    along = torch.arange(side)
+    rows = starts[0] + along
+    columns = starts[1] + torch.where(mirrored, side - 1 - along, along)
+    which = torch.arange(count)[:, None, None, None]
+    channels = torch.arange(images.shape[1])[None, :, None, None]
+    return framed[which, channels, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def _kept(images: Images, how: Preprocessing, name: str, display: Display) -> Tensor:
+    """Return all images as bytes (N, 3, size, size): a quarter of what floats would take."""
+    kept = torch.empty(len(images), 3, how.size, how.size, dtype=torch.uint8)
+    with display.progress(f"decoding the {name}", len(images)) as advance:
+        rate = Rate("images")
+        for positions in np.array_split(np.arange(len(images)), -(-len(images) // IMAGES_AT_ONCE)):
+            cut = squares(decoded(images.take(positions)), how, torch.device("cpu"))
+            kept[positions[0] : positions[-1] + 1] = cut.round().to(torch.uint8)
+            advance(len(positions), rate.after(len(positions)))
+    return kept
+
+
+def _inputs(images: Tensor, how: Preprocessing, device: torch.device) -> Tensor:
+    return normalised(images.to(device), how)

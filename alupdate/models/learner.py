@@ -1,4 +1,4 @@
-"""The learner: a backbone with its last-layer posterior, to be fitted and updated."""
+"""The learner: retrains a last layer or a whole network, and updates its posterior."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -7,18 +7,19 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.config import RunConfig, UpdateConfig, UpdateName
+from alupdate.config import PosteriorConfig, StepSize, TrainingConfig
 from alupdate.data.dataset import FloatArray, IntArray
 from alupdate.data.feature_cache import Features, MappedRows
 from alupdate.data.pool import Pool
 from alupdate.laplace.posterior import LastLayer, Updated, with_bias
 from alupdate.laplace.step_size import choose_gamma
-from alupdate.laplace.updates import Rule, fit, update_rule
+from alupdate.laplace.updates import Rule, UpdateName, fit, update_rule
 from alupdate.models.end_to_end import (
     Trainable,
     features_of,
-    settle_statistics,
+    recalibrate_batch_norm,
     train_network,
 )
 from alupdate.models.training import Recipe, optimal_linear, seeded, train_linear
@@ -26,6 +27,9 @@ from alupdate.utils.seeds import Stream, generator, sub_seed
 
 LARGE_BYTES = 2**29
 """Features of a mapped file above this size stay there until they are asked for."""
+
+N_SETTLING = 512
+"""Images of the pool that batch normalisation's statistics come from, at most."""
 
 
 class Rows(Protocol):
@@ -60,8 +64,23 @@ class Model:
     posterior: LastLayer
 
 
+@dataclass(frozen=True)
+class LearnerSettings:
+    """What decides a retrained model, besides features and labels.
+
+    Attributes:
+        training: solver and recipe.
+        posterior: around the trained weights.
+        seed: of the run; it numbers the random streams.
+    """
+
+    training: TrainingConfig
+    posterior: PosteriorConfig
+    seed: int
+
+
 class Learner(Protocol):
-    """Retrains from the same initial weights on the labels bought so far."""
+    """Retrains from the same initial weights on all labels acquired so far."""
 
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
         """Return the model retrained on pool instances (N,) with labels (N,).
@@ -71,27 +90,26 @@ class Learner(Protocol):
         ...
 
 
-class FrozenLearner:
+class FrozenLearner(Learner):
     """A linear layer on fixed features."""
 
     def __init__(
         self,
         features: Features,
         n_classes: int,
-        settings: UpdateConfig,
-        seed: int,
+        settings: LearnerSettings,
         device: torch.device,
     ) -> None:
         self._pool = _pool_rows(features.pool, device)
         self._test = _with_bias_column(features.test, device)
-        self._settings, self._seed, self._classes = settings, seed, n_classes
+        self._settings, self._classes = settings, n_classes
 
+    @override
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
-        """See ``Learner``."""
         rows = self._pool[torch.from_numpy(indices)]
         targets = torch.from_numpy(labels).to(rows.device)
-        weights = train_last_layer(rows, targets, self._classes, self._settings, self._seed, cycle)
-        return Model(self._pool, self._test, posterior_of(weights, rows, self._settings))
+        weights = train_last_layer(rows, targets, self._classes, self._settings, cycle)
+        return Model(self._pool, self._test, posterior_of(weights, rows, self._settings.posterior))
 
 
 def _pool_rows(features: FloatArray, device: torch.device) -> Rows:
@@ -112,7 +130,7 @@ def _with_bias_column(rows: FloatArray, device: torch.device) -> Tensor:
 
 
 def train_last_layer(
-    rows: Tensor, labels: Tensor, n_classes: int, settings: UpdateConfig, seed: int, cycle: int
+    rows: Tensor, labels: Tensor, n_classes: int, settings: LearnerSettings, cycle: int
 ) -> Tensor:
     """Return the weights (C, D) of a linear layer trained by the configured solver.
 
@@ -123,81 +141,77 @@ def train_last_layer(
         rows: (N, D), with the bias column.
         labels: (N,).
         n_classes: C.
-        settings: solver and recipe.
-        seed, cycle: number the random streams.
+        settings: solver, recipe and seed.
+        cycle: numbers the random streams.
     """
-    if settings.solver == "lbfgs":
-        return optimal_linear(rows, labels, n_classes, settings.weight_decay)
+    training, seed = settings.training, settings.seed
+    if training.solver == "lbfgs":
+        return optimal_linear(rows, labels, n_classes, training.weight_decay)
     columns = rows.shape[1]
     bound = (columns - 1) ** -0.5
     drawn = generator(seed, Stream.MODEL_INIT).uniform(-bound, bound, size=(n_classes, columns))
     start = torch.from_numpy(drawn).to(rows)
     rng = generator(seed, Stream.TRAINING, cycle)
-    return train_linear(start, rows, labels, recipe_of(settings), rng)
+    return train_linear(start, rows, labels, recipe_of(training), rng)
 
 
-def recipe_of(settings: UpdateConfig) -> Recipe:
-    """Return the training recipe that the update group configures."""
+def recipe_of(training: TrainingConfig) -> Recipe:
+    """Return the configured training recipe."""
     return Recipe(
-        settings.learning_rate, settings.weight_decay, settings.epochs, settings.minibatch
+        training.learning_rate, training.weight_decay, training.epochs, training.minibatch
     )
 
 
-def posterior_of(weights: Tensor, rows: Tensor, settings: UpdateConfig) -> LastLayer:
+def posterior_of(weights: Tensor, rows: Tensor, settings: PosteriorConfig) -> LastLayer:
     """Return the configured posterior at weights (C, D) trained on features (N, D)."""
     return fit(weights, rows, settings.likelihood, settings.prior_precision)
 
 
-N_SETTLING = 512
-"""Images of the pool that batch normalisation's statistics come from, at most."""
-
-
-class NetworkLearner:
+class NetworkLearner(Learner):
     """A network retrained as a whole; its last layer has the posterior."""
 
     def __init__(
-        self, trainable: Trainable, settings: UpdateConfig, seed: int, device: torch.device
+        self, trainable: Trainable, settings: LearnerSettings, device: torch.device
     ) -> None:
-        self._trainable, self._settings = trainable, settings
-        self._seed, self._device = seed, device
+        self._trainable, self._settings, self._device = trainable, settings, device
 
+    @override
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
-        """See ``Learner``."""
-        start = self._trainable
+        start, seed = self._trainable, self._settings.seed
         network = copy.deepcopy(start.initial)
         kept = start.pool[torch.from_numpy(indices)]
-        rng = generator(self._seed, Stream.TRAINING, cycle)
+        rng = generator(seed, Stream.TRAINING, cycle)
 
         def images(positions: Tensor) -> Tensor:
             return start.inputs(start.augmented(kept[positions], rng))
 
         # Some networks drop units or layers at random, by PyTorch's global generator.
-        with seeded(sub_seed(generator(self._seed, Stream.TRAINING, cycle))):
+        with seeded(sub_seed(generator(seed, Stream.TRAINING, cycle))):
             train_network(
                 network,
                 images,
                 torch.from_numpy(labels).to(self._device),
-                recipe_of(self._settings),
+                recipe_of(self._settings.training),
                 start.learning_rate,
                 rng,
             )
         sample = torch.from_numpy(rng.permutation(len(start.pool))[:N_SETTLING])
-        settle_statistics(network, start.pool[sample], start)
+        recalibrate_batch_norm(network, start.pool[sample], start)
         pool, test = (with_bias(features_of(network, x, start)) for x in (start.pool, start.test))
         weights = torch.cat([network.last.weight, network.last.bias[:, None]], dim=1).detach()
         rows = pool[torch.from_numpy(indices)]
-        return Model(pool, test, posterior_of(weights, rows, self._settings))
+        return Model(pool, test, posterior_of(weights, rows, self._settings.posterior))
 
 
-def make_rule(name: UpdateName, settings: UpdateConfig, seed: int) -> Rule:
+def make_rule(name: UpdateName, n_hypotheses: int, seed: int) -> Rule:
     """Return an update rule; only the Monte-Carlo update draws anything, from its own stream."""
-    return update_rule(name, sub_seed(generator(seed, Stream.HYPOTHESES)), settings.n_hypotheses)
+    return update_rule(name, sub_seed(generator(seed, Stream.HYPOTHESES)), n_hypotheses)
 
 
 def apply_rule(
     rule: Rule, model: Model, indices: IntArray, labels: IntArray, gamma: float
 ) -> Updated:
-    """Return the outcome of updating a model's posterior with newly bought labels (b,)."""
+    """Return the outcome of updating a model's posterior with newly acquired labels (b,)."""
     rows, targets = labelled(model, indices, labels)
     return rule.update(model.posterior, rows, targets, gamma)
 
@@ -205,47 +219,48 @@ def apply_rule(
 def updated_model(
     rule: Rule, model: Model, indices: IntArray, labels: IntArray, gamma: float
 ) -> Model:
-    """Return the model after an update with newly bought labels (b,)."""
+    """Return the model after an update with newly acquired labels (b,)."""
     return replace(model, posterior=apply_rule(rule, model, indices, labels, gamma).posterior)
 
 
 def step_size(
+    gamma: StepSize,
     rule: Rule,
     model: Model,
     pool: Pool,
     n_new: int,
-    config: RunConfig,
+    settings: LearnerSettings,
     cycle: int,
 ) -> float:
-    """Return the configured gamma; for ``auto``, the one that rehearsals on the labels prefer.
+    """Return a step size: gamma itself, or for ``auto`` the best in repeated hold-out validation.
 
-    Each rehearsal trains a last layer, by the configured solver, on part of the labelled
-    instances and the model's present features. A step that suits the exact optimum does not suit
-    the recipe's 200 epochs towards it, so the solver must be the one that trained the model.
+    Each split trains a last layer, by the configured solver, on part of the labelled instances and
+    the model's present features. A step that suits the exact optimum does not suit the recipe's
+    200 epochs towards it, so the solver must be the one that trained the model.
 
     Args:
+        gamma: as configured.
         rule: the update whose step size is sought.
         model: whose features are used.
         pool: what is labelled.
         n_new: how many labels the update will bring.
-        config: seed, and settings of the update group.
+        settings: of the learner that trained the model, with the posterior that is updated.
         cycle: numbers the random splits.
 
     Raises:
         ValueError: ``auto`` with fewer than three labelled instances.
     """
-    settings = config.update
-    if settings.gamma != "auto":
-        return settings.gamma
+    if gamma != "auto":
+        return gamma
     rows, targets = labelled(model, pool.indices, pool.labels)
     classes = model.posterior.mean.shape[0]
 
-    def rehearsal_fit(features: Tensor, given: Tensor) -> LastLayer:
-        weights = train_last_layer(features, given, classes, settings, config.seed, cycle)
-        return fit(weights, features, settings.likelihood, settings.prior_precision)
+    def fit_part(features: Tensor, given: Tensor) -> LastLayer:
+        weights = train_last_layer(features, given, classes, settings, cycle)
+        return posterior_of(weights, features, settings.posterior)
 
-    rng = generator(config.seed, Stream.STEP_SIZE, cycle)
-    return choose_gamma(rule, rehearsal_fit, rows, targets, n_new, rng)
+    rng = generator(settings.seed, Stream.STEP_SIZE, cycle)
+    return choose_gamma(rule, fit_part, rows, targets, n_new, rng)
 
 
 def labelled(model: Model, indices: IntArray, labels: IntArray) -> tuple[Tensor, Tensor]:

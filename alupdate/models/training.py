@@ -1,10 +1,10 @@
-"""The paper's training recipe: RAdam, weight decay, a cosine schedule, small batches.
+"""Training by the paper's recipe, and to the optimum.
 
-RAdam in a few in-place operations.
-
-The same steps as ``torch.optim.RAdam`` (a test holds them together), written out because the
+The recipe is RAdam with weight decay and a cosine schedule [Loshchilov2017] on small batches. RAdam
+takes the same steps as ``torch.optim.RAdam`` (a test compares them). It is written out because the
 library's optimisers import the whole compiler stack on first use, seconds in every run, and spend
-several times the arithmetic of a small layer on bookkeeping per step.
+several times the arithmetic of a small layer on bookkeeping per step. The optimum of a linear
+layer is found by L-BFGS [Byrd1995].
 """
 
 import math
@@ -22,10 +22,13 @@ from torch import Tensor
 from alupdate.utils.threads import one_blas_thread, threads_for
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+GRADIENT_TOLERANCE = 1e-6
+MAX_ITERATIONS = 5000
+"""Of L-BFGS."""
 
 
 class RAdam:
-    """Rectified Adam with L2 weight decay (Liu et al. 2020, algorithm 2)."""
+    """Rectified Adam with L2 weight decay ([Liu2020], algorithm 2)."""
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class RAdam:
     def step(self, gradients: list[Tensor], learning_rate: float) -> None:
         """Update the parameters in place; the gradients are overwritten."""
         self._step += 1
-        rectified, size = step_size(self._step, learning_rate)
+        rectified, size = rectified_step(self._step, learning_rate)
         for slot, gradient in zip(self._slots, gradients, strict=True):
             gradient.add_(slot.parameter, alpha=self._weight_decay)
             slot.mean.lerp_(gradient, 1 - BETA1)
@@ -66,7 +69,7 @@ class RAdam:
 
 @dataclass(frozen=True)
 class _Slot:
-    """A parameter as plain numbers, without a record for gradients, and its moments.
+    """A parameter, detached from automatic differentiation, and its moments.
 
     Attributes:
         parameter: shares its memory with the tensor that is trained.
@@ -83,8 +86,10 @@ class _Slot:
     rate: float
 
 
-def step_size(step: int, learning_rate: float) -> tuple[bool, float]:
-    """Return whether the variance is tractable at a step yet, and the factor on the (scaled) mean.
+def rectified_step(step: int, learning_rate: float) -> tuple[bool, float]:
+    """Return whether RAdam adapts a step, and the factor on the (scaled) mean of the gradients.
+
+    The first steps are not adapted: the variance of the adaptive rate is not tractable yet.
 
     Args:
         step: 1 for the first one.
@@ -104,7 +109,14 @@ def step_size(step: int, learning_rate: float) -> tuple[bool, float]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a training run; the defaults of conf/ are the paper's."""
+    """Hyperparameters of a training run; the defaults of conf/ are the paper's.
+
+    Attributes:
+        learning_rate: of the first epoch; a cosine takes it towards 0.
+        weight_decay: times the parameters, added to the gradient.
+        epochs: passes over the instances.
+        minibatch: instances per step.
+    """
 
     learning_rate: float
     weight_decay: float
@@ -116,7 +128,7 @@ def minibatches(count: int, size: int, rng: np.random.Generator) -> Iterator[Ten
     """Yield one epoch of shuffled positions 0..count-1; the last batch may be smaller.
 
     Every instance appears in every epoch: dropping an incomplete last batch would ignore up to
-    ``size - 1`` labels, a large share of what an active learner has bought.
+    ``size - 1`` labels, a large share of the labels that an active learner has.
     """
     order = torch.from_numpy(rng.permutation(count))
     for start in range(0, count, size):
@@ -131,7 +143,7 @@ def optimise(
     rng: np.random.Generator,
     relative_rates: Sequence[float] | None = None,
 ) -> None:
-    """Train ``parameters`` in place on ``count`` instances.
+    """Train ``parameters`` in place on ``count`` instances, by the recipe.
 
     Args:
         parameters: the tensors to train.
@@ -153,7 +165,7 @@ def optimise(
 def train_linear(
     start: Tensor, features: Tensor, labels: Tensor, recipe: Recipe, rng: np.random.Generator
 ) -> Tensor:
-    """Return the weights (C, D) of a linear layer trained from ``start`` by the recipe.
+    """Return the weights (C, D) of softmax regression, trained from ``start`` by the recipe.
 
     The gradient of the mean cross entropy is (softmax(W Phi^T) - E^T) Phi / B, written out since
     it is several times faster than automatic differentiation on so small a model. Every step works
@@ -162,6 +174,17 @@ def train_linear(
     Args:
         start: (C, D), the initial weights; left as they are.
         features: (N, D), labels: (N,).
+        recipe: the settings.
+        rng: decides the order of the instances.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> labels = torch.arange(60) % 3
+        >>> features = torch.nn.functional.one_hot(labels).float()
+        >>> recipe = Recipe(learning_rate=0.1, weight_decay=1e-4, epochs=20, minibatch=16)
+        >>> weights = train_linear(torch.zeros(3, 3), features, labels, recipe, rng)
+        >>> bool(((features @ weights.T).argmax(1) == labels).all())
+        True
     """
     weights, gradient = start.clone(), torch.zeros_like(start)
     targets = torch.nn.functional.one_hot(labels, len(start)).to(features.dtype)
@@ -187,15 +210,12 @@ def train_linear(
     return weights
 
 
-GRADIENT_TOLERANCE = 1e-6
-MAX_ITERATIONS = 5000
-
-
 def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_decay: float) -> Tensor:
-    """Return argmin_W  mean_n CE(W phi_n, y_n) + weight_decay / 2 ||W||^2, of shape (C, D).
+    """Return the weights (C, D) of L2-regularised softmax regression, trained to the optimum.
 
-    The objective is strictly convex, so the start does not matter. Its minimiser lies in the span
-    of the features: with Phi^T = Q R (Q of shape (D, N)) the rotated problem has N columns and the
+    They minimise mean_n CE(W phi_n, y_n) + weight_decay / 2 ||W||^2, by L-BFGS [Byrd1995]. The
+    objective is strictly convex, so the start does not matter. Its minimiser lies in the span of
+    the features: with Phi^T = Q R (Q of shape (D, N)) the rotated problem has N columns and the
     same optimum W = V Q^T, which is what makes few labels cheap. From N = D / 2 on, the rotation
     takes longer than what it saves.
 
@@ -204,6 +224,12 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
 
     Raises:
         RuntimeError: the gradient did not fall below ``GRADIENT_TOLERANCE``.
+
+    Example:
+        >>> features, labels = torch.eye(3), torch.arange(3)
+        >>> weights = optimal_linear(features, labels, n_classes=3, weight_decay=0.01)
+        >>> weights.shape, (features @ weights.T).argmax(1).tolist()
+        (torch.Size([3, 3]), [0, 1, 2])
     """
     rows = features.cpu().double()
     basis = None
@@ -240,7 +266,7 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
 def _objective(
     flat: NDArray[np.float64], rows: Tensor, columns: Tensor, targets: Tensor, weight_decay: float
 ) -> tuple[float, NDArray[np.float64]]:
-    """Return value and gradient at flattened weights.
+    """Return the objective's value and gradient at flattened weights.
 
     Args:
         flat: (C * r,).

@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from alupdate.config import WHERE_DATA_LIE
+from alupdate.config.options import options
 from alupdate.results.run_folder import Run, read_run
 from alupdate.results.run_tables import KINDS, MAIN_TABLES, SWEEP, read_table
 from alupdate.utils.errors import InputError
-
-SAME_RUN = WHERE_DATA_LIE | {"seed"}
-"""Settings in which runs of one curve may differ: the last parts of their keys."""
 
 
 def told_apart(runs: Iterable[Run]) -> list[Run]:
@@ -41,8 +38,14 @@ def _variant(run: Run) -> tuple[str, ...]:
 
 def _differing(runs: list[Run]) -> list[str]:
     """Return the keys with several values; an earlier version may lack one that is null now."""
-    keys = {key for run in runs for key in run.settings if key.split(".")[-1] not in SAME_RUN}
+    keys = set[str]().union(*(run.settings for run in runs)) - _may_differ()
     return sorted(k for k in keys if len({run.settings.get(k, "null") for run in runs}) > 1)
+
+
+def _may_differ() -> set[str]:
+    """Return the keys in which runs of one curve may differ: the seed, and where the data are."""
+    places = (getattr(option, "places", ()) for option in options("dataset").values())
+    return {"seed", *(f"dataset.{place}" for some in places for place in some)}
 
 
 def _named(run: Run, keys: list[str]) -> Run:

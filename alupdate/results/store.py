@@ -20,13 +20,13 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from alupdate.config import HOW_TO_RUN, WHERE_DATA_LIE, RunConfig, UpdatingTask, run_prefix
+from alupdate.config import HOW_TO_RUN, RunConfig, UpdatingTask, run_prefix
 from alupdate.results.provenance import now, provenance
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import replace_file
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """Version of the result format and of what the numbers mean; part of every run's hash."""
 MAIN_TABLES = {"active_learning": "curve.csv", "updating": "updates.csv"}
 SECONDS_FOR_LOCK = 2.0
@@ -53,7 +53,8 @@ class RunStore:
         self._observers: list[Callable[[list[dict[str, Any]]], None]] = []
         contents = dict(digests or {})
         self._facts: dict[str, Any] = {"sha256": contents}
-        self.name = f"{run_prefix(config)}-{_digest(self._settings, contents)}"
+        identity = _digest(self._settings, contents, config.dataset.places)
+        self.name = f"{run_prefix(config)}-{identity}"
         self.path = Path(config.results_dir) / config.experiment_name / self.name
         self._lock_file: int | None = None
 
@@ -183,10 +184,10 @@ def _settings(config: RunConfig) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if key not in ignored}
 
 
-def _digest(settings: dict[str, Any], contents: dict[str, str]) -> str:
+def _digest(settings: dict[str, Any], contents: dict[str, str], places: frozenset[str]) -> str:
     """Return the run's identity: its settings, and the content of files instead of their place."""
     where_weights_lie = contents.keys() & {"weights"}
-    dataset = {k: v for k, v in settings["dataset"].items() if k not in WHERE_DATA_LIE}
+    dataset = {k: v for k, v in settings["dataset"].items() if k not in places}
     backbone = {k: v for k, v in settings["backbone"].items() if k not in where_weights_lie}
     replaced = {"dataset": dataset, "backbone": backbone, "sha256": contents}
     document = {"format": FORMAT_VERSION} | settings | replaced

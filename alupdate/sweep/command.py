@@ -1,93 +1,102 @@
-"""The command with ``-m``: plan all runs, launch those that are left, say how they ended."""
+"""Runs a sweep: plans all runs, launches those that are pending, and reports how they ended.
+
+``python -m alupdate.run -m`` hands its arguments to Hydra. Hydra calls ``run_sweep`` through the
+sweeper plugin in ``hydra_plugins/hydra_alupdate_sweeper.py``.
+"""
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import HydraContext
+from omegaconf import DictConfig
 
 from alupdate.config import HOW_TO_RUN, PLACES
-from alupdate.sweep.launch import Launch, Settled, complete, features_first, make_launch
-from alupdate.sweep.plan import (
-    CONFIG,
-    Composer,
-    PlannedRun,
-    configs,
-    expand,
-    parse_overrides,
-    planned,
+from alupdate.sweep.launch import (
+    Launch,
+    SweepResults,
+    extract_shared_features,
+    launch_until_done,
+    make_launch,
 )
+from alupdate.sweep.plan import Composer, PlannedRun, check_jobs, expand, parse_overrides, plan_runs
 from alupdate.sweep.status import (
     MANIFEST,
     ManifestRow,
     current_row,
+    progress_of,
     read_manifest,
     variant,
-    watched,
     write_manifest,
 )
 from alupdate.sweep.worker import keeps_results
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError, first_line
-from alupdate.utils.paths import conf_dir, experiment_dir
+from alupdate.utils.errors import DONE, FAILED, WRONG_INPUT, InputError, first_line
+from alupdate.utils.paths import experiment_dir
 
-FAILURES_SHOWN = 20
-LABELS = ("completed", "already done", "failed", "refused", "left")
-BAD = ("failed", "refused")
-
-
-def label(run: PlannedRun, settled: Settled) -> str:
-    """Return how a run of a sweep ended, in the words of the summary."""
-    ending = settled.endings.get(run.path)
-    if ending is None:
-        return "left"
-    if ending.outcome == "done":
-        return "already done" if run.is_finished else "completed"
-    return "refused" if ending.outcome == "refused" else "failed"
+_FAILURES_SHOWN = 20
+_LABELS = ("completed", "already done", "failed", "invalid", "pending")
 
 
-def show_summary(runs: Sequence[PlannedRun], settled: Settled, display: Display) -> None:
-    """Print the counts, the failures with their reasons, and how to run those again."""
-    counts: dict[str, Counter[str]] = {}
-    for run in runs:
-        counts.setdefault(variant(run.path.name), Counter())[label(run, settled)] += 1
-    total = sum(counts.values(), Counter[str]())
-    used = [name for name in LABELS if total[name]]
-    rows = [[name, *(str(count[column]) for column in used)] for name, count in counts.items()]
-    rows.append([f"all {len(runs)}", *(str(total[column]) for column in used)])
-    display.table("sweep", ["runs", *used], rows)
-    if settled.breakdown is not None:
-        display.complain(f"failed: the launcher gave up: {settled.breakdown}")
-    _show_failures([run for run in runs if label(run, settled) in BAD], settled, display)
-    for folder in experiments(runs):
-        display.say(f"manifest: {folder / MANIFEST}")
+class SweepError(Exception):
+    """A sweep has ended and not all of its jobs are done; the user has been told which and why.
+
+    Attributes:
+        code: exit code of the command.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__("not all jobs of the sweep are done")
+        self.code = code
 
 
-def experiments(runs: Sequence[PlannedRun]) -> list[Path]:
-    """Return the directories of the runs' experiments."""
-    return list(dict.fromkeys(run.path.parent for run in runs))
+def run_sweep(
+    master: DictConfig,
+    context: HydraContext,
+    params: Mapping[str, str],
+    arguments: Sequence[str],
+) -> None:
+    """Run every job of a sweep that is not done yet.
+
+    Args:
+        master: what the configs of the jobs have in common, with Hydra's own settings.
+        context: what Hydra's launchers need.
+        params: swept keys and their values, from an experiment file.
+        arguments: overrides from the command line; they take precedence over ``params``.
+
+    Raises:
+        InputError: the config of a job is wrong; no job has been started.
+        SweepError: a job has failed, is invalid, or is still pending.
+        KeyboardInterrupt: from the user, after the summary.
+    """
+    jobs = _jobs(master, params, arguments)
+    configs = check_jobs(jobs, Composer.of(master))
+    display = Display(configs[0].progress)
+    if all(keeps_results(config) for config in configs):
+        runs = plan_runs(jobs, configs, display)
+        launch = make_launch(master, context, _experiments(runs)[0])
+        code = _run_pending(runs, launch, display)
+    else:
+        code = _run_all(jobs, make_launch(master, context, Path()), display)
+    if code != DONE:
+        raise SweepError(code)
 
 
-def _show_failures(bad: Sequence[PlannedRun], settled: Settled, display: Display) -> None:
-    for run in bad[:FAILURES_SHOWN]:
-        reason = settled.endings[run.path].reason or "no reason is known"
-        often = ""
-        if run.is_given_up:
-            often = f" (not tried again after {run.before.failures} failures; max_failures=null)"
-        display.complain(f"{label(run, settled)}: {run.path.name}: {reason}{often}")
-    if len(bad) > FAILURES_SHOWN:
-        display.complain(f"... and {len(bad) - FAILURES_SHOWN} more in {MANIFEST}")
-    for folder in experiments(bad):
-        display.complain(
-            f"run only these again: python -m alupdate.run task=rerun experiment_dir={folder}"
-        )
+def _jobs(
+    master: DictConfig, params: Mapping[str, str], arguments: Sequence[str]
+) -> list[list[str]]:
+    """Return the overrides of each job."""
+    given = parse_overrides(arguments)
+    if master.task.name == "rerun":
+        folder = experiment_dir(master.experiment_dir, master.results_dir, master.experiment_name)
+        return _failed_jobs(folder, given)
+    return expand(params, given)
 
 
-def failed_jobs(folder: Path, given: Sequence[Override]) -> list[list[str]]:
-    """Return the overrides of an experiment's runs that failed or were refused, however often.
+def _failed_jobs(folder: Path, given: Sequence[Override]) -> list[list[str]]:
+    """Return the overrides of an experiment's runs that are failed or invalid, however often.
 
     How to run them (threads, device, ...) can be said anew on the command line; what they are
     cannot.
@@ -107,8 +116,8 @@ def failed_jobs(folder: Path, given: Sequence[Override]) -> list[list[str]]:
     anew = [o.input_line or "" for o in given if o.key_or_group in HOW_TO_RUN - PLACES]
     jobs = []
     for row in read_manifest(folder):
-        standing = current_row(folder / row.run, shlex.split(row.overrides))
-        if standing.state == "failed" or (row.state, standing.state) == ("refused", "waiting"):
+        now = current_row(folder / row.run, shlex.split(row.overrides))
+        if now.state == "failed" or (row.state, now.state) == ("invalid", "waiting"):
             overrides = [*shlex.split(row.overrides), *place, "max_failures=null", *anew]
             jobs += expand({}, parse_overrides(overrides))
     if not jobs:
@@ -116,58 +125,24 @@ def failed_jobs(folder: Path, given: Sequence[Override]) -> list[list[str]]:
     return jobs
 
 
-DONE, FAILED, WRONG_INPUT = 0, 1, 2
-
-
-def run_sweep(arguments: Sequence[str]) -> int:
-    """Run every job of a multirun that is not done yet; return the exit code.
-
-    Raises:
-        InputError: the config of a job is wrong; then none has started.
-        KeyboardInterrupt: from the user, after the summary.
-    """
-    with initialize_config_dir(str(conf_dir()), job_name="alupdate", version_base="1.3"):
-        master, jobs = _jobs(arguments)
-        checked = configs(jobs, Composer(master.hydra.overrides.hydra))
-        display = Display(checked[0].progress)
-        if not all(keeps_results(config) for config in checked):
-            return _run_all(jobs, make_launch(master, Path()), display)
-        runs = planned(jobs, checked, display)
-        return _run_left(runs, make_launch(master, experiments(runs)[0]), display)
-
-
-def _jobs(arguments: Sequence[str]) -> tuple[DictConfig, list[list[str]]]:
-    """Return the config that the jobs have in common, and the overrides of each."""
-    given = parse_overrides(arguments)
-    fixed = [override.input_line or "" for override in given if not override.is_sweep_override()]
-    master = compose(CONFIG, fixed, return_hydra_config=True)
-    own = [override for override in given if not override.is_hydra_override()]
-    if master.task.name == "rerun":
-        folder = experiment_dir(master.experiment_dir, master.results_dir, master.experiment_name)
-        return master, failed_jobs(folder, own)
-    params = OmegaConf.to_container(master.hydra.sweeper.params or OmegaConf.create())
-    assert isinstance(params, dict)
-    return master, expand({str(key): value for key, value in params.items()}, own)
-
-
-def _run_left(runs: Sequence[PlannedRun], launch: Launch, display: Display) -> int:
-    """Run what is left of a sweep, keeping its manifest; return the exit code."""
-    settled = Settled()
-    _record(runs, settled)  # where this cannot be written, nothing can
+def _run_pending(runs: Sequence[PlannedRun], launch: Launch, display: Display) -> int:
+    """Run what is pending, with a manifest before and after; return the exit code."""
+    results = SweepResults()
+    _record(runs, results)  # where this cannot be written, nothing can
     try:
-        with watched(runs, display):
-            features_first(runs, launch, display)
-            complete(runs, launch, settled)
+        with progress_of(runs, display):
+            extract_shared_features(runs, launch, display)
+            launch_until_done(runs, launch, results)
     finally:
         try:
-            _record(runs, settled)
+            _record(runs, results)
         except OSError as error:  # such as a full disk; the runs have their own status
             display.complain(f"warning: {error.filename} is not written ({error.strerror})")
-        show_summary(runs, settled, display)
-    labels = {label(run, settled) for run in runs}
-    if labels & {"failed", "left"}:
+        _show_summary(runs, results, display)
+    labels = {_label(run, results) for run in runs}
+    if labels & {"failed", "pending"}:
         return FAILED
-    return WRONG_INPUT if "refused" in labels else DONE
+    return WRONG_INPUT if "invalid" in labels else DONE
 
 
 def _run_all(jobs: Sequence[Sequence[str]], launch: Launch, display: Display) -> int:
@@ -176,31 +151,79 @@ def _run_all(jobs: Sequence[Sequence[str]], launch: Launch, display: Display) ->
     Raises:
         InputError: the launcher does not work.
     """
-    codes = {"done": DONE, "refused": WRONG_INPUT}
+    codes = {"done": DONE, "invalid": WRONG_INPUT}
     worst = DONE
     try:
-        endings = launch(jobs)
+        results = launch(jobs)
     except Exception as error:  # whatever a launcher raises: its worker died, no such queue
         raise InputError(f"hydra/launcher: {type(error).__name__}: {first_line(error)}") from error
-    for job, ending in zip(jobs, endings, strict=True):
-        if ending.outcome != "done":
-            display.complain(f"{ending.outcome}: {' '.join(job)}: {ending.reason}")
-        worst = max(worst, codes.get(ending.outcome, FAILED))
+    for job, result in zip(jobs, results, strict=True):
+        if result.outcome != "done":
+            display.complain(f"{result.outcome}: {shlex.join(job)}: {result.reason}")
+        worst = max(worst, codes.get(result.outcome, FAILED))
     return worst
 
 
-def _record(runs: Sequence[PlannedRun], settled: Settled) -> None:
+def _record(runs: Sequence[PlannedRun], results: SweepResults) -> None:
     """Write how the runs stand to sweep.csv.
 
     Raises:
         OSError: it cannot be written.
     """
-    for folder in experiments(runs):
+    for folder in _experiments(runs):
         own = [run for run in runs if run.path.parent == folder]
-        write_manifest(folder, [_row(run, settled) for run in own])
+        write_manifest(folder, [_row(run, results) for run in own])
 
 
-def _row(run: PlannedRun, settled: Settled) -> ManifestRow:
-    ending = settled.endings.get(run.path)
-    refusal = ending.reason if ending is not None and ending.outcome == "refused" else None
-    return current_row(run.path, run.overrides, refusal)
+def _row(run: PlannedRun, results: SweepResults) -> ManifestRow:
+    result = results.jobs.get(run.path)
+    problem = result.reason if result is not None and result.outcome == "invalid" else None
+    return current_row(run.path, run.overrides, problem)
+
+
+def _experiments(runs: Sequence[PlannedRun]) -> list[Path]:
+    """Return the directories of the runs' experiments."""
+    return list(dict.fromkeys(run.path.parent for run in runs))
+
+
+def _label(run: PlannedRun, results: SweepResults) -> str:
+    """Return how a run of a sweep ended, as the summary names it."""
+    result = results.jobs.get(run.path)
+    if result is None:
+        return "pending"
+    if result.outcome == "done":
+        return "already done" if run.is_finished else "completed"
+    return "invalid" if result.outcome == "invalid" else "failed"
+
+
+def _show_summary(runs: Sequence[PlannedRun], results: SweepResults, display: Display) -> None:
+    """Print the counts, the failures with their reasons, and how to run those again."""
+    counts: dict[str, Counter[str]] = {}
+    for run in runs:
+        counts.setdefault(variant(run.path.name), Counter())[_label(run, results)] += 1
+    total = sum(counts.values(), Counter[str]())
+    used = [name for name in _LABELS if total[name]]
+    rows = [[name, *(str(count[column]) for column in used)] for name, count in counts.items()]
+    rows.append([f"all {len(runs)}", *(str(total[column]) for column in used)])
+    display.table("sweep", ["runs", *used], rows)
+    if results.launcher_error is not None:
+        display.complain(f"failed: the launcher gave up: {results.launcher_error}")
+    _show_failures(runs, results, display)
+    for folder in _experiments(runs):
+        display.say(f"manifest: {folder / MANIFEST}")
+
+
+def _show_failures(runs: Sequence[PlannedRun], results: SweepResults, display: Display) -> None:
+    bad = [run for run in runs if _label(run, results) in ("failed", "invalid")]
+    for run in bad[:_FAILURES_SHOWN]:
+        reason = results.jobs[run.path].reason or "no reason is known"
+        often = ""
+        if run.is_given_up:
+            often = f" (not tried again after {run.before.failures} failures; max_failures=null)"
+        display.complain(f"{_label(run, results)}: {run.path.name}: {reason}{often}")
+    if len(bad) > _FAILURES_SHOWN:
+        display.complain(f"... and {len(bad) - _FAILURES_SHOWN} more in {MANIFEST}")
+    for folder in _experiments(bad):
+        display.complain(
+            f"run only these again: python -m alupdate.run task=rerun experiment_dir={folder}"
+        )

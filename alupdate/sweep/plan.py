@@ -1,20 +1,22 @@
-"""Which jobs a sweep has, checked before the first of them starts."""
+"""Plans a sweep: expands and checks the configs of all jobs before the first of them starts."""
 
 import copy
 import itertools
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from alupdate.config import PlainBackbone, RunConfig, is_frozen
+from alupdate.config import RunConfig
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.experiment.job import digests
 from alupdate.results.status import RunStatus, read_status
@@ -22,26 +24,94 @@ from alupdate.results.store import RunStore
 from alupdate.trackers import make_tracker
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.paths import conf_dir
-
-CONFIG = "config"
 
 
-def parse_overrides(arguments: Sequence[str]) -> list[Override]:
-    """Return arguments as Hydra reads them; to be called while Hydra is initialised."""
-    loader = GlobalHydra.instance().config_loader()
-    return OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep, and how it stood when the sweep began.
+
+    Attributes:
+        overrides: arguments of ``python -m alupdate.run`` that make it.
+        config: composed from them, and checked.
+        path: directory of its results.
+        before: its status when the sweep began.
+        complete: whether it was complete when the sweep began.
+    """
+
+    overrides: tuple[str, ...]
+    config: RunConfig
+    path: Path
+    before: RunStatus
+    complete: bool
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to compute."""
+        return self.complete and not self.config.force
+
+    @property
+    def needs_nothing(self) -> bool:
+        """Whether it is not launched: it is finished, and no tracker may have missed part of it."""
+        return self.is_finished and self.config.tracker.name == "none"
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it has failed ``max_failures`` times, and is not tried again."""
+        most = self.config.max_failures
+        enough = most is not None and self.before.failures >= most
+        return self.before.state == "failed" and enough and not self.config.force
+
+
+def check_jobs(jobs: Sequence[Sequence[str]], composer: "Composer") -> list[RunConfig]:
+    """Return the configs of all jobs.
+
+    Raises:
+        InputError: the config of a job is wrong; the message says which job.
+    """
+    checked = []
+    for number, overrides in enumerate(jobs):
+        try:
+            checked.append(composer.config(overrides))
+        except InputError as error:
+            where = f" (job {number + 1} of {len(jobs)}: {shlex.join(overrides)})"
+            raise InputError(f"{error}{where if len(jobs) > 1 else ''}") from error
+    return checked
+
+
+def plan_runs(
+    jobs: Sequence[Sequence[str]], configs: Sequence[RunConfig], display: Display
+) -> list[PlannedRun]:
+    """Return the runs of a sweep, each once, in the order of the jobs.
+
+    Raises:
+        InputError: a file or the package of a tracker is missing.
+    """
+    contents: dict[str, dict[str, str]] = {}
+    runs: dict[Path, PlannedRun] = {}
+    for overrides, config in zip(jobs, configs, strict=True):
+        source = repr((config.dataset, config.backbone, config.cache_dir))
+        if source not in contents:
+            contents[source] = digests(config, display)
+        store = RunStore(config, contents[source])
+        if not runs:
+            make_tracker(config, store)
+        status, complete = read_status(store.path), store.is_complete()
+        run = PlannedRun(tuple(overrides), config, store.path, status, complete)
+        runs.setdefault(store.path, run)
+    if len(runs) < len(jobs):
+        display.say(f"note: {len(jobs)} jobs are {len(runs)} different runs")
+    return list(runs.values())
 
 
 def expand(params: Mapping[str, object], given: Sequence[Override]) -> list[list[str]]:
-    """Return the overrides of every job: all combinations of the values that are swept.
+    """Return the overrides of every job: the Cartesian product of the swept values.
 
     Args:
-        params: key to values, from ``hydra.sweeper.params`` of an experiment file.
-        given: on the command line; they take the place of the file's.
+        params: swept keys and their values, from ``hydra.sweeper.params`` of an experiment file.
+        given: overrides from the command line; they take precedence over ``params``.
 
     Raises:
-        InputError: a sweep is over an interval, which only a search can do.
+        InputError: a value is an interval, which only a search can sample.
     """
     defaults = parse_overrides([f"{key}={value}" for key, value in params.items()])
     values: dict[str, list[str]] = {}
@@ -59,17 +129,35 @@ def expand(params: Mapping[str, object], given: Sequence[Override]) -> list[list
     return [list(job) for job in itertools.product(*values.values())]
 
 
-class Composer:
-    """Composes the configs of many jobs; what jobs have in common is composed once.
+def parse_overrides(arguments: Sequence[str]) -> list[Override]:
+    """Return overrides as Hydra parses them; Hydra must be initialised."""
+    loader = GlobalHydra.instance().config_loader()
+    return OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
 
-    Hydra takes a tenth of a second per config, nearly all of it for groups. So configs are
-    composed for every combination of groups, and plain values are put into copies of them.
+
+class Composer:
+    """Composes the configs of many jobs faster than Hydra does; Hydra must be initialised.
+
+    Hydra takes a tenth of a second per config, nearly all of it for groups. So Hydra composes one
+    config for each combination of groups, and plain values are put into copies of it.
+
+    Args:
+        common: overrides of Hydra's own keys, for all jobs.
+        name: of the primary config.
     """
 
-    def __init__(self, common: Sequence[str] = ()) -> None:
-        """Start with nothing composed; ``common`` are overrides of Hydra's own keys."""
-        self._common = list(common)
+    def __init__(self, common: Sequence[str] = (), name: str = "config") -> None:
+        self._common, self._name = list(common), name
+        loader = GlobalHydra.instance().config_loader()
+        self._groups = loader.get_group_options("", ObjectType.GROUP, name, self._common)
         self._composed: dict[tuple[str, ...], DictConfig] = {}
+
+    @classmethod
+    def of(cls, master: DictConfig) -> Self:
+        """Return a composer of configs that share Hydra's own keys with a composed config."""
+        common = OmegaConf.to_container(master.hydra.overrides.hydra, resolve=False)
+        assert isinstance(common, list)
+        return cls([str(override) for override in common], master.hydra.job.config_name)
 
     def config(self, overrides: Sequence[str]) -> RunConfig:
         """Return the checked config of one job.
@@ -84,114 +172,31 @@ class Composer:
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
         parsed = parse_overrides(overrides)
-        values = [override for override in parsed if _is_plain_value(override)]
-        groups = tuple(o.input_line or "" for o in parsed if not _is_plain_value(o))
+        values = [override for override in parsed if self._is_plain_value(override)]
+        groups = tuple(o.input_line or "" for o in parsed if not self._is_plain_value(o))
         if groups not in self._composed:
-            self._composed[groups] = compose(CONFIG, [*self._common, *groups])
+            self._composed[groups] = compose(self._name, [*self._common, *groups])
         config = copy.deepcopy(self._composed[groups])
         try:
-            _put(config, values)
+            for override in values:
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
         except OmegaConfBaseException:  # Hydra words what is wrong
-            return compose(CONFIG, [*self._common, *overrides])
+            return compose(self._name, [*self._common, *overrides])
         return config
 
+    def _is_plain_value(self, override: Override) -> bool:
+        plain = not (override.is_add() or override.is_delete() or override.is_hydra_override())
+        return plain and override.package is None and not self._is_group(override.key_or_group)
 
-def _is_plain_value(override: Override) -> bool:
-    plain = not (override.is_add() or override.is_delete() or override.is_hydra_override())
-    return plain and override.package is None and not _is_group(override.key_or_group)
-
-
-def _is_group(key: str) -> bool:
-    return "." not in key and ("/" in key or (conf_dir() / key).is_dir())
-
-
-def _put(config: DictConfig, values: Iterable[Override]) -> None:
-    for override in values:
-        OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One run of a sweep.
-
-    Attributes:
-        overrides: that make it, as on the command line.
-        config: that they make.
-        path: its directory.
-        before: its status when the sweep began.
-        complete: whether it was complete then.
-    """
-
-    overrides: tuple[str, ...]
-    config: RunConfig
-    path: Path
-    before: RunStatus
-    complete: bool
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the sweep finds nothing to do."""
-        return self.complete and not self.config.force
-
-    @property
-    def needs_nothing(self) -> bool:
-        """Whether not to launch it; a tracker may have missed something of a finished run."""
-        return self.is_finished and self.config.tracker.name == "none"
-
-    @property
-    def is_given_up(self) -> bool:
-        """Whether it has failed too often to be tried again."""
-        most = self.config.max_failures
-        enough = most is not None and self.before.failures >= most
-        return self.before.state == "failed" and enough and not self.config.force
-
-
-def configs(jobs: Sequence[Sequence[str]], composer: Composer) -> list[RunConfig]:
-    """Return the configs of jobs.
-
-    Raises:
-        InputError: one of them is wrong; nothing has started.
-    """
-    checked = []
-    for number, overrides in enumerate(jobs):
-        try:
-            checked.append(composer.config(overrides))
-        except InputError as error:
-            where = f" (job {number + 1} of {len(jobs)}: {shlex.join(overrides)})"
-            raise InputError(f"{error}{where if len(jobs) > 1 else ''}") from error
-    return checked
-
-
-def planned(
-    jobs: Sequence[Sequence[str]], checked: Sequence[RunConfig], display: Display
-) -> list[PlannedRun]:
-    """Return the runs of a sweep, each once, in the order of the jobs.
-
-    Raises:
-        InputError: a file or the package of a tracker is missing.
-    """
-    contents: dict[str, dict[str, str]] = {}
-    runs: dict[Path, PlannedRun] = {}
-    for overrides, config in zip(jobs, checked, strict=True):
-        source = repr((config.dataset, config.backbone, config.cache_dir))
-        if source not in contents:
-            contents[source] = digests(config, display)
-        store = RunStore(config, contents[source])
-        if not runs:
-            make_tracker(config, store)
-        status, complete = read_status(store.path), store.is_complete()
-        run = PlannedRun(tuple(overrides), config, store.path, status, complete)
-        runs.setdefault(store.path, run)
-    if len(runs) < len(jobs):
-        display.say(f"note: {len(jobs)} jobs are {len(runs)} different runs")
-    return list(runs.values())
+    def _is_group(self, key: str) -> bool:
+        return "/" in key or key in self._groups
 
 
 def extractions(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """Return one of the runs for each extraction that several wait for and none has used yet."""
+    """Return one run for each set of features that several runs need and none has used yet."""
     sharing: dict[str, list[PlannedRun]] = {}
     for run in runs:
-        if is_frozen(run.config.backbone) and not isinstance(run.config.backbone, PlainBackbone):
+        if run.config.backbone.extracts:
             key = repr((run.config.dataset, run.config.backbone, run.config.cache_dir))
             sharing.setdefault(key, []).append(run)
     return [

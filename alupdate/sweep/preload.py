@@ -1,6 +1,8 @@
-"""What the processes of jobs are forked from: everything that jobs import, and warmed up.
+"""Imports and warms up what jobs need; the processes of jobs are forked from one that did this.
 
-Importing this module takes seconds; every process that is forked afterwards starts at once.
+Importing this module takes seconds, and each process that is forked afterwards starts at once.
+The forkserver of ``multiprocessing`` takes the name of a module to import, which ``worker`` gives
+it. So this is a module of its own, however short.
 """
 
 import importlib
@@ -8,17 +10,22 @@ import io
 
 from matplotlib.figure import Figure
 
-MODULES = (
-    "alupdate.data.arrays",
-    "alupdate.data.identity",
+from alupdate.config.options import PACKAGES, options
+
+PRELOADED = (
     "alupdate.experiment.job",
     "alupdate.experiment.setup",
+    "pandas",
     "scipy.stats",
     "sklearn.cluster",
+    "sklearn.datasets",
+    "sklearn.model_selection",
 )
 
-for name in MODULES:
-    importlib.import_module(name)
+for module in PRELOADED:
+    importlib.import_module(module)
+for group in PACKAGES:
+    options(group)
 
 _figure = Figure()
 _figure.subplots().set_title("fonts and image formats")

@@ -1,4 +1,8 @@
-"""sweep.csv: every run that an experiment has been asked for, how it stands, and how to make it."""
+"""The state of an experiment's runs: its manifest, its overview, and the progress of a sweep.
+
+The manifest, ``sweep.csv``, lists every run that sweeps were asked for, with its state and the
+command that makes it. ``task=status`` shows the overview.
+"""
 
 import csv
 import io
@@ -25,20 +29,20 @@ from alupdate.utils.errors import InputError
 from alupdate.utils.files import replace_file
 
 MANIFEST = "sweep.csv"
-WRITTEN_AGAIN = "the sweep's own command writes it again"
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One run.
+    """One run of an experiment, as a row of sweep.csv.
 
     Attributes:
         run: name of its directory.
-        state: waiting | running | completed | failed | refused | interrupted.
+        state: one of ``completed``, ``running``, ``waiting``, ``interrupted``, ``failed`` and
+            ``invalid``; the last is a run whose input is wrong.
         failures: how often it has failed.
         seconds: of its last attempt; empty if that is not known.
-        reason: why it is not completed, in one line.
+        reason: why it is not completed, in one line; empty if there is nothing to say.
         overrides: arguments of ``python -m alupdate.run`` that make it.
     """
 
@@ -50,22 +54,26 @@ class ManifestRow:
     overrides: str
 
 
-COLUMNS = tuple(field.name for field in fields(ManifestRow))
+_COLUMNS = tuple(field.name for field in fields(ManifestRow))
+_STATES = ("completed", "running", "waiting", "interrupted", "failed", "invalid")
+_PENDING = ("running", "waiting", "interrupted")
+_WRITTEN_AGAIN = "the sweep's own command writes it again"
+_RUNS_SHOWN = 20
 
 
-def current_row(path: Path, overrides: Sequence[str], refusal: str | None = None) -> ManifestRow:
+def current_row(path: Path, overrides: Sequence[str], problem: str | None = None) -> ManifestRow:
     """Return how a run stands now.
 
     Args:
         path: its directory.
         overrides: that make it.
-        refusal: what was wrong with its input, if it was refused.
+        problem: what is wrong with its input, if it is invalid.
     """
     status = read_status(path)
     seconds = "" if status.seconds is None else f"{status.seconds:.1f}"
-    state, reason = standing(path, status)
-    if refusal is not None and state != "completed":
-        state, reason = "refused", refusal
+    state, reason = run_state(path, status)
+    if problem is not None and state != "completed":
+        state, reason = "invalid", problem
     command = shlex.join(overrides)
     return ManifestRow(path.name, state, status.failures, seconds, reason, command)
 
@@ -75,10 +83,10 @@ def variant(run: str) -> str:
     return run.rpartition("-s")[0] or run
 
 
-def standing(path: Path, status: RunStatus) -> tuple[str, str]:
+def run_state(path: Path, status: RunStatus) -> tuple[str, str]:
     """Return the state of a run with the reason if it is not completed.
 
-    A run that says it is running, but that no process holds, was cut off.
+    A run whose status is running while no process holds its lock has been interrupted.
     """
     if status.state == "running" and not is_held(path):
         return "interrupted", "its process is gone; the same command resumes it"
@@ -86,7 +94,7 @@ def standing(path: Path, status: RunStatus) -> tuple[str, str]:
 
 
 def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> None:
-    """Put rows into an experiment's sweep.csv, in the place of older ones of the same runs.
+    """Write rows to an experiment's sweep.csv; they replace older rows of the same runs.
 
     Raises:
         OSError: it cannot be written.
@@ -94,7 +102,7 @@ def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".sweep.lock"):
         merged = {row.run: row for row in _kept(folder)} | {row.run: row for row in rows}
-        content = csv_text(COLUMNS, [astuple(row) for row in merged.values()])
+        content = csv_text(_COLUMNS, [astuple(row) for row in merged.values()])
         replace_file(folder / MANIFEST, content)
 
 
@@ -113,15 +121,15 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
     try:
         lines = list(csv.reader(io.StringIO(text)))
     except csv.Error as error:
-        raise InputError(f"{path}: {error}; {WRITTEN_AGAIN}") from error
-    if not lines or tuple(lines[0]) != COLUMNS:
-        raise InputError(f"{path}, row 1: must be {','.join(COLUMNS)}")
+        raise InputError(f"{path}: {error}; {_WRITTEN_AGAIN}") from error
+    if not lines or tuple(lines[0]) != _COLUMNS:
+        raise InputError(f"{path}, row 1: must be {','.join(_COLUMNS)}")
     return [_row(path, number, cells) for number, cells in enumerate(lines[1:], start=2)]
 
 
 def _row(path: Path, number: int, cells: list[str]) -> ManifestRow:
-    if len(cells) != len(COLUMNS) or not cells[2].isdecimal() or not _is_command(cells[-1]):
-        raise InputError(f"{path}, row {number}: is damaged; {WRITTEN_AGAIN}")
+    if len(cells) != len(_COLUMNS) or not cells[2].isdecimal() or not _is_command(cells[-1]):
+        raise InputError(f"{path}, row {number}: is damaged; {_WRITTEN_AGAIN}")
     run, state, failures, *rest = cells
     return ManifestRow(run, state, int(failures), *rest)
 
@@ -145,20 +153,16 @@ def _kept(folder: Path) -> list[ManifestRow]:
         return []
 
 
-STATES = ("completed", "running", "waiting", "interrupted", "failed", "refused")
-LEFT = ("running", "waiting", "interrupted")
-RUNS_SHOWN = 20
-
-
 @dataclass(frozen=True)
 class Overview:
-    """How an experiment stands.
+    """The states of an experiment's runs, and the time left.
 
     Attributes:
-        rows: of all its runs, as they stand now.
-        cycles: of runs that have begun and not ended: run name to cycles done and wanted.
-        time_left: if the rest takes as long as what is done, with as many runs at once as now;
-            None if nothing is done yet or nothing is running.
+        rows: one for each of its runs, with its state now.
+        cycles: name of each run that has begun and is not completed, and its cycles done and
+            wanted.
+        time_left: estimate from the times of completed runs and the number of runs at once now;
+            None if no run is completed or none is running.
     """
 
     rows: tuple[ManifestRow, ...]
@@ -167,7 +171,7 @@ class Overview:
 
 
 def overview(folder: Path) -> Overview:
-    """Return how the runs of an experiment stand: those of its manifest, and any others in it.
+    """Return the state of an experiment: of the runs in its manifest, and of any others in it.
 
     Raises:
         InputError: it is no experiment, or its manifest is damaged.
@@ -187,31 +191,31 @@ def overview(folder: Path) -> Overview:
 
 
 def show_overview(folder: Path, display: Display) -> None:
-    """Print an experiment's runs by variant and state, what runs, what failed, the time left."""
+    """Print the states of an experiment's runs, what is not completed and why, the time left."""
     found = overview(folder)
     variants: dict[str, Counter[str]] = {}
     for row in found.rows:
         variants.setdefault(variant(row.run), Counter())[row.state] += 1
-    used = [state for state in STATES if any(counts[state] for counts in variants.values())]
+    used = [state for state in _STATES if any(counts[state] for counts in variants.values())]
     table = [[name, *(str(counts[s]) for s in used)] for name, counts in variants.items()]
     total = Counter(row.state for row in found.rows)
     table.append([f"all {len(found.rows)}", *(str(total[state]) for state in used)])
     display.report(str(folder), ["runs", *used], table)
-    unfinished = [row for row in found.rows if row.run in found.cycles or row.state == "refused"]
+    unfinished = [row for row in found.rows if row.run in found.cycles or row.state == "invalid"]
     if unfinished:
         lines = [[r.run, r.state, _progress(found, r.run), r.reason] for r in unfinished]
         columns = ["run", "state", "cycles", "reason"]
-        display.report("not completed", columns, lines[:RUNS_SHOWN])
-    left = sum(row.state in LEFT for row in found.rows)
-    if left and found.time_left is not None:
-        display.say(f"time left: about {_rounded(found.time_left)}, for {left} runs")
-    elif left:
-        display.say(f"{left} runs left; no estimate of the time while none runs")
+        display.report("not completed", columns, lines[:_RUNS_SHOWN])
+    pending = sum(row.state in _PENDING for row in found.rows)
+    if pending and found.time_left is not None:
+        display.say(f"time left: about {_rounded(found.time_left)}, for {pending} pending runs")
+    elif pending:
+        display.say(f"{pending} runs are pending; no estimate of the time while none runs")
 
 
 def _now(folder: Path, row: ManifestRow) -> ManifestRow:
-    refusal = row.reason if row.state == "refused" else None
-    return current_row(folder / row.run, shlex.split(row.overrides), refusal)
+    problem = row.reason if row.state == "invalid" else None
+    return current_row(folder / row.run, shlex.split(row.overrides), problem)
 
 
 def _cycles(path: Path) -> tuple[int, int]:
@@ -236,7 +240,7 @@ def _progress(found: Overview, run: str) -> str:
 def _time_left(
     rows: Sequence[ManifestRow], cycles: Mapping[str, tuple[int, int]]
 ) -> timedelta | None:
-    """Take the median time of a variant's completed runs, or of all, for each that is left."""
+    """Take the median time of a variant's completed runs, or of all, for each pending run."""
     taken: dict[str, list[float]] = {}
     for row in rows:
         if row.state == "completed" and row.seconds:
@@ -247,7 +251,7 @@ def _time_left(
     usual = median(seconds for variant in taken.values() for seconds in variant)
     work = 0.0
     for row in rows:
-        if row.state in LEFT:
+        if row.state in _PENDING:
             done, wanted = cycles.get(row.run, (0, 0))
             share = 1 - done / wanted if wanted else 1.0
             work += share * median(taken.get(variant(row.run), [usual]))
@@ -258,49 +262,52 @@ def _rounded(time: timedelta) -> str:
     return str(timedelta(seconds=round(time.total_seconds())))
 
 
-SECONDS_BETWEEN_LOOKS = 0.5
-LOOKS_PER_SECOND = 500
-"""How many files to read per second at most, since they may lie on a file server."""
+_SECONDS_BETWEEN_POLLS = 0.5
+_FILES_PER_SECOND = 500
+"""How many status files are read per second at most; they may lie on a file server."""
 
 
 @contextmanager
-def watched(runs: Sequence[PlannedRun], display: Display) -> Iterator[None]:
-    """Show how many of the runs have ended, and say each failure, while the body works."""
-    left = {run.path: run.before for run in runs if not run.is_finished}
-    finished = len(runs) - len(left)
+def progress_of(runs: Sequence[PlannedRun], display: Display) -> Iterator[None]:
+    """Show how many of the runs have ended, and print each failure, while the body works."""
+    pending = {run.path: run.before for run in runs if not run.is_finished}
+    finished = len(runs) - len(pending)
     with display.progress("runs", len(runs), finished) as advance:
-        watch = _Watch(left, advance, display)
-        thread = threading.Thread(target=watch.run, daemon=True)
+        poller = _StatusPoller(pending, advance, display)
+        thread = threading.Thread(target=poller.run, daemon=True)
         thread.start()
         try:
             yield
         finally:
-            watch.stop.set()
+            poller.stop.set()
             thread.join()
-            watch.look()
+            poller.poll()
 
 
-class _Watch:
-    """Reads the status of all runs that have not ended yet, again and again."""
+class _StatusPoller:
+    """Reads the status files of all runs that have not ended yet, again and again."""
 
-    def __init__(self, left: dict[Path, RunStatus], advance: Advance, display: Display) -> None:
+    def __init__(self, pending: dict[Path, RunStatus], advance: Advance, display: Display) -> None:
         self.stop = threading.Event()
-        self._left, self._advance, self._display = left, advance, display
+        self._pending, self._advance, self._display = pending, advance, display
         self._failed = 0
 
     def run(self) -> None:
-        while not self.stop.wait(max(SECONDS_BETWEEN_LOOKS, len(self._left) / LOOKS_PER_SECOND)):
-            self.look()
+        while not self.stop.wait(self._seconds()):
+            self.poll()
 
-    def look(self) -> None:
-        """Take note of the runs that have ended since the last look."""
-        found = {path: read_status(path) for path in self._left}
-        changed = {path: status for path, status in found.items() if status != self._left[path]}
+    def _seconds(self) -> float:
+        return max(_SECONDS_BETWEEN_POLLS, len(self._pending) / _FILES_PER_SECOND)
+
+    def poll(self) -> None:
+        """Report the runs that have ended since the last call."""
+        found = {path: read_status(path) for path in self._pending}
+        changed = {path: status for path, status in found.items() if status != self._pending[path]}
         running = sum(status.state == "running" for status in changed.values())
         ended = 0
         for path, status in changed.items():
             if status.state in ("completed", "failed"):
-                del self._left[path]
+                del self._pending[path]
                 ended += 1
                 if status.state == "failed":
                     self._failed += 1

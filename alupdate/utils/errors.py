@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes of every command: success, a run failed, wrong input, stopped by a signal."""
+
 
 class InputError(Exception):
     """The command or its input is wrong.

@@ -1,7 +1,10 @@
-"""Replacing a file so that it is never seen half-written."""
+"""Atomic writes, and checksums of files."""
 
+import hashlib
 import os
 from pathlib import Path
+
+from alupdate.utils.errors import InputError
 
 
 def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> None:
@@ -27,3 +30,25 @@ def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> No
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digest(key: str, path: str) -> str:
+    """Return the SHA-256 of the file that the setting ``key`` names.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return sha256_of(Path(path))
+    except OSError as error:
+        raise InputError(f"{key}={path}: {error.strerror}") from error

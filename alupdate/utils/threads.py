@@ -19,9 +19,16 @@ def threads_for(multiplications: int) -> Iterator[None]:
     each time for as long as any other program holds one of their cores. Beside one busy program,
     retraining took a hundred times as long on two threads as on one.
     """
+    with threads_kept():
+        if multiplications < FEW_MULTIPLICATIONS:
+            torch.set_num_threads(1)
+        yield
+
+
+@contextmanager
+def threads_kept() -> Iterator[None]:
+    """Give PyTorch the number of threads that it had before, whatever happens in between."""
     before = torch.get_num_threads()
-    if multiplications < FEW_MULTIPLICATIONS:
-        torch.set_num_threads(1)
     try:
         yield
     finally:

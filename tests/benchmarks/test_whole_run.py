@@ -7,7 +7,7 @@ import pytest
 from benchmarks import whole_run
 from benchmarks.whole_run import DIGITS, EVERYTHING, help_row, run_rows
 
-SMALL = (*DIGITS, "n_cycles=2", "update.epochs=3")
+SMALL = (*DIGITS, "n_cycles=2", "training.epochs=3")
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ from urllib.error import URLError
 
 import pytest
 
-from alupdate.config import ImageDataset
-from alupdate.data.named_images import read_known_images
+from alupdate.config.options import make_option
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from tests.support.known_sets import BUILDERS, accept_miniatures, build
@@ -21,8 +20,8 @@ def miniatures(monkeypatch):
 
 
 def read(name, tmp_path, download=False):
-    config = ImageDataset(name=name, download=download)
-    return read_known_images(config, name, tmp_path / "cache", Display(enabled=False))
+    option = make_option("dataset", {"name": name, "download": download})
+    return option.load(tmp_path / "cache", Display(enabled=False))
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -77,7 +76,7 @@ def test_a_silent_server_is_not_waited_for(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}/"
         monkeypatch.setattr("alupdate.data.named_images.SITE", address)
-        monkeypatch.setattr("alupdate.data.downloads.SECONDS", 0.3)
+        monkeypatch.setattr("alupdate.data.downloads.TIMEOUT_SECONDS", 0.3)
         with pytest.raises(InputError, match="timed out"):
             read("cifar10", tmp_path, download=True)
     assert socket.getdefaulttimeout() is None

@@ -1,4 +1,4 @@
-"""The cache of features: extracted once, resumed after a kill, damage noticed."""
+"""The cache of features: extracted once, resumed after a kill, damage noticed, rows mapped."""
 
 import json
 import os
@@ -9,9 +9,14 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import torch
 
-from alupdate.data import feature_cache as features
-from alupdate.data.feature_cache import Extraction, cached_rows
+from alupdate.config import PosteriorConfig, TrainingConfig
+from alupdate.data import feature_cache
+from alupdate.data.feature_cache import Extraction, Features, MappedRows, cached_rows
+from alupdate.models import learner
+from alupdate.models.learner import FrozenLearner, LearnerSettings
+from tests.support.memory import peak_mebibytes
 from tests.support.processes import start_code
 
 COUNT, DIMENSION = 50, 3
@@ -41,7 +46,7 @@ class Recorder:
 
 @pytest.fixture(autouse=True)
 def frequent_commits(monkeypatch):
-    monkeypatch.setattr(features, "ROWS_BETWEEN_COMMITS", 8)
+    monkeypatch.setattr(feature_cache, "ROWS_BETWEEN_COMMITS", 8)
 
 
 def load(folder, recorder=None):
@@ -175,7 +180,7 @@ def test_a_kill_before_the_last_rename_costs_nothing(tmp_path):
     load(tmp_path)
     rows = (tmp_path / "key.npy").read_bytes()
     (tmp_path / "key.npy").rename(tmp_path / "key.partial")
-    progress = {"done": COUNT, "dimension": DIMENSION, "crc": features.zlib.crc32(rows)}
+    progress = {"done": COUNT, "dimension": DIMENSION, "crc": feature_cache.zlib.crc32(rows)}
     (tmp_path / "key.progress").write_text(json.dumps(progress))
     assert load(tmp_path)[0].computed == []
     assert names(tmp_path) == ["key.json", "key.npy"]
@@ -186,9 +191,9 @@ SLOW = """
     from contextlib import contextmanager
     from pathlib import Path
     import numpy as np
-    from alupdate.data import features
+    from alupdate.data import feature_cache
 
-    features.ROWS_BETWEEN_COMMITS = 8
+    feature_cache.ROWS_BETWEEN_COMMITS = 8
 
     def rows(start, stop):
         print(start, flush=True)
@@ -199,8 +204,8 @@ SLOW = """
     def watched(done):
         yield lambda rows: None
 
-    extraction = features.Extraction(400, rows, 4, watched)
-    found = features.cached_rows(Path(sys.argv[1]), "key", extraction)
+    extraction = feature_cache.Extraction(400, rows, 4, watched)
+    found = feature_cache.cached_rows(Path(sys.argv[1]), "key", extraction)
     assert (found.ravel() == np.arange(1200)).all()
 """
 
@@ -277,3 +282,56 @@ def test_an_unwritable_place_is_an_oserror(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match="file"):
         load(tmp_path / "file")
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    features = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
+    features.tofile(tmp_path / "features")
+    return np.memmap(tmp_path / "features", np.float32, "r", shape=(50, 6))
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 2**26])
+def test_rows_come_in_the_order_asked_for_with_the_bias_last(mapped, chunk, monkeypatch):
+    monkeypatch.setattr(feature_cache, "GATHERED_BYTES", chunk)
+    rows = MappedRows(mapped, torch.device("cpu"))
+    for positions in ([], [3], [49, 0, 7, 7, 12], np.random.default_rng(1).permutation(50)):
+        found = rows[torch.tensor(np.array(positions, dtype=np.int64))]
+        expected = np.concatenate([mapped[list(positions)], np.ones((len(positions), 1))], axis=1)
+        np.testing.assert_array_equal(found.numpy(), expected)
+    assert len(rows) == 50
+
+
+def test_a_large_mapped_pool_gives_the_same_model(mapped, monkeypatch):
+    labels = np.arange(50) % 3
+    settings = LearnerSettings(TrainingConfig(solver="lbfgs"), PosteriorConfig(), seed=0)
+
+    def model():
+        learner_ = FrozenLearner(Features(mapped, mapped), 3, settings, torch.device("cpu"))
+        return learner_.fit(np.arange(5, 25), labels[5:25], 0)
+
+    plain = model()
+    monkeypatch.setattr(learner, "LARGE_BYTES", 0)
+    large = model()
+    assert isinstance(plain.pool, torch.Tensor)
+    assert isinstance(large.pool, MappedRows)
+    assert torch.equal(plain.posterior.mean, large.posterior.mean)
+    everything = torch.arange(50)
+    assert torch.equal(plain.pool[everything], large.pool[everything])
+
+
+def test_a_file_that_was_read_is_not_counted_twice(tmp_path):
+    """200 MB of features: gathered, they are in memory once."""
+    code = f"""
+        import numpy as np, torch
+        from alupdate.data.feature_cache import MappedRows
+        path = {str(tmp_path / "features")!r}
+        features = np.memmap(path, np.float32, "r", shape=({{n}}, 256))
+        rows = MappedRows(features, torch.device("cpu"))
+        gathered = rows[torch.randperm({{n}})]
+        assert gathered.shape == ({{n}}, 257)
+    """
+    np.memmap(tmp_path / "features", np.float32, "w+", shape=(200_000, 256)).flush()
+    little = peak_mebibytes(code.format(n=1000))
+    much = peak_mebibytes(code.format(n=200_000))
+    assert much - little < 1.7 * 200_000 * 257 * 4 / 2**20

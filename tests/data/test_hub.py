@@ -11,9 +11,9 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 from PIL import Image
 
-from alupdate.config import HubDataset
 from alupdate.data.dataset import Images
-from alupdate.data.hub import SOURCES, HubImages, local_files, read_hub
+from alupdate.data.hub import SOURCES, HubDataset, HubImages, local_files
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
 TEXTS = [f"question {i}" for i in range(12)]
@@ -23,7 +23,8 @@ TEST = {"text": TEXTS[:3], "category": ["a", "b", "c"]}
 
 def read(root, name="banking77", cache=None, **settings):
     where = None if root is None else str(root)
-    return read_hub(HubDataset(name=name, root=where, **settings), name, cache)
+    option = HubDataset(name=name, root=where, **settings)
+    return option.load(cache, Display(enabled=False))
 
 
 def write(path, columns, names=None, label="label"):

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from alupdate.config import ImageFolderDataset
-from alupdate.data import load_dataset
-from alupdate.data.image_folder import folder_digest, read_image_folder
+from alupdate.data.image_folder import ImageFolder
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from tests.support.images import encoded, pixels, small_files, write_folder, write_zip
@@ -15,8 +13,7 @@ QUIET = Display(enabled=False)
 
 
 def read(path, tmp_path, **options):
-    config = ImageFolderDataset(name="imagefolder", path=str(path), **options)
-    return read_image_folder(config, "own", tmp_path / "cache", QUIET)
+    return ImageFolder(path=str(path), **options).load(tmp_path / "cache", QUIET)
 
 
 @pytest.fixture(params=["folder", "zip"])
@@ -183,18 +180,18 @@ def test_folder_and_zip_of_the_same_images_are_the_same_data(tmp_path):
     folder = write_folder(tmp_path / "images", small_files())
     archive = write_zip(tmp_path / "images.zip", small_files())
     assert read(folder, tmp_path).fingerprint() == read(archive, tmp_path).fingerprint()
-    digests = {folder_digest(p, "here", tmp_path / "cache", QUIET) for p in (folder, archive)}
+    cache = tmp_path / "cache"
+    digests = {ImageFolder(path=path).digest(cache, QUIET) for path in (folder, archive)}
     assert len(digests) == 1
 
 
 def test_sizes_can_be_reduced(place, tmp_path):
-    config = ImageFolderDataset(name="imagefolder", path=place(small_files()), n_train=5, n_test=3)
-    dataset = load_dataset(config, tmp_path / "cache", QUIET)
+    path = place(small_files())
+    dataset = read(path, tmp_path, n_train=5, n_test=3)
     assert (len(dataset.train), len(dataset.test)) == (5, 3)
     assert len(dataset.train.digests()) == 5
-    too_many = ImageFolderDataset(name="imagefolder", path=config.path, n_test=9)
     with pytest.raises(InputError, match=r"dataset\.n_test=9: there are only 8 instances"):
-        load_dataset(too_many, tmp_path / "cache", QUIET)
+        read(path, tmp_path, n_test=9)
 
 
 def test_memory_does_not_grow_with_the_images(tmp_path):
@@ -204,14 +201,13 @@ def test_memory_does_not_grow_with_the_images(tmp_path):
     write_folder(tmp_path / "images", files)
     code = """
         from pathlib import Path
-        from alupdate.config import ImageFolderDataset
         from alupdate.data import image_files
-        from alupdate.data.image_folder import read_image_folder
+        from alupdate.data.image_folder import ImageFolder
         from alupdate.utils.display import Display
     """
     call = f"""
         image_files.THREADS = 2
-        config = ImageFolderDataset(name="imagefolder", path={str(tmp_path / "images")!r})
-        read_image_folder(config, "own", Path({str(tmp_path / "cache")!r}), Display(False))
+        folder = ImageFolder(path={str(tmp_path / "images")!r})
+        folder.load(Path({str(tmp_path / "cache")!r}), Display(False))
     """
     assert peak_mebibytes(code + call) - peak_mebibytes(code) < 100

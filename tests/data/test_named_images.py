@@ -5,10 +5,9 @@ import pickle
 import numpy as np
 import pytest
 
-from alupdate.config import ImageDataset
-from alupdate.data import named_images as known_images
+from alupdate.config.options import make_option, options
 from alupdate.data.image_files import decode
-from alupdate.data.named_images import CIFAR, own_copy_digest, read_known_images
+from alupdate.data.named_images import CIFAR, NamedImages
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from tests.support.images import encoded, pixels, small_files, write_folder, write_zip
@@ -31,8 +30,16 @@ def miniatures(monkeypatch):
 
 
 def read(name, tmp_path, root=None, download=False):
-    config = ImageDataset(name=name, root=root and str(root), download=download)
-    return read_known_images(config, name, tmp_path / "cache", QUIET)
+    return option(name, root, download).load(tmp_path / "cache", QUIET)
+
+
+def digest(name, tmp_path, root):
+    return option(name, root).digest(tmp_path / "cache", QUIET)
+
+
+def option(name, root, download=False):
+    settings = {"name": name, "root": root and str(root), "download": download}
+    return make_option("dataset", settings)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -42,8 +49,7 @@ def test_own_layout_is_read(name, tmp_path):
     assert (len(dataset.train), len(dataset.test)) == SIZES.get(name, (6, 6))
     assert dataset.kind == "images"
     assert dataset.notes == ()
-    config = ImageDataset(name=name, root=str(tmp_path / "root"))
-    assert own_copy_digest(config, tmp_path / "cache", QUIET) is None
+    assert digest(name, tmp_path, tmp_path / "root") is None
 
 
 @pytest.mark.parametrize("name", THREE)
@@ -97,10 +103,7 @@ def test_image_folder_and_zip_are_read(name, tmp_path):
     folder = write_folder(tmp_path / "folder", small_files())
     archive = write_zip(tmp_path / "images.zip", small_files())
     assert read(name, tmp_path, folder).fingerprint() == read(name, tmp_path, archive).fingerprint()
-    digests = [
-        own_copy_digest(ImageDataset(name=name, root=root), tmp_path / "cache", QUIET)
-        for root in (folder, archive)
-    ]
+    digests = [digest(name, tmp_path, root) for root in (folder, archive)]
     assert digests[0] == digests[1] is not None
 
 
@@ -162,12 +165,7 @@ def test_wrong_roots_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such folder or zip archive"):
         read("dtd", tmp_path, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    for call in (
-        read,
-        lambda name, path, root: own_copy_digest(
-            ImageDataset(name=name, root=str(root)), path, QUIET
-        ),
-    ):
+    for call in (read, digest):
         with pytest.raises(InputError, match="holds neither dtd/dtd nor train/<class>"):
             call("dtd", tmp_path, tmp_path / "empty")
     (tmp_path / "text.zip").write_text("hello")
@@ -197,7 +195,6 @@ def test_an_image_outside_the_lists_changes_nothing(tmp_path):
     assert read("food101", tmp_path, tmp_path / "root").fingerprint() == before.fingerprint()
 
 
-def test_every_name_is_known():
-    names = ImageDataset.__dataclass_fields__["name"].type.__args__
-    assert {known_images._known(name).folder for name in names} >= {"stl10_binary", "food-101"}
-    assert set(names) == set(BUILDERS)
+def test_every_name_is_tested():
+    found = options("dataset").items()
+    assert {name for name, kind in found if issubclass(kind, NamedImages)} == set(BUILDERS)

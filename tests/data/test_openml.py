@@ -6,15 +6,17 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from alupdate.config import OpenmlDataset
-from alupdate.data.openml import read_openml
+from alupdate.data.openml import OpenmlTable
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from tests.support.openml_tables import build_openml, letters
 
+QUIET = Display(enabled=False)
+
 
 def read(tmp_path, table="letter", **options):
-    config = OpenmlDataset(name="openml", table=table, root=str(tmp_path / "root"), **options)
-    return read_openml(config, "some", tmp_path / "cache")
+    option = OpenmlTable(name="openml", table=table, root=str(tmp_path / "root"), **options)
+    return option.load(tmp_path / "cache", QUIET)
 
 
 @pytest.fixture
@@ -40,8 +42,8 @@ def test_table_is_split_in_proportion(tmp_path):
 @pytest.mark.usefixtures("no_network")
 def test_without_a_root_the_cache_holds_the_copy(tmp_path):
     build_openml(tmp_path / "cache" / "openml", "letter", *letters())
-    config = OpenmlDataset(name="letter", table="letter")
-    assert len(read_openml(config, "letter", tmp_path / "cache").train) == 72
+    option = OpenmlTable(name="letter", table="letter")
+    assert len(option.load(tmp_path / "cache", QUIET).train) == 72
 
 
 @pytest.mark.usefixtures("no_network")

@@ -1,12 +1,13 @@
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from alupdate.config import ParquetDataset
-from alupdate.data.parquet import read_parquet
+from alupdate.data.parquet import Parquet
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
 N = 20
@@ -25,8 +26,9 @@ def write(path, columns):
     return str(path)
 
 
-def read(path, **settings):
-    return read_parquet(ParquetDataset(name="parquet", path=str(path), **settings), "mine")
+def read(path=None, **settings):
+    option = Parquet(path=path and str(path), **settings)
+    return option.load(Path("unused"), Display(enabled=False))
 
 
 def test_numeric_columns_are_the_features(tmp_path):
@@ -68,8 +70,7 @@ def test_lists_are_features(kind, tmp_path):
 def test_two_files(tmp_path):
     train = write(tmp_path / "x.parquet", COLUMNS)
     test = write(tmp_path / "y.parquet", {k: v[:6] for k, v in COLUMNS.items()})
-    config = ParquetDataset(name="parquet", train=train, test=test)
-    dataset = read_parquet(config, "mine")
+    dataset = read(train=train, test=test)
     np.testing.assert_array_equal(dataset.train.rows[:6], dataset.test.rows)
 
 
@@ -93,7 +94,7 @@ def test_files_that_do_not_go_together(change, message, tmp_path):
     train = write(tmp_path / "x.parquet", COLUMNS)
     test = write(tmp_path / "y.parquet", change(COLUMNS))
     with pytest.raises(InputError, match=message):
-        read_parquet(ParquetDataset(name="parquet", train=train, test=test), "mine")
+        read(train=train, test=test)
 
 
 def with_value(name, row, value):

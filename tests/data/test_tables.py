@@ -1,13 +1,14 @@
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.config import CsvDataset
-from alupdate.data.tables import integers_if_all, read_table, read_texts
+from alupdate.data.tables import Csv, integers_if_all, read_text_table
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
 ROWS = [(f"text {i}, with a comma", "ab"[i % 2]) for i in range(20)]
@@ -31,8 +32,12 @@ def write(path, rows):
     return write_separated(path, rows, "," if path.suffix == ".csv" else "\t")
 
 
+def read(**settings):
+    return Csv(**settings).load(Path("unused"), Display(enabled=False))
+
+
 def one_file(path, **settings):
-    return read_texts(CsvDataset(name="csv", path=str(path), **settings), "mine")
+    return read(path=str(path), **settings)
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "tab", "jsonl", "ndjson", "json", "CSV"])
@@ -54,7 +59,7 @@ def test_two_files_keep_their_order(endings, tmp_path):
     train, test = (tmp_path / f"{n}.{e}" for n, e in zip(("x", "y"), endings, strict=True))
     write(train, ROWS)
     write(test, ROWS[:4])
-    dataset = read_texts(CsvDataset(name="csv", train=str(train), test=str(test)), "mine")
+    dataset = read(train=str(train), test=str(test))
     assert dataset.train.strings == tuple(text for text, _ in ROWS)
     assert dataset.test_labels.tolist() == [0, 1, 0, 1]
     assert "4 of 4 test instances are in the pool" in dataset.notes[0]
@@ -102,7 +107,7 @@ CELLS = st.text(
 def test_what_was_written_is_read(tmp_path_factory, rows, ending):
     path = tmp_path_factory.mktemp("written") / f"d.{ending}"
     write(path, rows)
-    table = read_table(str(path), "here")
+    table = read_text_table(str(path), "here")
     assert table.texts("text", "key") == [text for text, _ in rows]
     assert table.texts("label", "key") == [label for _, label in rows]
 
@@ -175,4 +180,4 @@ def test_a_class_that_only_the_test_file_has_is_named(tmp_path):
     train = write(tmp_path / "train.csv", ROWS)
     test = write(tmp_path / "test.csv", [("x", "c")])
     with pytest.raises(InputError, match="classes that y_train lacks, such as c"):
-        read_texts(CsvDataset(name="csv", train=train, test=test), "mine")
+        read(train=train, test=test)

@@ -72,7 +72,7 @@ def test_when_the_model_is_retrained(arguments, phases, monkeypatch, tmp_path):
 @pytest.mark.parametrize("backbone", ["pixels", "cnn"])
 def test_comparison_logs_both_ways_of_learning(mode, backbone, monkeypatch, tmp_path):
     arguments = (f"update={mode}", f"backbone={backbone}", "update.compare=true")
-    run = curve_of(monkeypatch, tmp_path, *arguments, "update.epochs=30")
+    run = curve_of(monkeypatch, tmp_path, *arguments, "training.epochs=30")
     comparison = pd.read_csv(run / "comparison.csv")
     curve = pd.read_csv(run / "curve.csv")
     column = "retrain_accuracy" if mode == "retrain" else "update_accuracy"
@@ -88,7 +88,7 @@ def test_every_update_learns(mode, monkeypatch, tmp_path):
     """Better than the first model after forty more labels, with a step that suits the features."""
     gamma = {"first_order": 0.01, "second_order": 3, "monte_carlo": 1, "map": 1}[mode]
     arguments = (f"update={mode}", f"update.gamma={gamma}", "strategy=random", "batch.size=10")
-    settings = ("update.epochs=200", "n_cycles=4", "update.n_hypotheses=2000", "n_initial=50")
+    settings = ("training.epochs=200", "n_cycles=4", "update.n_hypotheses=2000", "n_initial=50")
     run = curve_of(monkeypatch, tmp_path, *arguments, *settings)
     accuracy = pd.read_csv(run / "curve.csv")["accuracy"].tolist()
     assert accuracy[-1] > accuracy[0] - (0.2 if mode == "monte_carlo" else -0.01)
@@ -104,7 +104,9 @@ def test_an_automatic_step_size_is_chosen_and_timed(monkeypatch, tmp_path):
 @pytest.mark.parametrize("predictive", ["mean_field", "monte_carlo"])
 def test_predictives_change_confidence_more_than_decisions(predictive, monkeypatch, tmp_path):
     runs = [
-        curve_of(monkeypatch, tmp_path / name, f"update.predictive={name}", "update.epochs=100")
+        curve_of(
+            monkeypatch, tmp_path / name, f"posterior.predictive={name}", "training.epochs=100"
+        )
         for name in ("map", predictive)
     ]
     plain, other = (pd.read_csv(run / "curve.csv") for run in runs)

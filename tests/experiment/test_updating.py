@@ -17,7 +17,7 @@ METHODS = (
 
 def study(monkeypatch, folder, *arguments):
     folder.mkdir(exist_ok=True)
-    options = (*STUDY, METHODS, "update.n_hypotheses=200", "progress=false", "update.epochs=40")
+    options = (*STUDY, METHODS, "update.n_hypotheses=200", "progress=false", "training.epochs=40")
     chosen = {option.split("=")[0]: option for option in (*options, *arguments)}
     assert run_small(monkeypatch, folder, *chosen.values()) == 0
     return records(folder)
@@ -71,7 +71,7 @@ def test_base_is_compared_with_itself_and_the_retrained_model(done):
 
 
 def test_updates_come_closer_to_retraining_than_the_base(monkeypatch, tmp_path):
-    table = study(monkeypatch, tmp_path, "task.new_sizes=[30]", "update.epochs=200")
+    table = study(monkeypatch, tmp_path, "task.new_sizes=[30]", "training.epochs=200")
     means = table.groupby("method")["accuracy"].mean()
     assert means["base"] < means["map"] <= means["retrain_lbfgs"] + 0.05
     assert means["retrain"] > means["base"]
@@ -101,7 +101,7 @@ def test_an_interrupted_study_resumes_at_the_last_initial_size(monkeypatch, tmp_
     folder.mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(Updating, "_records", interrupted)
-        options = (*STUDY, METHODS, "update.n_hypotheses=200", "update.epochs=40")
+        options = (*STUDY, METHODS, "update.n_hypotheses=200", "training.epochs=40")
         assert run_small(patch, folder, *options) == 130
     kept = pd.read_csv(only_run(folder) / "updates.csv")
     assert set(kept["n_initial"]) == {20}

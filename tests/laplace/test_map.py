@@ -39,7 +39,7 @@ def test_the_gradient_vanishes_at_the_solution(
     assert np.abs(gradient).max() < 1e-5
 
 
-@pytest.mark.parametrize("likelihood", ["gaussian", "categorical", "multinomial"])
+@pytest.mark.parametrize("likelihood", ["gaussian", "categorical", "per_class"])
 @pytest.mark.parametrize("seed", range(4))
 def test_agrees_with_a_general_minimiser(likelihood: Likelihood, seed: int) -> None:
     problem = make_problem(seed)
@@ -125,7 +125,7 @@ def test_the_covariance_takes_in_the_new_curvature(
     np.testing.assert_allclose(got, expected[: len(got)], rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("likelihood", ["gaussian", "multinomial"])
+@pytest.mark.parametrize("likelihood", ["gaussian", "per_class"])
 def test_many_batches_at_once_equal_one_at_a_time(
     likelihood: Likelihood, monkeypatch: pytest.MonkeyPatch
 ) -> None:

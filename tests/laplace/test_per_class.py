@@ -23,8 +23,8 @@ def low_rank(problem: Problem) -> MultinomialPosterior:
 @steady
 @given(problems)
 def test_both_forms_are_the_naive_inverse(problem: Problem) -> None:
-    expected = problem.covariances("multinomial")
-    for posterior in (problem.posterior("multinomial"), low_rank(problem)):
+    expected = problem.covariances("per_class")
+    for posterior in (problem.posterior("per_class"), low_rank(problem)):
         np.testing.assert_allclose(dense(posterior), expected, atol=1e-9)
         variances = np.einsum("td,cde,te->tc", problem.points, expected, problem.points)
         np.testing.assert_allclose(posterior.variances(problem.points), variances, atol=1e-9)

@@ -9,7 +9,7 @@ from alupdate.laplace.predictive import mean_field, monte_carlo_predictive, pred
 from tests.support import references_updates as reference
 from tests.support.update_problems import make_problem
 
-LIKELIHOODS = ["gaussian", "categorical", "multinomial"]
+LIKELIHOODS = ["gaussian", "categorical", "per_class"]
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
@@ -72,7 +72,7 @@ def test_every_predictive_is_a_distribution_and_map_is_the_softmax() -> None:
 
 def test_chunks_do_not_change_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = make_problem()
-    posterior = problem.posterior("multinomial")
+    posterior = problem.posterior("per_class")
     whole = monte_carlo_predictive(posterior, problem.points, 40, np.random.default_rng(0))
     monkeypatch.setattr("alupdate.laplace.predictive.CHUNK_NUMBERS", 60)
     pieces = monte_carlo_predictive(posterior, problem.points, 40, np.random.default_rng(0))

@@ -7,7 +7,7 @@ from alupdate.laplace.updates import fit
 from tests.support.problems import make_query
 
 
-@pytest.mark.parametrize("likelihood", ["gaussian", "categorical", "multinomial"])
+@pytest.mark.parametrize("likelihood", ["gaussian", "categorical", "per_class"])
 @pytest.mark.parametrize("labelled", [2, 8])
 def test_samples_have_the_posterior_s_mean_and_covariance(likelihood, labelled):
     """20,000 samples, within five standard errors; few labels are kept in low-rank form."""

@@ -141,11 +141,11 @@ def test_a_vanishing_step_leaves_the_weights(name: UpdateName, likelihood: Likel
 @pytest.mark.parametrize("name", ["second_order", "monte_carlo"])
 def test_refuses_a_covariance_per_class(name: UpdateName) -> None:
     problem, rule = make_problem(), small_rule(name)
-    posterior = problem.posterior("multinomial")
-    with pytest.raises(ValueError, match="multinomial"):
+    posterior = problem.posterior("per_class")
+    with pytest.raises(ValueError, match="per_class"):
         rule.update(posterior, problem.features, problem.labels, 1.0)
     gram, logits = torch.eye(4).expand(1, 3, 4, 4), torch.zeros(1, 4, 3)
-    with pytest.raises(ValueError, match="multinomial"):
+    with pytest.raises(ValueError, match="per_class"):
         rule.coefficients(posterior, gram, logits, problem.labels[None], 1.0)
 
 

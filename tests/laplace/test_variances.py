@@ -30,5 +30,5 @@ def test_equals_the_updated_posterior_s_own_variances(name, problem):
 @pytest.mark.parametrize("name", ["first_order", "map"])
 @given(problems)
 def test_equals_it_with_a_covariance_per_class(name, problem):
-    before = fit(problem.posterior.mean, problem.points, "multinomial", 0.7)
+    before = fit(problem.posterior.mean, problem.points, "per_class", 0.7)
     check(update_rule(name), before, problem, 0.5)

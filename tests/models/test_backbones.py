@@ -2,14 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.config import CnnBackbone
 from alupdate.data.arrays import digits
 from alupdate.data.dataset import from_arrays
 from alupdate.data.feature_cache import Features
-from alupdate.models import end_to_end as cnn
-from alupdate.models import make_extractor, make_trainable
+from alupdate.models.cnn import CnnBackbone, initial_network
 from alupdate.models.end_to_end import train_network
-from alupdate.models.features import flatten, standardise
+from alupdate.models.features import standardise
+from alupdate.models.plain import flatten
 from alupdate.models.training import Recipe
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -34,20 +33,20 @@ def test_standardising_uses_the_pool_alone():
     assert standardise(Features(pool, np.array([[5.0]], np.float32))).test.tolist() == [[4.0]]
 
 
-def test_image_networks_refuse_what_is_no_image():
+def test_image_networks_refuse_what_is_no_image(tmp_path):
     device, rng = torch.device("cpu"), np.random.default_rng(0)
     complaint = "needs images, but v has feature vectors of dimension 2"
     with pytest.raises(InputError, match=complaint):
-        make_extractor(small_network(), vectors(), device)
+        small_network().features(vectors(), device, tmp_path, Display(False))
     trained = small_network(frozen=False)
     with pytest.raises(InputError, match=complaint):
-        make_trainable(trained, vectors(), 0.1, rng, device, Display(False))
+        trained.trainable(vectors(), 0.1, rng, device, Display(False))
 
 
 @pytest.mark.parametrize("side", [8, 9, 28, 32])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_cnn_takes_images_of_any_size(side, channels):
-    network = cnn.initial_network(channels, 16, 5, np.random.default_rng(0))
+    network = initial_network(channels, 16, 5, np.random.default_rng(0))
     images = torch.zeros(3, channels, side, side)
     assert network(images).shape == (3, 5)
     assert network.body(images).shape == (3, 16)
@@ -55,15 +54,15 @@ def test_cnn_takes_images_of_any_size(side, channels):
 
 def test_cnn_initialisation_depends_on_its_generator_alone():
     state = torch.get_rng_state()
-    first, second = (cnn.initial_network(1, 8, 3, np.random.default_rng(5)) for _ in range(2))
+    first, second = (initial_network(1, 8, 3, np.random.default_rng(5)) for _ in range(2))
     assert torch.equal(first.last.weight, second.last.weight)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_cnn_learns():
     dataset, device, rng = digits("digits"), torch.device("cpu"), np.random.default_rng(0)
-    settings = CnnBackbone(name="cnn", width=16)
-    trainable = make_trainable(settings, dataset, 0.01, rng, device, Display(False))
+    settings = CnnBackbone(width=16)
+    trainable = settings.trainable(dataset, 0.01, rng, device, Display(False))
     images, network = trainable.pool[:60], trainable.initial
     labels = torch.from_numpy(dataset.train_labels[:60])
     recipe = Recipe(0.01, 1e-4, 100, 64)

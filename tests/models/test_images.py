@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.config import ImageBackbone
-from alupdate.models.images import ImageNetwork
+from alupdate.models.images import ImageBackbone, ImageNetwork
 from alupdate.models.networks import published_config
 from alupdate.utils.errors import InputError
 from tests.support.image_problems import few_images, saved_weights, small_network, some_digits

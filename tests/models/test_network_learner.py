@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.config import UpdateConfig
-from alupdate.models import make_trainable
-from alupdate.models.end_to_end import augmented, features_of, settle_statistics
-from alupdate.models.learner import NetworkLearner
+from alupdate.config import PosteriorConfig, TrainingConfig
+from alupdate.models.end_to_end import features_of, recalibrate_batch_norm
+from alupdate.models.images import augmented
+from alupdate.models.learner import LearnerSettings, NetworkLearner
 from alupdate.utils.display import Display
 from alupdate.utils.seeds import Stream, generator
 from tests.support.image_problems import saved_weights, small_network, some_digits
@@ -17,7 +17,7 @@ from tests.support.runs import only_run, run_small
 CPU = torch.device("cpu")
 DATA = some_digits(per_class=8, classes=(0, 1, 7), n_test=60)
 ALL = np.arange(len(DATA.train))
-SETTINGS = UpdateConfig(name="retrain", epochs=12, minibatch=8)
+SETTINGS = TrainingConfig(epochs=12, minibatch=8)
 FEW_STEPS = replace(SETTINGS, epochs=4)
 FINE_TUNING = (
     "backbone=timm",
@@ -33,11 +33,11 @@ FINE_TUNING = (
 def trainable(model="test_resnet", size=32, **options):
     settings = small_network(model, size, **({"frozen": False, "augment": False} | options))
     rng = generator(0, Stream.MODEL_INIT)
-    return make_trainable(settings, DATA, SETTINGS.learning_rate, rng, CPU, Display(False))
+    return settings.trainable(DATA, SETTINGS.learning_rate, rng, CPU, Display(False))
 
 
 def fitted(start, indices=ALL, settings=SETTINGS, cycle=0):
-    learner = NetworkLearner(start, settings, 0, CPU)
+    learner = NetworkLearner(start, LearnerSettings(settings, PosteriorConfig(), 0), CPU)
     return learner.fit(indices, DATA.train_labels[indices], cycle)
 
 
@@ -69,7 +69,7 @@ def test_same_arguments_give_the_same_model_bit_for_bit():
 
 def test_every_fit_starts_from_the_initial_weights():
     start = trainable(augment=True)
-    learner = NetworkLearner(start, SETTINGS, 0, CPU)
+    learner = NetworkLearner(start, LearnerSettings(SETTINGS, PosteriorConfig(), 0), CPU)
     labels = DATA.train_labels
     learner.fit(ALL[:9], labels[:9], 0)
     later = learner.fit(ALL, labels, 1)
@@ -147,12 +147,11 @@ def test_training_starts_from_the_weights_of_a_file(tmp_path):
 
 def test_random_weights_differ_by_seed():
     first, second = (
-        make_trainable(
-            small_network("test_resnet", frozen=False), DATA, 0.01,
-            generator(seed, Stream.MODEL_INIT), CPU, Display(False),
+        small_network("test_resnet", frozen=False).trainable(
+            DATA, 0.01, generator(seed, Stream.MODEL_INIT), CPU, Display(False)
         )
         for seed in (0, 1)
-    )  # fmt: skip
+    )
     assert not torch.equal(initial_features(first), initial_features(second))
 
 
@@ -160,7 +159,7 @@ def test_batch_statistics_are_those_of_the_training_images():
     """So evaluating the training images normalises them as training on all at once would."""
     start = replace(trainable(), chunk=len(ALL))
     network = copy.deepcopy(start.initial)
-    settle_statistics(network, start.pool, start)
+    recalibrate_batch_norm(network, start.pool, start)
     evaluated = features_of(network, start.pool, start)
     with torch.no_grad():
         together = network.train()(start.inputs(start.pool))

@@ -3,8 +3,13 @@ import pytest
 import torch
 from PIL import Image
 
-from alupdate.config import ImageBackbone
-from alupdate.models.images import Preprocessing, normalised, preprocessing_of, squares
+from alupdate.models.images import (
+    ImageBackbone,
+    Preprocessing,
+    normalised,
+    preprocessing_of,
+    squares,
+)
 from alupdate.utils.errors import InputError
 from tests.support.image_problems import small_network
 

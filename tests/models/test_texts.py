@@ -9,12 +9,11 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors.torch import load_file, save_file
 
-from alupdate.config import TextBackbone
 from alupdate.data.dataset import Texts, from_arrays, make_dataset
-from alupdate.models import make_extractor
-from alupdate.models import texts as text_files
-from alupdate.models.texts import TextNetwork, mean_vector, padded
+from alupdate.models.texts import MINILM, TextBackbone, TextNetwork, mean_vector, padded
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import sha256_of
 from tests.support.tiny_bert import save_tiny_bert
 
 CPU = torch.device("cpu")
@@ -114,9 +113,10 @@ def test_loading_says_nothing_and_draws_no_random_numbers(bert, capfd):
 def test_minilm_agrees_with_sentence_transformers():
     """The peer of the packaged model, on texts of every length."""
     sentence_transformers = pytest.importorskip("sentence_transformers")
-    ours = TextNetwork(TextBackbone("minilm", "all-MiniLM-L6-v2", "mean"), CPU)
+    settings = TextBackbone(name="minilm", model="all-MiniLM-L6-v2", pooling="mean")
+    ours = TextNetwork(settings, CPU)
     texts = ("How do I get my card?", "ok", "NA", "Where is my money? " * 30, "Ünïcode, ça va?")
-    folder = str(text_files._packaged_folder())
+    folder = str(MINILM.locate("minilm").parent)
     peer = sentence_transformers.SentenceTransformer(folder, device="cpu", local_files_only=True)
     peer.max_seq_length = 128
     expected = peer.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
@@ -217,7 +217,7 @@ def test_files_of_the_hub_are_checked_against_their_names(bert, monkeypatch, tmp
     shutil.copytree(bert, snapshot)
     blobs.mkdir()
     weights = snapshot / "model.safetensors"
-    blob = blobs / text_files._sha256(weights)
+    blob = blobs / sha256_of(weights)
     weights.rename(blob)
     weights.symlink_to(blob)
     asked = {}
@@ -234,11 +234,11 @@ def test_files_of_the_hub_are_checked_against_their_names(bert, monkeypatch, tmp
         _ = network("some/bert").identity
 
 
-def test_texts_need_a_text_backbone_and_vectors_none(bert):
+def test_texts_need_a_text_backbone_and_vectors_none(bert, tmp_path):
     labels = np.array([0, 1])
     texts = make_dataset("t", Texts(("a", "b")), labels, Texts(("c", "d")), labels, "here")
     settings = TextBackbone(name="transformers", model=bert)
-    assert make_extractor(settings, texts, CPU).name == "transformers"
+    assert settings.features(texts, CPU, tmp_path, Display(False)).pool.shape == (2, 16)
     vectors = from_arrays("v", np.eye(2), labels, np.eye(2), labels, "here")
     with pytest.raises(InputError, match="needs texts, but v has feature vectors"):
-        make_extractor(settings, vectors, CPU)
+        settings.features(vectors, CPU, tmp_path, Display(False))

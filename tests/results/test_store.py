@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from alupdate.config import RunConfig
+from alupdate.config.check import make_config
 from alupdate.results.records import Comparison, CycleRecord, tables
 from alupdate.results.status import read_status
 from alupdate.results.store import RunStore
@@ -32,7 +32,7 @@ def config(**changes):
         "update": {"name": "retrain"},
         "task": {"name": "active_learning"},
     } | changes
-    return TypeAdapter(RunConfig).validate_python(settings)
+    return make_config(settings)
 
 
 def save(store, oracle=False):
@@ -129,6 +129,16 @@ def test_the_name_does_not_depend_on_where_and_how_to_run():
     base = RunStore(config()).name
     for changes in ({"results_dir": "x"}, {"force": True}, {"device": "cpu"}, {"threads": 2}):
         assert RunStore(config(**changes)).name == base
+
+
+def test_the_name_has_the_digest_of_data_instead_of_their_place():
+    def name(dataset, digest):
+        return RunStore(config(dataset=dataset), {"dataset": digest}).name
+
+    base = name({"name": "csv", "path": "a.csv"}, "1")
+    assert name({"name": "csv", "path": "b.csv"}, "1") == base
+    assert name({"name": "csv", "path": "a.csv"}, "2") != base
+    assert name({"name": "csv", "path": "a.csv", "text_column": "t"}, "1") != base
 
 
 def test_another_result_format_is_another_run(monkeypatch):

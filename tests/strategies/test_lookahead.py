@@ -45,10 +45,10 @@ def test_chooses_the_batch_that_a_naive_search_chooses(seed, loss):
     ("update", "likelihood"),
     [
         ("first_order", "gaussian"),
-        ("first_order", "multinomial"),
+        ("first_order", "per_class"),
         ("second_order", "categorical"),
         ("map", "gaussian"),
-        ("map", "multinomial"),
+        ("map", "per_class"),
         ("monte_carlo", "gaussian"),
     ],
 )

@@ -48,8 +48,8 @@ def study():
                 ("base", "", math.nan, 0.5, 0.0),
                 ("retrain", "", math.nan, retrain, 1.0),
                 ("retrain_lbfgs", "", math.nan, retrain, 0.5),
-                ("map", "multinomial", 1.0, 0.5 + (retrain - 0.5) * (0.5 + 0.5 * seed), 0.01),
-                ("map", "multinomial", 10.0, 0.49 if n_new == 1 else 0.6, 0.01),
+                ("map", "per_class", 1.0, 0.5 + (retrain - 0.5) * (0.5 + 0.5 * seed), 0.01),
+                ("map", "per_class", 10.0, 0.49 if n_new == 1 else 0.6, 0.01),
             ]
             for method, likelihood, gamma, accuracy, seconds in results:
                 rows.append(

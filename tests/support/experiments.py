@@ -6,9 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from alupdate.config import RunConfig
+from alupdate.config.check import make_config
 from alupdate.results.records import Comparison, CycleRecord, UpdateRecord, tables, update_table
 from alupdate.results.status import State
 from alupdate.results.store import RunStore
@@ -28,7 +27,7 @@ def config(folder: Path, seed: int = 0, **groups: Mapping[str, Any]) -> RunConfi
         "experiment_name": folder.name,
         "seed": seed,
     }
-    return TypeAdapter(RunConfig).validate_python(settings | groups)
+    return make_config(settings | groups)
 
 
 def records(seed: int, name: str, cycles: int = 3, compare: bool = False) -> list[CycleRecord]:
@@ -84,8 +83,8 @@ def write_study(folder: Path, seed: int = 0, gammas: Sequence[float] = (0.1, 1, 
         ("retrain", "", nan, nan, ""),
         ("retrain_lbfgs", "", nan, nan, ""),
         *(("second_order", "gaussian", 1.0, float(gamma), "fixed") for gamma in gammas),
-        ("map", "multinomial", 0.3, 1.0, "fixed"),
-        ("map", "multinomial", 0.3, 2.5 + seed, "auto"),
+        ("map", "per_class", 0.3, 1.0, "fixed"),
+        ("map", "per_class", 0.3, 2.5 + seed, "auto"),
     ]
     found = [
         UpdateRecord(

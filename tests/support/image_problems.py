@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from alupdate.config import ImageBackbone
 from alupdate.data.arrays import digits
 from alupdate.data.dataset import ArrayImages, Dataset, IntArray, from_arrays
+from alupdate.models.images import ImageBackbone
 
 
 def few_images(channels: int = 3) -> Dataset:

@@ -69,7 +69,7 @@ FORESEEN = [
     ("second_order", "gaussian"),
     ("second_order", "categorical"),
     ("map", "gaussian"),
-    ("map", "multinomial"),
+    ("map", "per_class"),
 ]
 """Updates and likelihoods whose effect look-ahead foresees without sampling."""
 

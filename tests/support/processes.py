@@ -19,6 +19,7 @@ from subprocess import CompletedProcess
 
 HEAVY = [
     "alupdate.run", "alupdate.experiment", "alupdate.data.arrays", "scipy.stats", "sklearn.cluster",
+    "sklearn.datasets", "sklearn.model_selection",
     "alupdate.analysis.curves", "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_pdf",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 
 from alupdate.run import exit_code
 
-SMALL = ("n_initial=10", "n_cycles=2", "subset=60", "batch.size=3", "update.epochs=3")
+SMALL = ("n_initial=10", "n_cycles=2", "subset=60", "batch.size=3", "training.epochs=3")
 
 
 def run_command(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:

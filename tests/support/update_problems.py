@@ -16,12 +16,12 @@ steady = settings(derandomize=True, deadline=None, max_examples=25)
 
 COMBINATIONS: list[tuple[UpdateName, Likelihood]] = [
     ("first_order", "gaussian"),
-    ("first_order", "multinomial"),
+    ("first_order", "per_class"),
     ("second_order", "gaussian"),
     ("second_order", "categorical"),
     ("map", "gaussian"),
     ("map", "categorical"),
-    ("map", "multinomial"),
+    ("map", "per_class"),
     ("monte_carlo", "gaussian"),
     ("monte_carlo", "categorical"),
 ]
@@ -74,7 +74,7 @@ problems = st.builds(
 )
 gammas = st.floats(0.01, 100)
 likelihoods: st.SearchStrategy[Likelihood] = st.sampled_from(
-    ["gaussian", "categorical", "multinomial"]
+    ["gaussian", "categorical", "per_class"]
 )
 combinations = st.sampled_from(COMBINATIONS)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.sweep.fault_injection import FAULTS, Study, differences, run_with_faults
 
-SWEEP = ("strategy=unlucky,random", "seed=0,1", "n_cycles=4", "update.epochs=50")
+SWEEP = ("strategy=unlucky,random", "seed=0,1", "n_cycles=4", "training.epochs=50")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""sweep.csv holds every run, whoever writes it, and is read again or refused in one line."""
+"""sweep.csv holds every run, whoever writes it, and is read again or is an error of one line."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from alupdate.sweep.status import (
     ManifestRow,
     current_row,
     read_manifest,
-    standing,
+    run_state,
     variant,
     write_manifest,
 )
@@ -71,13 +71,13 @@ def test_a_missing_manifest_is_one_line(tmp_path):
         read_manifest(tmp_path)
 
 
-def test_a_run_without_a_process_was_cut_off(tmp_path):
+def test_a_running_run_without_a_process_is_interrupted(tmp_path):
     (tmp_path / "status.json").write_text(json.dumps({"state": "running", "failures": 1}))
-    assert standing(tmp_path, read_status(tmp_path))[0] == "interrupted"
+    assert run_state(tmp_path, read_status(tmp_path))[0] == "interrupted"
 
 
-def test_a_refusal_counts_until_the_run_is_complete(tmp_path):
-    assert current_row(tmp_path, ["seed=1"], "no data").state == "refused"
+def test_wrong_input_counts_until_the_run_is_complete(tmp_path):
+    assert current_row(tmp_path, ["seed=1"], "no data").state == "invalid"
     (tmp_path / "status.json").write_text(json.dumps({"state": "completed"}))
     assert current_row(tmp_path, ["seed=1"], "no data").state == "completed"
 

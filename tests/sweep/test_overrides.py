@@ -2,12 +2,13 @@
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
-from alupdate.sweep.plan import CONFIG, Composer, expand, parse_overrides
+from alupdate.sweep.plan import Composer, expand, parse_overrides
 from alupdate.utils.errors import InputError
 from alupdate.utils.paths import conf_dir
 
@@ -34,7 +35,8 @@ def test_jobs_are_those_of_hydras_sweeper(params, command):
     arguments = [text.replace("'choice", "choice").replace(")'", ")") for text in command.values()]
     params = {key: text.partition("=")[2] for key, text in params.items() if "'" not in text}
     texts = [f"{key}={value}" for key, value in params.items()] + arguments
-    (wanted,) = BasicSweeper.split_arguments(parse_overrides(texts), None)
+    (basic,) = (s for s in Plugins.instance().discover(Sweeper) if s.__name__ == "BasicSweeper")
+    (wanted,) = basic.split_arguments(parse_overrides(texts), None)
     assert expand(params, parse_overrides(arguments)) == wanted
 
 
@@ -53,7 +55,7 @@ def test_configs_are_those_that_hydra_composes(overrides):
     composer = Composer()
     for seed in ("seed=0", "seed=1"):
         job = [*overrides, seed]
-        assert composer.config(job) == parse_config(compose(CONFIG, job))
+        assert composer.config(job) == parse_config(compose("config", job))
 
 
 @pytest.mark.parametrize(
@@ -89,5 +91,5 @@ def test_an_interval_is_for_a_search():
 )
 def test_what_hydra_refuses_is_one_line_with_its_key(overrides, line):
     with pytest.raises(HYDRA_ERRORS) as caught:
-        compose(CONFIG, overrides, return_hydra_config=True)
+        compose("config", overrides, return_hydra_config=True)
     assert explain_hydra_error(caught.value) == line

@@ -1,4 +1,4 @@
-"""Launching goes on until every run has ended, and gives up only where nothing moves."""
+"""Rounds of launches go on until every run has ended, and stop where they achieve nothing."""
 
 import json
 import os
@@ -7,13 +7,21 @@ from dataclasses import replace
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext
 
 from alupdate.results.status import RunStatus, read_status
 from alupdate.sweep import launch as rounds
-from alupdate.sweep.launch import Settled, complete, ending_of, features_first, make_launch
+from alupdate.sweep.launch import (
+    SweepResults,
+    extract_shared_features,
+    job_result,
+    launch_until_done,
+    make_launch,
+)
 from alupdate.sweep.plan import Composer, PlannedRun, extractions
-from alupdate.sweep.worker import LAUNCHER, PARALLEL, Ending
+from alupdate.sweep.worker import LAUNCHER_PID, PARALLEL_JOBS, JobResult
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from alupdate.utils.paths import conf_dir
@@ -21,7 +29,7 @@ from alupdate.utils.paths import conf_dir
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(rounds, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(rounds, "SECONDS_BETWEEN_ROUNDS", 0.01)
 
 
 def returned(value):
@@ -45,7 +53,7 @@ class Launches:
             (self.folder / name / "status.json").write_text(json.dumps(document))
         if "raises" in step:
             raise step["raises"]
-        return [step["endings"][job[0]] for job in jobs]
+        return [step["results"][job[0]] for job in jobs]
 
 
 def run_config(*overrides):
@@ -65,21 +73,21 @@ def plan(folder, *names, config=PIXELS):
     ]
 
 
-DONE, BUSY, INTERRUPTED = Ending("done"), Ending("busy"), Ending("interrupted")
-FAILED, REFUSED, KILLED = (Ending(o, "because") for o in ("failed", "refused", "killed"))
+DONE, BUSY, INTERRUPTED = JobResult("done"), JobResult("busy"), JobResult("interrupted")
+FAILED, INVALID, KILLED = (JobResult(o, "because") for o in ("failed", "invalid", "killed"))
 
 
 def test_ended_runs_are_not_launched_again_and_others_are(tmp_path):
     launch = Launches(
         tmp_path,
-        {"endings": {"a": DONE, "b": FAILED, "c": BUSY, "d": INTERRUPTED, "e": REFUSED}},
-        {"endings": {"c": KILLED, "d": DONE}},
+        {"results": {"a": DONE, "b": FAILED, "c": BUSY, "d": INTERRUPTED, "e": INVALID}},
+        {"results": {"c": KILLED, "d": DONE}},
     )
-    settled = Settled()
-    complete(plan(tmp_path, *"abcde"), launch, settled)
+    results = SweepResults()
+    launch_until_done(plan(tmp_path, *"abcde"), launch, results)
     assert launch.launched == [list("abcde"), ["c", "d"]]
-    endings = {path.name: ending for path, ending in settled.endings.items()}
-    assert endings == {"a": DONE, "b": FAILED, "c": KILLED, "d": DONE, "e": REFUSED}
+    ended = {path.name: result for path, result in results.jobs.items()}
+    assert ended == {"a": DONE, "b": FAILED, "c": KILLED, "d": DONE, "e": INVALID}
 
 
 def test_when_a_worker_takes_the_launcher_down_only_unfinished_runs_come_again(tmp_path):
@@ -89,47 +97,46 @@ def test_when_a_worker_takes_the_launcher_down_only_unfinished_runs_come_again(t
             "states": {"a": "completed", "b": "failed", "c": "interrupted"},
             "raises": BrokenProcessPool("a process died"),
         },
-        {"endings": {"c": DONE, "d": DONE}},
+        {"results": {"c": DONE, "d": DONE}},
     )
-    settled = Settled()
-    complete(plan(tmp_path, *"abcd"), launch, settled)
+    results = SweepResults()
+    launch_until_done(plan(tmp_path, *"abcd"), launch, results)
     assert launch.launched == [list("abcd"), ["c", "d"]]
-    assert settled.breakdown is None
-    outcomes = {path.name: ending.outcome for path, ending in settled.endings.items()}
+    assert results.launcher_error is None
+    outcomes = {path.name: result.outcome for path, result in results.jobs.items()}
     assert outcomes == {"a": "done", "b": "failed", "c": "done", "d": "done"}
 
 
 def test_a_launcher_that_always_breaks_down_is_given_up(tmp_path):
     launch = Launches(tmp_path, *[{"raises": BrokenProcessPool("died\nat once")}] * 9)
-    settled = Settled()
-    complete(plan(tmp_path, "a"), launch, settled)
-    assert len(launch.launched) == rounds.MAX_BREAKDOWNS
-    assert settled.breakdown == "BrokenProcessPool: died"
-    assert settled.endings == {}
+    results = SweepResults()
+    launch_until_done(plan(tmp_path, "a"), launch, results)
+    assert len(launch.launched) == rounds.MAX_FUTILE_ROUNDS
+    assert results.launcher_error == "BrokenProcessPool: died"
+    assert results.jobs == {}
 
 
 def test_runs_that_are_interrupted_again_and_again_are_left(tmp_path):
-    launch = Launches(tmp_path, *[{"endings": {"a": INTERRUPTED}}] * 9)
-    settled = Settled()
-    complete(plan(tmp_path, "a"), launch, settled)
-    assert len(launch.launched) == rounds.MAX_BREAKDOWNS
-    assert settled.endings == {}
-    assert settled.breakdown is not None
-    assert "interrupted 3 times in a row" in settled.breakdown
+    launch = Launches(tmp_path, *[{"results": {"a": INTERRUPTED}}] * 9)
+    results = SweepResults()
+    launch_until_done(plan(tmp_path, "a"), launch, results)
+    assert len(launch.launched) == rounds.MAX_FUTILE_ROUNDS
+    assert results.jobs == {}
+    assert results.launcher_error is not None
+    assert "interrupted 3 times in a row" in results.launcher_error
 
 
 def test_a_launcher_that_starts_nothing_is_wrong_input(tmp_path):
     launch = Launches(tmp_path, {"raises": RuntimeError("no such partition: nope\nmore")})
     with pytest.raises(InputError, match=r"hydra/launcher: RuntimeError: no such partition: nope$"):
-        complete(plan(tmp_path, "a"), launch, Settled())
+        launch_until_done(plan(tmp_path, "a"), launch, SweepResults())
 
 
 def test_a_job_that_raises_something_of_its_own_has_failed(tmp_path, capsys):
     result = JobReturn(status=JobStatus.FAILED, overrides=[])
     result.return_value = MemoryError("out of memory")
-    ending = ending_of(result)
-    assert ending == Ending("failed", "MemoryError: out of memory")
-    assert ending_of(returned(0.5)).outcome == "failed"
+    assert job_result(result) == JobResult("failed", "MemoryError: out of memory")
+    assert job_result(returned(0.5)).outcome == "failed"
 
 
 @pytest.mark.parametrize(
@@ -139,21 +146,21 @@ def test_a_job_that_raises_something_of_its_own_has_failed(tmp_path, capsys):
 def test_what_failed_too_often_is_given_up(failures, most, force, given_up, tmp_path):
     config = replace(PIXELS, max_failures=most, force=force)
     run = PlannedRun(("a",), config, tmp_path / "a", RunStatus("failed", "x", failures), False)
-    launch = Launches(tmp_path, {"endings": {"a": DONE}})
-    settled = Settled()
-    complete([run], launch, settled)
+    launch = Launches(tmp_path, {"results": {"a": DONE}})
+    results = SweepResults()
+    launch_until_done([run], launch, results)
     assert launch.launched == ([] if given_up else [["a"]])
-    assert settled.endings[run.path].outcome == ("failed" if given_up else "done")
+    assert results.jobs[run.path].outcome == ("failed" if given_up else "done")
 
 
 def test_features_that_runs_share_are_extracted_once_and_first(tmp_path, capsys):
     images = plan(tmp_path, "a", "b", config=IMAGES)
     pixels = plan(tmp_path, "c", "d")
-    launch = Launches(tmp_path, {"endings": {"a": FAILED}})
-    features_first([*images, *pixels], launch, Display(enabled=False))
+    launch = Launches(tmp_path, {"results": {"a": FAILED}})
+    extract_shared_features([*images, *pixels], launch, Display(enabled=False))
     assert launch.launched == [["a"]]
     broken = Launches(tmp_path, {"raises": BrokenProcessPool("a process died")})
-    features_first(images, broken, Display(enabled=False))  # the runs extract, then
+    extract_shared_features(images, broken, Display(enabled=False))  # the runs extract, then
     assert "features are not extracted first: a process died" in capsys.readouterr().err
     assert extractions(images[:1]) == []
     finished = PlannedRun(("e",), images[0].config, tmp_path / "e", RunStatus("completed"), True)
@@ -161,11 +168,12 @@ def test_features_that_runs_share_are_extracted_once_and_first(tmp_path, capsys)
 
 
 def test_workers_are_told_of_joblib_and_of_nothing_else(tmp_path, monkeypatch):
-    for name in (LAUNCHER, PARALLEL):
+    for name in (LAUNCHER_PID, PARALLEL_JOBS):
         monkeypatch.setenv(name, "7")
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"]
-        make_launch(compose("config", joblib, return_hydra_config=True), tmp_path)
-        assert (os.environ[LAUNCHER], os.environ[PARALLEL]) == (str(os.getpid()), "3")
-        make_launch(compose("config", return_hydra_config=True), tmp_path)
-    assert not {LAUNCHER, PARALLEL} & set(os.environ)
+        context = HydraContext(GlobalHydra.instance().config_loader(), callbacks=None)
+        make_launch(compose("config", joblib, return_hydra_config=True), context, tmp_path)
+        assert (os.environ[LAUNCHER_PID], os.environ[PARALLEL_JOBS]) == (str(os.getpid()), "3")
+        make_launch(compose("config", return_hydra_config=True), context, tmp_path)
+    assert not {LAUNCHER_PID, PARALLEL_JOBS} & set(os.environ)

@@ -35,4 +35,4 @@ def test_the_best_trial_is_that_with_the_largest_area(monkeypatch, tmp_path):
 def test_a_trial_that_fails_ends_the_search_in_one_line(monkeypatch, tmp_path, capsys):
     trials = ("hydra.sweeper.n_trials=1", "n_initial=5000", "progress=false")
     assert run_small(monkeypatch, tmp_path, *SEARCH, *trials) == 2
-    assert "refused: n_initial=5000: the pool of digits has only" in capsys.readouterr().err
+    assert "invalid: n_initial=5000: the pool of digits has only" in capsys.readouterr().err

@@ -123,9 +123,9 @@ def test_wrong_input_of_one_job_is_found_before_any_starts(sweep, capsys):
     assert not Path("results").exists()
 
 
-def test_input_that_only_the_job_can_check_is_refused_in_the_table(sweep, capsys):
+def test_input_that_only_the_job_can_check_is_invalid_in_the_table(sweep, capsys):
     assert sweep("seed=0", "n_initial=10,5000") == 2
-    assert states() == ["completed", "refused"]
+    assert states() == ["completed", "invalid"]
     assert "n_initial=5000: the pool of digits has only" in capsys.readouterr().err
 
 
@@ -163,7 +163,7 @@ def test_status_shows_what_is_done_and_left(sweep, capsys):
     shown = capsys.readouterr()
     assert "RuntimeError: an injected exception" in shown.out
     assert "its process is gone" in shown.out
-    assert "1 runs left" in shown.err
+    assert "1 runs are pending" in shown.err
     with FileLock(runs[1] / LOCK):
         assert exit_code(["task=status", f"experiment_dir={os.getcwd()}/results/default"]) == 0
     assert "running" in capsys.readouterr().out

