@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import DONE, WRONG_INPUT, InputError
 from alupdate.utils.files import replace_file
 from benchmarks.lines import lines_of
 from benchmarks.measure import Row
@@ -72,8 +72,8 @@ def main(arguments: list[str]) -> int:
                     write(rows, chosen.output)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
-            return 2
-    return 0
+            return WRONG_INPUT
+    return DONE
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from alupdate.laplace.monte_carlo import MonteCarloUpdate
 from alupdate.laplace.posterior import Likelihood
 from alupdate.laplace.updates import UpdateName, fit, update_rule
 from alupdate.models.training import optimal_linear
+from alupdate.utils.errors import DONE, WRONG_INPUT
 from alupdate.utils.files import replace_file
 
 N_FEATURES, LENGTH_SCALE, N_BASE, N_NEW = 300, 0.6, 20, 5
@@ -97,7 +98,7 @@ def main(arguments: list[str]) -> int:
     """Write the figure and the data behind it, and return the exit code."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print(__doc__, file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     folder = Path(arguments[0])
     folder.mkdir(parents=True, exist_ok=True)
     table, points = surfaces()
@@ -106,7 +107,7 @@ def main(arguments: list[str]) -> int:
         figure.savefig(folder / f"illustration.{ending}", dpi=150)
     replace_file(folder / "illustration.csv", table.to_csv(index=False, float_format="%.4g"))
     print(folder / "illustration.png")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from typing import Any
 
 import pandas as pd
 
+from alupdate.utils.errors import DONE, WRONG_INPUT
+
 SIZES = ((1000, 384, 10, 10), (1000, 384, 77, 100), (50_000, 1280, 10, 100))
 STRATEGIES = (
     "random", "margin", "entropy", "least_confidence", "variance", "bald", "batch_bald", "badge",
@@ -99,10 +101,10 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--one"]:
         candidates, dimension, classes, picks = map(int, arguments[2:])
         print(*measure(arguments[1], (candidates, dimension, classes, picks)))
-        return 0
+        return DONE
     if len(arguments) > 2 or any(argument.startswith("-") for argument in arguments):
         print(__doc__, file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     timeout = float(arguments[1]) if len(arguments) > 1 else 300.0
     rows = []
     for size in SIZES:
@@ -111,7 +113,7 @@ def main(arguments: list[str]) -> int:
             print(*rows[-1].values(), sep="\t", flush=True)
             if arguments:
                 pd.DataFrame(rows).to_csv(arguments[0], index=False, float_format="%.4g")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from joblib import cpu_count
 from alupdate.experiment.job import run_job
 from alupdate.run import exit_code
 from alupdate.sweep.plan import Composer
+from alupdate.utils.errors import DONE, WRONG_INPUT
 from alupdate.utils.paths import conf_dir
 
 SETTINGS = ("dataset=digits", "backbone=pixels", "strategy=margin", "threads=1", "progress=false")
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> int:
     """Print the comparison and return the exit code."""
     if len(arguments) > 1 or not all(argument.isdigit() for argument in arguments):
         print(__doc__, file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     runs = int(arguments[0]) if arguments else 40
     _, plain = seconds(loop, runs)
     _, in_turn = seconds(sweep, runs)
@@ -71,7 +72,7 @@ def main(arguments: list[str]) -> int:
         f"sweep, 2 workers  {parallel:7.1f} s   {in_turn / parallel:.2f} times as fast as in turn"
     )
     print(f"a first sweep of 2 runs, with the start of the workers: {begin:.1f} s")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from PIL import Image
 from alupdate.config import RunConfig, run_prefix
 from alupdate.config.check import parse_config
 from alupdate.config.options import options
-from alupdate.results.reader import read_runs
+from alupdate.results.reader import read_results
 from alupdate.utils.paths import conf_dir
 from tests.support.images import small_files, write_folder
 from tests.support.known_sets import BUILDERS
@@ -171,11 +171,11 @@ def test_option_runs(group, option, monkeypatch, tmp_path):
     extra = EXTRA.get((group, option), ())
     assert run_small(monkeypatch, tmp_path, f"{group}={option}", *extra) == 0
     if (group, option) == ("task", "updating"):
-        assert set(read_runs(tmp_path / "results", "updates.csv")["n_initial"]) == {10, 20}
+        assert set(read_results(tmp_path / "results").updates["n_initial"]) == {10, 20}
     elif option in ("describe", "features"):
         assert not (tmp_path / "results").exists()
     else:
-        curve = read_runs(tmp_path / "results")
+        curve = read_results(tmp_path / "results").curves
         assert curve["n_labelled"].tolist() == [10, 13, 16]
 
 
@@ -189,8 +189,8 @@ def test_experiment_runs(experiment, monkeypatch, tmp_path):
         arguments.append("n_cycles=1")
     arguments += ONE_JOB.get(experiment, ())
     assert run_small(monkeypatch, tmp_path, *arguments) == 0
-    table = read_runs(tmp_path / "results", "updates.csv" if is_study else "curve.csv")
-    assert len(table) >= 2
+    results = read_results(tmp_path / "results")
+    assert len(results.updates if is_study else results.curves) >= 2
 
 
 def test_settings_of_the_paper():

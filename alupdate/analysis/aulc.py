@@ -22,17 +22,17 @@ from alupdate.analysis.variants import (
     RANDOM,
     SETTING,
     VARIANT,
-    higher_is_better,
     matching,
     named,
     refuse_doubles,
 )
+from alupdate.utils.metrics import PRIMARY, higher_is_better
 
 DIFFERENCE = ["difference", "standard_error", "low", "high", "t_p", "wilcoxon_p", "seeds", "note"]
 """The columns of a difference that is paired by seed."""
 
 
-def aulc_per_run(curves: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
+def aulc_per_run(curves: pd.DataFrame, metric: str = PRIMARY) -> pd.DataFrame:
     """Return one row per run: its variant, its seed and ``area``, its AULC.
 
     The area under the learning curve by the trapezoidal rule, over the range of labels: the mean
@@ -182,7 +182,7 @@ def draw_aulc(
 
     Args:
         summary: from ``summarise_aulc``.
-        metric: whose curve it is.
+        metric: whose curve it is, in words.
         styles: of the variants.
         theme: sizes and fonts.
     """
@@ -197,8 +197,8 @@ def aulc_tables(given: AnalysisInput) -> Iterator[ResultTable]:
         return
     yield ResultTable(
         f"areas-{given.metric}",
-        f"AULC, area under the learning curve, of {given.metric}",
-        f"Column area: the AULC over the range of labels, which is the mean {given.metric}; mean "
+        f"AULC, area under the learning curve, of {given.label}",
+        f"Column area: the AULC over the range of labels, which is the mean {given.label}; mean "
         "over seeds ± standard error [95 % interval]. minus_random pairs by seed. "
         f"{TESTS}.",
         aulc_frame(given.aulc, RANDOM, higher_is_better(given.metric)),
@@ -213,9 +213,9 @@ def aulc_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
     if len(summary) > 1:
         yield ResultFigure(
             f"{given.prefix}-areas".replace("-areas-areas", "-areas"),
-            f"AULC, area under the learning curve, of {given.metric}",
-            f"Mean AULC of {given.metric}; {INTERVAL_LINES}. The dotted line is random "
+            f"AULC, area under the learning curve, of {given.label}",
+            f"Mean AULC of {given.label}; {INTERVAL_LINES}. The dotted line is random "
             "selection; sequential batches have hollow markers.",
             summary,
-            partial(draw_aulc, summary, given.metric, given.variants, theme),
+            partial(draw_aulc, summary, given.label, given.variants, theme),
         )

@@ -43,7 +43,7 @@ def draw_sequential_gains(
 
     Args:
         gains: from ``sequential_gains``.
-        metric: whose curve it is.
+        metric: whose curve it is, in words.
         styles: of the variants.
         theme: sizes and fonts.
     """
@@ -59,7 +59,7 @@ def batch_tables(given: AnalysisInput) -> Iterator[ResultTable]:
         yield ResultTable(
             f"sequential-{given.metric}",
             BATCH_TITLE,
-            f"AULC (area under the learning curve) of {given.metric}, sequential minus top-b, "
+            f"AULC (area under the learning curve) of {given.label}, sequential minus top-b, "
             f"paired by seed. {TESTS}.",
             differences_as(named(gains.assign(batch="top_b")), "sequential_minus_top_b"),
         )
@@ -72,8 +72,8 @@ def batch_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
         yield ResultFigure(
             f"{given.prefix}-batch-construction",
             BATCH_TITLE,
-            f"AULC (area under the learning curve) of {given.metric}, sequential minus top-b "
+            f"AULC (area under the learning curve) of {given.label}, sequential minus top-b "
             f"batches, paired by seed; {INTERVAL_LINES}.",
             gains,
-            partial(draw_sequential_gains, gains, given.metric, given.variants, theme),
+            partial(draw_sequential_gains, gains, given.label, given.variants, theme),
         )

@@ -10,7 +10,8 @@ from alupdate.analysis.aulc import summarise_aulc
 from alupdate.analysis.question import INTERVAL_LINES, AnalysisInput, ResultFigure
 from alupdate.analysis.styles import VariantStyles
 from alupdate.analysis.theme import SCREEN, Theme, grid, legend_below
-from alupdate.analysis.variants import SETTING, higher_is_better, named
+from alupdate.analysis.variants import SETTING, named
+from alupdate.utils.metrics import higher_is_better
 
 LABEL = r"^(?P<base>\w*lookahead)_(?P<n_batches>\d+)$"
 """How experiments call look-ahead with another number of candidate batches."""
@@ -46,7 +47,7 @@ def draw_candidate_batches(
     Args:
         found: from ``by_candidate_batches``.
         others: from ``alupdate.analysis.aulc.summarise_aulc``, of the other variants.
-        metric: whose curve it is.
+        metric: whose curve it is, in words.
         styles: of the variants.
         theme: sizes and fonts.
     """
@@ -85,7 +86,7 @@ def candidate_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigu
         yield ResultFigure(
             f"{given.prefix}-candidate-batches",
             "Number of candidate batches of look-ahead",
-            f"Mean AULC (area under the learning curve) of {given.metric}; {INTERVAL_LINES}.",
+            f"Mean AULC (area under the learning curve) of {given.label}; {INTERVAL_LINES}.",
             found,
-            partial(draw_candidate_batches, found, others, given.metric, given.variants, theme),
+            partial(draw_candidate_batches, found, others, given.label, given.variants, theme),
         )

@@ -26,6 +26,7 @@ from alupdate.analysis.update_speedups import speedup_figures, speedup_tables
 from alupdate.analysis.variants import finished
 from alupdate.results.reader import Results
 from alupdate.utils.errors import InputError
+from alupdate.utils.metrics import PRIMARY
 
 TABLES: tuple[Callable[[AnalysisInput], Iterator[ResultTable]], ...] = (
     aulc_tables, batch_tables, oracle_tables, rank_tables, curve_tables, penalty_tables,
@@ -40,14 +41,13 @@ FIGURES: tuple[Callable[[AnalysisInput, Theme], Iterator[ResultFigure]], ...] = 
 """Functions that yield figures, in the order in which they are drawn."""
 
 
-def analysis_input(results: Results, metric: str = "accuracy", name: str = "all") -> AnalysisInput:
+def analysis_input(results: Results, metric: str = PRIMARY) -> AnalysisInput:
     """Return what the questions read.
 
     Args:
         results: of an experiment. Runs with fewer cycles than others of their setting are left
             out, as they are not finished.
         metric: a column of curve.csv, by which strategies are compared.
-        name: of the experiment.
 
     Raises:
         InputError: runs differ in settings that the table does not show, or areas were computed
@@ -57,12 +57,12 @@ def analysis_input(results: Results, metric: str = "accuracy", name: str = "all"
     curves, updates, areas, benchmark = (
         table if table is not None and len(table) else None for table in tables
     )
-    if areas is not None and metric != "accuracy":
-        raise InputError(f"metric: {metric} is not known of areas; scripts/areas.py has accuracy")
+    if areas is not None and metric != PRIMARY:
+        raise InputError(f"metric: {metric} is not known of areas; they are of {PRIMARY}")
     named = areas if curves is None else curves
     done = None if curves is None else finished(curves)
     return AnalysisInput(
-        name=name,
+        name=results.name,
         metric=metric,
         curves=done,
         aulc=areas if done is None else aulc_per_run(done, metric),

@@ -13,14 +13,13 @@ from alupdate.analysis.styles import VariantStyles
 from alupdate.analysis.theme import SCREEN, Theme, grid, legend_below
 from alupdate.analysis.variants import (
     METHOD,
-    METRICS,
     RANDOM,
     SETTING,
     VARIANT,
-    higher_is_better,
     matching,
     named,
 )
+from alupdate.utils.metrics import METRIC_NAMES, PRIMARY, find_metric, higher_is_better
 
 MEAN_COLUMNS = [*VARIANT, "variant", "n_labelled", "mean", "standard_error", "seeds"]
 N_MARKERS = 6
@@ -29,7 +28,7 @@ MANY_LINES = 10
 """More lines than these need a larger panel."""
 
 
-def mean_curves(curves: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
+def mean_curves(curves: pd.DataFrame, metric: str = PRIMARY) -> pd.DataFrame:
     """Return one row per variant and number of labels: mean, standard error (NaN for one seed).
 
     Args:
@@ -40,7 +39,7 @@ def mean_curves(curves: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
 
 
 def difference_curves(
-    curves: pd.DataFrame, metric: str = "accuracy", reference: Mapping[str, str] = RANDOM
+    curves: pd.DataFrame, metric: str = PRIMARY, reference: Mapping[str, str] = RANDOM
 ) -> pd.DataFrame:
     """Return the same of the differences to the reference with the same seed and labels.
 
@@ -54,6 +53,8 @@ def difference_curves(
             continue
         keys = ["seed", "n_labelled"]
         is_base = (group[METHOD] == found.iloc[0][METHOD]).all(axis=1)
+        if is_base.all():
+            continue
         base = group[is_base].set_index(keys)[metric].rename("base")
         others = group[~is_base].join(base, on=keys, how="inner")
         parts.append(_means(others.assign(gap=others[metric] - others["base"]), "gap"))
@@ -67,7 +68,7 @@ def _means(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return means.rename(columns={"sem": "standard_error", "count": "seeds"})[MEAN_COLUMNS]
 
 
-def learning_curve(curves: pd.DataFrame, metric: str = "accuracy", theme: Theme = SCREEN) -> Figure:
+def learning_curve(curves: pd.DataFrame, metric: str = PRIMARY, theme: Theme = SCREEN) -> Figure:
     """Draw the mean of ``metric`` over seeds with a band of one standard error.
 
     Args:
@@ -77,7 +78,9 @@ def learning_curve(curves: pd.DataFrame, metric: str = "accuracy", theme: Theme 
         theme: sizes and fonts.
     """
     styles = VariantStyles.of(curves)
-    return draw_curves(mean_curves(curves, metric), f"test {metric}", styles, theme)
+    return draw_curves(
+        mean_curves(curves, metric), f"test {find_metric(metric).label}", styles, theme
+    )
 
 
 def draw_curves(
@@ -126,7 +129,7 @@ def draw_differences(
 
     Args:
         means: from ``difference_curves``.
-        metric: its name.
+        metric: in words.
         styles: of the variants.
         theme: sizes and fonts.
     """
@@ -143,15 +146,13 @@ def final_metrics(curves: pd.DataFrame) -> pd.DataFrame:
     keys = [*SETTING, "variant", "n_labelled"]
     groups = last.groupby(keys)
     frame = pd.DataFrame(index=groups.size().index)
-    for metric in METRICS:
+    for metric in METRIC_NAMES:
         frame[metric], frame[f"{metric}_error"] = groups[metric].mean(), groups[metric].sem()
     frame["seeds"] = groups["seed"].nunique()
     frame["note"] = frame["seeds"].map(note)
-    order = [True] * len(SETTING) + [not higher_is_better("accuracy")]
+    order = [True] * len(SETTING) + [not higher_is_better(PRIMARY)]
     return (
-        frame.reset_index()
-        .sort_values([*SETTING, "accuracy"], ascending=order)
-        .reset_index(drop=True)
+        frame.reset_index().sort_values([*SETTING, PRIMARY], ascending=order).reset_index(drop=True)
     )
 
 
@@ -171,24 +172,24 @@ def curve_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
     """Yield learning curves and differences to random selection for each setting."""
     if given.curves is None:
         return
-    metric = given.metric
+    metric, words = given.metric, given.label
     for (dataset, backbone), group in given.curves.groupby(SETTING):
         means = mean_curves(group, metric)
         yield ResultFigure(
             f"curves-{dataset}-{backbone}{given.ending}",
             f"Learning curves, {dataset}, {backbone}",
-            f"Mean test {metric} over seeds; bands are one standard error. Oracles, which see "
+            f"Mean test {words} over seeds; bands are one standard error. Oracles, which see "
             "labels not acquired yet, are dashed; sequential batches have hollow markers.",
             means,
-            partial(draw_curves, means, f"test {metric}", given.variants, theme),
+            partial(draw_curves, means, f"test {words}", given.variants, theme),
         )
         gaps = difference_curves(group, metric)
         if len(gaps):
             yield ResultFigure(
                 f"difference-{dataset}-{backbone}{given.ending}",
                 f"Difference to random selection, {dataset}, {backbone}",
-                f"Mean difference in test {metric} to random selection with the same seed; bands "
+                f"Mean difference in test {words} to random selection with the same seed; bands "
                 "are one standard error.",
                 gaps,
-                partial(draw_differences, gaps, metric, given.variants, theme),
+                partial(draw_differences, gaps, words, given.variants, theme),
             )

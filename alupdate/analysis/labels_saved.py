@@ -17,13 +17,12 @@ from alupdate.analysis.variants import (
     RANDOM,
     SETTING,
     VARIANT,
-    higher_is_better,
     matching,
     named,
     refuse_doubles,
 )
+from alupdate.utils.metrics import PRIMARY, higher_is_better
 
-SAVED_TITLE = "Labels saved at equal accuracy"
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of the reference's way from its first to its best accuracy."""
 
@@ -52,7 +51,7 @@ def labels_needed(
 
 
 def labels_saved(
-    curves: pd.DataFrame, metric: str = "accuracy", reference: Mapping[str, str] = RANDOM
+    curves: pd.DataFrame, metric: str = PRIMARY, reference: Mapping[str, str] = RANDOM
 ) -> pd.DataFrame:
     """Return one row per run and level: labels that it needs fewer than the reference.
 
@@ -136,12 +135,13 @@ def _median(values: NDArray[np.float64]) -> float:
 
 
 def draw_labels_saved(
-    summary: pd.DataFrame, styles: VariantStyles, theme: Theme = SCREEN
+    summary: pd.DataFrame, metric: str, styles: VariantStyles, theme: Theme = SCREEN
 ) -> Figure:
     """Draw the median of labels saved against the level reached; a cross: most runs never reach it.
 
     Args:
         summary: from ``summarise_saved``.
+        metric: by which the levels are set, in words.
         styles: of the variants.
         theme: sizes and fonts.
     """
@@ -158,7 +158,7 @@ def draw_labels_saved(
             panel.plot(levels[~reached], np.full((~reached).sum(), bottom), "x", color=style.colour)
         panel.axhline(0, color="black", lw=0.8)
         panel.set_xticks(sorted(group["level"].unique()))
-        panel.set(xlabel="level: share of random's gain in accuracy", ylabel="labels saved")
+        panel.set(xlabel=f"level: share of random's gain in {metric}", ylabel="labels saved")
         panel.set_title(f"{dataset}, {backbone} (medians of {group['seeds'].max()} seeds)")
     legend_below(figure, panels, theme)
     return figure
@@ -171,9 +171,9 @@ def labels_saved_tables(given: AnalysisInput) -> Iterator[ResultTable]:
         table = named(summarise_saved(saved))
         yield ResultTable(
             f"labels-saved-{given.metric}",
-            SAVED_TITLE,
+            f"Labels saved at equal {given.label}",
             "Labels needed fewer than random selection to reach what it reaches: level 1 is its "
-            f"best {given.metric}, level q that share of the way from its first {given.metric} to "
+            f"best {given.label}, level q that share of the way from its first {given.label} to "
             "it, for each seed. Medians over seeds; never: more than half the runs do not reach "
             "it.",
             table[[*SETTING, "variant", "level", *table.columns[7:-1]]],
@@ -187,10 +187,10 @@ def labels_saved_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultF
         summary = summarise_saved(saved)
         yield ResultFigure(
             f"{given.prefix}-labels-saved",
-            SAVED_TITLE,
+            f"Labels saved at equal {given.label}",
             "Labels needed fewer than random selection to reach shares of its gain in "
-            f"{given.metric}; medians over seeds. Crosses at the bottom: more than half the runs "
+            f"{given.label}; medians over seeds. Crosses at the bottom: more than half the runs "
             "never reach it.",
             summary,
-            partial(draw_labels_saved, summary, given.variants, theme),
+            partial(draw_labels_saved, summary, given.label, given.variants, theme),
         )

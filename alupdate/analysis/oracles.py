@@ -18,7 +18,8 @@ from alupdate.analysis.question import (
 )
 from alupdate.analysis.styles import VariantStyles
 from alupdate.analysis.theme import SCREEN, Theme, dot_panels
-from alupdate.analysis.variants import METHOD, SETTING, VARIANT, higher_is_better, named
+from alupdate.analysis.variants import METHOD, SETTING, VARIANT, named
+from alupdate.utils.metrics import higher_is_better
 
 
 def oracle_comparisons(aulc: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -88,7 +89,7 @@ def draw_against_oracle(
 
     Args:
         gaps: from ``oracle_comparisons``.
-        metric: whose curve it is.
+        metric: whose curve it is, in words.
         styles: of the variants.
         theme: sizes and fonts.
     """
@@ -106,7 +107,7 @@ def oracle_tables(given: AnalysisInput) -> Iterator[ResultTable]:
         yield ResultTable(
             f"lookahead-{given.metric}",
             "Oracles against the best strategy without oracle",
-            f"AULC (area under the learning curve) of {given.metric}, paired by seed. The best "
+            f"AULC (area under the learning curve) of {given.label}, paired by seed. The best "
             "strategy was chosen by its mean on the same runs, which favours it. "
             f"{TESTS}.",
             _with_best(gaps),
@@ -123,8 +124,8 @@ def oracle_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]
         yield ResultFigure(
             f"{given.prefix}-against-{name}",
             f"All strategies against {name} (oracle)",
-            f"AULC (area under the learning curve) of {given.metric} minus that of {name}, paired "
+            f"AULC (area under the learning curve) of {given.label} minus that of {name}, paired "
             f"by seed; {INTERVAL_LINES}.",
             gaps,
-            partial(draw_against_oracle, gaps, given.metric, given.variants, theme),
+            partial(draw_against_oracle, gaps, given.label, given.variants, theme),
         )

@@ -12,7 +12,8 @@ from scipy import stats
 from alupdate.analysis.question import AnalysisInput, ResultFigure, ResultTable
 from alupdate.analysis.seeds import note
 from alupdate.analysis.theme import SCREEN, Theme
-from alupdate.analysis.variants import SETTING, higher_is_better, named
+from alupdate.analysis.variants import SETTING, named
+from alupdate.utils.metrics import PRIMARY, higher_is_better
 
 PENALTY_CONFIDENCE = 0.95
 """Of the t-tests: [Ash2020] tests at the .05 level."""
@@ -21,7 +22,7 @@ DARK = 0.6
 
 
 def penalty_matrix(
-    curves: pd.DataFrame, metric: str = "accuracy", confidence: float = PENALTY_CONFIDENCE
+    curves: pd.DataFrame, metric: str = PRIMARY, confidence: float = PENALTY_CONFIDENCE
 ) -> pd.DataFrame:
     """Return P (V, V) over variants: how often the row's variant beats the column's.
 
@@ -122,7 +123,7 @@ def penalty_tables(given: AnalysisInput) -> Iterator[ResultTable]:
             f"penalty-{given.metric}",
             "Pairwise penalty matrix",
             "How often the row beats the column (paired t-test over seeds at "
-            f"{PENALTY_CONFIDENCE:g} confidence, {given.metric}; every checkpoint after the "
+            f"{PENALTY_CONFIDENCE:g} confidence, {given.label}; every checkpoint after the "
             "initial labels counts, in all 1 per data set and backbone). Last row: mean of the "
             f"column, lower is better. After Ash et al. (2020). {_few(curves)}".strip(),
             penalty_frame(curves, given.metric),
@@ -140,7 +141,7 @@ def penalty_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure
         yield ResultFigure(
             f"{given.prefix}-penalty",
             "Pairwise penalty matrix",
-            f"How often the row beats the column in {given.metric}, over checkpoints, summed over "
+            f"How often the row beats the column in {given.label}, over checkpoints, summed over "
             f"{count} data sets and backbones (Ash et al. 2020); below, the mean of each column.",
             matrix.reset_index(names="variant"),
             partial(penalty_map, matrix, count, theme),

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from alupdate.analysis.styles import MethodStyles, VariantStyles
+from alupdate.utils.metrics import PRIMARY, find_metric
 
 INTERVAL = "95 % intervals are BCa bootstraps of the mean over seeds"
 TESTS = f"{INTERVAL}; t_p: paired t-test, wilcoxon_p: Wilcoxon signed-rank test, both two-sided"
@@ -31,7 +32,7 @@ class AnalysisInput:
     """
 
     name: str = "all"
-    metric: str = "accuracy"
+    metric: str = PRIMARY
     curves: pd.DataFrame | None = None
     aulc: pd.DataFrame | None = None
     updates: pd.DataFrame | None = None
@@ -40,9 +41,14 @@ class AnalysisInput:
     methods: MethodStyles = field(default_factory=MethodStyles)
 
     @property
+    def label(self) -> str:
+        """The metric in words."""
+        return find_metric(self.metric).label
+
+    @property
     def ending(self) -> str:
-        """What names of figures end in: the metric, if that is not accuracy."""
-        return "" if self.metric == "accuracy" else f"-{self.metric}"
+        """What names of figures end in: the metric, unless it is the one by default."""
+        return "" if self.metric == PRIMARY else f"-{self.metric}"
 
     @property
     def prefix(self) -> str:

@@ -13,8 +13,9 @@ from scipy import stats
 from alupdate.analysis.question import AnalysisInput, ResultFigure, ResultTable
 from alupdate.analysis.seeds import MIN_PAIRS, wilcoxon
 from alupdate.analysis.theme import SCREEN, Theme
-from alupdate.analysis.variants import SETTING, higher_is_better, named
+from alupdate.analysis.variants import SETTING, named
 from alupdate.utils.errors import InputError
+from alupdate.utils.metrics import higher_is_better
 
 ALPHA = 0.05
 MIN_BLOCKS, MIN_VARIANTS = 6, 5
@@ -201,7 +202,7 @@ def rank_tables(given: AnalysisInput) -> Iterator[ResultTable]:
         yield ResultTable(
             f"ranks-{name}-{given.metric}",
             f"Average ranks, {title}",
-            f"Ranks (1 the best) by AULC (area under the learning curve) of {given.metric}, "
+            f"Ranks (1 the best) by AULC (area under the learning curve) of {given.label}, "
             f"averaged over blocks; the blocks are {blocks}. friedman_p: Friedman's test that all "
             "are alike.",
             frame,
@@ -228,7 +229,7 @@ def rank_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
         yield ResultFigure(
             f"{given.prefix}-ranks-{name}",
             f"Average ranks, {title}",
-            f"Average rank by AULC (area under the learning curve) of {given.metric}, 1 the best; "
+            f"Average rank by AULC (area under the learning curve) of {given.label}, 1 the best; "
             f"blocks are {blocks}. Bars join variants of which no pair differs (Wilcoxon "
             "signed-rank, Holm, .05)." + (f" {ranking.note}." if ranking.note else ""),
             ranking.ranks.rename_axis("variant").reset_index(name="mean_rank"),

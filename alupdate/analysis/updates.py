@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from alupdate.analysis.styles import MethodStyles
 from alupdate.analysis.variants import SETTING
 from alupdate.utils.errors import InputError
+from alupdate.utils.metrics import ACCURACY
 
 REFERENCES = BASE, RETRAIN, RETRAIN_LBFGS = ("base", "retrain", "retrain_lbfgs")
 """The methods that are no updates: the base model, and retraining by two solvers."""
@@ -52,7 +53,7 @@ def best_gamma(rows: pd.DataFrame) -> float:
         >>> best_gamma(pd.DataFrame(rows))
         10.0
     """
-    means = rows.groupby("gamma")["accuracy"].mean()
+    means = rows.groupby("gamma")[ACCURACY].mean()
     return float(means.index.to_numpy()[means.to_numpy().argmax()])
 
 
@@ -73,9 +74,9 @@ def with_references(updates: pd.DataFrame) -> pd.DataFrame:
     joined = indexed[~indexed["method"].isin(REFERENCES)].copy()
     if reference[BASE].index.has_duplicates:
         raise InputError("two studies of one data set, backbone and seed: keep them apart")
-    base = reference[BASE]["accuracy"]
-    joined["gain"] = joined["accuracy"] - base
-    joined["possible"] = reference[RETRAIN]["accuracy"] - base
+    base = reference[BASE][ACCURACY]
+    joined["gain"] = joined[ACCURACY] - base
+    joined["possible"] = reference[RETRAIN][ACCURACY] - base
     joined["lbfgs_speedup"] = reference[RETRAIN_LBFGS]["seconds"] / joined["seconds"]
     joined["gamma"] = joined["gamma"].astype(float).where(joined["step_size"] != "auto")
     return joined.reset_index()
@@ -93,7 +94,7 @@ def mean_accuracies(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         seed), seeds.
     """
     by = [*SETTING, *SERIES, *keys]
-    per_seed = table.groupby([*by, "seed"], dropna=False, sort=False)["accuracy"].mean()
+    per_seed = table.groupby([*by, "seed"], dropna=False, sort=False)[ACCURACY].mean()
     groups = per_seed.groupby(by, dropna=False, sort=False)
     means = groups.agg(["mean", "sem", "count"]).reset_index()
     return means.rename(columns={"sem": "standard_error", "count": "seeds"})

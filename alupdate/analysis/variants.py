@@ -13,12 +13,6 @@ VARIANT = [*SETTING, *METHOD]
 """The columns that say what was run; runs of one variant differ in the seed."""
 RANDOM = {"strategy": "random", "batch": "top_b"}
 """The variant that others are compared with, where a setting has it."""
-METRICS = ("accuracy", "nll", "brier", "ece", "ace")
-
-
-def higher_is_better(metric: str) -> bool:
-    """Return whether a larger value of a column of curve.csv is the better one."""
-    return metric == "accuracy"
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import LookaheadStrategy, RerunTask, RunConfig, StatusTask, UpdatingTask
 from alupdate.config.options import PACKAGES, Option, make_option, options
-from alupdate.utils.errors import InputError, suggestion
+from alupdate.utils.errors import InputError, first_line, suggestion
 
 MIN_REHEARSED = 3
 """Labels that gamma: auto needs at least."""
@@ -31,7 +31,7 @@ def parse_config(composed: DictConfig) -> RunConfig:
         key = error.full_key or error.key
         raise InputError(f"{key}: a value is required, give {key}=...") from error
     except OmegaConfBaseException as error:
-        raise InputError(_first_line(error)) from error
+        raise InputError(first_line(error)) from error
     assert isinstance(tree, dict)
     return make_config(tree)
 
@@ -111,21 +111,17 @@ def explain_hydra_error(error: Exception) -> str:
 
 def _explain_override(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as KEY=VALUE ({_first_line(error)})"
+        return f"{error.override}: cannot be read as KEY=VALUE ({first_line(error)})"
     several = re.match(r"Ambiguous value for argument '(.+)'\n", str(error))
     if several is not None:
         return f"{several.group(1)}: a single run takes one value; -m runs one job for each"
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        return f"{cause.full_key}: {_first_line(cause)}"
-    return _first_line(error)
+        return f"{cause.full_key}: {first_line(cause)}"
+    return first_line(error)
 
 
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _explain_validation(error: ValidationError, *group: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, first_line
 
 TIMEOUT_SECONDS = 20.0
 """How long a server may stay silent before a download counts as failed."""
@@ -69,7 +69,7 @@ def downloaded(name: str, cache: Path, allowed: bool, download: Callable[[Path],
             if not folder.is_dir():
                 _fetch(folder, download)
     except FAILURES as error:
-        reason = one_line(error)
+        reason = first_line(error)
         raise InputError(
             f"dataset={name}: not in {folder}, and the download failed ({reason}); check network "
             "and disk, or set dataset.root=FOLDER"
@@ -88,8 +88,3 @@ def _fetch(folder: Path, download: Callable[[Path], None]) -> None:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-
-
-def one_line(error: Exception) -> str:
-    """Return what an error says, or what it is called, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Flag, Text
 from alupdate.data.dataset import ArrayImages, Dataset, DatasetOption, Images, make_dataset
-from alupdate.data.downloads import downloaded, one_line
+from alupdate.data.downloads import downloaded
 from alupdate.data.image_files import ImageFiles, ListedFiles, image_source, index_of
 from alupdate.data.image_folder import (
     ImageFolder,
@@ -25,7 +25,7 @@ from alupdate.data.image_folder import (
     read_image_folder,
 )
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, first_line
 
 TORCHVISION_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
 """What torchvision's readers raise on files that are missing or damaged."""
@@ -322,7 +322,7 @@ class TorchvisionImages(NamedImages):
             pool = [self._open(root, split) for split in TORCHVISION[self.name].pool]
             test = [self._open(root, "test")]
         except TORCHVISION_ERRORS as error:
-            reason = one_line(error).split(". ")[0]
+            reason = first_line(error).split(". ")[0]
             raise InputError(
                 f"{where}: files of {self.name} are missing or damaged ({reason}); get them again"
             ) from error

@@ -14,9 +14,9 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, Share, Text
 from alupdate.data.dataset import NAMED, Dataset, DatasetOption, from_arrays, stratified_split
-from alupdate.data.downloads import connection_timeout, one_line
+from alupdate.data.downloads import connection_timeout
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,11 +75,11 @@ def _fetch(name: str, version: int, kept: Path, where: str) -> tuple[Any, list[s
     except (OSError, http.client.HTTPException) as error:
         raise InputError(
             f"{where}: version {version} is not in {kept}, and the download failed "
-            f"({one_line(error)}); check network and disk, or set dataset.root=FOLDER"
+            f"({first_line(error)}); check network and disk, or set dataset.root=FOLDER"
         ) from error
     except (ValueError, KeyError, EOFError) as error:
         raise InputError(
-            f"{where}: version {version} cannot be used ({one_line(error)})"
+            f"{where}: version {version} cannot be used ({first_line(error)})"
         ) from error
     notes = [" ".join(str(w.message).split()) for w in caught if w.category is UserWarning]
     return table, notes

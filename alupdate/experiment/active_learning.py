@@ -5,7 +5,6 @@ from dataclasses import asdict
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import torch
 from pydantic import TypeAdapter
 
@@ -19,11 +18,12 @@ from alupdate.experiment.setup import Setup, check_sizes, learner_settings
 from alupdate.experiment.task import TaskSummary, median_seconds, timed
 from alupdate.laplace.predictive import predict
 from alupdate.models.learner import Model, make_rule, step_size, updated_model
+from alupdate.results.csv_tables import read_run_table
 from alupdate.results.records import Comparison, CycleRecord, tables
 from alupdate.results.store import RunStore
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.metrics import Scores, score
+from alupdate.utils.metrics import ACCURACY, PRIMARY, SUMMARY, score
 from alupdate.utils.seeds import Stream, generator
 
 
@@ -66,8 +66,8 @@ class ActiveLearning:
                 records.append(record)
                 steps.append(asdict(record))
                 store.save(steps, self._tables(store, records))
-                accuracy = record.scores["accuracy"]
-                advance(1, f"{record.n_labelled} labels, accuracy {accuracy:.3f}")
+                primary = record.scores[PRIMARY]
+                advance(1, f"{record.n_labelled} labels, {PRIMARY} {primary:.3f}")
         store.save(steps, self._tables(store, records), last=True)
         return _summary(store, records)
 
@@ -121,7 +121,7 @@ class ActiveLearning:
             n_labelled=len(after.indices),
             indices=tuple(indices.tolist()),
             labels=tuple(labels.tolist()),
-            scores=asdict(scores),
+            scores=scores,
             timings=timings,
             comparison=comparison,
         )
@@ -161,13 +161,13 @@ class ActiveLearning:
             n_new=len(indices),
             update_seconds=median_seconds(update, device),
             retrain_seconds=retrain_seconds,
-            before_accuracy=self._score(before).accuracy,
-            update_accuracy=self._score(updated).accuracy,
-            retrain_accuracy=self._score(retrained).accuracy,
+            before_accuracy=self._score(before)[ACCURACY],
+            update_accuracy=self._score(updated)[ACCURACY],
+            retrain_accuracy=self._score(retrained)[ACCURACY],
             agreement=(predictions[0] == predictions[1]).double().mean().item(),
         )
 
-    def _score(self, model: Model) -> Scores:
+    def _score(self, model: Model) -> dict[str, float]:
         """Score a model's test predictions; sampled predictives see the same noise each time."""
         predictive = self._config.posterior.predictive
         if predictive == "map":
@@ -201,7 +201,6 @@ class ActiveLearning:
 def _summary(store: RunStore, records: Sequence[CycleRecord]) -> TaskSummary:
     step = max(1, len(records) // 5)
     shown = [*records[:-1:step], records[-1]]
-    metrics = ("accuracy", "nll", "ece")
-    rows = [[str(r.n_labelled), *(f"{r.scores[m]:.3f}" for m in metrics)] for r in shown]
-    figure = fix_margins(learning_curve(pd.read_csv(store.main_table)))
-    return TaskSummary(["labels", *metrics], rows, figure)
+    rows = [[str(r.n_labelled), *(f"{r.scores[m]:.3f}" for m in SUMMARY)] for r in shown]
+    figure = fix_margins(learning_curve(read_run_table(store.main_table)))
+    return TaskSummary(["labels", *SUMMARY], rows, figure)

@@ -18,7 +18,7 @@ from alupdate.config import (
 from alupdate.results.store import RunStore
 from alupdate.trackers import catch_up, make_tracker, tracked
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, first_line
 from alupdate.utils.files import file_digest
 from alupdate.utils.paths import cache_dir
 
@@ -163,8 +163,7 @@ def _recorded(store: RunStore) -> Iterator[None]:
         store.set_state("interrupted", "interrupted by the user; the same command resumes it")
         raise
     except (Exception, SystemExit) as error:  # a plug-in, too, may call sys.exit
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-        line = f"{type(error).__name__}: {reason}"
+        line = first_line(error, typed=True)
         _try(lambda: log.exception("the run failed"))
         _try(lambda: store.set_state("failed", line))
         raise RunError(store.path, line) from error

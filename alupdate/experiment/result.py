@@ -13,7 +13,9 @@ from alupdate.config import RunConfig
 from alupdate.config.check import parse_config
 from alupdate.config.compose import compose_config
 from alupdate.experiment.job import digests, run_job
-from alupdate.results.store import MAIN_TABLES, RunStore
+from alupdate.results.csv_tables import read_run_table
+from alupdate.results.records import MAIN_TABLES
+from alupdate.results.store import RunStore
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
@@ -84,7 +86,7 @@ class RunResult:
     def _table(self, name: str) -> pd.DataFrame:
         if not (self.path / name).is_file():
             raise InputError(f"{self.path}: has no {name}")
-        return pd.read_csv(self.path / name)
+        return read_run_table(self.path / name)
 
 
 def run(overrides: Overrides = (), /) -> RunResult:

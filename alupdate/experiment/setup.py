@@ -18,7 +18,7 @@ from alupdate.models.learner import FrozenLearner, Learner, LearnerSettings, Net
 from alupdate.models.training import optimal_linear
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.metrics import score
+from alupdate.utils.metrics import ACCURACY, score
 from alupdate.utils.paths import cache_dir
 from alupdate.utils.seeds import Stream, generator
 
@@ -192,4 +192,4 @@ def _probe(dataset: Dataset, features: Features, task: DescribeTask, device: tor
     weights = optimal_linear(
         pool.to(device), labels(dataset.train_labels), len(dataset.classes), task.weight_decay
     )
-    return score(test.to(device) @ weights.T, labels(dataset.test_labels)).accuracy
+    return score(test.to(device) @ weights.T, labels(dataset.test_labels))[ACCURACY]

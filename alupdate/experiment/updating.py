@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-import pandas as pd
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor
@@ -28,11 +27,12 @@ from alupdate.models.learner import (
     step_size,
 )
 from alupdate.models.training import optimal_linear
+from alupdate.results.csv_tables import read_run_table
 from alupdate.results.records import UpdateRecord, update_table
 from alupdate.results.store import RunStore
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.metrics import score
+from alupdate.utils.metrics import SUMMARY, score
 from alupdate.utils.seeds import Stream, generator
 
 
@@ -195,7 +195,7 @@ class Updating:
             prior_precision=math.nan,
             gamma=math.nan,
             step_size="",
-            **asdict(score(logits, self._test_labels)),
+            scores=score(logits, self._test_labels),
             decision_flips=(predictions != before).double().mean().item(),
             agreement=(predictions == after).double().mean().item(),
             seconds=seconds,
@@ -212,14 +212,15 @@ def _test_logits(updated: Updated, model: Model, base_logits: Tensor) -> Tensor:
 
 
 def _summary(store: RunStore) -> TaskSummary:
-    table = pd.read_csv(store.main_table)
+    table = read_run_table(store.main_table)
     table["step"] = ["" if math.isnan(gamma) else f"{gamma:g}" for gamma in table["gamma"]]
     means = table.groupby(["method", "step"], sort=False)
     rows = [
         [str(part) for part in key]
-        + [f"{group[column].mean():.3f}" for column in ("accuracy", "nll", "agreement")]
+        + [f"{group[column].mean():.3f}" for column in (*SUMMARY, "agreement")]
         + [f"{group['seconds'].median() * 1000:.2f}"]
         for key, group in means
     ]
-    columns = ["method", "gamma", "mean accuracy", "mean nll", "agreement", "median ms"]
+    means_of = [f"mean {metric}" for metric in SUMMARY]
+    columns = ["method", "gamma", *means_of, "agreement", "median ms"]
     return TaskSummary(columns, rows, accuracy_by_update(table))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from alupdate.models.training import seeded
 from alupdate.models.weights import PackagedFile, WeightsFile, check_hub_file, read_tensors
-from alupdate.utils.errors import InputError, suggestion
+from alupdate.utils.errors import InputError, first_line, suggestion
 from alupdate.utils.files import file_digest, sha256_of
 
 LITE = PackagedFile(
@@ -180,7 +180,7 @@ def _loaded(model: str, size: int, tensors: Mapping[str, Tensor], source: str) -
         try:
             network = _create(model, size, pretrained=True, pretrained_cfg_overlay=overlay)
         except (RuntimeError, KeyError, ValueError, IndexError, AssertionError) as error:
-            difference = _first_difference(plain.state_dict(), kept) or str(error).splitlines()[0]
+            difference = _first_difference(plain.state_dict(), kept) or first_line(error)
             raise InputError(f"{source}: is not {model}: {difference}") from error
     vars(network)["pretrained_cfg"].pop("state_dict")
     return network
@@ -198,7 +198,7 @@ def dimension_of(network: nn.Module, model: str, size: int) -> int:
         with torch.inference_mode():
             shape = network(torch.zeros(1, 3, size, size, device=device)).shape
     except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise InputError(
             f"backbone.image_size={size}: {model} does not take images of this size ({reason})"
         ) from error

@@ -1,6 +1,6 @@
 """Charts of the report as data: lines with bands, for every choice that a reader can make."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from alupdate.analysis.styles import MethodStyles, Style, VariantStyles
 from alupdate.analysis.updates import BASE, RETRAIN, SIZES, best_gamma, in_series
 from alupdate.analysis.variants import named
 from alupdate.report.svg_style import svg_style
+from alupdate.results.reader import Results
+from alupdate.utils.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,9 @@ LINE = ["setting", "series", "method", "step_size", "x", "seed"]
 """The columns by which rows of updates are averaged over what a chart does not show."""
 CYCLE = ["run", "cycle"]
 HIGHER, LOWER = "higher is better", "lower is better"
-SCORES = (
-    ChartMetric("accuracy", "test accuracy", HIGHER),
-    ChartMetric("nll", "test negative log-likelihood", LOWER),
-    ChartMetric("brier", "test Brier score", LOWER),
-    ChartMetric("ece", "test expected calibration error", LOWER),
-    ChartMetric("ace", "test adaptive calibration error", LOWER),
+SCORES = tuple(
+    ChartMetric(metric.name, f"test {metric.label}", HIGHER if metric.higher_is_better else LOWER)
+    for metric in METRICS
 )
 """What every chart can show of a model."""
 ACQUIRED = (
@@ -133,14 +132,13 @@ OUTSIDE = "A line that leaves the frame is far worse than the base model; see th
 """Sentences of captions."""
 
 
-def curve_chart(tables: Mapping[str, pd.DataFrame]) -> Chart:
-    """Return the chart of active-learning runs.
+def curve_chart(results: Results) -> Chart:
+    """Return the chart of active-learning runs: of curves, timings, queries and comparisons.
 
     Args:
-        tables: file name to rows; curve.csv, and what there is of timings.csv, queries.csv and
-            comparison.csv.
+        results: with curves, and whatever there is of the other three.
     """
-    table, metrics = _per_cycle(tables)
+    table, metrics = _per_cycle(results)
     settings = (table["dataset"] + ", " + table["backbone"]).astype("category")
     table = table.assign(
         panel=settings.cat.codes.astype(str), series=table["variant"], x=table["n_labelled"]
@@ -162,18 +160,19 @@ def curve_chart(tables: Mapping[str, pd.DataFrame]) -> Chart:
     )
 
 
-def _per_cycle(tables: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[ChartMetric]]:
+def _per_cycle(results: Results) -> tuple[pd.DataFrame, list[ChartMetric]]:
     """Return the rows of curve.csv with a column for everything else known of a cycle."""
-    table, metrics = named(tables["curve.csv"]), list(SCORES)
-    if "queries.csv" in tables:
-        table = table.merge(acquired_classes(tables["queries.csv"]), on=CYCLE, how="left")
+    assert results.curves is not None
+    table, metrics = named(results.curves), list(SCORES)
+    if results.queries is not None:
+        table = table.merge(acquired_classes(results.queries), on=CYCLE, how="left")
         metrics += ACQUIRED
-    if "comparison.csv" in tables:
+    if results.comparisons is not None:
         columns = [*CYCLE, *(metric.key for metric in COMPARED)]
-        table = table.merge(tables["comparison.csv"][columns], on=CYCLE, how="left")
+        table = table.merge(results.comparisons[columns], on=CYCLE, how="left")
         metrics += COMPARED
-    if "timings.csv" in tables:
-        seconds = phase_seconds(tables["timings.csv"])
+    if results.timings is not None:
+        seconds = phase_seconds(results.timings)
         table = table.merge(seconds, on=CYCLE, how="left")
         metrics += [
             ChartMetric(name, name.replace("_", " "), LOWER, True)

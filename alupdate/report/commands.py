@@ -6,11 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import DONE, INTERRUPTED, WRONG_INPUT, InputError
 from alupdate.utils.files import replace_file
+from alupdate.utils.metrics import METRIC_NAMES, PRIMARY
 
-DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from alupdate.results.reader import Results
+
 SOURCE = "results/<experiment>, a single run's directory, or a CSV file of gathered runs"
 
 
@@ -69,10 +75,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _metric_argument(parser: argparse.ArgumentParser) -> None:
-    from alupdate.analysis.variants import METRICS
-
     parser.add_argument(
-        "--metric", choices=METRICS, default=METRICS[0],
+        "--metric", choices=METRIC_NAMES, default=PRIMARY,
         help="the metric by which strategies are compared (default: %(default)s)",
     )  # fmt: skip
 
@@ -89,11 +93,10 @@ def _table_arguments(parser: argparse.ArgumentParser) -> None:
 def _tables(chosen: argparse.Namespace) -> None:
     from alupdate.analysis.catalogue import analysis_input, result_tables
     from alupdate.analysis.render import markdown, write_table
-    from alupdate.results.reader import read_results
 
     source: Path = chosen.source
     folder = chosen.folder or (source if source.is_dir() else source.parent) / "tables"
-    tables = result_tables(analysis_input(read_results(source), chosen.metric))
+    tables = result_tables(analysis_input(_read(source, chosen.metric), chosen.metric))
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
         print(markdown(table))
@@ -121,13 +124,11 @@ def _figures(chosen: argparse.Namespace) -> None:
     from alupdate.analysis.catalogue import analysis_input, result_figures
     from alupdate.analysis.render import write_figure
     from alupdate.analysis.theme import PAPER, SCREEN
-    from alupdate.results.reader import read_results
 
     source: Path = chosen.source
     folder = chosen.folder or (source if source.is_dir() else source.parent)
     theme = PAPER if chosen.paper else SCREEN
-    given = analysis_input(read_results(source), chosen.metric, source.stem)
-    figures = result_figures(given, theme)
+    figures = result_figures(analysis_input(_read(source, chosen.metric), chosen.metric), theme)
     wanted = [f for f in figures if any(fnmatch(f.name, pattern) for pattern in chosen.only)]
     if not wanted:
         names = ", ".join(figure.name for figure in figures)
@@ -152,12 +153,12 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _report(chosen: argparse.Namespace) -> None:
     from alupdate.report.page import page
-    from alupdate.results.experiment import read_experiment
+    from alupdate.results.reader import read_results
 
     source: Path = chosen.source
     beside = source / "report.html" if source.is_dir() else source.with_suffix(".html")
     target: Path = chosen.target or beside
-    _write(target, page(read_experiment(source)))
+    _write(target, page(read_results(source)))
     print(target)
 
 
@@ -172,11 +173,13 @@ def _areas(chosen: argparse.Namespace) -> None:
     import pandas as pd
 
     from alupdate.analysis.aulc import aulc_with_seconds
-    from alupdate.results.reader import read_runs
 
     parts = []
     for folder in chosen.sources:
-        part = aulc_with_seconds(read_runs(folder), read_runs(folder, "timings.csv"))
+        results = _read(folder, PRIMARY)
+        if results.curves is None or results.timings is None:
+            raise InputError(f"{folder}: holds no runs of task=active_learning")
+        part = aulc_with_seconds(results.curves, results.timings)
         part.insert(0, "experiment", folder.name)
         parts.append(part)
     table = pd.concat(parts)
@@ -194,11 +197,48 @@ def _gather_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _gather(chosen: argparse.Namespace) -> None:
-    from alupdate.results.reader import read_runs
-
-    table = read_runs(chosen.source, chosen.name)
+    table = _rows(chosen.source, chosen.name)
     _write(chosen.target, table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
     print(f"{chosen.target}: {len(table)} rows of {table['run'].nunique()} runs")
+
+
+def _rows(source: Path, file: str) -> "pd.DataFrame":
+    """Return the rows of one kind of file of all completed runs.
+
+    Raises:
+        InputError: there are no such rows.
+    """
+    from alupdate.results.csv_tables import KINDS
+    from alupdate.results.reader import read_results
+
+    fields = {kind.file: field for field, kind in KINDS.items() if kind.file}
+    if file not in fields:
+        raise InputError(f"{file}: is no table of a run; available: {', '.join(fields)}")
+    results = read_results(source)
+    _say_missing(results)
+    table: pd.DataFrame | None = getattr(results, fields[file])
+    if table is None:
+        raise InputError(f"{source}: holds no {file} of a completed run")
+    return table
+
+
+def _read(source: Path, metric: str) -> "Results":
+    """Return results that have the metric; a line says of each run that is left out why.
+
+    Raises:
+        InputError: there are none.
+    """
+    from alupdate.results.reader import read_results
+
+    results = read_results(source)
+    _say_missing(results)
+    results.require(metric)
+    return results
+
+
+def _say_missing(results: "Results") -> None:
+    for line in results.notes():
+        print(line, file=sys.stderr)
 
 
 def _write(target: Path, text: str) -> None:

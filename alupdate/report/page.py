@@ -18,9 +18,8 @@ from alupdate.analysis.question import ResultTable
 from alupdate.analysis.render import cells
 from alupdate.analysis.variants import SETTING, finished
 from alupdate.report.charts import Chart, as_json, curve_chart, update_charts
-from alupdate.results.experiment import Experiment
 from alupdate.results.provenance import now
-from alupdate.results.reader import Results
+from alupdate.results.reader import MissingRun, Results
 
 MAX_VALUES = 30
 """More values than these of one setting are counted instead of listed."""
@@ -100,18 +99,8 @@ def natural(text: str) -> list[tuple[bool, float, str]]:
 
 
 @dataclass(frozen=True)
-class Missing:
-    """A run whose results are missing from figures or tables, and why."""
-
-    run: str
-    state: str
-    reason: str
-    updated: str
-
-
-@dataclass(frozen=True)
 class Facts:
-    """What a report says in words.
+    """Summary and provenance of an experiment.
 
     Attributes:
         name: of the experiment.
@@ -125,7 +114,7 @@ class Facts:
 
     name: str
     summary: tuple[tuple[str, str], ...]
-    missing: tuple[Missing, ...]
+    missing: tuple[MissingRun, ...]
     oracles: tuple[str, ...]
     settings: Mapping[str, str]
     varying_settings: Sequence[Varying]
@@ -134,79 +123,65 @@ class Facts:
     has_runs: bool
 
 
-def facts(experiment: Experiment) -> Facts:
-    """Return what is to be said of an experiment."""
-    runs = experiment.runs
+def facts(results: Results) -> Facts:
+    """Return summary and provenance of an experiment."""
+    runs = results.runs
     settings, provenance = [run.settings for run in runs], [run.provenance for run in runs]
     return Facts(
-        name=experiment.name,
-        summary=tuple(_summary(experiment)),
-        missing=(*_missing(experiment), *_shorter(experiment)),
-        oracles=tuple(_oracles(experiment)),
+        name=results.name,
+        summary=tuple(_summary(results)),
+        missing=(*results.missing, *_shorter(results)),
+        oracles=tuple(_oracles(results)),
         settings=common(settings),
         varying_settings=varying(settings),
         provenance=common(provenance),
         varying_provenance=varying(provenance),
-        has_runs=bool(runs or experiment.damaged),
+        has_runs=bool(runs or results.missing),
     )
 
 
-def _summary(experiment: Experiment) -> list[tuple[str, str]]:
-    main = [experiment.tables[n] for n in ("curve.csv", "updates.csv") if n in experiment.tables]
+def _summary(results: Results) -> list[tuple[str, str]]:
+    main = [table for table in (results.curves, results.updates) if table is not None]
     finished = sum(table["run"].nunique() for table in main)
-    everything = finished + len(_missing(experiment))
+    everything = finished + len(results.missing)
     found = [("runs", f"{finished} finished of {everything}")]
     if main:
-        seeds = pd.concat([table["seed"] for table in main]).astype(int)
+        seeds = pd.concat([table["seed"] for table in main])
         for column, words in (("dataset", "data set"), ("backbone", "backbone")):
             names = sorted({str(name) for table in main for name in table[column]})
             found.append((f"{words}s" if len(names) > 1 else words, ", ".join(names)))
         found.append(("seeds", ranges(seeds)))
-    if "curve.csv" in experiment.tables:
-        curves = experiment.tables["curve.csv"]
-        found.append(("strategies", str(curves["strategy"].nunique())))
-        labels = curves["n_labelled"].astype(int)
+    if results.curves is not None:
+        found.append(("strategies", str(results.curves["strategy"].nunique())))
+        labels = results.curves["n_labelled"]
         found.append(("labels", f"{labels.min()} to {labels.max()}"))
-    if "timings.csv" in experiment.tables:
-        seconds = experiment.tables["timings.csv"]["seconds"].sum()
-        found.append(("computing time", duration(seconds)))
-    times = [run.started for run in experiment.runs if run.started]
-    times += [run.updated for run in experiment.runs if run.updated]
+    if results.timings is not None:
+        found.append(("computing time", duration(results.timings["seconds"].sum())))
+    times = [run.started for run in results.runs if run.started]
+    times += [run.updated for run in results.runs if run.updated]
     if times:
         first, last = min(times)[:10], max(times)[:10]
         found.append(("date", first if first == last else f"{first} to {last}"))
     return found
 
 
-def _missing(experiment: Experiment) -> list[Missing]:
-    unfinished = [
-        Missing(run.name, run.state, run.reason, run.updated)
-        for run in experiment.runs
-        if run.state != "completed"
-    ]
-    damaged = [Missing(name, "damaged", why, "") for name, why in experiment.damaged.items()]
-    waiting = [Missing(name, *standing, "") for name, standing in experiment.waiting.items()]
-    return unfinished + waiting + damaged
-
-
-def _shorter(experiment: Experiment) -> list[Missing]:
+def _shorter(results: Results) -> list[MissingRun]:
     """Return the runs that statistics leave out, as others of their setting have more cycles."""
-    if "curve.csv" not in experiment.tables:
+    if results.curves is None:
         return []
-    curves = experiment.tables["curve.csv"]
+    curves = results.curves
     left_out = curves[~curves["run"].isin(finished(curves)["run"])]
     return [
-        Missing(str(run), "shorter", f"ends at cycle {last:g}, before others: in figures only", "")
+        MissingRun(str(run), "shorter", f"ends at cycle {last:g}, before others: in figures only")
         for run, last in left_out.groupby("run")["cycle"].max().items()
     ]
 
 
-def _oracles(experiment: Experiment) -> list[str]:
-    said = sorted({run.oracle for run in experiment.runs if run.oracle})
-    if said or "curve.csv" not in experiment.tables:
+def _oracles(results: Results) -> list[str]:
+    said = sorted({run.oracle for run in results.runs if run.oracle})
+    if said or results.curves is None:
         return said
-    curves = experiment.tables["curve.csv"]
-    names = sorted(curves.loc[curves["oracle"], "strategy"].unique())
+    names = sorted(results.curves.loc[results.curves["oracle"], "strategy"].unique())
     return [f"strategy {name} is an oracle: it sees labels not acquired yet" for name in names]
 
 
@@ -256,26 +231,23 @@ class ShownTable:
     folded: bool
 
 
-def page(experiment: Experiment) -> str:
+def page(results: Results) -> str:
     """Return the HTML text.
 
     Raises:
         InputError: runs differ in settings that their tables do not show.
     """
-    charts = charts_of(experiment)
-    curves, updates = (experiment.tables.get(name) for name in ("curve.csv", "updates.csv"))
-    given = analysis_input(Results(curves, updates))
-    tables = [_shown(table) for table in result_tables(given)]
-    return render(facts(experiment), charts, tables)
+    tables = [_shown(table) for table in result_tables(analysis_input(results))]
+    return render(facts(results), charts_of(results), tables)
 
 
-def charts_of(experiment: Experiment) -> list[Chart]:
-    """Return every chart that the finished runs allow."""
+def charts_of(results: Results) -> list[Chart]:
+    """Return every chart that the completed runs allow."""
     found = []
-    if "curve.csv" in experiment.tables:
-        found.append(curve_chart(experiment.tables))
-    if "updates.csv" in experiment.tables:
-        found += update_charts(experiment.tables["updates.csv"])
+    if results.curves is not None:
+        found.append(curve_chart(results))
+    if results.updates is not None:
+        found += update_charts(results.updates)
     return found
 
 

@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("alupdate", "torch", "numpy", "scipy", "scikit-learn", "timm", "hydra-core", "pandas")
+RECORDED_PACKAGES = (
+    "alupdate",
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "timm",
+    "hydra-core",
+    "pandas",
+)
 
 
 def now() -> str:
@@ -27,7 +36,7 @@ def provenance() -> dict[str, object]:
 
 def _versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {}
-    for package in PACKAGES:
+    for package in RECORDED_PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -1,116 +1,416 @@
-"""Reading the runs of an experiment as one tidy table."""
+"""Reading results: the run directories below a folder, or a CSV file of gathered rows.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+Only completed runs are in the tables. A run that is not completed, or that has a damaged file, is
+left out and listed with the reason, so that it does not keep the others from being read.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, get_args
 
 import pandas as pd
+import yaml
 
-from alupdate.results.records import COLUMNS as UPDATE_COLUMNS
-from alupdate.results.records import CURVE_COLUMNS
+from alupdate.config.options import options
+from alupdate.results.csv_tables import (
+    KINDS,
+    LATER_METRICS,
+    SWEEP,
+    read_csv_table,
+    read_gathered,
+    read_run_table,
+)
+from alupdate.results.records import MAIN_TABLES
+from alupdate.results.status import STATUS, State, read_status, run_state
 from alupdate.utils.errors import InputError
+from alupdate.utils.metrics import find_metric
 
-AREA_COLUMNS = ("dataset", "backbone", "strategy", "batch", "update", "oracle", "seed", "area")
-BENCHMARK_COLUMNS = (
-    "section", "what", "against", "seconds", "other_seconds", "ratio", "mib", "variable", "value"
-)  # fmt: skip
-KINDS: Mapping[str, Sequence[str]] = {
-    "curves": CURVE_COLUMNS,
-    "updates": UPDATE_COLUMNS,
-    "areas": AREA_COLUMNS,
-    "benchmark": BENCHMARK_COLUMNS,
-}
-NUMBERS = {
-    "seed", "cycle", "n_labelled", "accuracy", "nll", "brier", "ece", "ace", "area", "n_initial",
-    "n_new", "seconds", "speedup", "other_seconds", "ratio", "mib", "value",
-}  # fmt: skip
+COPIES = "mlflow-artifacts"
+"""A folder in which MLflow keeps copies of files that are there already."""
+RUN_FILES = frozenset({STATUS, *MAIN_TABLES.values()})
+"""Files that make a folder a run directory."""
+NOT_PROVENANCE = frozenset({"state", "error", "failures", "oracle", "started", "updated"})
+"""Keys of status.json that have fields of their own."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory.
+
+    Attributes:
+        name: in the column ``run`` of its tables; of the directory where there are none.
+        state: running | completed | failed | interrupted; a run whose process is gone counts as
+            interrupted.
+        reason: why it is not completed; empty where it is.
+        oracle: what the strategy sees beyond acquired labels; empty for practical strategies.
+        settings: from config.yaml, ``group.key`` to value as text.
+        provenance: from status.json, likewise: versions, revision, machine, device.
+        started, updated: times in UTC, ISO 8601; empty if not known.
+        tables: curves, updates, ... to rows, as in ``Results``; empty unless it is completed.
+    """
+
+    name: str
+    state: str
+    reason: str
+    oracle: str
+    settings: Mapping[str, str]
+    provenance: Mapping[str, str]
+    started: str
+    updated: str
+    tables: Mapping[str, pd.DataFrame] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class MissingRun:
+    """A run that the tables leave out.
+
+    Attributes:
+        run: its name, or the path of what is damaged.
+        state: of the run, or ``damaged``.
+        reason: why it is left out.
+        updated: time of its last status in UTC, ISO 8601; empty if not known.
+    """
+
+    run: str
+    state: str
+    reason: str
+    updated: str = ""
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a folder or a file of gathered runs holds; None where there is nothing of a kind.
+    """What a folder or a file holds; a table is None where there are no such rows.
 
     Attributes:
-        curves: rows of curve.csv.
-        updates: rows of updates.csv.
-        areas: rows of scripts/areas.py.
+        name: of the folder or file.
+        curves: rows of curve.csv, one per cycle. Where runs differ in a setting that has no column,
+            the strategy's name is followed by it.
+        updates: rows of updates.csv, one per compared update.
+        timings: rows of timings.csv, seconds per phase.
+        queries: rows of queries.csv, one per acquired label.
+        comparisons: rows of comparison.csv, updating against retraining in a cycle.
+        areas: rows of scripts/areas.py, one per run.
         benchmark: rows of scripts/benchmark.py.
+        runs: all run directories that could be read; none for a file of gathered rows.
+        missing: the runs that the tables leave out, also those that a sweep has not started.
     """
 
+    name: str
     curves: pd.DataFrame | None = None
     updates: pd.DataFrame | None = None
+    timings: pd.DataFrame | None = None
+    queries: pd.DataFrame | None = None
+    comparisons: pd.DataFrame | None = None
     areas: pd.DataFrame | None = None
     benchmark: pd.DataFrame | None = None
+    runs: tuple[Run, ...] = ()
+    missing: tuple[MissingRun, ...] = ()
+
+    def notes(self) -> list[str]:
+        """Return a line for each run that is left out."""
+        return [f"left out {m.run} ({m.state}): {m.reason}" for m in self.missing]
+
+    def require(self, metric: str) -> None:
+        """Check that there is something to show, and that all runs have the metric.
+
+        Raises:
+            InputError: no run is completed, the metric is not known, or a run was made before
+                the metric was added.
+        """
+        if all(getattr(self, kind) is None for kind in KINDS):
+            raise InputError(f"{self.name}: no run is completed yet")
+        find_metric(metric)
+        if self.curves is None or metric not in LATER_METRICS:
+            return
+        unknown = self.curves[metric].isna().groupby(self.curves["run"]).all()
+        if unknown.any():
+            raise InputError(
+                f"metric {metric}: run {unknown.idxmax()} does not have it; it was made before the "
+                "metric was added, and force=true makes it again"
+            )
 
 
-def read_runs(folder: Path, name: str = "curve.csv") -> pd.DataFrame:
-    """Return the rows of one kind of CSV file of all runs below a folder.
+def read_results(source: str | Path) -> Results:
+    """Read all runs below a folder, or a CSV file of gathered rows.
 
-    ``folder`` may be an experiment (``results/<experiment>``), a single run, or a CSV file in
-    which the runs were gathered before.
+    Symbolic links to run directories and to folders of them are followed. The kind of a CSV file
+    is recognised by its columns.
+
+    Args:
+        source: an experiment (``results/NAME``), a single run directory, a folder of several
+            experiments, or a CSV file.
 
     Raises:
-        InputError: there is no such file, or it is no table.
+        InputError: there is no run, or the CSV file is damaged.
+
+    Example:
+        >>> import alupdate
+        >>> results = alupdate.load_results("results/reference/strategies-digits.csv")
+        >>> last = results.curves[results.curves["n_labelled"] == 210]
+        >>> last.groupby("strategy")["accuracy"].mean().idxmax()
+        'lookahead'
     """
-    if folder.is_file():
-        return _read(folder)
-    files = _files(folder, name)
-    if not files:
-        raise InputError(f"{folder}: holds no {name}; give a results/<experiment> directory")
-    return pd.concat([_read(file) for file in files], ignore_index=True)
-
-
-def read_results(source: Path) -> Results:
-    """Return all tables below a folder, or the one in a CSV file, recognised by its columns.
-
-    Raises:
-        InputError: there are none, or a file is no table of ours.
-    """
+    source = Path(source)
     if source.is_file():
-        table = _read(source)
-        for kind, columns in KINDS.items():
-            if set(columns) <= set(table.columns):
-                _check(table, columns, source)
-                return Results(**{kind: _by_experiment(table)})
-        raise InputError(
-            f"{source}: has not the columns of curve.csv, of updates.csv, of areas or of benchmark"
-        )
-    found = {}
-    for kind, name in {"curves": "curve.csv", "updates": "updates.csv"}.items():
-        tables = {file: _read(file) for file in _files(source, name)}
-        for file, table in tables.items():
-            _check(table, KINDS[kind], file)
-        if tables:
-            found[kind] = pd.concat(tables.values(), ignore_index=True)
-    if not found:
-        raise InputError(f"{source}: holds no curve.csv or updates.csv")
-    return Results(**found)
+        kind, table = read_gathered(source)
+        gathered: dict[str, Any] = {kind: _by_experiment(table)}
+        return Results(source.stem, **gathered)
+    if not source.is_dir():
+        raise InputError(f"{source}: there is no such file or folder")
+    tree = _Tree(source)
+    if not tree.runs:
+        raise InputError(f"{source}: holds no runs; give a results/<experiment> directory")
+    runs, damaged = _read_all(source, tree.runs)
+    pending, damaged_lists = _pending(source, tree.sweeps, {path.name for path in tree.runs})
+    unfinished = [
+        MissingRun(run.name, run.state, run.reason, run.updated)
+        for run in runs
+        if run.state != "completed"
+    ]
+    missing = (*unfinished, *pending, *damaged, *damaged_lists, *tree.trouble)
+    tables = _joined(_with_distinct_names(runs))
+    return Results(source.resolve().name, **tables, runs=tuple(runs), missing=missing)
 
 
-def _files(folder: Path, name: str) -> list[Path]:
-    copies = "mlflow-artifacts"  # of files that are there already
-    return sorted(path for path in folder.rglob(name) if copies not in path.parts)
-
-
-def _check(table: pd.DataFrame, columns: Sequence[str], file: Path) -> None:
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise InputError(f"{file}: has no column {missing[0]}")
-    if table.empty:
-        raise InputError(f"{file}: has no rows")
-    for column in {*columns} & NUMBERS:
-        if not pd.api.types.is_numeric_dtype(table[column]):
-            raise InputError(f"{file}: column {column} holds something that is no number")
+load_results = read_results
+"""The same, as ``import alupdate`` names it."""
 
 
 def _by_experiment(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of areas with its experiments in place of data sets: they differ in more."""
-    return table.assign(dataset=table["experiment"]) if "experiment" in table else table
+    """Return a table of areas with experiments in place of data sets: they differ in more."""
+    if "experiment" in table and (table["experiment"] != "").all():
+        return table.assign(dataset=table["experiment"])
+    return table
 
 
-def _read(file: Path) -> pd.DataFrame:
+def _joined(runs: Iterable[Run]) -> dict[str, Any]:
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for run in runs:
+        for kind, table in run.tables.items():
+            parts.setdefault(kind, []).append(table)
+    return {kind: pd.concat(tables, ignore_index=True) for kind, tables in parts.items()}
+
+
+class _Tree:
+    """The run directories and the lists of sweeps below a folder, each in order of its path.
+
+    Attributes:
+        runs: run directories.
+        sweeps: paths of sweep.csv.
+        trouble: links and folders that are left out.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._seen: set[str] = set()
+        self._links: list[Path] = []
+        self.runs: list[Path] = []
+        self.sweeps: list[Path] = []
+        self.trouble: list[MissingRun] = []
+        self._walk(source)
+        while self._links:  # last, so that what is also there without a link has its own path
+            link = self._links.pop(0)
+            if link.parent.resolve().is_relative_to(link.resolve()):
+                self._note(link, "is a link to a folder around it")
+            else:
+                self._walk(link)
+        self.runs.sort()
+        self.sweeps.sort()
+
+    def _walk(self, top: Path) -> None:
+        """Visit a folder and those in it, links aside; none is visited twice."""
+        folders = [top]
+        while folders:
+            folder = folders.pop()
+            real = os.path.realpath(folder)
+            if real not in self._seen:
+                self._seen.add(real)
+                folders += self._visit(folder)
+
+    def _visit(self, folder: Path) -> list[Path]:
+        """Take note of what is in a folder and return the folders in it."""
+        try:
+            entries = sorted(folder.iterdir())
+        except OSError as error:
+            self._note(folder, f"cannot be read ({error.strerror})")
+            return []
+        names = {entry.name for entry in entries}
+        if names & RUN_FILES:
+            self.runs.append(folder)
+        if SWEEP.file in names:
+            self.sweeps.append(folder / SWEEP.file)
+        inside = [entry for entry in entries if os.path.isdir(entry) and entry.name != COPIES]
+        self._links += [entry for entry in inside if entry.is_symlink()]
+        return [entry for entry in inside if not entry.is_symlink()]
+
+    def _note(self, path: Path, reason: str) -> None:
+        self.trouble.append(_damaged(self._source, path, reason))
+
+
+def _damaged(source: Path, path: Path, reason: str) -> MissingRun:
+    name = str(path.relative_to(source)) if path != source else path.name
+    return MissingRun(_printable(name), "damaged", _printable(reason))
+
+
+def _read_all(source: Path, folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
+    """Return the runs that can be read, and the others with what is wrong."""
+    runs: dict[str, Run] = {}
+    damaged = []
+    for folder in folders:
+        try:
+            run = _read_run(folder)
+            if run.name in runs:
+                raise InputError(f"is the same run as another folder: {run.name}")
+            runs[run.name] = run
+        except InputError as error:
+            reason = str(error).removeprefix(f"{folder}{os.sep}")
+            damaged.append(_damaged(source, folder, reason))
+    return list(runs.values()), damaged
+
+
+def _pending(
+    source: Path, sweeps: Iterable[Path], there: set[str]
+) -> tuple[list[MissingRun], list[MissingRun]]:
+    """Return the runs that sweeps were asked for and that are not there; and damaged lists."""
+    pending: dict[str, MissingRun] = {}
+    damaged = []
+    for path in sweeps:
+        try:
+            for row in read_csv_table(path, SWEEP).to_dict("records"):
+                if row["run"] not in there:
+                    reason = row["reason"] or "not started yet"
+                    pending[row["run"]] = MissingRun(row["run"], row["state"], reason)
+        except InputError as error:
+            damaged.append(_damaged(source, path, str(error).removeprefix(f"{path}: ")))
+    return list(pending.values()), damaged
+
+
+def _read_run(folder: Path) -> Run:
+    """Read a run directory.
+
+    Raises:
+        InputError: a file is missing or damaged; the message names it.
+    """
+    document = _mapping(folder / STATUS, json.loads)
+    settings = _mapping(folder / "config.yaml", yaml.safe_load)
+    if document.get("state") not in get_args(State):
+        allowed = ", ".join(get_args(State))
+        raise InputError(f"{STATUS}: state is {document.get('state')}, not one of {allowed}")
+    status = read_status(folder)
+    state, reason = run_state(folder, status)
+    if state == "running":
+        reason = "at work"
+    elif status.failures > 1:
+        reason = f"{reason} (failed {status.failures} times)"
+    tables = _tables(folder) if state == "completed" else {}
+    provenance = {key: value for key, value in document.items() if key not in NOT_PROVENANCE}
+    return Run(
+        name=next((str(table["run"].iloc[0]) for table in tables.values()), folder.name),
+        state=state,
+        reason="" if state == "completed" else _printable(reason),
+        oracle=_printable(str(document.get("oracle") or "")),
+        settings=_flat_text("config.yaml", settings),
+        provenance=_flat_text(STATUS, provenance),
+        started="" if status.started is None else status.started.isoformat(timespec="milliseconds"),
+        updated="" if status.updated is None else status.updated.isoformat(timespec="milliseconds"),
+        tables=tables,
+    )
+
+
+def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[Any, Any]:
     try:
-        return pd.read_csv(file)
-    except (ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{file}: cannot be read as CSV ({reason})") from error
+        document = parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path.name} is missing") from error
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read ({error.strerror})") from error
+    except RecursionError as error:
+        raise InputError(f"{path.name} cannot be parsed (nested too deeply)") from error
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path.name} cannot be parsed ({reason})") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{path.name} holds no keys and values")
+    return document
+
+
+def _flat_text(file: str, tree: Mapping[Any, Any]) -> dict[str, str]:
+    """Return ``group.key`` to value as on the command line."""
+    try:
+        return {_printable(key): _printable(value) for key, value in _flat(tree)}
+    except (ValueError, TypeError, RecursionError) as error:  # a tree that holds itself, odd keys
+        raise InputError(f"{file} holds values that are no settings") from error
+
+
+def _flat(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, str):
+            yield f"{prefix}{key}", value
+        else:
+            yield f"{prefix}{key}", json.dumps(value, default=str).replace('"', "")
+
+
+def _printable(text: str) -> str:
+    """Return the text without half characters, which JSON allows and no terminal takes."""
+    return text.encode(errors="replace").decode()
+
+
+def _tables(folder: Path) -> dict[str, pd.DataFrame]:
+    found = [name for name, kind in KINDS.items() if kind.file and (folder / kind.file).is_file()]
+    if not {KINDS[name].file for name in found} & RUN_FILES:
+        raise InputError(f"is completed, but has neither {' nor '.join(MAIN_TABLES.values())}")
+    return {name: read_run_table(folder / KINDS[name].file) for name in found}
+
+
+def _with_distinct_names(runs: Iterable[Run]) -> list[Run]:
+    """Return the runs, where needed with the settings that distinguish them behind the strategy.
+
+    A table of curves shows the names of strategy, batch and update only. Runs that share them but
+    differ in another setting, such as ``update.gamma``, are not repetitions of one another.
+    """
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    named = []
+    for run in runs:
+        if "curves" in run.tables:
+            groups.setdefault(_variant(run), []).append(run)
+        else:
+            named.append(run)
+    for group in groups.values():
+        keys = _differing(group)
+        named += [_named_by(run, keys) for run in group] if keys else group
+    return named
+
+
+def _variant(run: Run) -> tuple[str, ...]:
+    first = run.tables["curves"].iloc[0]
+    return tuple(str(first[c]) for c in ("dataset", "backbone", "strategy", "batch", "update"))
+
+
+def _differing(runs: list[Run]) -> list[str]:
+    """Return the keys with several values; an earlier version may lack one that is null now."""
+    keys = set[str]().union(*(run.settings for run in runs)) - {"seed"}
+    differing = {k for k in keys if len({run.settings.get(k, "null") for run in runs}) > 1}
+    if any(key.startswith("dataset.") for key in differing):
+        differing -= _places_of_data()
+    return sorted(differing)
+
+
+def _places_of_data() -> set[str]:
+    """Return the keys that say where data are, which makes no difference.
+
+    The data sets know them, and import PyTorch: to be asked only where it matters.
+    """
+    places = (getattr(option, "places", ()) for option in options("dataset").values())
+    return {f"dataset.{place}" for some in places for place in some}
+
+
+def _named_by(run: Run, keys: list[str]) -> Run:
+    values = (f"{key.removeprefix('strategy.')}={run.settings.get(key, 'null')}" for key in keys)
+    curve = run.tables["curves"]
+    renamed = curve.assign(strategy=curve["strategy"] + " (" + ", ".join(values) + ")")
+    return replace(run, tables={**run.tables, "curves": renamed})

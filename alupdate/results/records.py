@@ -2,10 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 
 from alupdate.config import RunConfig, display_name
+from alupdate.utils.metrics import metric_values, with_metrics
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -23,9 +24,13 @@ def _cell(value: object) -> object:
     return f"{value:.10g}" if isinstance(value, float) else value
 
 
-CURVE_COLUMNS = (
-    "run", "dataset", "backbone", "strategy", "batch", "update", "seed",
-    "cycle", "n_labelled", "accuracy", "nll", "brier", "ece", "ace", "oracle",
+MAIN_TABLES = {"active_learning": "curve.csv", "updating": "updates.csv"}
+"""Task to the CSV file for which its runs are made."""
+CURVE_COLUMNS = with_metrics(
+    before=(
+        "run", "dataset", "backbone", "strategy", "batch", "update", "seed", "cycle", "n_labelled",
+    ),
+    after=("oracle",),
 )  # fmt: skip
 TIMING_COLUMNS = ("run", "cycle", "phase", "seconds")
 QUERY_COLUMNS = ("run", "cycle", "position", "pool_index", "label")
@@ -60,7 +65,8 @@ class CycleRecord:
     """One finished cycle; cycle 0 is the model on the initial labels.
 
     Attributes:
-        indices, labels: what was bought, in order.
+        n_labelled: labels acquired so far.
+        indices, labels: what was acquired in this cycle, in order.
         scores: metric name to value, on the test set.
         timings: phase (features, select, step_size, update, retrain, evaluate) to seconds.
     """
@@ -69,19 +75,20 @@ class CycleRecord:
     n_labelled: int
     indices: tuple[int, ...]
     labels: tuple[int, ...]
-    scores: dict[str, float]
-    timings: dict[str, float]
+    scores: Mapping[str, float]
+    timings: Mapping[str, float]
     comparison: Comparison | None = None
 
 
 def tables(
     run: str, config: RunConfig, oracle: bool, records: Sequence[CycleRecord]
 ) -> dict[str, str]:
-    """Return the run's CSV files: name to content."""
-    groups = (config.dataset, config.backbone, config.strategy, config.batch, config.update)
-    identity = [run, *(display_name(group) for group in groups), config.seed]
+    """Return the CSV files of an active-learning run: name to content."""
+    parts = ("dataset", "backbone", "strategy", "batch", "update")
     curve = [
-        [*identity, r.cycle, r.n_labelled, *(r.scores[m] for m in CURVE_COLUMNS[9:14]), oracle]
+        _identity(run, config, parts)
+        | {"cycle": r.cycle, "n_labelled": r.n_labelled, "oracle": oracle}
+        | metric_values(r.scores)
         for r in records
     ]
     timings = [
@@ -95,7 +102,7 @@ def tables(
         for position, (index, label) in enumerate(zip(r.indices, r.labels, strict=True))
     ]
     files = {
-        "curve.csv": csv_text(CURVE_COLUMNS, curve),
+        "curve.csv": csv_text(CURVE_COLUMNS, _ordered(curve, CURVE_COLUMNS)),
         "timings.csv": csv_text(TIMING_COLUMNS, timings),
         "queries.csv": csv_text(QUERY_COLUMNS, queries),
     }
@@ -103,6 +110,18 @@ def tables(
     if comparisons:
         files["comparison.csv"] = csv_text(COMPARISON_COLUMNS, comparisons)
     return files
+
+
+def _identity(run: str, config: RunConfig, parts: Sequence[str]) -> dict[str, object]:
+    """Return the columns that say which run it is."""
+    names = {part: display_name(getattr(config, part)) for part in parts}
+    return {"run": run, **names, "seed": config.seed}
+
+
+def _ordered(
+    rows: Iterable[Mapping[str, object]], columns: Sequence[str]
+) -> Iterator[Sequence[object]]:
+    return ([row[column] for column in columns] for row in rows)
 
 
 def _comparison_row(run: str, record: CycleRecord, c: Comparison) -> list[object]:
@@ -125,7 +144,7 @@ class UpdateRecord:
         prior_precision: of that posterior; NaN for the first three.
         gamma: step size; NaN for the first three.
         step_size: how gamma was found: fixed | auto; empty for the first three.
-        accuracy, nll, brier, ece, ace: on the test set.
+        scores: metric name to value, on the test set.
         decision_flips: share of test instances whose prediction differs from the base model's.
         agreement: share of test instances with the prediction of the retrained model.
         seconds: of the update (median of five; one run where it takes over 50 ms) or of
@@ -141,11 +160,7 @@ class UpdateRecord:
     prior_precision: float
     gamma: float
     step_size: str
-    accuracy: float
-    nll: float
-    brier: float
-    ece: float
-    ace: float
+    scores: Mapping[str, float]
     decision_flips: float
     agreement: float
     seconds: float
@@ -153,10 +168,18 @@ class UpdateRecord:
     choice_seconds: float
 
 
-COLUMNS = ("run", "dataset", "backbone", "seed", *(field.name for field in fields(UpdateRecord)))
+def _update_columns() -> tuple[str, ...]:
+    names = [field.name for field in fields(UpdateRecord)]
+    place = names.index("scores")
+    identity = ("run", "dataset", "backbone", "seed")
+    return with_metrics(before=(*identity, *names[:place]), after=names[place + 1 :])
+
+
+UPDATE_COLUMNS = _update_columns()
 
 
 def update_table(run: str, config: RunConfig, records: Sequence[UpdateRecord]) -> str:
     """Return updates.csv."""
-    identity = [run, display_name(config.dataset), display_name(config.backbone), config.seed]
-    return csv_text(COLUMNS, [[*identity, *astuple(record)] for record in records])
+    identity = _identity(run, config, ("dataset", "backbone"))
+    rows = [identity | asdict(record) | metric_values(record.scores) for record in records]
+    return csv_text(UPDATE_COLUMNS, _ordered(rows, UPDATE_COLUMNS))

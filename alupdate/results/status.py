@@ -1,8 +1,8 @@
-"""How a run stands, by its status.json and its lock."""
+"""The status of a run, from its status.json and its lock."""
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,7 +24,7 @@ class RunStatus:
         state: None where there is no readable status.
         error: one line, of a run that failed or was interrupted.
         failures: how often the run has failed.
-        started, updated: when the last attempt began, and when the status was written.
+        started, updated: in UTC, when the last attempt began, and when the status was written.
     """
 
     state: State | None
@@ -35,7 +35,7 @@ class RunStatus:
 
     @property
     def seconds(self) -> float | None:
-        """What the last attempt took, or None if that is not known."""
+        """Seconds that the last attempt took, or None if that is not known."""
         if self.started is None or self.updated is None:
             return None
         return (self.updated - self.started).total_seconds()
@@ -69,8 +69,19 @@ def is_held(folder: Path) -> bool:
         return False
 
 
+def run_state(folder: Path, status: RunStatus) -> tuple[str, str]:
+    """Return the state of a run, with the reason if it is not completed.
+
+    A run that says it is running, but that no process holds, was interrupted; one that has no
+    status waits.
+    """
+    if status.state == "running" and not is_held(folder):
+        return "interrupted", "its process is gone; the same command resumes it"
+    return status.state or "waiting", status.error or ""
+
+
 def record_death(folder: Path, error: str) -> None:
-    """Write to the status of a run that its process died without a word; it counts as a failure.
+    """Mark a run whose process crashed as failed.
 
     A run that another process has taken over, or that is complete, stays as it is.
 
@@ -94,13 +105,15 @@ def read_document(folder: Path) -> dict[str, Any]:
     """Return all of status.json; nothing where it is missing or damaged."""
     try:
         document = json.loads((folder / STATUS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
 
 def _time(text: object) -> datetime | None:
+    """Return a time in UTC, which is also meant where no zone is given."""
     try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
+        time = datetime.fromisoformat(str(text))
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None

@@ -22,13 +22,13 @@ from filelock import FileLock, Timeout
 
 from alupdate.config import HOW_TO_RUN, RunConfig, UpdatingTask, run_prefix
 from alupdate.results.provenance import now, provenance
+from alupdate.results.records import MAIN_TABLES
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, first_line
 from alupdate.utils.files import replace_file
 
 FORMAT_VERSION = 6
 """Version of the result format and of what the numbers mean; part of every run's hash."""
-MAIN_TABLES = {"active_learning": "curve.csv", "updating": "updates.csv"}
 SECONDS_FOR_LOCK = 2.0
 """How long to try: whoever only looks whether a run is alive holds its lock for a moment."""
 log = logging.getLogger(__name__)
@@ -149,9 +149,8 @@ class RunStore:
             steps: list[dict[str, Any]] = document["steps"]
             if document["sha256"] != _checksum(steps):
                 raise ValueError("checksum mismatch")
-        except (ValueError, KeyError, TypeError) as error:
-            reason = str(error).splitlines()[0]
-            log.warning("%s is damaged (%s); starting from the beginning", path, reason)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            log.warning("%s is damaged (%s); starting from the beginning", path, first_line(error))
             return []
         return steps
 

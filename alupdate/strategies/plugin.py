@@ -9,7 +9,7 @@ from typing import Any
 
 from alupdate.config import PluginStrategy
 from alupdate.strategies.base import Positions, Query, Strategy, checked
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, first_line
 
 GROUP = "alupdate.strategies"
 """The entry-point group in which installed packages announce their strategies."""
@@ -49,7 +49,8 @@ def load_plugin(settings: PluginStrategy) -> Strategy:
         with _current_directory_importable():
             strategy: Any = make(dict(settings.settings))
     except (Exception, SystemExit) as error:
-        raise InputError(f"{name}: make_strategy failed: {_line(error)}") from error
+        reason = first_line(error, typed=True)
+        raise InputError(f"{name}: make_strategy failed: {reason}") from error
     if not callable(getattr(strategy, "select", None)) or not hasattr(strategy, "needs_oracle"):
         raise InputError(
             f"{name}: make_strategy must return an object with needs_oracle and select"
@@ -70,9 +71,9 @@ def _maker(module: str, name: str) -> Callable[[dict[str, Any]], Any]:
             raise InputError(
                 f"{name}: no such module in the current directory or among installed packages"
             ) from error
-        raise InputError(f"{name}: {_line(error)}") from error
+        raise InputError(f"{name}: {first_line(error, typed=True)}") from error
     except (Exception, SystemExit) as error:
-        raise InputError(f"{name}: cannot be imported: {_line(error)}") from error
+        raise InputError(f"{name}: cannot be imported: {first_line(error, typed=True)}") from error
     make = getattr(found, "make_strategy", None)
     if not callable(make):
         raise InputError(f"{name}: has no function make_strategy(settings)")
@@ -94,8 +95,3 @@ def _current_directory_importable() -> Iterator[None]:
     finally:
         if missing:
             sys.path.remove("")
-
-
-def _line(error: BaseException) -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

@@ -156,7 +156,7 @@ def _run_all(jobs: Sequence[Sequence[str]], launch: Launch, display: Display) ->
     try:
         results = launch(jobs)
     except Exception as error:  # whatever a launcher raises: its worker died, no such queue
-        raise InputError(f"hydra/launcher: {type(error).__name__}: {first_line(error)}") from error
+        raise InputError(f"hydra/launcher: {first_line(error, typed=True)}") from error
     for job, result in zip(jobs, results, strict=True):
         if result.outcome != "done":
             display.complain(f"{result.outcome}: {shlex.join(job)}: {result.reason}")

@@ -100,7 +100,7 @@ def _launch_round(runs: Sequence[PlannedRun], launch: Launch, results: SweepResu
     try:
         returned = launch([run.overrides for run in runs])
     except Exception as error:  # whatever a launcher raises: its worker died, no such queue
-        results.launcher_error = f"{type(error).__name__}: {first_line(error)}"
+        results.launcher_error = first_line(error, typed=True)
         began = before != [read_status(run.path) for run in runs]
         if not began and not isinstance(error, BrokenExecutor):
             raise InputError(f"hydra/launcher: {results.launcher_error}") from error
@@ -196,7 +196,7 @@ def job_result(returned: JobReturn) -> JobResult:
     try:
         result = returned.return_value
     except Exception as error:
-        return JobResult("failed", f"{type(error).__name__}: {first_line(error)}")
+        return JobResult("failed", first_line(error, typed=True))
     if not isinstance(result, JobResult):
         return JobResult("failed", f"the launcher returned {result!r}")
     return result

@@ -22,7 +22,7 @@ import yaml
 from filelock import FileLock
 
 from alupdate.results.records import csv_text
-from alupdate.results.status import STATUS, RunStatus, is_held, read_status
+from alupdate.results.status import STATUS, RunStatus, read_status, run_state
 from alupdate.sweep.plan import PlannedRun
 from alupdate.utils.display import Advance, Display
 from alupdate.utils.errors import InputError
@@ -81,16 +81,6 @@ def current_row(path: Path, overrides: Sequence[str], problem: str | None = None
 def variant(run: str) -> str:
     """Return a run's name without seed and hash."""
     return run.rpartition("-s")[0] or run
-
-
-def run_state(path: Path, status: RunStatus) -> tuple[str, str]:
-    """Return the state of a run with the reason if it is not completed.
-
-    A run whose status is running while no process holds its lock has been interrupted.
-    """
-    if status.state == "running" and not is_held(path):
-        return "interrupted", "its process is gone; the same command resumes it"
-    return status.state or "waiting", status.error or ""
 
 
 def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> None:

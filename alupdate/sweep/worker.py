@@ -28,6 +28,7 @@ from alupdate.results.status import record_death
 from alupdate.results.store import BusyError, RunStore
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, explain_os_error
+from alupdate.utils.metrics import PRIMARY
 
 LAUNCHER_PID, PARALLEL_JOBS = "ALUPDATE_LAUNCHER", "ALUPDATE_PARALLEL_JOBS"
 """Environment: the process that launches workers on this machine, and how many work at once."""
@@ -88,7 +89,7 @@ def run_and_score(composed: DictConfig) -> float | None:
         return None
     path = run_path(config)
     score = _aulc(path / "curve.csv")
-    Display(config.progress).say(f"{path}: AULC of accuracy {score:.4f}")
+    Display(config.progress).say(f"{path}: AULC of {PRIMARY} {score:.4f}")
     return score
 
 
@@ -129,11 +130,10 @@ def run_path(config: RunConfig) -> Path:
 
 
 def _aulc(curve: Path) -> float:
-    import pandas as pd
-
     from alupdate.analysis.aulc import aulc_per_run
+    from alupdate.results.csv_tables import read_run_table
 
-    return float(aulc_per_run(pd.read_csv(curve), "accuracy")["area"].iloc[0])
+    return float(aulc_per_run(read_run_table(curve), PRIMARY)["area"].iloc[0])
 
 
 @cache

@@ -52,7 +52,7 @@ def tracked(
     if tracker is None:
         yield
         return
-    guard = Guard(tracker.what, display.say)
+    guard = Guard(tracker.name, display.say)
     points: tuple[Point, ...] = ()
 
     def send(points: tuple[Point, ...]) -> None:
@@ -92,4 +92,4 @@ def catch_up(tracker: Tracker | None, store: RunStore, display: Display) -> None
             tracker.send(points_of(store.load()))
             tracker.end("completed")
 
-    Guard(tracker.what, display.say).attempt(fill_in, tracker.extra_seconds)
+    Guard(tracker.name, display.say).attempt(fill_in, tracker.extra_seconds)

@@ -1,4 +1,4 @@
-"""MLflow: one MLflow run per run, found again by its tag.
+"""MLflow tracker: each run is one MLflow run, found again by its tag.
 
 No step is there twice: every process first reads which steps MLflow has, and a step that is sent
 again all the same has the same time, so that MLflow takes it for the same entry. The time is that
@@ -21,14 +21,14 @@ from alupdate.results.store import RunStore
 from alupdate.trackers.tracker import Point
 from alupdate.utils.errors import InputError
 
-SETTINGS = {
+CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # MLflow's 7 take minutes; the next cycle tries again
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",  # seconds, instead of 120
     "MLFLOW_DISABLE_TELEMETRY": "true",  # a run calls nobody whom the user has not named
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # the run's table is all that belongs there
 }
 """Environment variables, which are MLflow's only way of setting these; a user's own value wins."""
-for name, value in SETTINGS.items():
+for name, value in CLIENT_SETTINGS.items():
     os.environ.setdefault(name, value)
 
 try:
@@ -40,65 +40,13 @@ except ImportError as error:
 for noisy in ("mlflow", "alembic"):  # a run warns itself, in one line
     logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
-__all__ = [
-    "Metric",
-    "MlflowClient",
-    "Param",
-    "Run",
-    "RunTag",
-    "create_file",
-    "import_database_store",
-    "is_database",
-    "sqlite_file",
-]
 SQLITE = "sqlite:///"
-
-
-def is_database(uri: str) -> bool:
-    """Return whether a URI is a database that this process opens itself."""
-    return not uri.startswith(("http://", "https://", "databricks"))
-
-
-def import_database_store() -> None:
-    """Import what opening a database needs, ahead of the time-limited calls.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"tracker=mlflow: {error}; pip install 'alupdate[mlflow]'") from error
-
-
-def sqlite_file(uri: str) -> Path | None:
-    """Return the file of a plain SQLite URI."""
-    is_plain = uri.startswith(SQLITE) and "?" not in uri
-    return Path(uri.removeprefix(SQLITE)) if is_plain else None
-
-
-def create_file(file: Path) -> None:
-    """Create the tables of a store; the file appears when it is whole.
-
-    To be called by one process at a time: two that set up one file would spoil it.
-    """
-    if file.exists():
-        return
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
-    partial.unlink(missing_ok=True)
-    store = SqlAlchemyStore(f"{SQLITE}{partial}", str(file.parent / "mlflow-artifacts"))
-    store.engine.dispose()
-    partial.replace(file)
-
-
-STATUS = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-FILES = ("config.yaml", "status.json", "run.log", "*.csv", "*.png")
+MLFLOW_STATUS = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+ARTIFACTS = ("config.yaml", "status.json", "run.log", "*.csv", "*.png")
 RUN_TAG = "alupdate.run"
 METRICS_PER_CALL, PARAMS_PER_CALL, PARAM_LENGTH = 1000, 100, 500  # limits of MLflow's servers
 SECONDS_TO_CREATE = 60.0
+"""What creating the tables of a local file may take."""
 
 
 class MlflowRun:
@@ -116,8 +64,8 @@ class MlflowRun:
         self._steps = set[int]()
 
     @property
-    def what(self) -> str:
-        """How it is called in a warning."""
+    def name(self) -> str:
+        """Its name in a warning."""
         return f"tracker=mlflow, {self._uri}"
 
     @property
@@ -154,8 +102,8 @@ class MlflowRun:
     def end(self, state: State) -> None:
         """Set the matching status, and add the run's files as artifacts."""
         client = self._client()
-        client.set_terminated(self._run_id, STATUS[state])
-        for pattern in FILES:
+        client.set_terminated(self._run_id, MLFLOW_STATUS[state])
+        for pattern in ARTIFACTS:
             for path in sorted(self._store.path.glob(pattern)):
                 client.log_artifact(self._run_id, str(path))
 
@@ -234,6 +182,46 @@ class MlflowRun:
             "mlflow.source.git.commit": revision.removesuffix("-dirty"),
             "mlflow.user": getpass.getuser(),
         }
+
+
+def is_database(uri: str) -> bool:
+    """Return whether a URI is a database that this process opens itself."""
+    return not uri.startswith(("http://", "https://", "databricks"))
+
+
+def import_database_store() -> None:
+    """Import what opening a database needs, ahead of the time-limited calls.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"tracker=mlflow: {error}; pip install 'alupdate[mlflow]'") from error
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """Return the file of a plain SQLite URI."""
+    is_plain = uri.startswith(SQLITE) and "?" not in uri
+    return Path(uri.removeprefix(SQLITE)) if is_plain else None
+
+
+def create_file(file: Path) -> None:
+    """Create the tables of a store; the file appears when it is whole.
+
+    To be called by one process at a time: two that set up one file would spoil it.
+    """
+    if file.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    partial.unlink(missing_ok=True)
+    store = SqlAlchemyStore(f"{SQLITE}{partial}", str(file.parent / "mlflow-artifacts"))
+    store.engine.dispose()
+    partial.replace(file)
 
 
 def _metrics(point: Point, moment: int) -> list[Metric]:

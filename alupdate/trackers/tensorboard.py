@@ -1,4 +1,4 @@
-"""TensorBoard: the scalars of a run in an event file of its own.
+"""TensorBoard tracker: the scalars of a run in an event file of its own.
 
 The file is written anew by every process that works on the run, from the points that the run has
 committed: no step can be there twice, and half a record of a killed process does no harm.
@@ -36,8 +36,8 @@ class TensorboardEvents:
         self._sent = 0
 
     @property
-    def what(self) -> str:
-        """How it is called in a warning."""
+    def name(self) -> str:
+        """Its name in a warning."""
         return f"tracker=tensorboard, {self._folder}"
 
     def begin(self, anew: bool) -> None:

@@ -1,4 +1,4 @@
-"""Calls to something that may fail or hang, and must never hold up a run."""
+"""What every tracker has in common: the points of a run, the protocol, the guard of its calls."""
 
 import logging
 import math
@@ -10,15 +10,12 @@ from threading import Thread
 from typing import Any, Protocol
 
 from alupdate.results.status import State
-
-UPDATE_NUMBERS = (
-    "accuracy", "nll", "brier", "ece", "ace", "decision_flips", "agreement", "seconds", "speedup",
-)  # fmt: skip
+from alupdate.utils.errors import first_line
 
 
 @dataclass(frozen=True)
 class Point:
-    """One finished step.
+    """The numbers of one finished step.
 
     Attributes:
         step: its place on the x-axis: the number of labels (in ``task=updating`` of the base
@@ -32,52 +29,16 @@ class Point:
     values: dict[str, float]
 
 
-def points_of(steps: Sequence[Mapping[str, Any]]) -> list[Point]:
-    """Return the points of a run's steps, as its store holds them."""
-    return [
-        _updates(number, step) if "records" in step else _cycle(step)
-        for number, step in enumerate(steps)
-    ]
-
-
-def _cycle(record: Mapping[str, Any]) -> Point:
-    """The scores, the seconds per phase, and the comparison of update and retraining."""
-    values = {"cycle": record["cycle"]} | record["scores"]
-    values |= {f"seconds/{phase}": seconds for phase, seconds in record["timings"].items()}
-    comparison = record["comparison"] or {}
-    values |= {f"comparison/{name}": value for name, value in comparison.items()}
-    return Point(record["n_labelled"], sum(record["timings"].values()), _finite(values))
-
-
-def _updates(number: int, step: Mapping[str, Any]) -> Point:
-    """All models on one number of initial labels."""
-    values: dict[str, Any] = {"cycle": number}
-    for record in step["records"]:
-        model = f"{_model_name(record)}/new_{record['n_new']}"
-        values |= {f"{name}/{model}": record[name] for name in UPDATE_NUMBERS}
-    seconds = sum(record["seconds"] for record in step["records"])
-    return Point(step["records"][0]["n_initial"], seconds, _finite(values))
-
-
-def _model_name(record: Mapping[str, Any]) -> str:
-    """Return the update with what tells it from others, as in second_order-gaussian-p1-g10."""
-    if not record["likelihood"]:
-        return str(record["method"])
-    gamma = "auto" if record["step_size"] == "auto" else f"{record['gamma']:g}"
-    prior = f"{record['prior_precision']:g}"
-    return f"{record['method']}-{record['likelihood']}-p{prior}-g{gamma}"
-
-
-def _finite(values: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in values.items() if math.isfinite(value)}
-
-
 class Tracker(Protocol):
-    """Keeps one run. Every call may raise anything and may hang; each can be repeated."""
+    """Keeps the points of one run.
+
+    Every call may raise anything and may hang, so it goes through a ``Guard``; each can be
+    repeated.
+    """
 
     @property
-    def what(self) -> str:
-        """How it is called in a warning."""
+    def name(self) -> str:
+        """Its name in a warning."""
         ...
 
     @property
@@ -102,6 +63,51 @@ class Tracker(Protocol):
         ...
 
 
+def points_of(steps: Sequence[Mapping[str, Any]]) -> list[Point]:
+    """Return the points of a run's steps, as its store holds them."""
+    return [
+        _point_of_updates(number, step) if "records" in step else _point_of_cycle(step)
+        for number, step in enumerate(steps)
+    ]
+
+
+def _point_of_cycle(record: Mapping[str, Any]) -> Point:
+    """The scores, the seconds per phase, and the comparison of update and retraining."""
+    values = {"cycle": record["cycle"]} | record["scores"]
+    values |= {f"seconds/{phase}": seconds for phase, seconds in record["timings"].items()}
+    comparison = record["comparison"] or {}
+    values |= {f"comparison/{name}": value for name, value in comparison.items()}
+    return Point(record["n_labelled"], sum(record["timings"].values()), _finite(values))
+
+
+NUMBERS_BESIDE_SCORES = ("decision_flips", "agreement", "seconds", "speedup")
+"""What is kept of each model of an updating study."""
+
+
+def _point_of_updates(number: int, step: Mapping[str, Any]) -> Point:
+    """All models on one number of initial labels."""
+    values: dict[str, Any] = {"cycle": number}
+    for record in step["records"]:
+        numbers = record["scores"] | {name: record[name] for name in NUMBERS_BESIDE_SCORES}
+        model = f"{_model_name(record)}/new_{record['n_new']}"
+        values |= {f"{name}/{model}": value for name, value in numbers.items()}
+    seconds = sum(record["seconds"] for record in step["records"])
+    return Point(step["records"][0]["n_initial"], seconds, _finite(values))
+
+
+def _model_name(record: Mapping[str, Any]) -> str:
+    """Return the update with what tells it from others, as in second_order-gaussian-p1-g10."""
+    if not record["likelihood"]:
+        return str(record["method"])
+    gamma = "auto" if record["step_size"] == "auto" else f"{record['gamma']:g}"
+    prior = f"{record['prior_precision']:g}"
+    return f"{record['method']}-{record['likelihood']}-p{prior}-g{gamma}"
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}
+
+
 PATIENCE = 6.0
 """Seconds that a run loses at most, in all, to calls that fail."""
 LIMIT = 4.0
@@ -116,8 +122,8 @@ class Guard:
     is waited for, so that it does not run beside work that is timed.
     """
 
-    def __init__(self, what: str, say: Callable[[str], None]) -> None:
-        self._what, self._say = what, say
+    def __init__(self, name: str, say: Callable[[str], None]) -> None:
+        self._name, self._say = name, say
         self._patience = PATIENCE
         self._last: Thread | None = None
         self._troubled, self._warned = False, False
@@ -142,7 +148,7 @@ class Guard:
             self._patience -= time.monotonic() - start
             self._warn(errors[0])
         elif self._troubled:
-            log.info("%s: up to date again", self._what)
+            log.info("%s: up to date again", self._name)
         self._troubled = bool(errors)
 
     def _warn(self, error: Exception) -> None:
@@ -150,7 +156,7 @@ class Guard:
             return
         self._warned = True
         line = (
-            f"{self._what}: {_one_line(error)}; the run goes on, its files are not affected, and "
+            f"{self._name}: {_one_line(error)}; the run goes on, its files are not affected, and "
             "the tracker gets what it missed later in the run, or when the run is asked for again"
         )
         log.warning(line)
@@ -165,8 +171,8 @@ def _run(call: Callable[[], object], errors: list[Exception]) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    """Return the first line of an error, short, and without a password that a URI may hold."""
-    line = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+    """Return the first line of an error, shortened, and without a password that a URI may hold."""
+    line = first_line(error)
     cause = re.search(r"\(Caused by (\w+)\(", line)  # as of requests, at the end of a long line
     if cause is not None:
         return f"no connection, or no answer ({cause.group(1)})"

@@ -1,4 +1,4 @@
-"""The one exception that stands for bad input."""
+"""The exception for wrong input, exit codes, and one-line error messages."""
 
 import difflib
 from collections.abc import Iterable
@@ -11,13 +11,25 @@ class InputError(Exception):
     """The command or its input is wrong.
 
     The message is a single line: what is wrong, where, and what would be right. The command
-    prints it without a traceback and exits with code 2.
+    prints it without a traceback and exits with ``WRONG_INPUT``.
     """
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message."""
-    return str(error).strip().partition("\n")[0] or "no message"
+def first_line(error: BaseException, *, typed: bool = False) -> str:
+    r"""Return the first line of an error's message, or the name of its type if it has none.
+
+    Args:
+        error: any exception.
+        typed: whether to put the type before the message, as in ``ValueError: too large``.
+
+    Example:
+        >>> first_line(ValueError("too large\nby far"), typed=True)
+        'ValueError: too large'
+    """
+    name, lines = type(error).__name__, str(error).strip().splitlines()
+    if not lines:
+        return name
+    return f"{name}: {lines[0]}" if typed else lines[0]
 
 
 def explain_os_error(error: OSError) -> str:

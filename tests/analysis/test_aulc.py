@@ -6,7 +6,6 @@ from alupdate.analysis.aulc import aulc_per_run, compare, summarise_aulc
 from alupdate.analysis.batch_construction import sequential_gains
 from alupdate.analysis.curves import learning_curve
 from alupdate.analysis.oracles import oracle_comparisons, oracle_gaps
-from alupdate.results.reader import read_runs
 from alupdate.utils.errors import InputError
 from tests.support.curve_tables import curves
 
@@ -52,11 +51,6 @@ def test_runs_that_the_table_cannot_tell_apart_are_refused():
 def test_unknown_reference_is_refused():
     with pytest.raises(ValueError, match="names 0 variants"):
         compare(aulc_per_run(curves({"random": [[0.1, 0.1]]})), {"strategy": "entropy"})
-
-
-def test_empty_folder_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"holds no curve\.csv"):
-        read_runs(tmp_path)
 
 
 def test_figure_has_a_line_per_strategy_and_dashes_oracles():

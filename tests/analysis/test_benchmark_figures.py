@@ -45,7 +45,7 @@ def grown(operation, variable, value):
 
 
 def figures(table, theme=SCREEN):
-    given = analysis_input(Results(benchmark=table), name="benchmark")
+    given = analysis_input(Results("benchmark", benchmark=table))
     return {figure.name: figure for figure in result_figures(given, theme)}
 
 

@@ -28,8 +28,8 @@ def table():
     return pd.concat([first, sequential, second], ignore_index=True)
 
 
-def by_name(theme=SCREEN, metric="accuracy", name="x", **tables):
-    given = analysis_input(Results(**tables), metric, name)
+def by_name(theme=SCREEN, metric="accuracy", **tables):
+    given = analysis_input(Results("x", **tables), metric)
     return {figure.name: figure for figure in result_figures(given, theme)}
 
 
@@ -125,3 +125,7 @@ def inflated(stream):
         return zlib.decompress(stream)
     except zlib.error:
         return b""
+
+
+def test_random_selection_alone_has_no_differences():
+    assert set(by_name(curves=curves({"random": [[0.1, 0.2], [0.2, 0.3]]}))) == {"curves-d-b"}

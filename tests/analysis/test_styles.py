@@ -133,7 +133,7 @@ def own_updates():
 
 
 def drawn(**tables):
-    given = analysis_input(Results(**tables), name="x")
+    given = analysis_input(Results("x", **tables))
     return {figure.name: figure.draw() for figure in result_figures(given)}
 
 
@@ -195,7 +195,7 @@ def test_charts_of_the_report_have_the_styles_of_the_figures():
     for name in OWN_RULES:
         assert (styles[name].colour, styles[name].marker) == drawn_lines[name][:2]
     curves = lines_of(drawn(curves=own_curves())["curves-d-b"])
-    chart = curve_chart({"curve.csv": own_curves()})
+    chart = curve_chart(Results("x", curves=own_curves()))
     for series in chart.series:
         assert (series.style.colour, series.style.marker) == curves[series.name][:2]
 

@@ -16,7 +16,7 @@ from tests.support.curve_tables import curves, random_curves, study
 
 
 def by_name(**tables):
-    return {table.name: table for table in result_tables(analysis_input(Results(**tables)))}
+    return {table.name: table for table in result_tables(analysis_input(Results("x", **tables)))}
 
 
 def test_curves_give_every_table():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alupdate.results.reader import read_runs
+from alupdate.results.reader import read_results
 from tests.support.runs import only_run, run_small
 
 
@@ -27,8 +27,8 @@ def test_strategies_pair_by_seed(monkeypatch, tmp_path):
     """Same initial labels and same first model, whatever the strategy; another seed, others."""
     arguments = ("-m", "strategy=random,margin,lookahead", "batch=top_b,sequential", "seed=0,1")
     assert run_small(monkeypatch, tmp_path, *arguments, "n_cycles=1", "progress=false") == 0
-    curves = read_runs(tmp_path / "results").query("cycle == 0")
-    queries = read_runs(tmp_path / "results", "queries.csv").query("cycle == 0")
+    curves = read_results(tmp_path / "results").curves.query("cycle == 0")
+    queries = read_results(tmp_path / "results").queries.query("cycle == 0")
     initial = queries.groupby("run")["pool_index"].agg(tuple).rename("initial")
     merged = curves.set_index("run").join(initial)
     assert len(merged) == 12

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alupdate.results.records import COLUMNS
+from alupdate.results.records import UPDATE_COLUMNS
 from tests.support.runs import only_run, run_small
 
 STUDY = ("task=updating", "task.initial_sizes=[20,40]", "task.new_sizes=[1,5]")
@@ -42,7 +42,7 @@ def without_times(table):
 
 def test_rows_and_columns(done):
     table = records(done)
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == UPDATE_COLUMNS
     per_cell = table.groupby(["n_initial", "n_new"])["method"].agg(list)
     assert len(per_cell) == 4
     for methods in per_cell:

@@ -212,10 +212,10 @@ def test_own_weights_are_part_of_a_runs_identity_and_their_place_is_not(monkeypa
 
 
 def test_updating_has_no_linear_optimum_of_a_network_that_is_trained(monkeypatch, tmp_path):
-    from alupdate.results.reader import read_runs
+    from alupdate.results.reader import read_results
 
     study = ("task=updating", "task.initial_sizes=[10]", "task.new_sizes=[2]")
     assert run_small(monkeypatch, tmp_path, *FINE_TUNING, *study, "update.n_hypotheses=50") == 0
-    methods = set(read_runs(tmp_path / "results", "updates.csv")["method"])
+    methods = set(read_results(tmp_path / "results").updates["method"])
     assert {"base", "retrain", "second_order"} <= methods
     assert "retrain_lbfgs" not in methods

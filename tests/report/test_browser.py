@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from alupdate.report.page import charts_of, facts, page, render
-from alupdate.results.experiment import read_experiment
+from alupdate.results.reader import read_results
 from alupdate.results.records import CURVE_COLUMNS
 from tests.support.experiments import write_run, write_study
 
@@ -36,7 +36,7 @@ def experiment(tmp_path_factory):
         write_run(folder, seed=seed, dataset={"name": "mnist5k"})
         write_study(folder, seed)
     write_run(folder, seed=7, state="failed", error="RuntimeError: " + "x" * 200)
-    return read_experiment(folder)
+    return read_results(folder)
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_thousands_of_rows_make_a_page_that_works(browser, tmp_path):
     ]
     columns = CURVE_COLUMNS
     pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "many.csv", index=False)
-    many = read_experiment(tmp_path / "many.csv")
+    many = read_results(tmp_path / "many.csv")
     text = render(facts(many), charts_of(many), [])
     assert len(text) < 1_000_000
     (tmp_path / "many.html").write_text(text)

@@ -30,7 +30,7 @@ from alupdate.report.svg_style import (
     on_dark,
     svg_style,
 )
-from alupdate.results.experiment import read_experiment
+from alupdate.results.reader import Results, read_results
 from tests.support.experiments import write_run, write_study
 
 LINE = Style("#0072B2", "o", "-")
@@ -160,7 +160,7 @@ def curves(tmp_path_factory):
             for update in ("retrain", "second_order"):
                 groups = {"strategy": {"name": name}, "update": {"name": update}}
                 write_run(folder, seed=seed, compare=update != "retrain", **groups)
-    return read_experiment(folder).tables
+    return read_results(folder)
 
 
 def test_everything_known_of_a_cycle_can_be_chosen(curves):
@@ -172,7 +172,7 @@ def test_everything_known_of_a_cycle_can_be_chosen(curves):
 
 
 def test_only_the_curve_is_needed(curves):
-    made = curve_chart({"curve.csv": curves["curve.csv"]})
+    made = curve_chart(Results("curves", curves=curves.curves))
     assert {metric.key for metric in made.metrics} == {"accuracy", "nll", "brier", "ece", "ace"}
 
 
@@ -181,7 +181,7 @@ def test_each_update_is_compared_with_random_selection_of_its_own(curves):
     names = [entry.name for entry in curve_chart(curves).series]
     zero = {names[line["series"]] for line in lines if not any(line["y"])}
     assert zero == {"random, retrain", "random, second_order"}
-    curve = curves["curve.csv"].set_index(["strategy", "update", "n_labelled", "seed"])["accuracy"]
+    curve = curves.curves.set_index(["strategy", "update", "n_labelled", "seed"])["accuracy"]
     for update in ("retrain", "second_order"):
         (line,) = (line for line in lines if names[line["series"]] == f"margin, {update}")
         gaps = curve["margin"][update] - curve["random"][update]
@@ -190,8 +190,8 @@ def test_each_update_is_compared_with_random_selection_of_its_own(curves):
 
 
 def test_without_random_selection_there_are_no_differences(curves):
-    curve = curves["curve.csv"]
-    made = curve_chart({"curve.csv": curve[curve["strategy"] != "random"]})
+    curve = curves.curves
+    made = curve_chart(Results("curves", curves=curve[curve["strategy"] != "random"]))
     assert made.reference_name == ""
     assert set(panels(made)["0"]["accuracy"]) == {"value"}
 
@@ -201,7 +201,7 @@ def updates(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "study"
     for seed in range(3):
         write_study(folder, seed)
-    return read_experiment(folder).tables["updates.csv"]
+    return read_results(folder).updates
 
 
 def test_updates_are_shown_at_their_best_gamma(updates):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from alupdate.report.page import page
-from alupdate.results.experiment import read_experiment
+from alupdate.results.reader import read_results
 from alupdate.utils import files
 from tests.support.experiments import write_run, write_study
 from tests.support.scripts import load
@@ -50,7 +50,7 @@ class Outline(HTMLParser):
 
 
 def outline(folder):
-    return Outline(page(read_experiment(folder)))
+    return Outline(page(read_results(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def experiment(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def text(experiment):
-    return page(read_experiment(experiment))
+    return page(read_results(experiment))
 
 
 def test_nothing_that_comes_from_runs_becomes_code(text):

@@ -11,8 +11,7 @@ from alupdate.config.check import make_config
 from alupdate.results.records import Comparison, CycleRecord, UpdateRecord, tables, update_table
 from alupdate.results.status import State
 from alupdate.results.store import RunStore
-
-METRICS = ("accuracy", "nll", "brier", "ece", "ace")
+from alupdate.utils.metrics import METRIC_NAMES
 
 
 def config(folder: Path, seed: int = 0, **groups: Mapping[str, Any]) -> RunConfig:
@@ -39,7 +38,7 @@ def records(seed: int, name: str, cycles: int = 3, compare: bool = False) -> lis
             n_labelled=10 * (cycle + 1),
             indices=tuple(range(10 * cycle, 10 * cycle + 10)),
             labels=tuple(draw.randrange(4) for _ in range(10)),
-            scores={metric: 0.2 * cycle + 0.1 * draw.random() for metric in METRICS},
+            scores={metric: 0.2 * cycle + 0.1 * draw.random() for metric in METRIC_NAMES},
             timings={"select": draw.random(), "retrain": draw.random()},
             comparison=comparison if cycle else None,
         )
@@ -88,8 +87,7 @@ def write_study(folder: Path, seed: int = 0, gammas: Sequence[float] = (0.1, 1, 
     ]
     found = [
         UpdateRecord(
-            n_initial, n_new, *method, accuracy=draw.random(), nll=draw.random(),
-            brier=draw.random(), ece=draw.random(), ace=draw.random(),
+            n_initial, n_new, *method, scores={name: draw.random() for name in METRIC_NAMES},
             decision_flips=draw.random(), agreement=draw.random(),
             seconds=0.0 if method[0] == "base" else draw.random(),
             speedup=float("inf") if method[0] == "base" else draw.random(),

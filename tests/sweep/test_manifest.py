@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.results.status import read_status
+from alupdate.results.status import read_status, run_state
 from alupdate.sweep.status import (
     MANIFEST,
     ManifestRow,
     current_row,
     read_manifest,
-    run_state,
     variant,
     write_manifest,
 )

@@ -7,8 +7,8 @@ from alupdate.trackers.tracker import Point, points_of
 SCORES = {"accuracy": 0.5, "nll": math.inf}
 CYCLE = CycleRecord(0, 2, (4, 7), (0, 1), SCORES, {"retrain": 0.25, "evaluate": 0.5})
 UPDATE = UpdateRecord(
-    50, 10, "second_order", "gaussian", 1.0, 10.0, "fixed", 0.9, 0.3, 0.2, 0.1, 0.1, 0.05, 0.97,
-    0.5, math.inf, 0.0,
+    50, 10, "second_order", "gaussian", 1.0, 10.0, "fixed",
+    {"accuracy": 0.9, "nll": 0.3}, 0.05, 0.97, 0.5, math.inf, 0.0,
 )  # fmt: skip
 
 

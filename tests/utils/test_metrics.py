@@ -1,13 +1,26 @@
+import doctest
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from alupdate.results.records import CURVE_COLUMNS, UPDATE_COLUMNS
+from alupdate.utils import metrics
+from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import (
+    ACCURACY,
     BINS,
+    METRIC_NAMES,
+    Predictions,
     adaptive_calibration_error,
     expected_calibration_error,
+    find_metric,
+    higher_is_better,
     score,
 )
 from tests.support.references import calibration_error_by_class, mean_loss
@@ -24,36 +37,63 @@ def test_accuracy_nll_and_brier_equal_their_definitions(seed, count, classes):
     logits, labels = random_predictions(seed, count, classes)
     scores = score(logits, labels)
     points, mean = logits.numpy(), np.eye(classes)
-    assert np.isclose(scores.accuracy, 1 - mean_loss(mean, points, labels.numpy(), "error"))
-    assert np.isclose(scores.nll, mean_loss(mean, points, labels.numpy(), "nll"))
-    assert np.isclose(scores.brier, mean_loss(mean, points, labels.numpy(), "brier"))
+    assert np.isclose(scores["accuracy"], 1 - mean_loss(mean, points, labels.numpy(), "error"))
+    assert np.isclose(scores["nll"], mean_loss(mean, points, labels.numpy(), "nll"))
+    assert np.isclose(scores["brier"], mean_loss(mean, points, labels.numpy(), "brier"))
 
 
 @given(st.integers(0, 10**6), st.integers(1, 200), st.integers(2, 6))
 def test_ece_equals_the_library(seed, count, classes):
     logits, labels = random_predictions(seed, count, classes)
-    probabilities = logits.softmax(dim=1)
+    predictions = Predictions.of(logits, labels)
     peer = multiclass_calibration_error(
-        probabilities, labels, num_classes=classes, n_bins=BINS, norm="l1"
+        predictions.probabilities, labels, num_classes=classes, n_bins=BINS, norm="l1"
     )
-    assert np.isclose(expected_calibration_error(probabilities, labels), peer.item(), atol=1e-6)
+    assert np.isclose(expected_calibration_error(predictions), peer.item(), atol=1e-6)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 100), st.integers(2, 5))
 def test_ace_equals_explicit_loops(seed, count, classes):
     logits, labels = random_predictions(seed, count, classes)
-    probabilities = logits.softmax(dim=1)
-    expected = calibration_error_by_class(probabilities.numpy(), labels.numpy(), BINS)
-    assert np.isclose(adaptive_calibration_error(probabilities, labels), expected)
+    predictions = Predictions.of(logits, labels)
+    expected = calibration_error_by_class(logits.softmax(dim=1).numpy(), labels.numpy(), BINS)
+    assert np.isclose(adaptive_calibration_error(predictions), expected)
 
 
 def test_certain_and_right_is_perfect():
     logits = torch.eye(3, dtype=torch.float64) * 1e4
     scores = score(logits, torch.arange(3))
-    assert (scores.accuracy, scores.nll, scores.brier, scores.ece) == (1.0, 0.0, 0.0, 0.0)
+    assert [scores[name] for name in ("accuracy", "nll", "brier", "ece")] == [1.0, 0.0, 0.0, 0.0]
 
 
 def test_certain_and_wrong_is_finite():
     scores = score(torch.tensor([[1e4, 0.0]]), torch.tensor([1]))
-    assert scores.nll == 1e4
-    assert scores.brier == 2.0
+    assert scores["nll"] == 1e4
+    assert scores["brier"] == 2.0
+
+
+def test_a_diverged_network_has_no_scores_but_its_accuracy():
+    scores = score(torch.full((3, 2), torch.nan), torch.tensor([0, 1, 0]))
+    assert {name for name, value in scores.items() if not np.isnan(value)} == {ACCURACY}
+
+
+def test_every_metric_has_a_column_of_its_own():
+    assert list(score(torch.eye(3), torch.arange(3))) == list(METRIC_NAMES)
+    for columns in (CURVE_COLUMNS, UPDATE_COLUMNS):
+        assert set(METRIC_NAMES) < set(columns)
+        assert len(set(columns)) == len(columns)
+
+
+def test_an_unknown_metric_is_refused_with_a_suggestion():
+    assert [name for name in METRIC_NAMES if higher_is_better(name)] == [ACCURACY]
+    with pytest.raises(InputError, match="metric acuracy: is not known; did you mean accuracy"):
+        find_metric("acuracy")
+
+
+def test_the_table_is_there_without_pytorch():
+    code = "import sys, alupdate.utils.metrics; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_example_is_true():
+    assert doctest.testmod(metrics).failed == 0

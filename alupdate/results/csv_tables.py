@@ -1,0 +1,224 @@
+"""The kinds of CSV files with results, and a strict parser that names damage by file and line."""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from alupdate.results.records import (
+    COMPARISON_COLUMNS,
+    CURVE_COLUMNS,
+    QUERY_COLUMNS,
+    TIMING_COLUMNS,
+    UPDATE_COLUMNS,
+)
+from alupdate.utils.errors import InputError
+from alupdate.utils.metrics import ACCURACY, METRIC_NAMES, N_INNER
+
+TEXT = frozenset({
+    "run", "experiment", "dataset", "backbone", "strategy", "batch", "update", "method",
+    "likelihood", "step_size", "phase", "section", "what", "against", "variable", "state", "reason",
+    "overrides",
+})  # fmt: skip
+WHOLE = frozenset({
+    "seed", "cycle", "n_labelled", "n_initial", "n_new", "position", "pool_index", "label",
+    "labels",
+})  # fmt: skip
+BOOLEAN = frozenset({"oracle"})
+"""Columns by type, in whatever file they are; all others hold real numbers."""
+
+
+@dataclass(frozen=True)
+class TableKind:
+    """One kind of CSV file.
+
+    Attributes:
+        mark: the column by which a file of gathered rows is recognised.
+        columns: must be there; a file may have others, which are not read.
+        gaps: those in which a value may be missing.
+        optional: columns that may be missing as a whole, which is read as gaps in every row.
+        file: the name in a run directory; empty if no run has such a table.
+    """
+
+    mark: str
+    columns: tuple[str, ...]
+    gaps: frozenset[str] = frozenset()
+    optional: tuple[str, ...] = ()
+    file: str = ""
+
+
+LATER_METRICS = METRIC_NAMES[N_INNER:]
+"""Metrics that runs may lack which were made before the metric was added."""
+DIVERGED = frozenset(METRIC_NAMES) - {ACCURACY}
+"""Metrics that a network whose training diverged may lack."""
+
+
+def _kind_with_metrics(
+    file: str, mark: str, columns: Iterable[str], gaps: frozenset[str] = frozenset()
+) -> TableKind:
+    needed = tuple(column for column in columns if column not in LATER_METRICS)
+    return TableKind(mark, needed, DIVERGED | gaps, LATER_METRICS, file)
+
+
+KINDS: Mapping[str, TableKind] = {
+    "areas": TableKind(
+        "area",
+        ("dataset", "backbone", "strategy", "batch", "update", "oracle", "seed", "area"),
+        optional=("experiment", "labels", "query_seconds"),
+    ),
+    "updates": _kind_with_metrics(
+        "updates.csv",
+        "method",
+        UPDATE_COLUMNS,
+        frozenset({"likelihood", "step_size", "prior_precision", "gamma"}),
+    ),
+    "benchmark": TableKind(
+        "section",
+        (
+            "section", "what", "against", "seconds", "other_seconds", "ratio", "mib", "variable",
+            "value",
+        ),
+        gaps=frozenset({
+            "against", "seconds", "other_seconds", "ratio", "mib", "variable", "value",
+        }),
+    ),
+    "timings": TableKind("phase", TIMING_COLUMNS, file="timings.csv"),
+    "queries": TableKind("pool_index", QUERY_COLUMNS, file="queries.csv"),
+    "comparisons": TableKind("update_seconds", COMPARISON_COLUMNS, file="comparison.csv"),
+    "curves": _kind_with_metrics("curve.csv", "cycle", CURVE_COLUMNS),
+}  # fmt: skip
+"""By field of ``Results``, in an order in which the first mark that a file has tells its kind."""
+RUN_TABLES = {kind.file: kind for kind in KINDS.values() if kind.file}
+"""By name of the file in a run directory."""
+SWEEP = TableKind(
+    "overrides",
+    ("run", "state", "reason", "overrides"),
+    gaps=frozenset({"reason", "overrides"}),
+    file="sweep.csv",
+)
+"""The list of the runs that a sweep was asked for."""
+
+
+def read_gathered(path: Path) -> tuple[str, pd.DataFrame]:
+    """Return the kind and the rows of a file in which runs were gathered.
+
+    Raises:
+        InputError: it is no file of a known kind, or it is damaged.
+    """
+    header, _ = _parsed(path)
+    for name, kind in KINDS.items():
+        if kind.mark in header:
+            return name, read_csv_table(path, kind)
+    marks = ", ".join(f"{kind.mark} ({name})" for name, kind in KINDS.items())
+    raise InputError(f"{path}: is no table of results; its columns should have one of {marks}")
+
+
+def read_run_table(path: Path) -> pd.DataFrame:
+    """Return the rows of a CSV file in a run directory; its name tells the kind.
+
+    Raises:
+        InputError: as ``read_csv_table``.
+    """
+    return read_csv_table(path, RUN_TABLES[path.name])
+
+
+def read_csv_table(path: Path, kind: TableKind) -> pd.DataFrame:
+    """Return the columns of a CSV file: text as it stands, numbers and truth values as such.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, breaks off, or has a value of the
+            wrong type; the message names file and line.
+    """
+    header, rows = _parsed(path)
+    for name in kind.columns:
+        if name not in header:
+            raise InputError(f"{path}: has no column {name}; needed: {', '.join(kind.columns)}")
+    if not rows:
+        raise InputError(f"{path}: has no rows")
+    for line, row in rows:
+        if len(row) != len(header):
+            raise InputError(f"{path}: line {line} has {len(row)} cells, not {len(header)}")
+    columns = {}
+    for name in (*kind.columns, *kind.optional):
+        may_miss = name in kind.gaps or name in kind.optional
+        place = header.index(name) if name in header else None
+        cells = ((line, "" if place is None else row[place]) for line, row in rows)
+        columns[name] = _typed(cells, name, path, may_miss=may_miss)
+    return pd.DataFrame(columns)
+
+
+def _parsed(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header, and line number and cells of each row."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is no text file") from error
+    if not text.endswith("\n"):
+        raise InputError(f"{path}: breaks off within line {text.count(chr(10)) + 1}")
+    reader = csv.reader(io.StringIO(text))
+    try:
+        header = next(reader)
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}: has two columns {twice[0]}")
+    return header, rows
+
+
+def _typed(cells: Iterable[tuple[int, str]], name: str, path: Path, *, may_miss: bool) -> list[Any]:
+    convert, gap = _converter(name)
+    values = []
+    for line, cell in cells:
+        if may_miss and (not cell or (cell == "nan" and convert is not _text)):
+            values.append(gap)
+            continue
+        try:
+            values.append(convert(cell))
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{path}: line {line}: {name} cannot be {cell!r}") from error
+    return values
+
+
+def _converter(name: str) -> tuple[Callable[[str], Any], Any]:
+    """Return what reads a cell of a column, and what stands for a missing one."""
+    if name in TEXT:
+        return _text, ""
+    if name in BOOLEAN:
+        return _boolean, None
+    return (_whole if name in WHOLE else _number), math.nan
+
+
+def _text(cell: str) -> str:
+    if not cell:
+        raise ValueError
+    return cell
+
+
+def _number(cell: str) -> float:
+    value = float(cell)
+    if math.isnan(value) or "_" in cell:  # Python reads 1_000
+        raise ValueError
+    return value
+
+
+def _whole(cell: str) -> int:
+    """Return an integer, which other programs may have written as 10.0."""
+    if cell.removeprefix("-").isdecimal():
+        return int(cell)
+    value = _number(cell)
+    if not value.is_integer():
+        raise ValueError
+    return int(value)
+
+
+def _boolean(cell: str) -> bool:
+    return {"true": True, "false": False}[cell.lower()]
