@@ -1,7 +1,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: help demo test check figures benchmark
+.PHONY: help demo test check docs figures benchmark
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -17,6 +17,9 @@ check: ## lint, types and the layering rule
 	$(BIN)ruff check .
 	$(BIN)mypy
 	$(BIN)lint-imports
+
+docs: ## the site, in build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)mkdocs build --strict
 
 figures: ## every picture of README and docs, from results/reference
 	$(PYTHON) scripts/figures.py results/reference/strategies-mnist5k.csv docs/figures --only 'curves-*' 'difference-*' '*-saved'

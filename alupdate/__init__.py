@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from alupdate.experiment.job import RunError
     from alupdate.experiment.result import RunResult, run
-    from alupdate.laplace.posterior import with_bias
+    from alupdate.laplace.inputs import with_bias
     from alupdate.laplace.updates import fit, update_rule
     from alupdate.results.reader import load_results
     from alupdate.strategies.base import Query, ScoringStrategy, Strategy
@@ -36,7 +36,7 @@ _PLACES = {
     "select": "alupdate.strategies.select",
     "update_rule": "alupdate.laplace.updates",
     "utilities": "alupdate.strategies.select",
-    "with_bias": "alupdate.laplace.posterior",
+    "with_bias": "alupdate.laplace.inputs",
 }
 
 __all__ = [

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alupdate.laplace.posterior import require_shared
+from alupdate.laplace.second_order import SecondOrder
 from alupdate.strategies.base import Positions, Query
 from alupdate.strategies.lookahead import require_oracle
 
@@ -44,7 +44,7 @@ class LaplaceLayer(nn.Module):
 def losses_of_copies(query: Query, batches: Positions) -> Tensor:
     """Return the oracle's mean loss (M,) after the update on each of batches (M, b)."""
     oracle = require_oracle(query)
-    posterior = require_shared(query.posterior, "second_order")
+    posterior = SecondOrder().shared(query.posterior)
     layer = LaplaceLayer(posterior.mean, posterior.covariance)
     losses = []
     for batch in batches:

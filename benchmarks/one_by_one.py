@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alupdate.laplace.posterior import require_shared
-from alupdate.laplace.second_order import second_order
+from alupdate.laplace.second_order import SecondOrder, second_order
 from alupdate.strategies.base import Positions, Query
 from alupdate.strategies.lookahead import require_oracle
 
@@ -21,7 +20,7 @@ Array = NDArray[np.floating]
 def losses_one_by_one(query: Query, batches: Positions) -> Tensor:
     """Return the oracle's mean loss (M,) after the Gaussian update on each of batches (M, b)."""
     oracle = require_oracle(query)
-    posterior = require_shared(query.posterior, "second_order")
+    posterior = SecondOrder().shared(query.posterior)
     projected = posterior.project(query.features)[0]
     points, labels = oracle.features.T.contiguous(), oracle.labels[None]
     logits: Array = query.logits.numpy()
@@ -57,7 +56,7 @@ def _coefficients(gram: Array, logits: Array, targets: Array, gamma: float) -> A
 def greedy_one_by_one(query: Query, size: int) -> list[int]:
     """Return ``size`` positions: at every step the candidate after which the loss is smallest."""
     oracle = require_oracle(query)
-    posterior = require_shared(query.posterior, "second_order")
+    posterior = SecondOrder().shared(query.posterior)
     labels, targets = oracle.candidate_labels, oracle.labels[None]
     picked: list[int] = []
     while len(picked) < size:

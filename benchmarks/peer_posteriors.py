@@ -6,7 +6,7 @@ lambda I). laplace-torch has this very matrix as the last layer's Kronecker fact
 predict classes from a regression; for those, people take its default, the Kronecker factors of a
 *classification*: the same Phi^T Phi, times the mean of diag(p) - p p^T in place of I_C.
 
-Our ``multinomial`` likelihood gives every class its own precision, lambda I + sum_n p_nc (1 - p_nc)
+Our ``per_class`` likelihood gives every class its own precision, lambda I + sum_n p_nc (1 - p_nc)
 phi_n phi_n^T. These are the blocks on the diagonal of laplace-torch's ``full`` precision, which has
 (C D)^2 numbers, and are compared with them; what couples the classes is beyond our blocks.
 
@@ -32,8 +32,8 @@ from laplace.curvature import BackPackGGN, CurvlinopsGGN
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from alupdate.laplace.per_class import LowRankCovariances, MultinomialPosterior, fit_multinomial
-from alupdate.laplace.posterior import LastLayer, Posterior, fit_posterior
+from alupdate.laplace.per_class import PerClassPosterior, fit_per_class
+from alupdate.laplace.posterior import LastLayerPosterior, Posterior, fit_posterior
 from alupdate.laplace.predictive import mean_field, monte_carlo_predictive
 from alupdate.models.training import optimal_linear
 from benchmarks.measure import Row, in_turn
@@ -98,9 +98,9 @@ class Setting:
         """Return our posterior with one covariance for all classes."""
         return fit_posterior(self.weights, self.labelled.features, "gaussian", PRIOR)
 
-    def multinomial(self) -> MultinomialPosterior:
+    def per_class(self) -> PerClassPosterior:
         """Return our posterior with a covariance per class."""
-        return fit_multinomial(self.weights, self.labelled.features, PRIOR)
+        return fit_per_class(self.weights, self.labelled.features, PRIOR)
 
     def peer(self, likelihood: str, structure: str) -> Any:
         """Return laplace-torch's posterior over the last layer, ready to predict."""
@@ -173,7 +173,7 @@ def full_rows(setting: Setting) -> Iterator[Row]:
     """A covariance per class against one for all weights together."""
     against = "laplace-torch, full matrix"
     first, second = in_turn(
-        [setting.multinomial, partial(setting.peer, "classification", "full")], SLOW_REPEATS
+        [setting.per_class, partial(setting.peer, "classification", "full")], SLOW_REPEATS
     )
     yield Row(
         section="peers",
@@ -183,7 +183,7 @@ def full_rows(setting: Setting) -> Iterator[Row]:
         other=second,
         agreement=f"blocks of the classes: {_difference(class_difference(setting))}",
     )
-    ours, peer = setting.multinomial(), setting.peer("classification", "full")
+    ours, peer = setting.per_class(), setting.peer("classification", "full")
     some = Problem(*(part[: setting.sizes.full_points] for part in _parts(setting.test)))
     what = f"a covariance per class, T={len(some.labels):,} {setting.sizes.words()}"
     yield _predictive_row(
@@ -207,10 +207,7 @@ def shared_difference(setting: Setting) -> float:
 def class_difference(setting: Setting) -> float:
     """Return the largest difference of the classes' covariances to laplace-torch's, relative."""
     precision = setting.peer("classification", "full").posterior_precision
-    covariances = setting.multinomial().covariances
-    if isinstance(covariances, LowRankCovariances):
-        covariances = covariances.dense()
-    ours = covariances.matrices.double()
+    ours = setting.per_class().covariance_matrices().double()
     difference = class_covariances(precision, setting.sizes.classes) - ours
     return float(difference.abs().max() / ours.abs().max())
 
@@ -244,7 +241,7 @@ def peer_sampled(peer: Any, features: Tensor) -> Tensor:
     return predicted
 
 
-def sampled(ours: LastLayer, features: Tensor) -> Tensor:
+def sampled(ours: LastLayerPosterior, features: Tensor) -> Tensor:
     """Return our predictive (T, C) by as many samples."""
     return monte_carlo_predictive(ours, features, SAMPLES, np.random.default_rng(0))
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alupdate.laplace.posterior import Likelihood, Updated
-from alupdate.laplace.updates import UpdateName, fit, update_rule
+from alupdate.laplace.names import Likelihood
+from alupdate.laplace.rules import UpdateResult
+from alupdate.laplace.updates import laplace_posterior, update_rule
 from alupdate.models.training import Recipe, optimal_linear, train_linear
 from benchmarks.arithmetic import recipe_arithmetic
 from benchmarks.measure import Row, in_turn
@@ -29,7 +30,7 @@ POINTS = 1000
 class Update:
     """An update with the settings of its file in conf/update."""
 
-    name: UpdateName
+    name: str
     likelihood: Likelihood
     gamma: float
     prior_precision: float
@@ -107,14 +108,14 @@ def case_rows(case: Case, recipe: Recipe, repeats: int) -> Iterator[Row]:
         yield Row(SECTION, f"retraining, {name}, {sizes}", ours, against, other, agreement)
 
 
-def updates_of(problem: Problem, case: Case) -> list[Callable[[], Updated]]:
+def updates_of(problem: Problem, case: Case) -> list[Callable[[], UpdateResult]]:
     """Return each update of the model that is optimal on the first labels with the new ones."""
     features, labels = problem.features[: case.initial], problem.labels[: case.initial]
     weights = optimal_linear(features, labels, case.classes, WEIGHT_DECAY)
     return [
         partial(
-            update_rule(update.name).update,
-            fit(weights, features, update.likelihood, update.prior_precision),
+            update_rule(update.name).apply,
+            laplace_posterior(weights, features, update.likelihood, update.prior_precision),
             problem.features[case.initial :],
             problem.labels[case.initial :],
             update.gamma,

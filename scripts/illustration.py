@@ -18,8 +18,8 @@ from torch import Tensor
 
 from alupdate.analysis.illustration import decision_surfaces
 from alupdate.laplace.monte_carlo import MonteCarloUpdate
-from alupdate.laplace.posterior import Likelihood
-from alupdate.laplace.updates import UpdateName, fit, update_rule
+from alupdate.laplace.names import Likelihood
+from alupdate.laplace.updates import fit, update_rule
 from alupdate.models.training import optimal_linear
 from alupdate.utils.errors import DONE, WRONG_INPUT
 from alupdate.utils.files import replace_file
@@ -29,7 +29,7 @@ WEIGHT_DECAY = 1e-3
 CLUSTERS = {(-0.9, -0.9): 0, (0.5, 1.4): 1, (2.4, 1.0): 1, (1.0, -1.3): 0}
 """Centre and label of the new points: they contradict what the base model would say."""
 
-UPDATES: dict[str, tuple[UpdateName, Likelihood, float, float]] = {
+UPDATES: dict[str, tuple[str, Likelihood, float, float]] = {
     "first-order": ("first_order", "gaussian", 1.0, 3.0),
     "Monte-Carlo": ("monte_carlo", "gaussian", 1.0, 1.0),
     "second-order": ("second_order", "gaussian", 1.0, 10.0),

@@ -1,4 +1,4 @@
-"""The scripts that turn runs into the tables of docs/strategies.md."""
+"""The scripts that turn runs into the tables of docs/findings/strategy-tables.md."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_docs_show_the_tables_of_the_committed_runs():
     answer = run_script(
         SCRIPTS / "claims.py", root / "results" / "reference" / "strategy-areas.csv"
     )
-    assert answer.stdout.strip() in (root / "docs" / "strategies.md").read_text()
+    assert answer.stdout.strip() in (root / "docs" / "findings" / "strategy-tables.md").read_text()
 
 
 @pytest.mark.parametrize("script", ["areas.py", "claims.py", "strategy_costs.py"])

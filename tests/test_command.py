@@ -28,7 +28,7 @@ def test_contradictions_are_refused(monkeypatch, tmp_path, capsys):
         ("batch=sequential", "posterior.likelihood=per_class"): "batch.update=second_order: does",
         ("strategy=lookahead", "posterior.likelihood=per_class"): "strategy.update=second_order",
         ("task=updating", "task.initial_sizes=[1250]", "task.new_sizes=[50]"): "1300 labels",
-        ("update=first_order", "update.gamma=auto"): "gamma auto is for second_order and map",
+        ("update=first_order", "update.gamma=auto"): "gamma auto is for map and second_order",
         (
             "update.compare=true",
             "posterior.likelihood=per_class",
@@ -40,7 +40,12 @@ def test_contradictions_are_refused(monkeypatch, tmp_path, capsys):
         (
             "task=updating",
             "task.methods=[{update: second_order, gammas: [1], likelihood: per_class}]",
-        ): "task.methods[0].likelihood",
+        ): "task.methods[0].likelihood=per_class: does not work with second_order; use first",
+        (
+            "task=updating",
+            "task.methods=[{update: map, gammas: [1], likelihood: multinomial}]",
+        ): "task.methods.0.likelihood=multinomial: is now called per_class",
+        ("task=updating", "task.methods=[{update: first_order, gammas: [auto]}]"): "gamma auto is",
         ("backbone=cnn", "training.solver=lbfgs"): "needs a frozen backbone",
         ("strategy=lookahead", "strategy.mix={random:0,diverse:0,informative:0}"): "strategy.mix",
         ("strategy=lookahead", "strategy.evaluate_on=holdout", "strategy.holdout=1290"): "holdout",

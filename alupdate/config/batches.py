@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from alupdate.config.values import SETTINGS, Count, UpdateName
+from alupdate.laplace.names import SECOND_ORDER
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -23,7 +24,7 @@ class SequentialBatch:
     name: Literal["sequential"]
     size: Count = 10
     every: Count = 1
-    update: UpdateName = "second_order"
+    update: UpdateName = SECOND_ORDER
 
 
 BatchConfig = Annotated[TopBatch | SequentialBatch, Field(discriminator="name")]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from importlib import import_module
 from typing import Any, get_args
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -10,12 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from alupdate.config import LookaheadStrategy, RerunTask, RunConfig, StatusTask, UpdatingTask
-from alupdate.config.options import PACKAGES, Option, make_option, options
+from alupdate.config import RerunTask, RunConfig, StatusTask, UpdatingTask
+from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
+from alupdate.config.values import RETRAIN
+from alupdate.laplace.names import MAP
 from alupdate.utils.errors import InputError, first_line, suggestion
-
-MIN_REHEARSED = 3
-"""Labels that gamma: auto needs at least."""
 
 
 def parse_config(composed: DictConfig) -> RunConfig:
@@ -144,9 +144,7 @@ def _explain_problem(problem: Mapping[str, Any]) -> str:
         return f"{key}.name={tag}: no such {key}; {hint}available: {', '.join(allowed)}"
     if kind == "union_tag_not_found":
         return f"{key}: a name is required, as in {key}=OPTION"
-    message = re.sub(r"^(Input should|String should)", "must", problem["msg"])
-    message = message.removeprefix("Value error, ")
-    return f"{key}={value}: {message}"
+    return f"{key}={value}: {requirement(problem['msg'])}"
 
 
 def _without_tags(location: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -201,16 +199,12 @@ def _check_consistency(config: RunConfig) -> None:
         )
     _check_backbone(config)
     _check_likelihoods(config)
-    _check_rehearsals(config)
-    if isinstance(config.task, UpdatingTask) and config.posterior.predictive != "map":
+    _check_step_sizes(config)
+    if isinstance(config.task, UpdatingTask) and config.posterior.predictive != MAP:
         raise InputError(
             f"posterior.predictive={config.posterior.predictive}: task=updating compares map "
             "predictions"
         )
-    if isinstance(config.strategy, LookaheadStrategy):
-        mix = config.strategy.mix
-        if mix.random + mix.diverse + mix.informative == 0:
-            raise InputError("strategy.mix: at least one of the three shares must be above 0")
 
 
 def _check_backbone(config: RunConfig) -> None:
@@ -223,55 +217,75 @@ def _check_backbone(config: RunConfig) -> None:
 
 
 def _check_likelihoods(config: RunConfig) -> None:
-    """The per-class posterior is for converged and first-order updates: one step overshoots."""
-    if config.posterior.likelihood == "per_class":
-        for key in _update_keys(config):
-            name = _value(config, key)
-            if name in ("second_order", "monte_carlo"):
-                raise InputError(
-                    f"{key.removesuffix('.name')}={name}: does not work with "
-                    "posterior.likelihood=per_class; use map, or likelihood gaussian or categorical"
-                )
+    """Refuse update rules that do not support the likelihood of the posterior."""
+    likelihood = config.posterior.likelihood
+    for key, name in _rules_used(config):
+        if likelihood not in _rules()[name].likelihoods:
+            raise InputError(
+                f"{key.removesuffix('.name')}={name}: does not work with "
+                f"posterior.likelihood={likelihood}; {_supported(name, likelihood)}"
+            )
     if isinstance(config.task, UpdatingTask):
         for i, method in enumerate(config.task.methods):
-            alone = method.update in ("second_order", "monte_carlo")
-            if alone and method.likelihood == "per_class":
+            if method.likelihood not in _rules()[method.update].likelihoods:
                 raise InputError(
-                    f"task.methods[{i}].likelihood=per_class: does not work with "
-                    f"{method.update}; use gaussian or categorical"
+                    f"task.methods[{i}].likelihood={method.likelihood}: does not work with "
+                    f"{method.update}; {_supported(method.update, method.likelihood)}"
                 )
 
 
-def _update_keys(config: RunConfig) -> list[str]:
-    """Return the keys that name the updates which a run will use."""
-    retrains = config.update.name == "retrain"
-    keys = ["update.compare_with" if retrains and config.update.compare else "update.name"]
-    return [*keys, "batch.update", "strategy.update"]
+def _rules() -> Mapping[str, Any]:
+    """Return the classes of the update rules by name; they need PyTorch, and are imported here."""
+    found: Mapping[str, Any] = import_module("alupdate.laplace.rules").rule_classes()
+    return found
 
 
-def _value(config: RunConfig, key: str) -> Any:
-    group, field = key.split(".")
-    return getattr(getattr(config, group), field, None)
+def _supported(name: str, likelihood: str) -> str:
+    """Return what to use instead of a rule with a likelihood that it does not support."""
+    rules = [other for other, rule in _rules().items() if likelihood in rule.likelihoods]
+    return f"use {' or '.join(rules)}, or likelihood {' or '.join(_rules()[name].likelihoods)}"
 
 
-def _check_rehearsals(config: RunConfig) -> None:
-    """An automatic step size splits the labels in three, and suits updates of a known scale."""
-    allowed = "gamma auto is for second_order and map"
+def _rules_used(config: RunConfig) -> Iterator[tuple[str, str]]:
+    """Yield the keys that name the update rules which a run will use, and the names."""
+    retrains = config.update.name == RETRAIN
+    first = "update.compare_with" if retrains and config.update.compare else "update.name"
+    for key in (first, "batch.update", "strategy.update"):
+        group, field = key.split(".")
+        name = getattr(getattr(config, group), field, None)
+        if name is not None and name != RETRAIN:
+            yield key, name
+
+
+def _check_step_sizes(config: RunConfig) -> None:
+    """Refuse gamma auto for rules whose step size cannot be chosen, or with too few labels."""
     if config.update.gamma == "auto":
-        for key in _update_keys(config):
-            if _value(config, key) in ("first_order", "monte_carlo"):
-                raise InputError(f"update.gamma=auto with {key}={_value(config, key)}: {allowed}")
-    if config.update.gamma == "auto" and config.n_initial < MIN_REHEARSED:
-        raise InputError(
-            f"n_initial={config.n_initial}: update.gamma=auto needs {MIN_REHEARSED} or more"
-        )
-    if isinstance(config.task, UpdatingTask):
-        rehearsing = [method for method in config.task.methods if "auto" in method.gammas]
-        if any(method.update in ("first_order", "monte_carlo") for method in rehearsing):
-            raise InputError(f"task.methods: {allowed}")
-        auto = bool(rehearsing)
-        if auto and min(config.task.initial_sizes) + min(config.task.new_sizes) < MIN_REHEARSED:
+        for key, name in _rules_used(config):
+            if not _rules()[name].tunable:
+                raise InputError(f"update.gamma=auto with {key}={name}: {_tunable()}")
+        if config.n_initial < _labels_to_tune():
             raise InputError(
-                f"task.initial_sizes and task.new_sizes: gamma auto needs {MIN_REHEARSED} or more "
-                "labels together"
+                f"n_initial={config.n_initial}: update.gamma=auto needs {_labels_to_tune()} or more"
             )
+    if isinstance(config.task, UpdatingTask):
+        _check_tuned_methods(config.task)
+
+
+def _check_tuned_methods(task: UpdatingTask) -> None:
+    tuned = [method for method in task.methods if "auto" in method.gammas]
+    if not all(_rules()[method.update].tunable for method in tuned):
+        raise InputError(f"task.methods: {_tunable()}")
+    if tuned and min(task.initial_sizes) + min(task.new_sizes) < _labels_to_tune():
+        raise InputError(
+            f"task.initial_sizes and task.new_sizes: gamma auto needs {_labels_to_tune()} or more "
+            "labels together"
+        )
+
+
+def _labels_to_tune() -> int:
+    return int(import_module("alupdate.laplace.step_size").MIN_LABELS)
+
+
+def _tunable() -> str:
+    names = [name for name, rule in _rules().items() if rule.tunable]
+    return f"gamma auto is for {' and '.join(names)}"

@@ -12,7 +12,9 @@ from alupdate.config.values import (
     Positive,
     StepSize,
     UpdateName,
+    UpdateOrRetrain,
 )
+from alupdate.laplace.names import GAUSSIAN, MAP, SECOND_ORDER, Predictive
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -28,12 +30,12 @@ class UpdateConfig:
         compare_with: where the model is retrained, the update to compare with.
     """
 
-    name: Literal["retrain"] | UpdateName
+    name: UpdateOrRetrain
     gamma: StepSize = 10.0
     n_hypotheses: Count = 10_000
     retrain_every: Count | None = None
     compare: Flag = False
-    compare_with: UpdateName = "second_order"
+    compare_with: UpdateName = SECOND_ORDER
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -46,9 +48,9 @@ class PosteriorConfig:
         predictive: how test predictions use the posterior.
     """
 
-    likelihood: LikelihoodName = "gaussian"
+    likelihood: LikelihoodName = GAUSSIAN
     prior_precision: Positive = 1.0
-    predictive: Literal["map", "mean_field", "monte_carlo"] = "map"
+    predictive: Predictive = MAP
 
 
 @dataclass(frozen=True, config=SETTINGS)

@@ -7,7 +7,6 @@ from pydantic.dataclasses import dataclass
 
 from alupdate.config.batches import BatchConfig
 from alupdate.config.learning import PosteriorConfig, TrainingConfig, UpdateConfig
-from alupdate.config.strategies import StrategyConfig
 from alupdate.config.tasks import TaskConfig, UpdatingTask
 from alupdate.config.trackers import NoTracker, TrackerConfig
 from alupdate.config.values import SETTINGS, Count, Flag, FolderName, Natural, Text
@@ -15,8 +14,9 @@ from alupdate.config.values import SETTINGS, Count, Flag, FolderName, Natural, T
 if TYPE_CHECKING:
     from alupdate.data.dataset import DatasetOption
     from alupdate.models.features import Backbone
+    from alupdate.strategies.base import StrategyOption
 else:  # the schema of an option is checked where it is made; its module needs PyTorch
-    DatasetOption = Backbone = Any
+    DatasetOption = Backbone = StrategyOption = Any
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -25,7 +25,7 @@ class RunConfig:
 
     dataset: DatasetOption
     backbone: Backbone
-    strategy: StrategyConfig
+    strategy: StrategyOption
     batch: BatchConfig
     posterior: PosteriorConfig
     training: TrainingConfig

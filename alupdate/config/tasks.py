@@ -13,6 +13,7 @@ from alupdate.config.values import (
     StepSize,
     UpdateName,
 )
+from alupdate.laplace.names import GAUSSIAN
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -28,7 +29,7 @@ class MethodConfig:
 
     update: UpdateName
     gammas: Annotated[tuple[StepSize, ...], Field(min_length=1)]
-    likelihood: LikelihoodName = "gaussian"
+    likelihood: LikelihoodName = GAUSSIAN
     prior_precision: Positive = 1.0
 
 

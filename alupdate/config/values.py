@@ -1,9 +1,14 @@
 """The kinds of values that settings take, and how they are checked."""
 
 import math
+from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator
+
+from alupdate.laplace.names import PER_CLASS, Likelihood
+from alupdate.utils.errors import suggestion
+from alupdate.utils.paths import conf_dir
 
 SETTINGS = ConfigDict(extra="forbid")
 
@@ -14,9 +19,47 @@ Natural = Annotated[int, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
-UpdateName = Literal["first_order", "second_order", "monte_carlo", "map"]
-LikelihoodName = Literal["gaussian", "categorical", "per_class"]
+Scalar = bool | int | float | str | None
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+
+RETRAIN = "retrain"
+"""The option of the group ``update`` that is no update rule."""
+
+RENAMED_LIKELIHOODS = {"multinomial": PER_CLASS}
+
+
+@cache
+def update_names() -> tuple[str, ...]:
+    """Return the names of the update rules: the files in conf/update but ``retrain``."""
+    names = {path.stem for path in (conf_dir() / "update").glob("*.yaml")}
+    return tuple(sorted(names - {RETRAIN}))
+
+
+def _update_name(value: str) -> str:
+    return _listed(value, update_names())
+
+
+def _update_or_retrain(value: str) -> str:
+    return _listed(value, (*update_names(), RETRAIN))
+
+
+def _listed(value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValueError(
+            f"no such update; {suggestion(value, allowed)}available: {', '.join(allowed)}"
+        )
+    return value
+
+
+def _current_likelihood(value: object) -> object:
+    if isinstance(value, str) and value in RENAMED_LIKELIHOODS:
+        raise ValueError(f"is now called {RENAMED_LIKELIHOODS[value]}")
+    return value
+
+
+UpdateName = Annotated[Text, AfterValidator(_update_name)]
+UpdateOrRetrain = Annotated[Text, AfterValidator(_update_or_retrain)]
+LikelihoodName = Annotated[Likelihood, BeforeValidator(_current_likelihood)]
 
 
 def _positive_or_auto(value: object) -> float | Literal["auto"]:

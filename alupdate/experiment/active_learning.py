@@ -16,6 +16,7 @@ from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.selection import Selector, holdout
 from alupdate.experiment.setup import Setup, check_sizes, learner_settings
 from alupdate.experiment.task import TaskSummary, median_seconds, timed
+from alupdate.laplace.names import MAP
 from alupdate.laplace.predictive import predict
 from alupdate.models.learner import Model, make_rule, step_size, updated_model
 from alupdate.results.csv_tables import read_run_table
@@ -170,7 +171,7 @@ class ActiveLearning:
     def _score(self, model: Model) -> dict[str, float]:
         """Score a model's test predictions; sampled predictives see the same noise each time."""
         predictive = self._config.posterior.predictive
-        if predictive == "map":
+        if predictive == MAP:
             return score(model.posterior.logits(model.test), self._test_labels)
         rng = generator(self._config.seed, Stream.PREDICTIVE)
         probabilities = predict(model.posterior, model.test, predictive, rng)

@@ -13,7 +13,7 @@ from alupdate.config import (
 from alupdate.data.dataset import Dataset, Images, Instances, IntArray, Texts, Vectors
 from alupdate.data.feature_cache import Features
 from alupdate.experiment.task import timed
-from alupdate.laplace.posterior import with_bias
+from alupdate.laplace.inputs import with_bias
 from alupdate.models.learner import FrozenLearner, Learner, LearnerSettings, NetworkLearner
 from alupdate.models.training import optimal_linear
 from alupdate.utils.display import Display

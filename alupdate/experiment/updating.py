@@ -16,8 +16,10 @@ from alupdate.data.pool import Pool
 from alupdate.experiment.setup import Setup
 from alupdate.experiment.task import TaskSummary, timed, update_seconds
 from alupdate.laplace.monte_carlo import MonteCarloUpdate
-from alupdate.laplace.posterior import LastLayer, Updated
-from alupdate.laplace.updates import Rule, fit
+from alupdate.laplace.names import GAUSSIAN
+from alupdate.laplace.posterior import LastLayerPosterior
+from alupdate.laplace.rules import UpdateResult, UpdateRule
+from alupdate.laplace.updates import laplace_posterior
 from alupdate.models.learner import (
     LearnerSettings,
     Model,
@@ -120,9 +122,10 @@ class Updating:
         labels = self._setup.dataset.train_labels[indices]
         return Pool.unlabelled(len(self._order)).label(indices, labels)
 
-    def _posterior(self, base: Model, old: Pool, method: MethodConfig) -> LastLayer:
+    def _posterior(self, base: Model, old: Pool, method: MethodConfig) -> LastLayerPosterior:
         rows, _ = labelled(base, old.indices, old.labels)
-        return fit(base.posterior.mean, rows, method.likelihood, method.prior_precision)
+        mean = base.posterior.mean
+        return laplace_posterior(mean, rows, method.likelihood, method.prior_precision)
 
     def _retrained(self, base: Model, old: Pool, n_new: int) -> tuple[_Pair, list[UpdateRecord]]:
         """Retrain on old and new labels; also by L-BFGS where the backbone is frozen."""
@@ -151,8 +154,8 @@ class Updating:
             features, labels = labelled(base, everything.indices, everything.labels)
             classes, decay = len(base.posterior.mean), self._config.training.weight_decay
             posterior, seconds = timed(
-                lambda: fit(
-                    optimal_linear(features, labels, classes, decay), features, "gaussian", 1.0
+                lambda: laplace_posterior(
+                    optimal_linear(features, labels, classes, decay), features, GAUSSIAN, 1.0
                 ),
                 device,
             )
@@ -161,7 +164,7 @@ class Updating:
         return pair, rows
 
     def _updated(
-        self, pair: _Pair, model: Model, method: MethodConfig, rule: Rule, gamma: StepSize
+        self, pair: _Pair, model: Model, method: MethodConfig, rule: UpdateRule, gamma: StepSize
     ) -> UpdateRecord:
         device, n_new = self._setup.device, len(pair.new_indices)
         posterior = PosteriorConfig(method.likelihood, method.prior_precision)
@@ -204,11 +207,11 @@ class Updating:
         )
 
 
-def _test_logits(updated: Updated, model: Model, base_logits: Tensor) -> Tensor:
+def _test_logits(updated: UpdateResult, model: Model, base_logits: Tensor) -> Tensor:
     """Return the test logits (T, C); for Monte-Carlo the log of the hypotheses' mean prediction."""
     if isinstance(updated, MonteCarloUpdate):
         return updated.predict(model.test).clamp_min(torch.finfo(torch.float32).tiny).log()
-    return updated.move(base_logits, model.test)
+    return updated.new_logits(base_logits, model.test)
 
 
 def _summary(store: RunStore) -> TaskSummary:

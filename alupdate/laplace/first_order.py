@@ -1,4 +1,4 @@
-"""The first-order update: one gradient step per label, blind to the curvature.
+"""The first-order update: one gradient step per label, without curvature [Huseljic2025].
 
 For each new instance in turn, W' = W + gamma (e_y - softmax(W phi)) phi^T. Since only the logits of
 the later instances are needed on the way, the recursion runs on the Gram matrix of the batch:
@@ -10,10 +10,57 @@ here must not forget what has been observed: the covariance takes in the new ins
 at the new mean, as in the other updates.
 """
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.laplace.posterior import Layer, LowRankUpdate
+from alupdate.laplace.names import FIRST_ORDER, LIKELIHOODS, Likelihood
+from alupdate.laplace.posterior import LastLayerPosterior, Layer
+from alupdate.laplace.rules import LowRankUpdate, UpdateRule
+
+
+@dataclass(frozen=True)
+class FirstOrder(UpdateRule):
+    """One step of stochastic gradient descent per label.
+
+    Useful step sizes shrink with the squared length of the features, hence they have no scale on
+    which ``step_size.choose_gamma`` could search.
+    """
+
+    name: ClassVar[str] = FIRST_ORDER
+    likelihoods: ClassVar[tuple[Likelihood, ...]] = LIKELIHOODS
+    tunable: ClassVar[bool] = False
+    projects: ClassVar[bool] = False
+
+    @override
+    def apply(
+        self, posterior: LastLayerPosterior, features: Tensor, labels: Tensor, gamma: float
+    ) -> LowRankUpdate[LastLayerPosterior]:
+        return first_order(posterior, features, labels, gamma)
+
+    @override
+    def directions(self, posterior: LastLayerPosterior, features: Tensor) -> Tensor:
+        return features[None]
+
+    @override
+    def coefficients(
+        self,
+        posterior: LastLayerPosterior,
+        gram: Tensor,
+        logits: Tensor,
+        labels: Tensor,
+        gamma: float,
+    ) -> Tensor:
+        return first_order_batches(gram[:, 0], logits, labels, gamma)
+
+    @override
+    def step(
+        self, posterior: LastLayerPosterior, lengths: Tensor, logits: Tensor, gamma: float
+    ) -> Tensor:
+        return torch.full_like(lengths, gamma)
 
 
 def first_order(

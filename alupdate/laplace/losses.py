@@ -1,10 +1,12 @@
-"""The loss on many points after each of many hypothetical updates.
+"""The mean loss on many points after each of many hypothetical updates.
 
-The loss to expect on many points after an update with one instance, for each of its labels.
+Losses are the negative log-likelihood (``nll``), the share of errors (``error``) and the Brier
+score (``brier``), on true labels or as the model itself expects them [Roy2001].
 
-Derivation. Where the update is one step along the residual, the change of the logits of a point t
-by an instance with prediction p is a_t (e_y - p), a_t = step * k_t. The label y touches one class:
-with g = f_t - a_t p, m = max g, E_c = exp(g_c - m) and the sums over classes S = sum E,
+Derivation of the loss to expect after an update with one instance, for each of its labels. Where
+the update is one step along the residual, the change of the logits of a point t by an instance
+with prediction p is a_t (e_y - p), a_t = step * k_t. The label y touches one class: with
+g = f_t - a_t p, m = max g, E_c = exp(g_c - m) and the sums over classes S = sum E,
 N = sum E (g - m) and Q = sum E^2, which no label enters, the prediction after label y has
 
     normaliser   Z_y = (S - E_y) + E_y e^a
@@ -21,12 +23,11 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Loss = Literal["nll", "error", "brier"]
+from alupdate.laplace.names import BRIER, ERROR, NLL, Loss
 
 TILE_NUMBERS = 2**21
 """How many numbers of the kernel are worked on together; a tile has ``MIN_POINTS`` at least."""
@@ -80,7 +81,7 @@ def losses_after_updates(
         n_candidates: P.
         logits: (T, C), of the evaluation points before the update.
         batches: (M, b), rows of the kernel.
-        coefficients: (M, b, C), from ``updates.Rule.coefficients``.
+        coefficients: (M, b, C), from ``rules.UpdateRule.coefficients``.
         loss_sum: from ``true_loss`` or ``expected_loss``.
     """
     weights = coefficients.mT
@@ -104,7 +105,7 @@ def losses_after_changes(
     kept for each class.
 
     Args:
-        changes: (M, C, D), from ``updates.mean_changes``.
+        changes: (M, C, D), from ``rules.mean_changes``.
         features: (T, D), of the evaluation points.
         logits: (T, C), before the change.
         loss_sum: as above.
@@ -160,10 +161,10 @@ def _true_loss(labels: Tensor, loss: Loss, logits: Tensor, part: slice) -> Tenso
     the numbers.
     """
     true = labels[part]
-    if loss == "error":
+    if loss == ERROR:
         return (logits.argmax(dim=1) != true).sum(dim=1)
     places = true.expand(len(logits), 1, -1)
-    if loss == "nll":
+    if loss == NLL:
         own = logits.gather(1, places)[:, 0]
         sums = (logits.exp().sum(dim=1).log_() - own).sum(dim=1)
         if math.isfinite(float(sums.sum())):
@@ -177,13 +178,13 @@ def _true_loss(labels: Tensor, loss: Loss, logits: Tensor, part: slice) -> Tenso
 
 
 def _expected_loss(loss: Loss, logits: Tensor, _: slice) -> Tensor:
-    if loss == "nll":
+    if loss == NLL:
         logits -= logits.amax(dim=1, keepdim=True)
         powers = logits.exp()
         total = powers.sum(dim=1)
         return (total.log() - powers.mul_(logits).sum(dim=1) / total).sum(dim=1)
     probabilities = torch.softmax(logits, dim=1)
-    if loss == "error":
+    if loss == ERROR:
         return (1 - probabilities.amax(dim=1)).sum(dim=1)
     return (1 - probabilities.square_().sum(dim=1)).sum(dim=1)
 
@@ -264,11 +265,11 @@ def _losses(group: _Group, loss: Loss) -> Tensor:
     growth = group.steps.exp()
     grown = group.own * growth
     total = group.others(group.below, group.own) + grown
-    if loss == "nll":
+    if loss == NLL:
         height = group.shifted.gather(1, group.labels)
         weighted = (group.below * group.shifted).sum(dim=1, keepdim=True) - group.own * height
         values = total.log() - (weighted + grown * (height + group.steps)) / total
-    elif loss == "brier":
+    elif loss == BRIER:
         squares = group.others(group.below.square(), group.own.square())
         values = 1 - (squares + grown.square()) / total.square()
     else:

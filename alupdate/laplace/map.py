@@ -1,12 +1,19 @@
-"""Newton's method for the MAP problem in its dual form, on many batches at once.
+"""The MAP update: the exact mode of the posterior given the new labels, by Newton's method.
 
-The problem. With kernels K_c (b x b, step size included) and logits F0 of b labelled instances,
+The problem. The mean moves from w0 to
+
+    argmin_W  1 / (2 gamma) sum_c (w_c - w0_c)^T Sigma_c^-1 (w_c - w0_c) + sum_i CE(W phi_i, y_i)
+
+By the representer theorem [Schoelkopf2001] the minimiser is w_c = w0_c + gamma Sigma_c Phi_b^T a_c
+with A (b x C): setting the gradient to zero gives a_c = e_c - p_c. With the kernels
+K_c = gamma Phi_b Sigma_c Phi_b^T (b x b) and the logits F0 of the b labelled instances,
 
     J(A) = 1/2 sum_c a_c^T K_c a_c + sum_i CE(f_i, y_i),      f_c = f0_c + K_c a_c
 
-over A (b x C), convex in A. Its gradient is K_c (a_c - (e_c - p_c)), so a solution is where the
-residual a_c - (e_c - p_c) vanishes. The residual, not the gradient, is what must become small: it
-lives on the scale of probabilities whatever the features are.
+over A, convex in A. Its gradient is K_c (a_c - (e_c - p_c)), so a solution is where the residual
+a_c - (e_c - p_c) vanishes. The residual, not the gradient, is what must become small: it lives on
+the scale of probabilities whatever the features are. The gradient in w_c is Phi_b^T times the
+residual, which the tolerance on the residual bounds.
 
 The Newton step. The Hessian of the cross entropy in all logits is H = D - P P^T, D = diag(p) and P
 the C diagonal blocks diag(p_c) on top of each other. Setting the linearised residual to zero,
@@ -20,42 +27,66 @@ of size b and one more:
     a_new = g - E K g + E R (R^T E R)^-1 R^T E K g,     E = (D^-1 + K)^-1
 
 with E_c = S_c (I + S_c K_c S_c)^-1 S_c, S_c = diag(sqrt(p_c)), which never divides by a
-probability. (The same structure makes multi-class Gaussian process classification feasible:
-Williams and Barber 1998.) A step costs O(C b^3) and O(C b^2) memory per batch, so that the exact
-Newton method stays affordable far beyond the batch sizes of active learning.
+probability. The same structure makes multi-class Gaussian process classification feasible
+[Williams1998]. A step costs O(C b^3) and O(C b^2) memory per batch, so that the exact Newton method
+stays affordable far beyond the batch sizes of active learning.
 
-Each step is halved until J falls enough (Armijo), so J never rises and the method converges from
-anywhere. Everything runs in float64 in NumPy, whose calls on small arrays are the cheapest.
-
-The converged update: the exact mode of the posterior given the new labels.
-
-    argmin_W  1 / (2 gamma) sum_c (w_c - w0_c)^T Sigma_c^-1 (w_c - w0_c) + sum_i CE(W phi_i, y_i)
-
-By the representer theorem the minimiser is w_c = w0_c + gamma Sigma_c Phi_b^T a_c with A (b x C):
-setting the gradient to zero gives a_c = e_c - p_c. In A, the problem is the one that
-``alupdate.laplace.map`` solves, with the kernels K_c = gamma Phi_b Sigma_c Phi_b^T. The gradient
-in w_c is Phi_b^T (a_c - (e_c - p_c)), which the tolerance on that residual bounds.
+Each step is halved until J falls enough (Armijo's rule [Nocedal2006]), so J never rises and the
+method converges from anywhere. Everything runs in float64 in NumPy, whose calls on small arrays are
+the cheapest, and on many batches at once.
 """
 
 from dataclasses import dataclass, replace
-from typing import Generic
+from typing import ClassVar, Generic
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.laplace.posterior import Layer, LowRankUpdate
+from alupdate.laplace.names import LIKELIHOODS, MAP, Likelihood
+from alupdate.laplace.posterior import LastLayerPosterior, Layer
+from alupdate.laplace.rules import LowRankUpdate, UpdateRule
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 TOLERANCE = 1e-7
 """The largest residual of a solution, on the scale of probabilities."""
 
-MAX_ITERATIONS = 100
+MAX_NEWTON_STEPS = 100
 MAX_HALVINGS = 40
 SUFFICIENT_DECREASE = 1e-4
 ROUNDING = 1e-13
+
+
+@dataclass(frozen=True)
+class Map(UpdateRule):
+    """The mode of the posterior given the new labels, converged.
+
+    With one covariance per class and ``gamma`` 1 there is nothing to tune.
+    """
+
+    name: ClassVar[str] = MAP
+    likelihoods: ClassVar[tuple[Likelihood, ...]] = LIKELIHOODS
+    tunable: ClassVar[bool] = True
+
+    @override
+    def apply(
+        self, posterior: LastLayerPosterior, features: Tensor, labels: Tensor, gamma: float
+    ) -> "LowRankUpdate[LastLayerPosterior] | PerClassUpdate[LastLayerPosterior]":
+        return map_update(posterior, features, labels, gamma)
+
+    @override
+    def coefficients(
+        self,
+        posterior: LastLayerPosterior,
+        gram: Tensor,
+        logits: Tensor,
+        labels: Tensor,
+        gamma: float,
+    ) -> Tensor:
+        return map_batches(gram, logits, labels, gamma)
 
 
 @dataclass(frozen=True)
@@ -69,31 +100,31 @@ class _State:
         objective: (m,), J.
     """
 
-    dual: Array
-    moved: Array
-    probabilities: Array
-    objective: Array
+    dual: _Array
+    moved: _Array
+    probabilities: _Array
+    objective: _Array
 
 
 @dataclass(frozen=True)
 class _Problem:
     """Kernels (m, K, b, b), logits (m, C, b) and one-hot targets (m, C, b) of m batches."""
 
-    kernel: Array
-    logits: Array
-    targets: Array
+    kernel: _Array
+    logits: _Array
+    targets: _Array
 
     def take(self, chosen: NDArray[np.int64]) -> "_Problem":
         return _Problem(self.kernel[chosen], self.logits[chosen], self.targets[chosen])
 
-    def apply(self, dual: Array) -> Array:
+    def apply(self, dual: _Array) -> _Array:
         """Return K A (m, C, b); a shared kernel is one matrix product for all classes."""
         if self.kernel.shape[1] == 1:
             return dual @ self.kernel[:, 0]
-        product: Array = (self.kernel @ dual[..., None])[..., 0]
+        product: _Array = (self.kernel @ dual[..., None])[..., 0]
         return product
 
-    def state(self, dual: Array, moved: Array) -> _State:
+    def state(self, dual: _Array, moved: _Array) -> _State:
         logits = self.logits + moved
         logits -= logits.max(axis=1, keepdims=True)
         powers = np.exp(logits)
@@ -102,12 +133,12 @@ class _Problem:
         objective = (dual * moved).sum(axis=(1, 2)) / 2 + loss
         return _State(dual, moved, powers / total, objective)
 
-    def residual(self, state: _State) -> Array:
+    def residual(self, state: _State) -> _Array:
         """Return A - (E - P), (m, C, b): zero at the solution."""
         return state.dual - (self.targets - state.probabilities)
 
 
-def solve_dual(kernel: Array, logits: Array, targets: Array) -> Array:
+def solve_dual(kernel: _Array, logits: _Array, targets: _Array) -> _Array:
     """Return the dual solutions A (M, b, C) of M batches.
 
     Args:
@@ -116,13 +147,13 @@ def solve_dual(kernel: Array, logits: Array, targets: Array) -> Array:
         targets: (M, b, C), one-hot labels.
 
     Raises:
-        RuntimeError: a residual stayed above ``TOLERANCE`` for ``MAX_ITERATIONS`` steps, or no
+        RuntimeError: a residual stayed above ``TOLERANCE`` for ``MAX_NEWTON_STEPS`` steps, or no
             step lowered the objective.
     """
     return trace_dual(kernel, logits, targets)[0]
 
 
-def trace_dual(kernel: Array, logits: Array, targets: Array) -> tuple[Array, list[Array]]:
+def trace_dual(kernel: _Array, logits: _Array, targets: _Array) -> tuple[_Array, list[_Array]]:
     """Solve as ``solve_dual``; also return the objectives (M,) at the start and after each step."""
     problem = _Problem(
         (kernel + kernel.swapaxes(2, 3)) / 2, logits.swapaxes(1, 2), targets.swapaxes(1, 2)
@@ -130,7 +161,7 @@ def trace_dual(kernel: Array, logits: Array, targets: Array) -> tuple[Array, lis
     start = np.zeros_like(problem.logits)
     state = problem.state(start, start)
     objectives = [state.objective]
-    for _ in range(MAX_ITERATIONS):
+    for _ in range(MAX_NEWTON_STEPS):
         worst = np.abs(problem.residual(state)).max(axis=(1, 2), initial=0.0)
         active = np.flatnonzero(~(worst <= TOLERANCE))
         if active.size == 0:
@@ -138,7 +169,7 @@ def trace_dual(kernel: Array, logits: Array, targets: Array) -> tuple[Array, lis
         state = _replaced(state, active, _damped_step(problem.take(active), _taken(state, active)))
         objectives.append(state.objective)
     raise RuntimeError(
-        f"the MAP update did not converge: residual {worst.max():.1e} after {MAX_ITERATIONS} "
+        f"the MAP update did not converge: residual {worst.max():.1e} after {MAX_NEWTON_STEPS} "
         "Newton steps"
     )
 
@@ -164,7 +195,7 @@ def _damped_step(problem: _Problem, state: _State) -> _State:
     raise RuntimeError("the MAP update did not converge: no step lowers the objective")
 
 
-def _newton_point(problem: _Problem, state: _State) -> Array:
+def _newton_point(problem: _Problem, state: _State) -> _Array:
     """Return where the linearised residual vanishes, (m, C, b); see the module's derivation."""
     weighted = state.probabilities * state.moved
     curved = weighted - state.probabilities * weighted.sum(axis=1, keepdims=True)
@@ -176,7 +207,7 @@ def _newton_point(problem: _Problem, state: _State) -> Array:
     inner = root[..., :, None] * np.linalg.inv(system) * root[..., None, :]
     pulled = (inner @ problem.apply(goal)[..., None])[..., 0]
     common = np.linalg.solve(inner.sum(axis=1), pulled.sum(axis=1)[..., None])
-    point: Array = goal - pulled + (inner @ common[:, None])[..., 0]
+    point: _Array = goal - pulled + (inner @ common[:, None])[..., 0]
     return point
 
 
@@ -192,7 +223,7 @@ def _taken(state: _State, chosen: NDArray[np.int64]) -> _State:
 def _replaced(state: _State, chosen: NDArray[np.int64], part: _State) -> _State:
     """Return the state with the batches ``chosen`` (m,) replaced."""
 
-    def merged(whole: Array, piece: Array) -> Array:
+    def merged(whole: _Array, piece: _Array) -> _Array:
         result = whole.copy()
         result[chosen] = piece
         return result
@@ -206,13 +237,13 @@ def _replaced(state: _State, chosen: NDArray[np.int64], part: _State) -> _State:
     )
 
 
-CHUNK_NUMBERS = 2**21
+_CHUNK_NUMBERS = 2**21
 """How many numbers one of the arrays may have when many batches are solved together."""
 
 
 @dataclass(frozen=True)
 class PerClassUpdate(Generic[Layer]):
-    """The outcome of an update that moved every class along directions of its own.
+    """The result of an update that moved every class along directions of its own.
 
     Attributes:
         posterior: after the update; its mean is the old one plus ``change``.
@@ -224,7 +255,7 @@ class PerClassUpdate(Generic[Layer]):
     change: Tensor
     added_precision: Tensor
 
-    def move(self, logits: Tensor, features: Tensor) -> Tensor:
+    def new_logits(self, logits: Tensor, features: Tensor) -> Tensor:
         """Return the new logits (N, C) from the old ones."""
         return torch.addmm(logits, features, self.change.T)
 
@@ -244,7 +275,7 @@ def map_update(
         gamma: step size; 1 is the Bayesian answer, larger trusts the new labels more.
 
     Raises:
-        RuntimeError: the solver did not reach its tolerance (``newton.TOLERANCE``).
+        RuntimeError: the solver did not reach its tolerance (``TOLERANCE``).
     """
     projected = posterior.project(features)
     coefficients = _coefficients(
@@ -276,7 +307,7 @@ def map_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> T
     Cost: O(M C b^3) per Newton step, memory for a bounded number of batches at a time.
     """
     size, classes = logits.shape[1:]
-    chunk = max(1, CHUNK_NUMBERS // max(1, classes * size**2))
+    chunk = max(1, _CHUNK_NUMBERS // max(1, classes * size**2))
     grams, starts, targets = (torch.split(whole, chunk) for whole in (gram, logits, labels))
     parts = [_coefficients(*piece, gamma) for piece in zip(grams, starts, targets, strict=True)]
     return torch.cat(parts)
@@ -284,7 +315,7 @@ def map_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> T
 
 def _coefficients(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
     """Return gamma A (M, b, C) for kernels (M, K, b, b)."""
-    kernel: Array = gamma * gram.numpy(force=True).astype(np.float64)
+    kernel: _Array = gamma * gram.numpy(force=True).astype(np.float64)
     targets = np.eye(logits.shape[2])[labels.numpy(force=True)]
     dual = solve_dual(kernel, logits.numpy(force=True).astype(np.float64), targets)
     return torch.from_numpy(gamma * dual).to(logits)

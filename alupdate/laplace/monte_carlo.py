@@ -1,4 +1,4 @@
-"""The Monte-Carlo update: hypotheses from the posterior, weighted by the new labels.
+"""The Monte-Carlo update [Huseljic2025]: importance sampling from the posterior.
 
 H hypotheses W_h ~ N(W, Sigma) get weights proportional to exp(gamma log p(labels | W_h)), and the
 prediction is the weighted mean of their softmax.
@@ -26,17 +26,22 @@ weakness, not a failure: weights are computed relative to the best one and alway
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.laplace.posterior import LastLayer, LowRankUpdate, Posterior, require_shared
+from alupdate.laplace.inputs import completed
+from alupdate.laplace.names import MONTE_CARLO, SHARED_LIKELIHOODS, Likelihood
+from alupdate.laplace.posterior import LastLayerPosterior, Posterior
+from alupdate.laplace.rules import N_HYPOTHESES, LowRankUpdate, UpdateRule
 
-CHUNK_NUMBERS = 2**22
+_CHUNK_NUMBERS = 2**22
 """How many sampled logits are in memory at a time."""
 
-CACHED_NUMBERS = 2**18
+_CACHED_NUMBERS = 2**18
 """How many are worked on together: few enough to stay in the processor's cache."""
 
 NEGLIGIBLE = 1e-12
@@ -44,8 +49,46 @@ NEGLIGIBLE = 1e-12
 
 
 @dataclass(frozen=True)
+class MonteCarlo(UpdateRule):
+    """Weights hypotheses from the posterior by the likelihood of the new labels.
+
+    The same hypotheses in every call. ``gamma`` is the exponent of the likelihood, not a step size.
+
+    Attributes:
+        seed: of the hypotheses.
+        n_hypotheses: H.
+    """
+
+    name: ClassVar[str] = MONTE_CARLO
+    likelihoods: ClassVar[tuple[Likelihood, ...]] = SHARED_LIKELIHOODS
+    tunable: ClassVar[bool] = False
+    seed: int = 0
+    n_hypotheses: int = N_HYPOTHESES
+
+    @override
+    def apply(
+        self, posterior: LastLayerPosterior, features: Tensor, labels: Tensor, gamma: float
+    ) -> "MonteCarloUpdate":
+        rng = np.random.default_rng(self.seed)
+        return monte_carlo(self.shared(posterior), features, labels, gamma, self.n_hypotheses, rng)
+
+    @override
+    def coefficients(
+        self,
+        posterior: LastLayerPosterior,
+        gram: Tensor,
+        logits: Tensor,
+        labels: Tensor,
+        gamma: float,
+    ) -> Tensor:
+        self.check(posterior)
+        rng = np.random.default_rng(self.seed)
+        return monte_carlo_batches(gram[:, 0], logits, labels, gamma, self.n_hypotheses, rng)
+
+
+@dataclass(frozen=True)
 class MonteCarloUpdate:
-    """The outcome of the update: weighted hypotheses, and the Gaussian that stands for them.
+    """The result of the update: weighted hypotheses, and the Gaussian that stands for them.
 
     Attributes:
         change: from the old posterior to one around the weighted mean of the hypotheses.
@@ -71,9 +114,9 @@ class MonteCarloUpdate:
         """Return the weights (b, 1) that the new instances got in the precision."""
         return self.change.added_precision
 
-    def move(self, logits: Tensor, features: Tensor) -> Tensor:
+    def new_logits(self, logits: Tensor, features: Tensor) -> Tensor:
         """Return the logits (N, C) under the weighted mean from the old ones."""
-        return self.change.move(logits, features)
+        return self.change.new_logits(logits, features)
 
     def effective_size(self) -> float:
         """Return 1 / sum_h w_h^2: how many equal hypotheses would be worth as much."""
@@ -82,15 +125,20 @@ class MonteCarloUpdate:
     def predict(self, features: Tensor) -> Tensor:
         """Return the weighted mean of the hypotheses' softmax (T, C) at features (T, D).
 
-        O(H T C b) operations, memory for a bounded number of hypotheses at a time.
+        The constant 1 is appended to features that lack the column of the bias. O(H T C b)
+        operations, memory for a bounded number of hypotheses at a time.
+
+        Raises:
+            ValueError: the features have another shape.
         """
+        features = completed(features, self.base.mean.shape[1])
         logits = self.base.logits(features).T.contiguous()
         known = features @ self.change.directions.T @ self.whitening
         unknown = self.base.variances(features)[:, 0] - known.square().sum(dim=1)
         design = torch.cat([known, unknown.clamp_(min=0).sqrt_()[:, None]], dim=1)
         kept = self.weights > NEGLIGIBLE / len(self.weights)
         total = torch.zeros_like(logits)
-        chunk = max(1, CHUNK_NUMBERS // max(1, logits.numel()))
+        chunk = max(1, _CHUNK_NUMBERS // max(1, logits.numel()))
         for drawn, weights in zip(
             torch.split(self.hypotheses[kept], chunk),
             torch.split(self.weights[kept], chunk),
@@ -102,7 +150,7 @@ class MonteCarloUpdate:
 
 
 def monte_carlo(
-    posterior: LastLayer,
+    posterior: Posterior,
     features: Tensor,
     labels: Tensor,
     gamma: float,
@@ -118,12 +166,8 @@ def monte_carlo(
         gamma: exponent of the likelihood; 1 is Bayes' rule.
         n_hypotheses: H.
         rng: source of the hypotheses.
-
-    Raises:
-        ValueError: each class has its own covariance.
     """
-    shared = require_shared(posterior, "monte_carlo")
-    projected = shared.project(features)
+    projected = posterior.project(features)
     spread, whitening = _roots(projected @ features.T)
     drawn = rng.standard_normal(
         (n_hypotheses, len(features) + 1, len(posterior.mean)), dtype=np.float32
@@ -133,10 +177,10 @@ def monte_carlo(
     weights = _weights(posterior.logits(features), spread[0], normals, labels, gamma)
     coefficients = whitening[0] @ torch.tensordot(weights, normals, dims=1)
     mean = torch.addmm(posterior.mean, coefficients.T, projected[0])
-    observed = shared.curvatures(features @ mean.T)
-    updated = shared.conditioned(mean, features, observed)
+    observed = posterior.curvatures(features @ mean.T)
+    updated = posterior.conditioned(mean, features, observed)
     change = LowRankUpdate(updated, projected[0], coefficients, observed)
-    return MonteCarloUpdate(change, shared, whitening[0], hypotheses, weights)
+    return MonteCarloUpdate(change, posterior, whitening[0], hypotheses, weights)
 
 
 def monte_carlo_batches(
@@ -193,7 +237,7 @@ def _weights(
     size, classes = logits.shape
     instances = torch.arange(size, device=logits.device)
     scores = []
-    for part in torch.split(normals, max(1, CACHED_NUMBERS // logits.numel())):
+    for part in torch.split(normals, max(1, _CACHED_NUMBERS // logits.numel())):
         drawn = part.permute(1, 2, 0).reshape(size, classes * len(part))
         sampled = (spread @ drawn).view(size, classes, len(part)).add_(logits[:, :, None])
         sampled -= sampled.amax(dim=1, keepdim=True)

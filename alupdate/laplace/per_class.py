@@ -1,13 +1,14 @@
-"""The posterior in which each class has its own covariance: the multinomial likelihood.
+"""The Laplace posterior with one covariance per class (block-diagonal over the classes).
 
 The Hessian of the cross entropy of softmax(W phi) in the weights is the Kronecker product of
-(diag(p) - p p^T) and phi phi^T. Its block diagonal gives every class c its own covariance,
+(diag(p) - p p^T) and phi phi^T. Its block diagonal [Daxberger2021] gives every class c its own
+covariance,
 
     Sigma_c = (lambda I + sum_n p_nc (1 - p_nc) phi_n phi_n^T)^-1.
 
 C matrices of D x D numbers are too many for a large network with many classes. With few labelled
 instances there is a smaller form: with S_c = diag(sqrt(p_nc (1 - p_nc))) and K = Phi Phi^T (N x N),
-Woodbury's identity gives
+Woodbury's identity [Hager1989] gives
 
     Sigma_c = (I - Phi^T M_c Phi) / lambda,      M_c = S_c (lambda I + S_c K S_c)^-1 S_c
 
@@ -17,13 +18,14 @@ time and gives the same logits to 1e-6. It loses digits where Sigma_c is many or
 below 1 / lambda, and its advantage as N grows, hence the dense form from N = D / 2 on.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.laplace.posterior import reduction
+from alupdate.laplace.names import PER_CLASS, Likelihood
+from alupdate.laplace.posterior import LastLayerPosterior, reduction
 
 DENSE_BYTES = 2**30
 """The largest dense covariances, all classes together, that are used below N = D."""
@@ -41,6 +43,10 @@ class DenseCovariances:
     """
 
     matrices: Tensor
+
+    def dense(self) -> "DenseCovariances":
+        """Return the covariances themselves."""
+        return self
 
     def project(self, features: Tensor) -> Tensor:
         """Return Sigma_c phi for features (b, D), of shape (C, b, D)."""
@@ -123,43 +129,42 @@ class LowRankCovariances:
 
 
 @dataclass(frozen=True)
-class MultinomialPosterior:
+class PerClassPosterior(LastLayerPosterior):
     """Independent Gaussians over the C weight vectors of a last layer, each with its covariance.
 
     Attributes:
         mean: (C, D), the weights of the last layer, bias column included.
         covariances: of the C weight vectors.
+        likelihood: always ``per_class``.
     """
 
     mean: Tensor
     covariances: DenseCovariances | LowRankCovariances
+    likelihood: Likelihood = field(default=PER_CLASS, init=False)
 
-    @property
-    def likelihood(self) -> Literal["per_class"]:
-        """See ``LastLayer``."""
-        return "per_class"
-
+    @override
     def logits(self, features: Tensor) -> Tensor:
-        """Return the logits (N, C) of features (N, D) under the mean weights."""
         return (self.mean @ features.T).T
 
+    @override
     def project(self, features: Tensor) -> Tensor:
-        """See ``LastLayer``: (C, b, D)."""
         return self.covariances.project(features)
 
+    @override
     def variances(self, features: Tensor) -> Tensor:
-        """See ``LastLayer``: (N, C)."""
         return self.covariances.variances(features)
 
+    @override
+    def covariance_matrices(self) -> Tensor:
+        return self.covariances.dense().matrices
+
+    @override
     def curvatures(self, logits: Tensor) -> Tensor:
-        """See ``LastLayer``: (b, C)."""
         return class_curvature(logits)
 
-    def conditioned(
-        self, mean: Tensor, features: Tensor, weights: Tensor
-    ) -> "MultinomialPosterior":
-        """See ``LastLayer``."""
-        return MultinomialPosterior(mean, self.covariances.conditioned(features, weights))
+    @override
+    def conditioned(self, mean: Tensor, features: Tensor, weights: Tensor) -> "PerClassPosterior":
+        return PerClassPosterior(mean, self.covariances.conditioned(features, weights))
 
 
 def class_curvature(logits: Tensor) -> Tensor:
@@ -168,9 +173,9 @@ def class_curvature(logits: Tensor) -> Tensor:
     return probabilities * (1 - probabilities)
 
 
-def fit_multinomial(
+def fit_per_class(
     mean: Tensor, features: Tensor, prior_precision: float, dense_bytes: int = DENSE_BYTES
-) -> MultinomialPosterior:
+) -> PerClassPosterior:
     """Return the per-class Laplace posterior around trained weights.
 
     Low-rank covariances for N < D / 2 instances, and up to N = D where the dense form would take
@@ -191,7 +196,7 @@ def fit_multinomial(
         covariances = _fit_dense(features, weights, prior_precision)
     else:
         covariances = _fit_low_rank(features, weights, prior_precision)
-    return MultinomialPosterior(mean, covariances)
+    return PerClassPosterior(mean, covariances)
 
 
 def _fit_dense(features: Tensor, weights: Tensor, prior_precision: float) -> DenseCovariances:

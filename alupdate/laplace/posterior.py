@@ -1,70 +1,120 @@
-"""The Gaussian posterior over the weights of a last layer."""
+"""The Gaussian posterior over the weights of a last layer, by the Laplace approximation.
 
+The posterior of the weights W (C, D) of a trained last layer is approximated by a Gaussian around
+them, whose precision is the curvature of the negative log-posterior [MacKay1992] [Daxberger2021].
+As in [Huseljic2025] the C weight vectors are independent. This module has the form in which they
+share one covariance; in ``alupdate.laplace.per_class`` each has its own.
+"""
+
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, Literal, Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-SharedLikelihood = Literal["gaussian", "categorical"]
-Likelihood = Literal["gaussian", "categorical", "per_class"]
+from alupdate.laplace.inputs import check_count, features_for
+from alupdate.laplace.names import GAUSSIAN, MAP, Likelihood, Predictive, SharedLikelihood
+from alupdate.laplace.predictive import predict
 
 PENDING_SHARE = 8
 """At most one pending row for so many dimensions."""
 
 
-class LastLayer(Protocol):
+class LastLayerPosterior(ABC):
     """Independent Gaussians over the C weight vectors of a last layer, with K covariances.
 
     K = 1 where all classes share one (``Posterior``), K = C where each class has its own
-    (``multinomial.MultinomialPosterior``). The updates need no more than this of either.
+    (``per_class.PerClassPosterior``). The update rules need no more than this of either.
+
+    Attributes:
+        mean: (C, D), the weights. Where the layer has a bias, the features end with a constant 1
+            and the last column is the bias.
+        likelihood: names the curvature that an observation adds to the precision.
     """
 
-    @property
-    def mean(self) -> Tensor:
-        """The weights (C, D)."""
-        ...
+    mean: Tensor
+    likelihood: Likelihood
 
-    @property
-    def likelihood(self) -> Likelihood:
-        """The curvature that an observation adds to the precision."""
-        ...
-
+    @abstractmethod
     def logits(self, features: Tensor) -> Tensor:
         """Return the logits (N, C) of features (N, D) under the mean weights."""
-        ...
 
+    @abstractmethod
     def project(self, features: Tensor) -> Tensor:
         """Return Sigma_k phi for features (b, D), of shape (K, b, D)."""
-        ...
 
+    @abstractmethod
     def variances(self, features: Tensor) -> Tensor:
         """Return phi^T Sigma_k phi for features (N, D), of shape (N, K)."""
-        ...
 
+    @abstractmethod
+    def covariance_matrices(self) -> Tensor:
+        """Return Sigma_k, of shape (K, D, D), written out."""
+
+    @abstractmethod
     def curvatures(self, logits: Tensor) -> Tensor:
         """Return the precision weights (b, K) of observations with logits (b, C)."""
-        ...
 
+    @abstractmethod
     def conditioned(self, mean: Tensor, features: Tensor, weights: Tensor) -> Self:
         """Return the posterior with a new mean that has also observed instances (b, D).
 
         The precisions grow by ``weights`` (b, K) times the outer products of the instances.
         """
-        ...
+
+    def predict(
+        self,
+        features: Tensor,
+        predictive: Predictive = MAP,
+        n_samples: int = 1000,
+        seed: int = 0,
+    ) -> Tensor:
+        """Return the predictive probabilities (N, C).
+
+        Args:
+            features: (N, D), or (N, D - 1) where the last column of the weights is the bias; of
+                the weights' type and device.
+            predictive: ``map`` (softmax at the mean weights), ``mean_field`` (closed-form
+                approximation of the average over the posterior) or ``monte_carlo`` (average over
+                samples).
+            n_samples: how many samples ``monte_carlo`` averages.
+            seed: of these samples.
+
+        Raises:
+            ValueError: features do not go with the weights or are not finite, or there is no such
+                predictive distribution.
+
+        Example:
+            >>> import torch
+            >>> from alupdate.laplace.updates import fit
+            >>> weights = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
+            >>> features = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+            >>> posterior = fit(weights, features)
+            >>> posterior.predict(features)
+            tensor([[0.8808, 0.1192],
+                    [0.1192, 0.8808]])
+            >>> posterior.predict(features, predictive="mean_field")
+            tensor([[0.8616, 0.1384],
+                    [0.1384, 0.8616]])
+        """
+        check_count("n_samples", n_samples)
+        rows = features_for(self.mean, features)
+        return predict(self, rows, predictive, np.random.default_rng(seed), n_samples)
 
 
-Layer = TypeVar("Layer", bound=LastLayer)
+Layer = TypeVar("Layer", bound=LastLayerPosterior)
 
 
 @dataclass(frozen=True)
-class Posterior:
+class Posterior(LastLayerPosterior):
     """Independent Gaussians over the C weight vectors of a last layer, with one covariance.
 
     Attributes:
-        mean: (C, D), the weights of the last layer. Where the layer has a bias, the features end
-            with a constant 1 and the last column is the bias.
+        mean: (C, D), the weights of the last layer.
         base: (D, D), the covariance shared by all classes, but for what is pending.
         likelihood: the curvature that an observation adds to the precision (``curvature``).
         pending: (r, D), H: the covariance is ``base - H^T H``. A few observations since the base
@@ -84,30 +134,33 @@ class Posterior:
         # To copy first and subtract in place takes half the time of ``addmm`` into new memory.
         return self.base.clone().addmm_(self.pending.T, self.pending, alpha=-1)
 
+    @override
     def logits(self, features: Tensor) -> Tensor:
-        """Return the logits (N, C) of features (N, D) under the mean weights.
-
-        In memory the classes come first: what strategies do with logits runs along the instances.
-        """
+        # In memory the classes come first: strategies go along the instances.
         return (self.mean @ features.T).T
 
+    @override
     def project(self, features: Tensor) -> Tensor:
-        """See ``LastLayer``: (1, b, D). O(b D (D + r))."""
+        # O(b D (D + r)).
         projected = features @ self.base
         if self.pending is not None:
             projected.addmm_(features @ self.pending.T, self.pending, alpha=-1)
         return projected[None]
 
+    @override
     def variances(self, features: Tensor) -> Tensor:
-        """See ``LastLayer``: (N, 1)."""
         return (features @ self.covariance).mul_(features).sum(dim=1, keepdim=True)
 
+    @override
+    def covariance_matrices(self) -> Tensor:
+        return self.covariance[None]
+
+    @override
     def curvatures(self, logits: Tensor) -> Tensor:
-        """See ``LastLayer``: (b, 1)."""
         return curvature(logits, self.likelihood)[:, None]
 
+    @override
     def conditioned(self, mean: Tensor, features: Tensor, weights: Tensor) -> "Posterior":
-        """See ``LastLayer``."""
         return self.reduced(mean, reduction(self.project(features)[0], features, weights[:, 0]))
 
     def reduced(self, mean: Tensor, rows: Tensor) -> "Posterior":
@@ -123,71 +176,14 @@ class Posterior:
         return Posterior(mean, updated.covariance, self.likelihood)
 
 
-class Updated(Protocol):
-    """The outcome of any update."""
-
-    @property
-    def posterior(self) -> LastLayer:
-        """The posterior after the update."""
-        ...
-
-    @property
-    def added_precision(self) -> Tensor:
-        """The weights (b, K) that the new instances got in the precision."""
-        ...
-
-    def move(self, logits: Tensor, features: Tensor) -> Tensor:
-        """Return the new logits (N, C) of features (N, D) from their old ones."""
-        ...
-
-
-@dataclass(frozen=True)
-class LowRankUpdate(Generic[Layer]):
-    """The outcome of an update with b labels: the mean has changed by a matrix of rank b.
-
-    Attributes:
-        posterior: after the update; its mean is the old one plus ``coefficients^T directions``.
-        directions: (b, D).
-        coefficients: (b, C).
-        added_precision: (b, K), the weight that each new instance got in the precision.
-    """
-
-    posterior: Layer
-    directions: Tensor
-    coefficients: Tensor
-    added_precision: Tensor
-
-    def move(self, logits: Tensor, features: Tensor) -> Tensor:
-        """Return the new logits (N, C) from the old ones, in O(N b (D + C)) instead of O(N D C)."""
-        return torch.addmm(logits.T, self.coefficients.T, self.directions @ features.T).T
-
-
-def require_shared(posterior: LastLayer, update: str) -> Posterior:
-    """Return the posterior if all classes share its covariance.
-
-    Raises:
-        ValueError: they do not, and ``update`` cannot work with that.
-    """
-    if not isinstance(posterior, Posterior):
-        raise ValueError(
-            f"the update '{update}' does not work with likelihood '{posterior.likelihood}': "
-            "use the update 'map', or the likelihood gaussian or categorical"
-        )
-    return posterior
-
-
-def with_bias(features: Tensor) -> Tensor:
-    """Append the constant 1 to features (N, D), so that the bias is updated like any weight."""
-    return torch.cat([features, features.new_ones(len(features), 1)], dim=1)
-
-
 def curvature(logits: Tensor, likelihood: SharedLikelihood) -> Tensor:
     """Return the precision weight w (...,) of observations with logits (..., C).
 
-    1 for ``gaussian``; pmax (1 - pmax) for ``categorical`` (the paper, section on the Laplace
-    approximation: the Hessian's class blocks are replaced by the largest class's).
+    1 for ``gaussian``; pmax (1 - pmax) for ``categorical``, where the class blocks of the Hessian
+    are replaced by that of the most probable class [Huseljic2025, section on the Laplace
+    approximation].
     """
-    if likelihood == "gaussian":
+    if likelihood == GAUSSIAN:
         return logits.new_ones(logits.shape[:-1])
     largest = torch.softmax(logits, dim=-1).amax(dim=-1)
     return largest * (1 - largest)
@@ -196,9 +192,9 @@ def curvature(logits: Tensor, likelihood: SharedLikelihood) -> Tensor:
 def reduction(projected: Tensor, features: Tensor, weights: Tensor) -> Tensor:
     """Return H (b, D) such that (Sigma^-1 + Phi^T diag(w) Phi)^-1 = Sigma - H^T H.
 
-    By Woodbury, with X = diag(sqrt(w)) Phi and the Cholesky factor L L^T = I + X Sigma X^T, it is
-    H = L^-1 X Sigma: nothing of size D x D is computed, and the difference of two symmetric
-    matrices stays symmetric. Weights of zero are welcome.
+    By Woodbury's identity [Hager1989], with X = diag(sqrt(w)) Phi and the Cholesky factor
+    L L^T = I + X Sigma X^T, it is H = L^-1 X Sigma: nothing of size D x D is computed, and the
+    difference of two symmetric matrices stays symmetric. Weights may be zero.
 
     Args:
         projected: (b, D), Phi Sigma.
@@ -236,11 +232,11 @@ def fit_posterior(
 
 
 def variances_after(
-    variances: Tensor, features: Tensor, before: LastLayer, rows: Tensor, added: Tensor
+    variances: Tensor, features: Tensor, before: LastLayerPosterior, rows: Tensor, added: Tensor
 ) -> Tensor:
     """Return phi^T Sigma'_k phi (P, K) of a pool after b instances were taken in.
 
-    By Woodbury, with Y_k = Phi_b Sigma_k, G_k = Y_k Phi_b^T and S_k = diag(sqrt(w_k)),
+    By Woodbury's identity, with Y_k = Phi_b Sigma_k, G_k = Y_k Phi_b^T and S_k = diag(sqrt(w_k)),
 
         Sigma'_k = Sigma_k - H_k^T H_k,      H_k = (chol(I + S_k G_k S_k))^-1 S_k Y_k
 
@@ -252,7 +248,7 @@ def variances_after(
         features: (P, D), of the pool.
         before: the posterior before the update.
         rows: (b, D), of the instances that were taken in.
-        added: (b, K), the weights they got, from ``Updated.added_precision``.
+        added: (b, K), the weights they got, from ``UpdateResult.added_precision``.
     """
     projected = before.project(rows)
     roots = added.T.sqrt()

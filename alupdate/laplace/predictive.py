@@ -1,23 +1,48 @@
-"""Predictive probabilities under the posterior over the last layer's weights."""
+"""Predictive distributions under a Gaussian posterior over the last layer's weights.
+
+Three approximations of E[softmax(W phi)]: at the mean weights (``map``), in closed form
+(``mean_field``) and by sampling (``monte_carlo``). [Daxberger2021] compares them.
+"""
 
 import math
-from typing import Literal
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.laplace.per_class import LowRankCovariances, MultinomialPosterior
-from alupdate.laplace.posterior import LastLayer, Posterior
+from alupdate.laplace.names import MAP, MEAN_FIELD, MONTE_CARLO, PREDICTIVES, Predictive
 
-Predictive = Literal["map", "mean_field", "monte_carlo"]
-
-CHUNK_NUMBERS = 2**20
+_CHUNK_NUMBERS = 2**20
 """How many sampled logits are worked on together: about what a processor's caches hold."""
 
 
+class GaussianWeights(Protocol):
+    """Independent Gaussians over C weight vectors, with K = 1 or K = C covariances.
+
+    What predictions need of a ``posterior.LastLayerPosterior``.
+    """
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean weights (C, D)."""
+        ...
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return the logits (N, C) of features (N, D) under the mean weights."""
+        ...
+
+    def variances(self, features: Tensor) -> Tensor:
+        """Return phi^T Sigma_k phi for features (N, D), of shape (N, K)."""
+        ...
+
+    def covariance_matrices(self) -> Tensor:
+        """Return Sigma_k, of shape (K, D, D)."""
+        ...
+
+
 def predict(
-    posterior: LastLayer,
+    posterior: GaussianWeights,
     features: Tensor,
     predictive: Predictive,
     rng: np.random.Generator,
@@ -31,26 +56,32 @@ def predict(
         predictive: ``map``, ``mean_field`` or ``monte_carlo``.
         rng: source of the samples; ``map`` and ``mean_field`` draw none.
         n_samples: how many samples ``monte_carlo`` averages.
+
+    Raises:
+        ValueError: there is no such predictive distribution.
     """
-    if predictive == "map":
+    if predictive == MAP:
         return torch.softmax(posterior.logits(features), dim=1)
-    if predictive == "mean_field":
+    if predictive == MEAN_FIELD:
         return mean_field(posterior, features)
-    return monte_carlo_predictive(posterior, features, n_samples, rng)
+    if predictive == MONTE_CARLO:
+        return monte_carlo_predictive(posterior, features, n_samples, rng)
+    raise ValueError(f"predictive {predictive!r}: it must be one of {', '.join(PREDICTIVES)}")
 
 
-def mean_field(posterior: LastLayer, features: Tensor) -> Tensor:
+def mean_field(posterior: GaussianWeights, features: Tensor) -> Tensor:
     """Return softmax(f_c / sqrt(1 + pi/8 v_c)) of shape (T, C), with v_c = phi^T Sigma_c phi.
 
-    MacKay's (1992) approximation of the logistic-Gaussian integral, applied per class. For C = 2
-    and a shared covariance the difference of the logits has variance 2 v; this counts half of it.
+    The approximation of the logistic-Gaussian integral of [MacKay1992], applied per class. For
+    C = 2 and a shared covariance the difference of the logits has variance 2 v; this counts half
+    of it.
     """
     spread = posterior.variances(features).mul_(math.pi / 8).add_(1).sqrt_()
     return torch.softmax(posterior.logits(features) / spread, dim=1)
 
 
 def monte_carlo_predictive(
-    posterior: LastLayer, features: Tensor, n_samples: int, rng: np.random.Generator
+    posterior: GaussianWeights, features: Tensor, n_samples: int, rng: np.random.Generator
 ) -> Tensor:
     """Return the mean softmax (T, C) over samples of the logits.
 
@@ -73,7 +104,7 @@ def monte_carlo_predictive(
     noise = torch.from_numpy(drawn).to(logits)
     columns = logits.T.contiguous()  # (S, C, T): operations run along the points
     total = torch.zeros_like(columns)
-    for part in torch.split(noise, max(1, CHUNK_NUMBERS // logits.numel())):
+    for part in torch.split(noise, max(1, _CHUNK_NUMBERS // logits.numel())):
         total += torch.softmax(columns + deviations * part[:, :, None], dim=1).sum(dim=0)
     return (total / n_samples).T
 
@@ -82,7 +113,7 @@ JITTER = 1e-7
 """Relative to the mean variance: rounding may leave a covariance that is singular or worse."""
 
 
-def sample_weights(posterior: LastLayer, count: int, rng: np.random.Generator) -> Tensor:
+def sample_weights(posterior: GaussianWeights, count: int, rng: np.random.Generator) -> Tensor:
     """Return weights (S, C, D) drawn from the posterior.
 
     Args:
@@ -95,20 +126,9 @@ def sample_weights(posterior: LastLayer, count: int, rng: np.random.Generator) -
     mean = posterior.mean
     drawn = rng.standard_normal((len(mean), count, mean.shape[1]), dtype=np.float32)
     noise = torch.from_numpy(drawn).to(mean)
-    covariances = _covariances(posterior)
+    covariances = posterior.covariance_matrices()
     factors = torch.stack([_factor(covariance) for covariance in covariances])
     return mean + (noise @ factors.mT).transpose(0, 1)
-
-
-def _covariances(posterior: LastLayer) -> Tensor:
-    """Return the matrices (K, D, D)."""
-    if isinstance(posterior, Posterior):
-        return posterior.covariance[None]
-    if not isinstance(posterior, MultinomialPosterior):
-        raise TypeError(f"no samples of {type(posterior).__name__}")
-    covariances = posterior.covariances
-    dense = covariances.dense() if isinstance(covariances, LowRankCovariances) else covariances
-    return dense.matrices
 
 
 def _factor(covariance: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The sequential second-order update in dual form: many hypothetical batches at once.
+"""The second-order update [Huseljic2025]: one Newton step per label, in dual form.
 
 Derivation. Updating on instance i of a batch B changes every logit and every covariance entry by
 a rank-one term. With k(x, x') = phi(x)^T Sigma phi(x'), v_i = k(i, i) and weight w_i:
@@ -28,21 +28,65 @@ solved with, since both Z and the rows of S need it.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.laplace.posterior import (
-    LastLayer,
-    LowRankUpdate,
-    Posterior,
+from alupdate.laplace.names import (
+    GAUSSIAN,
+    SECOND_ORDER,
+    SHARED_LIKELIHOODS,
+    Likelihood,
     SharedLikelihood,
-    require_shared,
 )
+from alupdate.laplace.posterior import LastLayerPosterior, Posterior
+from alupdate.laplace.rules import LowRankUpdate, UpdateRule
 
-Array = NDArray[np.floating]
+_Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class SecondOrder(UpdateRule):
+    """One step per label along the updated covariance, in closed form.
+
+    For posteriors with one covariance for all classes. With one per class, a step along
+    p_c (1 - p_c), which nearly vanishes where a class is far from the decision, overshoots:
+    ``map.Map`` solves that problem.
+    """
+
+    name: ClassVar[str] = SECOND_ORDER
+    likelihoods: ClassVar[tuple[Likelihood, ...]] = SHARED_LIKELIHOODS
+    tunable: ClassVar[bool] = True
+
+    @override
+    def apply(
+        self, posterior: LastLayerPosterior, features: Tensor, labels: Tensor, gamma: float
+    ) -> LowRankUpdate[Posterior]:
+        return second_order(self.shared(posterior), features, labels, gamma)
+
+    @override
+    def coefficients(
+        self,
+        posterior: LastLayerPosterior,
+        gram: Tensor,
+        logits: Tensor,
+        labels: Tensor,
+        gamma: float,
+    ) -> Tensor:
+        likelihood = self.shared(posterior).likelihood
+        updates = update_batches(gram[:, 0], logits, labels, gamma, likelihood)
+        return gamma * updates.coefficients
+
+    @override
+    def step(
+        self, posterior: LastLayerPosterior, lengths: Tensor, logits: Tensor, gamma: float
+    ) -> Tensor:
+        weights = self.shared(posterior).curvatures(logits)[:, 0]
+        return gamma / (1 + weights * lengths)
 
 
 @dataclass(frozen=True)
@@ -72,10 +116,10 @@ class _Steps:
         residuals: (M, b, C), R.
     """
 
-    inverse: Array
-    pivots: Array
-    weights: Array
-    residuals: Array
+    inverse: _Array
+    pivots: _Array
+    weights: _Array
+    residuals: _Array
 
 
 def update_batches(
@@ -97,7 +141,7 @@ def update_batches(
     if targets.shape[1] == 1:
         steps = _single_step(kernel, start, targets, likelihood)
     else:
-        run = _gaussian_steps if likelihood == "gaussian" else _categorical_steps
+        run = _gaussian_steps if likelihood == GAUSSIAN else _categorical_steps
         steps = run(kernel, start, targets, gamma)
     coefficients = steps.inverse.swapaxes(1, 2) @ (steps.residuals / steps.pivots[:, :, None])
     reducers = np.sqrt(steps.weights / steps.pivots)[:, :, None] * steps.inverse
@@ -107,11 +151,11 @@ def update_batches(
 
 
 def _single_step(
-    kernel: Array, logits: Array, targets: Array, likelihood: SharedLikelihood
+    kernel: _Array, logits: _Array, targets: _Array, likelihood: SharedLikelihood
 ) -> _Steps:
     """One label needs no elimination: this is every step of a sequential batch."""
     probabilities = _softmax(logits)
-    if likelihood == "gaussian":
+    if likelihood == GAUSSIAN:
         weights = np.ones_like(kernel[:, 0])
     else:
         largest = probabilities.max(axis=-1)
@@ -121,7 +165,7 @@ def _single_step(
     )
 
 
-def _gaussian_steps(kernel: Array, logits: Array, targets: Array, gamma: float) -> _Steps:
+def _gaussian_steps(kernel: _Array, logits: _Array, targets: _Array, gamma: float) -> _Steps:
     """Weights of 1: one Cholesky factor holds every column, and only the residuals recur."""
     factor = np.linalg.cholesky(kernel + np.eye(kernel.shape[1], dtype=kernel.dtype))
     diagonal = np.diagonal(factor, axis1=1, axis2=2)
@@ -134,7 +178,7 @@ def _gaussian_steps(kernel: Array, logits: Array, targets: Array, gamma: float) 
     return _Steps(inverse, diagonal**2, np.ones_like(diagonal), residuals)
 
 
-def _categorical_steps(kernel: Array, logits: Array, targets: Array, gamma: float) -> _Steps:
+def _categorical_steps(kernel: _Array, logits: _Array, targets: _Array, gamma: float) -> _Steps:
     """Weights that depend on the logits of the moment: columns and residuals recur together.
 
     ``columns`` are those of G^(i), on and below the diagonal.
@@ -159,18 +203,18 @@ def _categorical_steps(kernel: Array, logits: Array, targets: Array, gamma: floa
     return _Steps(np.linalg.inv(elimination), pivots, weights, residuals)
 
 
-def _softmax(logits: Array) -> Array:
-    powers: Array = np.exp(logits - np.maximum.reduce(logits, axis=-1, keepdims=True))
+def _softmax(logits: _Array) -> _Array:
+    powers: _Array = np.exp(logits - np.maximum.reduce(logits, axis=-1, keepdims=True))
     powers /= np.add.reduce(powers, axis=-1, keepdims=True)
     return powers
 
 
 def second_order(
-    posterior: LastLayer, features: Tensor, labels: Tensor, gamma: float
+    posterior: Posterior, features: Tensor, labels: Tensor, gamma: float
 ) -> LowRankUpdate[Posterior]:
     """Update the posterior with b labels, one after the other.
 
-    For each instance (Huseljic et al. 2025, update equations of mean and covariance):
+    For each instance [Huseljic2025, update equations of mean and covariance]:
 
         Sigma' = Sigma - w / (1 + w v) (Sigma phi)(Sigma phi)^T,     v = phi^T Sigma phi
         W'     = W + gamma (e_y - softmax(W phi)) (Sigma' phi)^T
@@ -183,21 +227,16 @@ def second_order(
         features: (b, D), of the newly labelled instances, in order.
         labels: (b,), their class indices.
         gamma: step size.
-
-    Raises:
-        ValueError: each class has its own covariance. A single step along p_c (1 - p_c), which
-            nearly vanishes where a class is far from the decision, overshoots; see ``map_update``.
     """
-    shared = require_shared(posterior, "second_order")
-    projected = shared.project(features)[0]
+    projected = posterior.project(features)[0]
     update = update_batches(
         (projected @ features.T)[None],
-        shared.logits(features)[None],
+        posterior.logits(features)[None],
         labels[None],
         gamma,
-        shared.likelihood,
+        posterior.likelihood,
     )
     coefficients = gamma * update.coefficients[0]
-    mean = torch.addmm(shared.mean, coefficients.T, projected)
-    updated = shared.reduced(mean, update.reducers[0] @ projected)
+    mean = torch.addmm(posterior.mean, coefficients.T, projected)
+    updated = posterior.reduced(mean, update.reducers[0] @ projected)
     return LowRankUpdate(updated, projected, coefficients, update.weights[0][:, None])

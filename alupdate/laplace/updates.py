@@ -1,146 +1,104 @@
-"""All updates behind one interface, so that loops and strategies can use any of them by name."""
+"""Fit a posterior around a trained last layer, and choose the rule that updates it.
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+The two functions with which an update starts: ``fit`` and ``update_rule``.
+"""
 
-import numpy as np
-import torch
-from torch import Tensor
+from dataclasses import fields, replace
 
-from alupdate.laplace.first_order import first_order, first_order_batches
-from alupdate.laplace.map import map_batches, map_update
-from alupdate.laplace.monte_carlo import monte_carlo, monte_carlo_batches
-from alupdate.laplace.per_class import fit_multinomial
-from alupdate.laplace.posterior import LastLayer, Likelihood, Updated, fit_posterior, require_shared
-from alupdate.laplace.second_order import second_order, update_batches
+from torch import Tensor, nn
 
-UpdateName = Literal["first_order", "second_order", "map", "monte_carlo"]
-
-N_HYPOTHESES = 10_000
-"""The paper's number of Monte-Carlo hypotheses."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """An update, and the means to foresee its effect for many batches at once.
-
-    Attributes:
-        update: (posterior, features (b, D), labels (b,), gamma) -> the updated model.
-        directions: (posterior, features (P, D)) -> (K, P, D), along which an instance moves the
-            weights of the classes; K = 1 where it is the same for all of them.
-        coefficients: (posterior, gram (M, K, b, b), logits (M, b, C), labels (M, b), gamma) ->
-            (M, b, C). The gram matrices are ``directions @ features^T`` within each batch. The
-            new weights of class c are ``old_c + coefficients[m, :, c] @ directions_c[batch m]``.
-        projects: whether the directions are Sigma_k phi, and so shrink as labels come in.
-        step: of updates with one instance whose coefficients are ``step * (e_y - p)``, whatever
-            the label: (posterior, lengths (R,), logits (R, C), gamma) -> (R,), where the lengths
-            are ``direction @ feature``. None for the other updates.
-    """
-
-    update: Callable[[LastLayer, Tensor, Tensor, float], Updated]
-    directions: Callable[[LastLayer, Tensor], Tensor]
-    coefficients: Callable[[LastLayer, Tensor, Tensor, Tensor, float], Tensor]
-    projects: bool
-    step: Callable[[LastLayer, Tensor, Tensor, float], Tensor] | None = None
-
-
-def update_rule(name: UpdateName, seed: int = 0, n_hypotheses: int = N_HYPOTHESES) -> Rule:
-    """Return the update of that name as pure functions.
-
-    Args:
-        name: ``first_order``, ``second_order``, ``map`` or ``monte_carlo``.
-        seed: of the hypotheses of ``monte_carlo``; the others draw nothing.
-        n_hypotheses: of ``monte_carlo``.
-    """
-    if name == "monte_carlo":
-        return _monte_carlo_rule(seed, n_hypotheses)
-    return {
-        "first_order": Rule(
-            first_order, _features_themselves, _first_order_coefficients, False, _first_order_step
-        ),
-        "second_order": Rule(
-            second_order, _projected, _second_order_coefficients, True, _second_order_step
-        ),
-        "map": Rule(map_update, _projected, _map_coefficients, True),
-    }[name]
-
-
-def _monte_carlo_rule(seed: int, n_hypotheses: int) -> Rule:
-    """Draw the same hypotheses in every call: the rule stays a function of its arguments."""
-
-    def update(posterior: LastLayer, features: Tensor, labels: Tensor, gamma: float) -> Updated:
-        rng = np.random.default_rng(seed)
-        return monte_carlo(posterior, features, labels, gamma, n_hypotheses, rng)
-
-    def coefficients(
-        posterior: LastLayer, gram: Tensor, logits: Tensor, labels: Tensor, gamma: float
-    ) -> Tensor:
-        require_shared(posterior, "monte_carlo")
-        rng = np.random.default_rng(seed)
-        return monte_carlo_batches(gram[:, 0], logits, labels, gamma, n_hypotheses, rng)
-
-    return Rule(update, _projected, coefficients, True)
-
-
-def mean_changes(directions: Tensor, coefficients: Tensor) -> Tensor:
-    """Return the changes (M, C, D) of the mean weights by each of M hypothetical updates.
-
-    Args:
-        directions: (K, M, b, D), of the members of each batch.
-        coefficients: (M, b, C), from ``Rule.coefficients``.
-    """
-    if len(directions) == 1:
-        return coefficients.mT @ directions[0]
-    return torch.einsum("mbc,cmbd->mcd", coefficients, directions)
+from alupdate.laplace.inputs import check_count, check_positive, features_for, weights_of
+from alupdate.laplace.names import GAUSSIAN, LIKELIHOODS, PER_CLASS, Likelihood
+from alupdate.laplace.per_class import fit_per_class
+from alupdate.laplace.posterior import LastLayerPosterior, fit_posterior
+from alupdate.laplace.rules import N_HYPOTHESES, UpdateRule, rule_classes
 
 
 def fit(
-    mean: Tensor, features: Tensor, likelihood: Likelihood, prior_precision: float
-) -> LastLayer:
-    """Return the Laplace posterior around trained weights (C, D) for any likelihood.
+    weights: Tensor | nn.Linear,
+    features: Tensor,
+    likelihood: Likelihood = GAUSSIAN,
+    prior_precision: float = 1.0,
+) -> LastLayerPosterior:
+    """Return the Laplace posterior around a trained last layer [Daxberger2021] [Huseljic2025].
 
-    See ``posterior.fit_posterior`` and ``multinomial.fit_multinomial``.
+    Args:
+        weights: the layer, or its weights (C, D) in float32 or float64. The bias of a layer
+            becomes the last column.
+        features: (N, D), the inputs of the layer on the instances that it was trained on, of the
+            weights' type and device. Where the weights have exactly one column more, the last is
+            the bias, and the constant 1 is appended to the features.
+        likelihood: curvature of an observation: ``gaussian`` (1), ``categorical``
+            (pmax (1 - pmax)), both with one covariance for all classes, or ``per_class``
+            (p_c (1 - p_c), one covariance for each class).
+        prior_precision: of the weights, greater than 0.
+
+    Returns:
+        Independent Gaussians over the C weight vectors.
+
+    Raises:
+        ValueError: an argument has the wrong type, shape or value.
+
+    Example:
+        >>> import torch
+        >>> from alupdate.laplace.updates import fit
+        >>> head = torch.nn.Linear(3, 2)
+        >>> features = torch.randn(20, 3)
+        >>> posterior = fit(head, features, likelihood="per_class", prior_precision=0.3)
+        >>> posterior.mean.shape
+        torch.Size([2, 4])
+        >>> bool(torch.allclose(posterior.predict(features), head(features).softmax(dim=1)))
+        True
     """
-    if likelihood == "per_class":
-        return fit_multinomial(mean, features, prior_precision)
+    if likelihood not in LIKELIHOODS:
+        raise ValueError(f"likelihood {likelihood!r}: it must be one of {', '.join(LIKELIHOODS)}")
+    check_positive("prior_precision", prior_precision)
+    mean = weights_of(weights)
+    return laplace_posterior(mean, features_for(mean, features), likelihood, prior_precision)
+
+
+def laplace_posterior(
+    mean: Tensor, features: Tensor, likelihood: Likelihood, prior_precision: float
+) -> LastLayerPosterior:
+    """Return the posterior as ``fit`` does, for tensors that need no check.
+
+    Args:
+        mean: (C, D), the trained weights.
+        features: (N, D), bias column included.
+        likelihood: see ``fit``.
+        prior_precision: lambda > 0.
+    """
+    if likelihood == PER_CLASS:
+        return fit_per_class(mean, features, prior_precision)
     return fit_posterior(mean, features, likelihood, prior_precision)
 
 
-def _projected(posterior: LastLayer, features: Tensor) -> Tensor:
-    return posterior.project(features)
+def update_rule(name: str, seed: int = 0, n_hypotheses: int = N_HYPOTHESES) -> UpdateRule:
+    """Return the update rule of that name.
 
+    Args:
+        name: ``first_order``, ``second_order``, ``map``, ``monte_carlo``, or that of another rule
+            in this package.
+        seed: of rules that draw random numbers: of the hypotheses of ``monte_carlo``.
+        n_hypotheses: how many hypotheses ``monte_carlo`` weights.
 
-def _features_themselves(_: LastLayer, features: Tensor) -> Tensor:
-    return features[None]
+    Raises:
+        ValueError: there is no rule of that name, or ``n_hypotheses`` is not a positive integer.
 
-
-def _first_order_coefficients(
-    _: LastLayer, gram: Tensor, logits: Tensor, labels: Tensor, gamma: float
-) -> Tensor:
-    return first_order_batches(gram[:, 0], logits, labels, gamma)
-
-
-def _first_order_step(_: LastLayer, lengths: Tensor, logits: Tensor, gamma: float) -> Tensor:
-    return torch.full_like(lengths, gamma)
-
-
-def _second_order_step(
-    posterior: LastLayer, lengths: Tensor, logits: Tensor, gamma: float
-) -> Tensor:
-    weights = require_shared(posterior, "second_order").curvatures(logits)[:, 0]
-    return gamma / (1 + weights * lengths)
-
-
-def _second_order_coefficients(
-    posterior: LastLayer, gram: Tensor, logits: Tensor, labels: Tensor, gamma: float
-) -> Tensor:
-    likelihood = require_shared(posterior, "second_order").likelihood
-    updates = update_batches(gram[:, 0], logits, labels, gamma, likelihood)
-    return gamma * updates.coefficients
-
-
-def _map_coefficients(
-    _: LastLayer, gram: Tensor, logits: Tensor, labels: Tensor, gamma: float
-) -> Tensor:
-    return map_batches(gram, logits, labels, gamma)
+    Example:
+        >>> from alupdate.laplace.updates import update_rule
+        >>> update_rule("map")
+        Map()
+        >>> update_rule("monte_carlo", n_hypotheses=100)
+        MonteCarlo(seed=0, n_hypotheses=100)
+        >>> update_rule("second_order").likelihoods
+        ('gaussian', 'categorical')
+    """
+    check_count("n_hypotheses", n_hypotheses)
+    rules = rule_classes()
+    if name not in rules:
+        raise ValueError(f"no update rule {name!r}: it must be one of {', '.join(rules)}")
+    rule = rules[name]()
+    wanted = {setting.name for setting in fields(rule)}
+    settings = {"seed": seed, "n_hypotheses": n_hypotheses}
+    return replace(rule, **{key: value for key, value in settings.items() if key in wanted})

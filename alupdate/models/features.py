@@ -1,4 +1,4 @@
-"""The base classes of backbones, and the cache of the features that frozen ones compute.
+"""The base classes of backbones, and the features that frozen ones compute and keep.
 
 A backbone maps instances to the features of the last layer. To add one, subclass ``Backbone`` (or
 ``CachedBackbone`` for a network that is slow) in a module of this package, and describe its
@@ -150,7 +150,7 @@ class Extractor(Protocol):
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
 class CachedBackbone(Backbone):
-    """A backbone whose features take long, so that each data set's are computed once and kept.
+    """A backbone whose frozen features are computed once for each data set, and kept on disk.
 
     Attributes:
         kind: of the instances that the network takes.

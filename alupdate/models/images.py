@@ -133,7 +133,7 @@ class ImageBackbone(CachedBackbone):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes an input.
+    """Resize, centre crop and normalisation of an image.
 
     Attributes:
         size: side of the square that the network sees.
@@ -152,10 +152,10 @@ class Preprocessing:
 
 
 def preprocessing_of(settings: ImageBackbone) -> Preprocessing:
-    """Return what a network was trained with, at the configured image size.
+    """Return the preprocessing that a network was trained with, at the configured image size.
 
-    EfficientNet-Lite0 has its own: its original authors' normalisation, and images as small and as
-    whole as suits a laptop.
+    EfficientNet-Lite0 is an exception: it has the normalisation of its original authors, the images
+    are small so that a laptop can compute their features, and only the longer side is cropped.
 
     Raises:
         InputError: there is no such network.
@@ -176,7 +176,7 @@ def preprocessing_of(settings: ImageBackbone) -> Preprocessing:
 
 
 def squares(images: Sequence[ByteArray], how: Preprocessing, device: torch.device) -> Tensor:
-    """Return images (H, W, 1 or 3), which may differ in size, as (n, 3, size, size) in 0..255.
+    """Resize and crop images (H, W, 1 or 3) of any size to (n, 3, size, size), in 0..255.
 
     Raises:
         InputError: an image has another number of channels.
@@ -201,7 +201,7 @@ def squares(images: Sequence[ByteArray], how: Preprocessing, device: torch.devic
 
 
 def normalised(planes: Tensor, how: Preprocessing) -> Tensor:
-    """Return planes (n, 3, size, size) of values in 0..255 as the network's inputs."""
+    """Normalise the colours of planes (n, 3, size, size) with values in 0..255."""
     mean, deviation = (
         torch.tensor(values, device=planes.device)[:, None, None]
         for values in (how.mean, how.deviation)
@@ -229,7 +229,14 @@ def _middle(planes: Tensor, size: int) -> Tensor:
 
 
 class ImageNetwork:
-    """A frozen image network as an ``Extractor`` of its pooled features."""
+    """A frozen image network that extracts its pooled features.
+
+    Example:
+        >>> settings = ImageBackbone(name="timm", model="test_resnet", weights="random")
+        >>> network = ImageNetwork(settings, torch.device("cpu"))
+        >>> network.features(ArrayImages(np.zeros((2, 40, 30, 3), np.uint8))).shape
+        (2, 96)
+    """
 
     unit, chunk = "images", IMAGES_AT_ONCE
 
@@ -289,7 +296,7 @@ def image_arrays(dataset: Dataset, backbone: str) -> tuple[ByteArray, ByteArray]
 
 
 def decoded(images: Images) -> list[ByteArray]:
-    """Return every image (H, W, channels); files are decoded on all cores."""
+    """Return each image as an array (H, W, channels); files are decoded on all cores."""
     if isinstance(images, ArrayImages):
         return list(images.rows)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -297,7 +304,7 @@ def decoded(images: Images) -> list[ByteArray]:
 
 
 def augmented(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return images (B, channels, H, H) cut at random from a black frame, half of them mirrored.
+    """Augment images (B, channels, H, H): random crops with black padding, random mirroring.
 
     Args:
         images: as they are kept.

@@ -13,9 +13,11 @@ from alupdate.config import PosteriorConfig, StepSize, TrainingConfig
 from alupdate.data.dataset import FloatArray, IntArray
 from alupdate.data.feature_cache import Features, MappedRows
 from alupdate.data.pool import Pool
-from alupdate.laplace.posterior import LastLayer, Updated, with_bias
+from alupdate.laplace.inputs import with_bias
+from alupdate.laplace.posterior import LastLayerPosterior
+from alupdate.laplace.rules import UpdateResult, UpdateRule
 from alupdate.laplace.step_size import choose_gamma
-from alupdate.laplace.updates import Rule, UpdateName, fit, update_rule
+from alupdate.laplace.updates import laplace_posterior, update_rule
 from alupdate.models.end_to_end import (
     Trainable,
     features_of,
@@ -61,7 +63,7 @@ class Model:
 
     pool: Rows
     test: Tensor
-    posterior: LastLayer
+    posterior: LastLayerPosterior
 
 
 @dataclass(frozen=True)
@@ -162,9 +164,9 @@ def recipe_of(training: TrainingConfig) -> Recipe:
     )
 
 
-def posterior_of(weights: Tensor, rows: Tensor, settings: PosteriorConfig) -> LastLayer:
+def posterior_of(weights: Tensor, rows: Tensor, settings: PosteriorConfig) -> LastLayerPosterior:
     """Return the configured posterior at weights (C, D) trained on features (N, D)."""
-    return fit(weights, rows, settings.likelihood, settings.prior_precision)
+    return laplace_posterior(weights, rows, settings.likelihood, settings.prior_precision)
 
 
 class NetworkLearner(Learner):
@@ -203,21 +205,21 @@ class NetworkLearner(Learner):
         return Model(pool, test, posterior_of(weights, rows, self._settings.posterior))
 
 
-def make_rule(name: UpdateName, n_hypotheses: int, seed: int) -> Rule:
+def make_rule(name: str, n_hypotheses: int, seed: int) -> UpdateRule:
     """Return an update rule; only the Monte-Carlo update draws anything, from its own stream."""
     return update_rule(name, sub_seed(generator(seed, Stream.HYPOTHESES)), n_hypotheses)
 
 
 def apply_rule(
-    rule: Rule, model: Model, indices: IntArray, labels: IntArray, gamma: float
-) -> Updated:
+    rule: UpdateRule, model: Model, indices: IntArray, labels: IntArray, gamma: float
+) -> UpdateResult:
     """Return the outcome of updating a model's posterior with newly acquired labels (b,)."""
     rows, targets = labelled(model, indices, labels)
-    return rule.update(model.posterior, rows, targets, gamma)
+    return rule.apply(model.posterior, rows, targets, gamma)
 
 
 def updated_model(
-    rule: Rule, model: Model, indices: IntArray, labels: IntArray, gamma: float
+    rule: UpdateRule, model: Model, indices: IntArray, labels: IntArray, gamma: float
 ) -> Model:
     """Return the model after an update with newly acquired labels (b,)."""
     return replace(model, posterior=apply_rule(rule, model, indices, labels, gamma).posterior)
@@ -225,7 +227,7 @@ def updated_model(
 
 def step_size(
     gamma: StepSize,
-    rule: Rule,
+    rule: UpdateRule,
     model: Model,
     pool: Pool,
     n_new: int,
@@ -255,7 +257,7 @@ def step_size(
     rows, targets = labelled(model, pool.indices, pool.labels)
     classes = model.posterior.mean.shape[0]
 
-    def fit_part(features: Tensor, given: Tensor) -> LastLayer:
+    def fit_part(features: Tensor, given: Tensor) -> LastLayerPosterior:
         weights = train_last_layer(features, given, classes, settings, cycle)
         return posterior_of(weights, features, settings.posterior)
 

@@ -22,6 +22,14 @@ class PlainBackbone(Backbone):
 
     Attributes:
         standardise: whether they are scaled to mean 0 and variance 1 on the pool.
+
+    Example:
+        >>> from alupdate.data.dataset import from_arrays
+        >>> rows, labels = np.eye(4), np.arange(4) % 2
+        >>> dataset = from_arrays("four", rows, labels, rows, labels, "here")
+        >>> backbone, cpu = PlainBackbone(name="identity"), torch.device("cpu")
+        >>> backbone.features(dataset, cpu, Path("cache"), Display(False)).pool.shape
+        (4, 4)
     """
 
     name: Literal["pixels", "identity"]

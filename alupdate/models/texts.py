@@ -136,7 +136,7 @@ def _digest(folder: Path, where: str) -> str:
 
 
 class TextNetwork:
-    """A frozen transformer as an ``Extractor`` of one vector per text."""
+    """A frozen transformer that extracts one vector per text."""
 
     unit, chunk = "texts", TEXTS_AT_ONCE
 

@@ -23,12 +23,20 @@ from alupdate.utils.threads import one_blas_thread, threads_for
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 GRADIENT_TOLERANCE = 1e-6
-MAX_ITERATIONS = 5000
-"""Of L-BFGS."""
+LBFGS_ITERATIONS = 5000
+"""At most."""
 
 
 class RAdam:
-    """Rectified Adam with L2 weight decay ([Liu2020], algorithm 2)."""
+    """Rectified Adam with L2 weight decay ([Liu2020], algorithm 2).
+
+    Example:
+        >>> weights = torch.ones(3)
+        >>> optimiser = RAdam([weights], weight_decay=0.0)
+        >>> optimiser.step([torch.tensor([1.0, 0.0, -1.0])], learning_rate=0.1)
+        >>> weights
+        tensor([0.9000, 1.0000, 1.1000])
+    """
 
     def __init__(
         self,
@@ -245,8 +253,8 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
             jac=True,
             method="L-BFGS-B",
             options={
-                "maxiter": MAX_ITERATIONS,
-                "maxfun": 2 * MAX_ITERATIONS,
+                "maxiter": LBFGS_ITERATIONS,
+                "maxfun": 2 * LBFGS_ITERATIONS,
                 "maxcor": 10,
                 "gtol": GRADIENT_TOLERANCE,
                 "ftol": 0.0,
@@ -285,7 +293,7 @@ def _objective(
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed PyTorch's global generators here, and leave them as they were."""
+    """Seed PyTorch's global generators within a block, and restore their state after it."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield

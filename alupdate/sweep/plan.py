@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from alupdate.config import RunConfig
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
+from alupdate.config.compose import CONFIG
 from alupdate.experiment.job import digests
 from alupdate.results.status import RunStatus, read_status
 from alupdate.results.store import RunStore
@@ -146,7 +147,7 @@ class Composer:
         name: of the primary config.
     """
 
-    def __init__(self, common: Sequence[str] = (), name: str = "config") -> None:
+    def __init__(self, common: Sequence[str] = (), name: str = CONFIG) -> None:
         self._common, self._name = list(common), name
         loader = GlobalHydra.instance().config_loader()
         self._groups = loader.get_group_options("", ObjectType.GROUP, name, self._common)

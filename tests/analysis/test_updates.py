@@ -50,7 +50,7 @@ def test_interval_and_test_of_the_gap():
     assert gaps.loc[1.0, "note"] == "2 seeds: too few for a claim (Wilcoxon p >= 0.5)"
 
 
-def test_step_sizes_that_were_chosen_automatically_are_one_row():
+def test_automatic_step_sizes_are_one_row():
     rows = study()
     chosen = rows["gamma"].notna() & (rows["n_new"] == 1) & (rows["gamma"] == 1)
     automatic = rows[rows["gamma"] == 1].assign(step_size="auto")
@@ -97,7 +97,7 @@ def test_two_posteriors_are_two_lines():
     second = second[second["method"] == "map"].assign(likelihood="gaussian")
     lines = robustness(gamma_means(pd.concat([study(), second])), STYLES).axes[0].get_lines()
     assert {line.get_label() for line in lines} == {
-        "base", "retrain", "map (gaussian, 0.3)", "map (multinomial, 0.3)"
+        "base", "retrain", "map (gaussian, 0.3)", "map (per_class, 0.3)"
     }  # fmt: skip
 
 

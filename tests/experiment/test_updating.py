@@ -11,7 +11,7 @@ STUDY = ("task=updating", "task.initial_sizes=[20,40]", "task.new_sizes=[1,5]")
 METHODS = (
     "task.methods=[{update: first_order, gammas: [0.01]}, {update: second_order, gammas: [1, 10]},"
     "{update: monte_carlo, gammas: [1]},"
-    "{update: map, gammas: [1, auto], likelihood: multinomial, prior_precision: 0.3}]"
+    "{update: map, gammas: [1, auto], likelihood: per_class, prior_precision: 0.3}]"
 )
 
 

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.laplace.losses import Loss, losses_after_updates, true_loss
+from alupdate.laplace.losses import losses_after_updates, true_loss
+from alupdate.laplace.names import Loss
 from alupdate.laplace.second_order import update_batches
 from tests.support.problems import Problem, make_problem, problems
 from tests.support.references import mean_loss, sequential_update

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from alupdate.laplace import map as newton
 from alupdate.laplace.map import map_batches, map_update
-from alupdate.laplace.posterior import Likelihood
+from alupdate.laplace.names import Likelihood
 from tests.support import references_updates as reference
 from tests.support.update_problems import (
     Problem,
@@ -90,7 +90,7 @@ def test_the_objective_never_rises_and_extremes_converge(scale: float, kernels: 
 
 def test_refuses_to_return_what_has_not_converged(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = make_problem()
-    monkeypatch.setattr(newton, "MAX_ITERATIONS", 1)
+    monkeypatch.setattr(newton, "MAX_NEWTON_STEPS", 1)
     with pytest.raises(RuntimeError, match="did not converge"):
         map_update(problem.posterior("gaussian"), problem.features, problem.labels, 100.0)
 
@@ -129,7 +129,7 @@ def test_the_covariance_takes_in_the_new_curvature(
 def test_many_batches_at_once_equal_one_at_a_time(
     likelihood: Likelihood, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alupdate.laplace.map.CHUNK_NUMBERS", 3 * 4 * 4 * 2)
+    monkeypatch.setattr("alupdate.laplace.map._CHUNK_NUMBERS", 3 * 4 * 4 * 2)
     problem = make_problem(size=20)
     posterior = problem.posterior(likelihood)
     rng = np.random.default_rng(1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.laplace.monte_carlo import MonteCarloUpdate, monte_carlo
+from alupdate.laplace.monte_carlo import MonteCarlo, MonteCarloUpdate, monte_carlo
 from alupdate.laplace.posterior import Posterior
 from tests.support import references_updates as reference
 from tests.support.memory import peak_mebibytes
@@ -14,14 +14,8 @@ MANY = 200_000
 
 
 def run(problem: Problem, gamma: float, n_hypotheses: int) -> MonteCarloUpdate:
-    return monte_carlo(
-        problem.posterior("gaussian"),
-        problem.features,
-        problem.labels,
-        gamma,
-        n_hypotheses,
-        np.random.default_rng(0),
-    )
+    rule = MonteCarlo(seed=0, n_hypotheses=n_hypotheses)
+    return rule.apply(problem.posterior("gaussian"), problem.features, problem.labels, gamma)
 
 
 def brute_force(problem: Problem, gamma: float) -> tuple[reference.Array, reference.Array]:
@@ -124,7 +118,7 @@ def test_chunks_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> Non
     problem = make_problem()
     update = run(problem, 1.0, 300)
     whole = update.predict(problem.points)
-    monkeypatch.setattr("alupdate.laplace.monte_carlo.CHUNK_NUMBERS", 1)
+    monkeypatch.setattr("alupdate.laplace.monte_carlo._CHUNK_NUMBERS", 1)
     torch.testing.assert_close(update.predict(problem.points), whole)
 
 

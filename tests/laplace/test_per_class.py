@@ -9,15 +9,15 @@ from alupdate.laplace.map import map_update
 from alupdate.laplace.per_class import (
     DenseCovariances,
     LowRankCovariances,
-    MultinomialPosterior,
-    fit_multinomial,
+    PerClassPosterior,
+    fit_per_class,
 )
 from tests.support.memory import peak_mebibytes
 from tests.support.update_problems import Problem, dense, make_problem, problems, steady
 
 
-def low_rank(problem: Problem) -> MultinomialPosterior:
-    return fit_multinomial(problem.mean, problem.old, problem.prior, dense_bytes=0)
+def low_rank(problem: Problem) -> PerClassPosterior:
+    return fit_per_class(problem.mean, problem.old, problem.prior, dense_bytes=0)
 
 
 @steady
@@ -33,12 +33,12 @@ def test_both_forms_are_the_naive_inverse(problem: Problem) -> None:
 @steady
 @given(problems)
 def test_both_forms_observe_alike(problem: Problem) -> None:
-    first = fit_multinomial(problem.mean, problem.old, problem.prior)
+    first = fit_per_class(problem.mean, problem.old, problem.prior)
     second = low_rank(problem)
     for rows in (problem.features, problem.points):
         first, second = (observe(p, rows) for p in (first, second))
     everything = torch.cat([problem.old, problem.features, problem.points])
-    expected = fit_multinomial(problem.mean, everything, problem.prior)
+    expected = fit_per_class(problem.mean, everything, problem.prior)
     torch.testing.assert_close(dense(first), dense(expected), atol=1e-8, rtol=1e-6)
     torch.testing.assert_close(dense(second), dense(expected), atol=1e-8, rtol=1e-6)
 
@@ -54,13 +54,13 @@ def test_both_forms_observe_alike(problem: Problem) -> None:
 )
 def test_the_form_is_chosen_by_size(n_old: int, dense_bytes: int, form: type) -> None:
     problem = make_problem(dimension=9, n_old=n_old)
-    posterior = fit_multinomial(problem.mean, problem.old, 1.0, dense_bytes=dense_bytes)
+    posterior = fit_per_class(problem.mean, problem.old, 1.0, dense_bytes=dense_bytes)
     assert isinstance(posterior.covariances, form)
 
 
 def test_a_low_rank_posterior_becomes_dense_once_that_is_smaller() -> None:
     problem = make_problem(dimension=9, n_old=3)
-    posterior = fit_multinomial(problem.mean, problem.old, 1.0)
+    posterior = fit_per_class(problem.mean, problem.old, 1.0)
     weights = torch.full((6, len(problem.mean)), 0.2, dtype=problem.mean.dtype)
     rows = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 9))).to(problem.mean)
     few = posterior.covariances.conditioned(rows[:5], weights[:5])
@@ -74,7 +74,7 @@ def test_a_low_rank_posterior_becomes_dense_once_that_is_smaller() -> None:
 
 def test_saturated_logits_stay_finite() -> None:
     problem = make_problem()
-    posterior = fit_multinomial(1e4 * problem.mean.float(), problem.old.float(), 1.0)
+    posterior = fit_per_class(1e4 * problem.mean.float(), problem.old.float(), 1.0)
     updated = map_update(posterior, problem.features.float(), problem.labels, 1.0).posterior
     assert torch.isfinite(updated.mean).all()
     assert torch.isfinite(dense(updated)).all()
@@ -86,8 +86,8 @@ def test_thousands_of_observations_survive_float32(dense_bytes: int) -> None:
     count = 3000 if dense_bytes else 200
     mean, rows = rng.normal(size=(3, 40)) / 8, rng.normal(size=(count, 40))
     start = torch.from_numpy(rows[:20])
-    exact = fit_multinomial(torch.from_numpy(mean), torch.from_numpy(rows), 1.0)
-    posterior = fit_multinomial(
+    exact = fit_per_class(torch.from_numpy(mean), torch.from_numpy(rows), 1.0)
+    posterior = fit_per_class(
         torch.from_numpy(mean).float(), start.float(), 1.0, dense_bytes=dense_bytes
     )
     for row in rows[20:]:
@@ -102,11 +102,11 @@ def test_a_thousand_classes_stay_under_two_gigabytes() -> None:
     """Dense, the covariances alone would take 6.5 GB."""
     peak = peak_mebibytes("""
         import torch
-        from alupdate.laplace.per_class import fit_multinomial
+        from alupdate.laplace.per_class import fit_per_class
         from alupdate.laplace.map import map_update
         random = torch.Generator().manual_seed(0)
         rows = torch.randn(250, 1280, generator=random)
-        posterior = fit_multinomial(0.02 * torch.randn(1000, 1280, generator=random), rows, 1.0)
+        posterior = fit_per_class(0.02 * torch.randn(1000, 1280, generator=random), rows, 1.0)
         new = torch.randn(10, 1280, generator=random)
         updated = map_update(posterior, new, torch.arange(10), 1.0)
         assert torch.isfinite(updated.posterior.variances(new)).all()

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.laplace.posterior import curvature, fit_posterior, with_bias
+from alupdate.laplace.inputs import with_bias
+from alupdate.laplace.posterior import curvature, fit_posterior
 from alupdate.laplace.second_order import second_order
 from tests.support.references import inverse_covariance, softmax, weight
 

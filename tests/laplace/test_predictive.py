@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.laplace.posterior import Likelihood
+from alupdate.laplace.names import Likelihood
 from alupdate.laplace.predictive import mean_field, monte_carlo_predictive, predict
 from tests.support import references_updates as reference
 from tests.support.update_problems import make_problem
@@ -74,6 +74,6 @@ def test_chunks_do_not_change_the_samples(monkeypatch: pytest.MonkeyPatch) -> No
     problem = make_problem()
     posterior = problem.posterior("per_class")
     whole = monte_carlo_predictive(posterior, problem.points, 40, np.random.default_rng(0))
-    monkeypatch.setattr("alupdate.laplace.predictive.CHUNK_NUMBERS", 60)
+    monkeypatch.setattr("alupdate.laplace.predictive._CHUNK_NUMBERS", 60)
     pieces = monte_carlo_predictive(posterior, problem.points, 40, np.random.default_rng(0))
     torch.testing.assert_close(pieces, whole)

@@ -57,7 +57,7 @@ def test_gaussian_covariance_is_the_exact_inverse_in_any_order(seed, size):
 @given(problems)
 def test_moved_logits_are_those_of_the_new_mean(problem):
     result = second_order(problem.posterior, problem.features, problem.labels, problem.gamma)
-    moved = result.move(problem.posterior.logits(problem.points), problem.points)
+    moved = result.new_logits(problem.posterior.logits(problem.points), problem.points)
     expected = result.posterior.logits(problem.points)
     np.testing.assert_allclose(moved, expected, rtol=1e-9, atol=1e-8)
 

@@ -6,9 +6,10 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from alupdate.laplace.posterior import LastLayer, with_bias
-from alupdate.laplace.step_size import GRID, choose_gamma, rehearse
-from alupdate.laplace.updates import UpdateName, fit, update_rule
+from alupdate.laplace.inputs import with_bias
+from alupdate.laplace.posterior import LastLayerPosterior
+from alupdate.laplace.step_size import GRID, choose_gamma, holdout_losses
+from alupdate.laplace.updates import fit, update_rule
 from alupdate.models.training import optimal_linear
 
 
@@ -19,12 +20,12 @@ def digits() -> tuple[Tensor, Tensor]:
     return features, torch.from_numpy(labels[order])
 
 
-def fit_gaussian(features: Tensor, labels: Tensor) -> LastLayer:
+def fit_gaussian(features: Tensor, labels: Tensor) -> LastLayerPosterior:
     return fit(optimal_linear(features, labels, 10, 5e-4), features, "gaussian", 1.0)
 
 
 @pytest.mark.parametrize("name", ["second_order", "map"])
-def test_the_choice_is_near_the_best_on_digits(name: UpdateName) -> None:
+def test_the_choice_is_near_the_best_on_digits(name: str) -> None:
     """The loss on unseen points is closer to the best gamma's than to that of a bad one."""
     features, labels = digits()
     bought, new, test = slice(0, 100), slice(60, 100), slice(1000, None)
@@ -58,16 +59,16 @@ def test_the_same_generator_gives_the_same_choice() -> None:
     assert first == second
 
 
-def test_a_rehearsal_measures_real_updates_on_points_it_did_not_see() -> None:
+def test_a_split_measures_real_updates_on_points_that_are_held_out() -> None:
     features, labels = (whole[:40] for whole in digits())
     seen: list[Tensor] = []
 
-    def watched(rows: Tensor, targets: Tensor) -> LastLayer:
+    def watched(rows: Tensor, targets: Tensor) -> LastLayerPosterior:
         seen.append(rows)
         return fit_gaussian(rows, targets)
 
     rule = update_rule("second_order")
-    losses = rehearse(rule, watched, features, labels, 5, np.random.default_rng(1))
+    losses = holdout_losses(rule, watched, features, labels, 5, np.random.default_rng(1))
     order = torch.from_numpy(np.random.default_rng(1).permutation(40))
     kept, new, old = order[:10], order[10:15], order[15:]
     assert torch.equal(seen[0], features[old])

@@ -3,12 +3,13 @@ import pytest
 import torch
 
 from alupdate.data.arrays import digits
-from alupdate.data.dataset import from_arrays
+from alupdate.data.dataset import Texts, from_arrays, make_dataset
 from alupdate.data.feature_cache import Features
 from alupdate.models.cnn import CnnBackbone, initial_network
 from alupdate.models.end_to_end import train_network
 from alupdate.models.features import standardise
-from alupdate.models.plain import flatten
+from alupdate.models.plain import PlainBackbone, flatten
+from alupdate.models.texts import TextBackbone
 from alupdate.models.training import Recipe
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -41,6 +42,30 @@ def test_image_networks_refuse_what_is_no_image(tmp_path):
     trained = small_network(frozen=False)
     with pytest.raises(InputError, match=complaint):
         trained.trainable(vectors(), 0.1, rng, device, Display(False))
+
+
+def test_only_frozen_networks_use_the_feature_cache():
+    networks = (small_network(), TextBackbone(name="bert", model="bert-base-uncased"))
+    assert all(network.frozen and network.extracts for network in networks)
+    plain = PlainBackbone(name="pixels")
+    assert (plain.frozen, plain.extracts) == (True, False)
+    for trained in (small_network(frozen=False), CnnBackbone()):
+        assert (trained.frozen, trained.extracts) == (False, False)
+
+
+def test_only_a_file_counts_as_own_weights():
+    named = [
+        small_network(weights=w).own_weights for w in ("pretrained", "random", "a.safetensors")
+    ]
+    assert named == [None, None, "a.safetensors"]
+    assert PlainBackbone(name="pixels").own_weights is None
+
+
+def test_pixels_of_texts_are_refused_with_what_would_do(tmp_path):
+    labels = np.array([0, 1])
+    texts = make_dataset("t", Texts(("a", "b")), labels, Texts(("c", "d")), labels, "here")
+    with pytest.raises(InputError, match="needs images, but t has texts; use backbone=minilm"):
+        PlainBackbone(name="pixels").features(texts, torch.device("cpu"), tmp_path, Display(False))
 
 
 @pytest.mark.parametrize("side", [8, 9, 28, 32])

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from alupdate.laplace.posterior import Likelihood
+from alupdate.laplace.names import Likelihood
 
 Array = NDArray[np.floating]
 

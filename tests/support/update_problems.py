@@ -8,13 +8,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from alupdate.laplace.posterior import LastLayer, Likelihood
-from alupdate.laplace.updates import Rule, UpdateName, fit, update_rule
+from alupdate.laplace.names import Likelihood
+from alupdate.laplace.posterior import LastLayerPosterior
+from alupdate.laplace.rules import UpdateRule
+from alupdate.laplace.updates import fit, update_rule
 from tests.support import references_updates as reference
 
 steady = settings(derandomize=True, deadline=None, max_examples=25)
 
-COMBINATIONS: list[tuple[UpdateName, Likelihood]] = [
+COMBINATIONS: list[tuple[str, Likelihood]] = [
     ("first_order", "gaussian"),
     ("first_order", "per_class"),
     ("second_order", "gaussian"),
@@ -38,7 +40,7 @@ class Problem:
     points: Tensor
     prior: float
 
-    def posterior(self, likelihood: Likelihood) -> LastLayer:
+    def posterior(self, likelihood: Likelihood) -> LastLayerPosterior:
         return fit(self.mean, self.old, likelihood, self.prior)
 
     def covariances(self, likelihood: Likelihood) -> reference.Array:
@@ -79,11 +81,11 @@ likelihoods: st.SearchStrategy[Likelihood] = st.sampled_from(
 combinations = st.sampled_from(COMBINATIONS)
 
 
-def small_rule(name: UpdateName) -> Rule:
+def small_rule(name: str) -> UpdateRule:
     """The rule, with few hypotheses where it draws any."""
     return update_rule(name, seed=3, n_hypotheses=200)
 
 
-def dense(posterior: LastLayer) -> Tensor:
+def dense(posterior: LastLayerPosterior) -> Tensor:
     """The covariances (K, D, D), read off the projections of the unit vectors."""
     return posterior.project(torch.eye(posterior.mean.shape[1], dtype=posterior.mean.dtype))
