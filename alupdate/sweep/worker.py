@@ -130,10 +130,10 @@ def run_path(config: RunConfig) -> Path:
 
 
 def _aulc(curve: Path) -> float:
-    from alupdate.analysis.areas import normalised_area
+    from alupdate.analysis.aulc import aulc_per_run
     from alupdate.results.csv_tables import read_run_table
 
-    return float(normalised_area(read_run_table(curve), PRIMARY)["area"].iloc[0])
+    return float(aulc_per_run(read_run_table(curve), PRIMARY)["area"].iloc[0])
 
 
 @cache
