@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from alupdate.laplace.names import FIRST_ORDER, MAP, MONTE_CARLO, SECOND_ORDER
+
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 """Okabe and Ito's colours, distinguishable with any colour vision and in print."""
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY = PALETTE
@@ -45,10 +47,10 @@ METHODS: Mapping[str, Mark] = {
     "base": (GREY, "x"),
     "retrain": (BLACK, "o"),
     "retrain_lbfgs": ("#7F7F7F", "."),
-    "first_order": (GREEN, "v"),
-    "monte_carlo": (PURPLE, "D"),
-    "second_order": (VERMILLION, "^"),
-    "map": (BLUE, "s"),
+    FIRST_ORDER: (GREEN, "v"),
+    MONTE_CARLO: (PURPLE, "D"),
+    SECOND_ORDER: (VERMILLION, "^"),
+    MAP: (BLUE, "s"),
 }
 """Colour and marker of each way of learning from new labels, in the order of legends."""
 MARKERS: tuple[Marker, ...] = (
@@ -59,10 +61,10 @@ REFERENCE_LINES: Mapping[str, Line] = {"base": ":", "retrain": "--", "retrain_lb
 """Lines of what updates are compared with; theirs are solid."""
 UPDATE_LINES: Mapping[str, Line] = {
     "retrain": "-",
-    "second_order": (0, (4, 1.2, 1, 1.2, 1, 1.2)),
-    "map": (0, (1, 1)),
-    "first_order": (0, (6, 2)),
-    "monte_carlo": (0, (2, 2)),
+    SECOND_ORDER: (0, (4, 1.2, 1, 1.2, 1, 1.2)),
+    MAP: (0, (1, 1)),
+    FIRST_ORDER: (0, (6, 2)),
+    MONTE_CARLO: (0, (2, 2)),
 }
 """Lines of learning curves, by what a run learns with between two trainings."""
 SPARE_LINES: tuple[Line, ...] = (
