@@ -54,6 +54,8 @@ def run_job(config: RunConfig) -> None:
         return
     store = RunStore(config, digests(config, display))
     tracker = make_tracker(config, store)
+    if not config.force:
+        _repair_tables(store, display)
     if _is_done(store, config, display):
         catch_up(tracker, store, display)
         return
@@ -111,10 +113,21 @@ def make_task(config: RunConfig, setup: "Setup") -> "Task":
 
 
 def _is_done(store: RunStore, config: RunConfig, display: Display) -> bool:
-    done = store.is_complete() and not config.force
+    done = not config.force and store.is_complete()
     if done:
         display.say(f"already done: {store.main_table} (force=true runs it again)")
     return done
+
+
+def _repair_tables(store: RunStore, display: Display) -> None:
+    """Write the tables of a finished run again where they are not what its state says."""
+    if not store.damaged_tables():
+        return
+    with store.locked():
+        damaged = store.damaged_tables() or {}
+        store.repair(damaged)
+    if damaged:
+        display.say(f"note: {store.path}: wrote {', '.join(damaged)} again from state.json")
 
 
 def digests(config: RunConfig, display: Display) -> dict[str, str]:
