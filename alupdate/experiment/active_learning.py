@@ -212,5 +212,8 @@ def _summary(store: RunStore, records: Sequence[CycleRecord]) -> TaskSummary:
     step = max(1, len(records) // 5)
     shown = [*records[:-1:step], records[-1]]
     rows = [[str(r.n_labelled), *(f"{r.scores[m]:.3f}" for m in SUMMARY)] for r in shown]
-    figure = fix_margins(learning_curve(read_run_table(store.main_table)))
-    return TaskSummary(["labels", *SUMMARY], rows, figure)
+    return TaskSummary(
+        ["labels", *SUMMARY],
+        rows,
+        lambda: fix_margins(learning_curve(read_run_table(store.main_table))),
+    )

@@ -76,11 +76,13 @@ def run_job(config: RunConfig) -> None:
             store.begin(facts)
             with tracked(tracker, store, display, config.force):
                 summary = task.run(store, display)
-                _save_figure(summary.figure, store.main_table.with_suffix(".png"))
+                _save_figure(summary.draw, store.main_table.with_suffix(".png"), display)
                 store.set_state("completed")
             log.info("completed")
     display.table(store.name, summary.columns, summary.rows)
-    display.say(f"results: {store.main_table} and {store.main_table.stem}.png")
+    picture = store.main_table.with_suffix(".png")
+    and_picture = f" and {picture.name}" if picture.exists() else ""
+    display.say(f"results: {store.main_table}{and_picture}")
 
 
 def _prepared(config: RunConfig, store: RunStore, display: Display) -> "tuple[Setup, Task]":
@@ -219,7 +221,17 @@ def _logging_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _save_figure(figure: "Figure", path: Path) -> None:
+def _save_figure(draw: "Callable[[], Figure]", path: Path, display: Display) -> None:
+    """Draw and save a picture; the results are complete without it, so trouble is a warning."""
+    from alupdate.analysis.theme import plain_text
+
     partial = path.with_name(f".{path.stem}.partial.png")
-    figure.savefig(partial, dpi=150, pil_kwargs={"compress_level": 1})  # a quarter of the time
-    partial.replace(path)
+    try:
+        figure = plain_text(draw())
+        figure.savefig(partial, dpi=150, pil_kwargs={"compress_level": 1})  # a quarter of the time
+        partial.replace(path)
+    except Exception as error:  # whatever matplotlib, Pillow or the disk may raise
+        _try(lambda: partial.unlink(missing_ok=True))
+        line = f"{path} could not be drawn ({first_line(error, typed=True)})"
+        log.warning(line)
+        display.complain(f"warning: {line}; the run is complete without it")

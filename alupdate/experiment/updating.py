@@ -223,4 +223,4 @@ def _summary(store: RunStore) -> TaskSummary:
     ]
     means_of = [f"mean {metric}" for metric in SUMMARY]
     columns = ["method", "gamma", *means_of, "agreement", "median ms"]
-    return TaskSummary(columns, rows, accuracy_by_update(table))
+    return TaskSummary(columns, rows, partial(accuracy_by_update, table))

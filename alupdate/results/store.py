@@ -2,8 +2,8 @@
 
 The truth about a run is one file, ``state.json``, replaced atomically at the end of every cycle
 and guarded by a checksum that covers the run's name. The CSV files are written from it, so they can
-never disagree with each other, and those of a finished run can be checked and made again: whatever moment a run is killed at, it resumes at its last finished cycle, and the CSV files
-are written again.
+never disagree with each other, and those of a finished run can be checked: whatever moment a run is
+killed at, it resumes at its last finished cycle, and the CSV files are written again.
 """
 
 import errno

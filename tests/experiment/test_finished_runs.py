@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from matplotlib.figure import Figure
 
 from alupdate.experiment import setup
 from alupdate.results import store
-from tests.support.runs import only_run, run_small
+from alupdate.results.reader import read_results
+from tests.support.runs import only_run, run_command, run_small
 
 
 def asked_again(monkeypatch, folder, *arguments):
@@ -67,3 +69,42 @@ def test_labels_that_the_data_do_not_have_start_over(tmp_path, monkeypatch, inde
     assert run_small(monkeypatch, tmp_path) == 0
     assert (run / "curve.csv").read_bytes() == before
     assert "cycle 1 has labels that the data do not have" in (run / "run.log").read_text()
+
+
+ODD_LABELS = ("'NA'", "'null'", "'007'", "'1e3'", "'True'", '"Ba$$in"', '"ag/news"', "'../../x'")
+
+
+def test_labels_stay_as_they_are_in_tables_and_figures(tmp_path, monkeypatch):
+    sizes = ("n_cycles=1", "batch.size=2", "strategy=random,margin", "progress=false")
+    labels = "dataset.label=" + ",".join(ODD_LABELS)
+    assert run_small(monkeypatch, tmp_path, "-m", *sizes, labels) == 0
+    folder = tmp_path / "results" / "default"
+    wanted = {label.strip("'\"") for label in ODD_LABELS}
+    assert set(read_results(folder).curves["dataset"]) == wanted
+    assert len(list(folder.glob("*/curve.png"))) == 2 * len(wanted)
+    for command in ("tables", "figures", "report"):
+        assert run_command(monkeypatch, tmp_path, command, str(folder)) == 0
+    assert len(list(folder.glob("curves-*.png"))) == len(wanted)
+    assert {path.name for path in tmp_path.iterdir()} == {"results"}
+
+
+@pytest.mark.parametrize("label", ["'=1+1'", "'@x'", '"a\tb"', "'   '"])
+def test_labels_that_fail_later_are_refused(tmp_path, monkeypatch, capfd, label):
+    assert run_small(monkeypatch, tmp_path, f"dataset.label={label}") == 2
+    error = capfd.readouterr().err.strip()
+    assert error.startswith("error: dataset.label")
+    assert "\n" not in error
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_picture_that_fails_is_a_warning(tmp_path, monkeypatch, capfd):
+    def fails(*_, **__):
+        raise RuntimeError("no font\nat all")
+
+    monkeypatch.setattr(Figure, "savefig", fails)
+    assert run_small(monkeypatch, tmp_path, "progress=false") == 0
+    run = only_run(tmp_path)
+    assert json.loads((run / "status.json").read_text())["state"] == "completed"
+    assert "curve.png could not be drawn (RuntimeError: no font)" in capfd.readouterr().err
+    assert "could not be drawn" in (run / "run.log").read_text()
+    assert not list(run.glob("*.png"))
