@@ -18,7 +18,7 @@ from alupdate.config import (
 from alupdate.results.store import RunStore
 from alupdate.trackers import catch_up, make_tracker, tracked
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError, first_line
+from alupdate.utils.errors import InputError, first_line, redacted
 from alupdate.utils.files import file_digest
 from alupdate.utils.paths import cache_dir
 
@@ -192,6 +192,14 @@ def _try(step: Callable[[], None]) -> None:
         return
 
 
+class _Redacting(logging.Formatter):
+    """Writes records, tracebacks included, without passwords."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line or lines of a record."""
+        return redacted(super().format(record))
+
+
 class _RunLog(logging.FileHandler):
     """A file handler that ignores I/O errors, so that the error of the run is the one reported."""
 
@@ -206,7 +214,7 @@ class _RunLog(logging.FileHandler):
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     handler = _RunLog(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     before = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)
