@@ -65,9 +65,11 @@ class Vectors(Instances):
 
     Attributes:
         rows: (N, D).
+        columns: what the D features are called; empty where they have no names.
     """
 
     rows: FloatArray
+    columns: tuple[str, ...] = ()
 
     @override
     def __len__(self) -> int:
@@ -79,7 +81,7 @@ class Vectors(Instances):
 
     @override
     def take(self, positions: IntArray) -> "Vectors":
-        return Vectors(self.rows[positions])
+        return Vectors(self.rows[positions], self.columns)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Parquet(TableFiles):
         rows = _numbers(table, columns, where)
         unused = tuple(c for c in available if c not in (*columns, self.label_column))
         notes = (f"{', '.join(unused)}: not numeric, left out",) if unused else ()
-        return LabelledRows(Vectors(rows), labels, columns, notes)
+        return LabelledRows(Vectors(rows, columns), labels, columns, notes)
 
 
 def read_parquet_file(path: str, where: str, extra: str) -> Any:
