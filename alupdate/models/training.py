@@ -323,7 +323,8 @@ def whitening(rows: Tensor, weight_decay: float) -> Tensor:
     scaled = rows * scale
     curvature = scaled.T @ scaled / len(rows) + torch.diag(weight_decay * scale.square() + JITTER)
     lower = torch.linalg.cholesky(curvature)
-    return torch.linalg.solve_triangular(lower, torch.diag(scale), upper=False)
+    transform: Tensor = torch.linalg.solve_triangular(lower, torch.diag(scale), upper=False)
+    return transform
 
 
 def _lbfgs(
