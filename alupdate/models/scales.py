@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from alupdate.data.dataset import NAMED, FloatArray
+from alupdate.data.dataset import FloatArray
 from alupdate.data.feature_cache import Features
+from alupdate.data.labels import NAMED
 from alupdate.utils.errors import InputError
 
 CONSTANT = 1e-6
