@@ -5,19 +5,29 @@ dataclasses, or refuses it with one line that names the key, the value and what 
 It imports nothing heavy, so that a wrong command is answered at once.
 """
 
-from alupdate.config.batches import BatchConfig, SequentialBatch, TopBatch
-from alupdate.config.learning import PosteriorConfig, TrainingConfig, UpdateConfig
-from alupdate.config.run import HOW_TO_RUN, PLACES, RunConfig, display_name, run_prefix
-from alupdate.config.tasks import (
+from alupdate.config.schema import (
+    HOW_TO_RUN,
+    PLACES,
     ActiveLearningTask,
+    BatchConfig,
     DescribeTask,
     FeaturesTask,
     MethodConfig,
+    MlflowTracker,
+    NoTracker,
+    PosteriorConfig,
     RerunTask,
+    RunConfig,
+    SequentialBatch,
     StatusTask,
+    TensorboardTracker,
+    TopBatch,
+    TrainingConfig,
+    UpdateConfig,
     UpdatingTask,
+    display_name,
+    run_prefix,
 )
-from alupdate.config.trackers import MlflowTracker, NoTracker, TensorboardTracker
 from alupdate.config.values import StepSize, UpdateName
 
 __all__ = [

@@ -159,9 +159,9 @@ def _run_without_store(config: RunConfig, display: Display) -> None:
 
         describe(config, config.task, display)
     else:
-        from alupdate.experiment.setup import extract_features
+        from alupdate.experiment.setup import load_with_features
 
-        extract_features(config, display)
+        load_with_features(config, display)
 
 
 def _oracle_note(config: RunConfig) -> str:

@@ -14,8 +14,8 @@ from pydantic.dataclasses import dataclass as option
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.batches import BatchConfig, SequentialBatch
 from alupdate.config.options import Option
+from alupdate.config.schema import BatchConfig, SequentialBatch
 from alupdate.config.values import SETTINGS, UpdateName
 from alupdate.laplace.posterior import LastLayerPosterior, variances_after
 from alupdate.laplace.rules import UpdateResult, UpdateRule

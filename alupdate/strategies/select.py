@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.batches import BatchConfig, SequentialBatch, TopBatch
 from alupdate.config.options import make_option, options, requirement
+from alupdate.config.schema import BatchConfig, SequentialBatch, TopBatch
 from alupdate.laplace.inputs import check_count, check_positive, completed
 from alupdate.laplace.names import SECOND_ORDER
 from alupdate.laplace.posterior import LastLayerPosterior
