@@ -21,7 +21,7 @@ FORMULA = ("=", "+", "-", "@")
 def _displayable(value: str) -> str:
     if not value.isprintable() or not value.strip():
         raise ValueError("must be a line of printable characters")
-    if value.startswith(FORMULA):
+    if value.startswith(FORMULA) and value not in FORMULA:
         raise ValueError(f"must not begin with {value[0]}, which is a formula in a spreadsheet")
     return value
 

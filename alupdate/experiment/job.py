@@ -54,8 +54,7 @@ def run_job(config: RunConfig) -> None:
         return
     store = RunStore(config, digests(config, display))
     tracker = make_tracker(config, store)
-    if not config.force:
-        _repair_tables(store, display)
+    _repair_tables(store, config, display)
     if _is_done(store, config, display):
         catch_up(tracker, store, display)
         return
@@ -85,9 +84,7 @@ def run_job(config: RunConfig) -> None:
                 store.set_state("completed")
             log.info("completed")
     display.table(store.name, summary.columns, summary.rows)
-    picture = store.main_table.with_suffix(".png")
-    and_picture = f" and {picture.name}" if picture.exists() else ""
-    display.say(f"results: {store.main_table}{and_picture}")
+    display.say(f"results: {store.main_table}")
 
 
 def _prepared(config: RunConfig, store: RunStore, display: Display) -> "tuple[Setup, Task]":
@@ -126,9 +123,9 @@ def _is_done(store: RunStore, config: RunConfig, display: Display) -> bool:
     return done
 
 
-def _repair_tables(store: RunStore, display: Display) -> None:
+def _repair_tables(store: RunStore, config: RunConfig, display: Display) -> None:
     """Write the tables of a finished run again where they are not what its state says."""
-    if not store.damaged_tables():
+    if config.force or not store.damaged_tables():
         return
     with store.locked():
         damaged = store.damaged_tables() or {}

@@ -34,7 +34,7 @@ def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> No
         raise
 
 
-LONGEST_NAME = 180
+BYTES_OF_NAME = 180
 """Bytes of a name made of labels; file systems allow 255, of which endings need some."""
 
 
@@ -48,7 +48,7 @@ def safe_name(text: str) -> str:
         '.._ag_news'
     """
     safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
-    return safe.encode()[:LONGEST_NAME].decode(errors="ignore")
+    return safe.encode()[:BYTES_OF_NAME].decode(errors="ignore")
 
 
 def distinct_name(text: str) -> str:
