@@ -199,7 +199,9 @@ def _name_labels(axes: Axes, ranks: "pd.Series[float]") -> None:
     for text in axes.texts:
         place = int(text.get_text())
         name, mean = ranks.index[place], f"({ranks.iloc[place]:.2f})"
-        text.set_text(f"{name} {mean}" if text.get_horizontalalignment() == "right" else f"{mean} {name}")
+        text.set_text(
+            f"{name} {mean}" if text.get_horizontalalignment() == "right" else f"{mean} {name}"
+        )
 
 
 def rank_tables(given: AnalysisInput) -> Iterator[ResultTable]:
