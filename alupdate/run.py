@@ -17,6 +17,7 @@ from alupdate.config import RunConfig, StatusTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
 from alupdate.experiment.job import RunError, run_job
+from alupdate.report.commands import COMMANDS, run_command
 from alupdate.sweep.command import SweepError
 from alupdate.sweep.status import show_overview
 from alupdate.sweep.worker import JobError, run_and_score
@@ -57,6 +58,8 @@ def extract_features() -> None:
 
 def exit_code(arguments: list[str]) -> int:
     """Run the command line; return 0 done, 1 a run failed, 2 wrong input, 130 interrupted."""
+    if arguments and arguments[0] in COMMANDS:
+        return run_command(arguments)
     if {"-h", "--help"} & set(arguments):
         from alupdate.config.help import help_text
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from alupdate.config import LookaheadStrategy, SequentialBatch
+from alupdate.config import SequentialBatch
 from alupdate.laplace.posterior import Posterior
 from alupdate.laplace.updates import update_rule
 from alupdate.strategies.base import build_batch
@@ -108,9 +108,8 @@ def _update(posterior: Posterior, _: Problem, pool: Problem, __: Problem, batch:
 def _lookahead(
     posterior: Posterior, labelled: Problem, pool: Problem, points: Problem, batch: int
 ) -> object:
-    settings = LookaheadStrategy(name="lookahead", n_batches=BATCHES)
     query = query_of(posterior, pool, labelled, points)
-    return Lookahead(settings, update_rule("second_order")).select(query, batch)
+    return Lookahead(n_batches=BATCHES).select(query, batch)
 
 
 def _sequential(
@@ -121,5 +120,5 @@ def _sequential(
         query_of(posterior, pool, labelled),
         SequentialBatch(name="sequential", size=batch),
         update_rule("second_order"),
-        buy=lambda picked: pool.labels[picked],
+        annotate=lambda picked: pool.labels[picked],
     )

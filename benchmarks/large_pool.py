@@ -21,7 +21,6 @@ import torch
 
 from alupdate.config import (
     ActiveLearningTask,
-    PlainStrategy,
     PosteriorConfig,
     RunConfig,
     SequentialBatch,
@@ -36,6 +35,7 @@ from alupdate.experiment.selection import Selector
 from alupdate.experiment.setup import learner_settings
 from alupdate.models.learner import FrozenLearner
 from alupdate.models.plain import PlainBackbone
+from alupdate.strategies.uncertainty import Margin
 from alupdate.utils.errors import InputError
 from benchmarks.measure import Row, Timing
 from benchmarks.memory import MIB, peak_mib
@@ -145,7 +145,7 @@ def _config(batch: int) -> RunConfig:
     return RunConfig(
         dataset=Npz(path="features"),
         backbone=PlainBackbone(name="identity"),
-        strategy=PlainStrategy(name="margin"),
+        strategy=Margin(),
         batch=SequentialBatch(name="sequential", size=batch),
         posterior=PosteriorConfig(),
         training=TrainingConfig(solver="lbfgs"),

@@ -8,15 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.config import BatchMix, GreedyLookaheadStrategy, LookaheadStrategy
 from alupdate.laplace.second_order import SecondOrder
-from alupdate.laplace.updates import update_rule
 from alupdate.strategies.base import Positions, Query
 from alupdate.strategies.lookahead import (
+    BatchMix,
     GreedyLookahead,
     Lookahead,
-    candidate_batches,
     require_oracle,
+    sample_batches,
 )
 from benchmarks.arithmetic import lookahead_arithmetic
 from benchmarks.measure import Row, Step, in_turn
@@ -26,7 +25,6 @@ from benchmarks.problems import fitted, make_problem, query_of
 
 SECTION = "look-ahead"
 LABELLED = 200
-RULE = update_rule("second_order")
 
 Losses = Callable[[Query, Positions], Tensor]
 """The loss (M,) after the update on each of batches (M, b)."""
@@ -69,7 +67,7 @@ class Batches:
 
     def drawn(self, query: Query) -> Positions:
         """Return the batches (M, b); the same for the same query."""
-        return candidate_batches(query, self.size, self.count, BatchMix())
+        return sample_batches(query, self.size, self.count, BatchMix())
 
 
 PAPER = Scene(dimension=384, classes=10, candidates=1000, points=10_000)
@@ -97,8 +95,7 @@ def batch_rows(
 ) -> Iterator[Row]:
     """Yield one query against each rival, which draws the same batches, and against the limit."""
     queries = scene.queries()
-    settings = LookaheadStrategy(name="lookahead", n_batches=batches.count, mix=BatchMix())
-    ours = Lookahead(settings, RULE)
+    ours = Lookahead(n_batches=batches.count)
     steps: list[Step] = [lambda: ours.select(queries(), batches.size)]
     steps += [partial(_choice, rival, queries, batches) for rival in rivals.values()]
     timing, *timings, limit = in_turn([*steps, limit_of(queries(), batches)], repeats)
@@ -136,7 +133,7 @@ def limit_of(query: Query, batches: Batches) -> Step:
 def greedy_row(scene: Scene, size: int, repeats: int) -> Row:
     """Return greedy look-ahead against a plain loop over the candidates of every step."""
     queries = scene.queries()
-    ours = GreedyLookahead(GreedyLookaheadStrategy(name="greedy_lookahead"), RULE)
+    ours = GreedyLookahead()
     timing, other = in_turn(
         [
             lambda: ours.select(queries(), size),

@@ -9,16 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from skactiveml import pool
+from skactiveml.base import SkactivemlClassifier
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
-from alupdate.config import BaldStrategy, BatchBaldStrategy, TypiClustStrategy
 from alupdate.laplace.predictive import sample_weights
 from alupdate.strategies.badge import Badge
 from alupdate.strategies.base import Positions, Query
 from alupdate.strategies.batch_bald import BatchBald
 from alupdate.strategies.diversity import CoreSet, TypiClust, unit_length
-from alupdate.strategies.scikit_activeml import LinearClassifier
 from alupdate.strategies.uncertainty import Bald
 from alupdate.utils.seeds import sub_seed
 from benchmarks.measure import Row, in_turn
@@ -55,7 +54,7 @@ class Pair:
     slow: bool = False
 
 
-class Known(LinearClassifier):
+class Known(SkactivemlClassifier):
     """Answers with predictions computed before, so that only the library's own work is timed.
 
     Attributes:
@@ -65,6 +64,11 @@ class Known(LinearClassifier):
 
     probabilities: NDArray[np.floating]
     samples: NDArray[np.floating]
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "Known":
+        """Take note of the classes."""
+        self._validate_data(X, y, sample_weight)
+        return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
         """Return the probabilities, whatever the features."""
@@ -121,7 +125,6 @@ def badge(setting: Setting) -> Pair:
 
 def typiclust(setting: Setting) -> Pair:
     """TypiClust; the library gets our clustering, seed, scaling and number of neighbours."""
-    settings = TypiClustStrategy(name="typiclust", n_neighbours=NEIGHBOURS)
     query = setting.query()
 
     def make(seed: int) -> Any:
@@ -140,7 +143,7 @@ def typiclust(setting: Setting) -> Pair:
             f"theirs {gaps[1]:.4g}"
         )
 
-    choices = _choices(setting, TypiClust(settings).select, make, unit=True)
+    choices = _choices(setting, TypiClust(n_neighbours=NEIGHBOURS).select, make, unit=True)
     return Pair("TypiClust", "scikit-activeml", *choices, agreement, slow=True)
 
 
@@ -158,7 +161,7 @@ def coreset(setting: Setting) -> Pair:
 
 def bald(setting: Setting) -> Pair:
     """BALD; the library gets the very samples that ours draws, and is not timed for drawing."""
-    query, settings = setting.query(), BaldStrategy(name="bald", n_samples=SAMPLES)
+    query = setting.query()
     drawn = np.random.default_rng(0).standard_normal(
         (SAMPLES, setting.sizes.classes), dtype=np.float32
     )
@@ -166,7 +169,7 @@ def bald(setting: Setting) -> Pair:
     logits = query.logits + deviations * torch.from_numpy(drawn)[:, None]
     choices = _choices(
         setting,
-        Bald(settings).select,
+        Bald(n_samples=SAMPLES).select,
         lambda seed: pool.GreedyBALD(
             sample_predictions_method_name="sample_proba", random_state=seed
         ),
@@ -178,14 +181,12 @@ def bald(setting: Setting) -> Pair:
 
 def batch_bald(setting: Setting) -> Pair:
     """BatchBALD; as for BALD, but with samples of the weights, and as many joint labels."""
-    settings = BatchBaldStrategy(
-        name="batch_bald", n_samples=SAMPLES, n_configurations=CONFIGURATIONS
-    )
+    ours = BatchBald(n_samples=SAMPLES, n_configurations=CONFIGURATIONS)
     weights = sample_weights(setting.posterior, SAMPLES, np.random.default_rng(0))
     samples = torch.softmax(setting.pool.features @ weights.mT, dim=2)
     choices = _choices(
         setting,
-        BatchBald(settings).select,
+        ours.select,
         lambda seed: pool.BatchBALD(
             n_MC_samples=CONFIGURATIONS,
             sample_predictions_method_name="sample_proba",
@@ -213,8 +214,7 @@ def _information(samples: Tensor, batch: Positions) -> float:
 def _known(setting: Setting, **predictions: NDArray[np.floating]) -> Known:
     """Return a fitted classifier of the library's kind with these predictions."""
     labelled = setting.labelled
-    weights, classes = setting.posterior.mean.numpy(), list(range(setting.sizes.classes))
-    model = Known(weights, classes=classes)
+    model = Known(classes=list(range(setting.sizes.classes)))
     model.fit(labelled.features.numpy(), labelled.labels.numpy())
     for name, values in predictions.items():
         setattr(model, name, values)

@@ -46,15 +46,15 @@ def _covariance(query: Query) -> Tensor:
 
 
 def _computed_anew(
-    query: Query, weights: Tensor, covariance: Tensor, chosen: Tensor, labels: Tensor
+    query: Query, weights: Tensor, covariance: Tensor, picked: Tensor, labels: Tensor
 ) -> Query:
     """Return the query under weights (C, D) and a covariance (D, D), with nothing carried over."""
     return replace(
         query,
         logits=query.features @ weights.T,
         posterior=Posterior(weights, covariance, "gaussian"),
-        chosen=chosen,
-        labelled_labels=torch.cat([query.labelled_labels, labels[chosen]]),
+        picked=picked,
+        picked_labels=labels[picked],
     )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.posterior import Posterior, fit_posterior
+from alupdate.laplace.updates import update_rule
 from alupdate.models.training import optimal_linear
 from alupdate.strategies.base import Oracle, Query
 
@@ -44,14 +45,11 @@ def query_of(
     oracle = None
     if evaluation is not None:
         oracle = Oracle(pool.labels, evaluation.features, evaluation.labels)
-    return Query(
-        features=pool.features,
-        logits=posterior.logits(pool.features),
-        posterior=posterior,
-        chosen=torch.zeros(0, dtype=torch.int64),
-        known_features=labelled.features,
-        labelled_labels=labelled.labels,
-        gamma=1.0,
-        rng=np.random.default_rng(0),
+    return Query.of(
+        posterior,
+        pool.features,
+        labelled.features,
+        labelled.labels,
+        rule=update_rule("second_order"),
         oracle=oracle,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from alupdate.config import BaitStrategy, SequentialBatch
+from alupdate.config import SequentialBatch
 from alupdate.laplace.posterior import Posterior
 from alupdate.laplace.updates import update_rule
 from alupdate.strategies.badge import Badge
@@ -19,8 +19,7 @@ from benchmarks.memory import added_mib
 from benchmarks.plain_sequential import Select, plain_bait, plain_sequential
 from benchmarks.problems import Problem, fitted, make_problem, query_of
 
-BINARY = BaitStrategy(name="bait", fisher="binary")
-MULTICLASS = BaitStrategy(name="bait", fisher="multiclass")
+BINARY, MULTICLASS = Bait(fisher="binary"), Bait(fisher="multiclass")
 
 
 @dataclass(frozen=True)
@@ -71,16 +70,16 @@ def rows(quick: bool, sizes: Sizes = SIZES) -> Iterator[Row]:
     pairs: list[tuple[str, Strategy, Select]] = [
         ("margin", Margin(), Margin().select),
         ("BADGE", Badge(), Badge().select),
-        ("BAIT, binary", Bait(BINARY), _plain(BINARY)),
+        ("BAIT, binary", BINARY, _plain(BINARY)),
     ]
     for name, strategy, plain in pairs:
         yield _row(name, setting, strategy, plain, lambda steps: in_turn(steps, repeats))
     if not quick:
-        yield _row("BAIT, multiclass", setting, Bait(MULTICLASS), _plain(MULTICLASS), _once)
+        yield _row("BAIT, multiclass", setting, MULTICLASS, _plain(MULTICLASS), _once)
 
 
-def _plain(settings: BaitStrategy) -> Select:
-    return plain_bait(settings.fisher, settings.oversample, settings.regularisation)
+def _plain(ours: Bait) -> Select:
+    return plain_bait(ours.fisher, ours.oversample, ours.regularisation)
 
 
 def _row(
@@ -116,7 +115,7 @@ def sequential(strategy: Strategy, query: Query, labels: Tensor, sizes: Sizes) -
     """Return a batch (b,) by our sequential construction, for candidates with labels (P,)."""
     batch = SequentialBatch(name="sequential", size=sizes.batch)
     return build_batch(
-        strategy, query, batch, update_rule("second_order"), buy=lambda picked: labels[picked]
+        strategy, query, batch, update_rule("second_order"), annotate=lambda picked: labels[picked]
     )
 
 

@@ -39,11 +39,9 @@ def measure(strategy: str, size: tuple[int, int, int, int]) -> tuple[float, floa
 
     import numpy as np
     import torch
-    from pydantic import TypeAdapter
 
-    from alupdate.config import StrategyConfig
-    from alupdate.laplace.updates import update_rule
-    from alupdate.strategies import make_strategy
+    from alupdate.config.options import make_option
+    from alupdate.strategies.base import StrategyOption
     from benchmarks.memory import added_mib
 
     torch.set_num_threads(1)
@@ -51,7 +49,8 @@ def measure(strategy: str, size: tuple[int, int, int, int]) -> tuple[float, floa
     tree: dict[str, object] = {"name": name}
     for key, _, value in (setting.partition("=") for setting in settings):
         tree[key] = int(value) if value.isdigit() else value
-    made = make_strategy(TypeAdapter(StrategyConfig).validate_python(tree), update_rule)
+    made = make_option("strategy", tree)
+    assert isinstance(made, StrategyOption)
     made.select(_query(200, 20, size[2]), size[3])
     query, seconds = _query(*size[:3]), list[float]()
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from alupdate.config import RunConfig, run_prefix
 from alupdate.config.check import parse_config
-from alupdate.config.options import options
+from alupdate.config.options import PACKAGES, options
 from alupdate.results.reader import read_results
 from alupdate.utils.paths import conf_dir
 from tests.support.images import small_files, write_folder
@@ -235,7 +235,7 @@ def test_file_names_every_key_of_its_schema(group, option):
 
 
 def schema_of(group, name):
-    if group in ("dataset", "backbone"):
+    if group in PACKAGES:
         return options(group)[name]
     annotation = next(field.type for field in fields(RunConfig) if field.name == group)
     arguments = get_args(annotation)

@@ -43,7 +43,7 @@ def test_the_updated_head_is_better_than_before_and_near_retraining(tmp_path):
         float(line.split("accuracy")[1].split(",")[0])
         for line in run([EXAMPLES / "update_your_head.py"], tmp_path).splitlines()
     )
-    assert updated > before + 0.01
+    assert updated > before + 0.03
     assert abs(updated - retrained) < 0.04
 
 

@@ -13,7 +13,7 @@ from alupdate.utils.metrics import METRICS
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "alupdate"
 FILES = sorted(PACKAGE.rglob("*.py"))
-LEAST, MOST, LONGEST_FUNCTION, MOST_IN_UTILS = 40, 500, 50, 8
+LEAST, MOST, LONGEST_FUNCTION, MOST_IN_UTILS = 40, 500, 40, 8
 SHORT = {"laplace/names.py", "sweep/preload.py"}
 """Files that are short on purpose: names without PyTorch, and the imports of a fork server."""
 
@@ -55,12 +55,20 @@ def test_a_file_answers_one_question(path):
         assert lines >= LEAST
 
 
+def code_lines(function):
+    """Lines of a function from its name on, without its docstring."""
+    first = function.body[0]
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    docstring = first.end_lineno - first.lineno + 1 if documented else 0
+    return function.end_lineno - function.lineno + 1 - docstring
+
+
 def test_functions_are_short():
     long = {
-        f"{place(path)}:{node.name}": node.end_lineno - node.lineno + 1
+        f"{place(path)}:{node.name}": code_lines(node)
         for path in FILES
         for node in ast.walk(parsed(path))
-        if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= LONGEST_FUNCTION
+        if isinstance(node, ast.FunctionDef) and code_lines(node) > LONGEST_FUNCTION
     }
     assert long == {}
 

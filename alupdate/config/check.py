@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from alupdate.config import LookaheadStrategy, RerunTask, RunConfig, StatusTask, UpdatingTask
-from alupdate.config.options import PACKAGES, Option, make_option, options
+from alupdate.config import RerunTask, RunConfig, StatusTask, UpdatingTask
+from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
 from alupdate.config.values import RETRAIN
 from alupdate.laplace.names import MAP
 from alupdate.utils.errors import InputError, first_line, suggestion
@@ -144,9 +144,7 @@ def _explain_problem(problem: Mapping[str, Any]) -> str:
         return f"{key}.name={tag}: no such {key}; {hint}available: {', '.join(allowed)}"
     if kind == "union_tag_not_found":
         return f"{key}: a name is required, as in {key}=OPTION"
-    message = re.sub(r"^(Input should|String should)", "must", problem["msg"])
-    message = message.removeprefix("Value error, ")
-    return f"{key}={value}: {message}"
+    return f"{key}={value}: {requirement(problem['msg'])}"
 
 
 def _without_tags(location: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -207,10 +205,6 @@ def _check_consistency(config: RunConfig) -> None:
             f"posterior.predictive={config.posterior.predictive}: task=updating compares map "
             "predictions"
         )
-    if isinstance(config.strategy, LookaheadStrategy):
-        mix = config.strategy.mix
-        if mix.random + mix.diverse + mix.informative == 0:
-            raise InputError("strategy.mix: at least one of the three shares must be above 0")
 
 
 def _check_backbone(config: RunConfig) -> None:

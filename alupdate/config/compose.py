@@ -8,7 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.version import VersionBase
 
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
-from alupdate.config.run import RunConfig
+from alupdate.config.schema import RunConfig
 from alupdate.utils.errors import InputError
 from alupdate.utils.paths import conf_dir
 

@@ -8,6 +8,7 @@ one of its options is asked for, and not before: they need PyTorch, and help is 
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
@@ -21,6 +22,7 @@ from alupdate.config.values import SETTINGS, Text
 PACKAGES = {
     "dataset": "alupdate.data",
     "backbone": "alupdate.models",
+    "strategy": "alupdate.strategies",
 }
 """Where the options of each group are defined."""
 
@@ -84,3 +86,9 @@ def make_option(group: str, settings: Mapping[str, Any]) -> Option:
     option = TypeAdapter(options(group)[settings["name"]]).validate_python(dict(settings))
     option.check()
     return option
+
+
+def requirement(message: str) -> str:
+    """Return what a value must be, from the message of a pydantic error."""
+    plain = re.sub(r"^(Input should|String should)", "must", message)
+    return plain.removeprefix("Value error, ")

@@ -19,6 +19,7 @@ Natural = Annotated[int, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
+Scalar = bool | int | float | str | None
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 RETRAIN = "retrain"

@@ -140,13 +140,13 @@ def _run_without_store(config: RunConfig, display: Display) -> None:
 
         describe(config, config.task, display)
     else:
-        from alupdate.experiment.setup import extract_features
+        from alupdate.experiment.setup import load_with_features
 
-        extract_features(config, display)
+        load_with_features(config, display)
 
 
 def _oracle_note(config: RunConfig) -> str:
-    place = getattr(config.strategy, "evaluate_on", "test")
+    place = config.strategy.evaluation_set
     return (
         f"strategy {config.strategy.name} is an oracle: it sees labels of instances that are not "
         f"labelled, and labels of the {place} set; an upper baseline, not for practical use"

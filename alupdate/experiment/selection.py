@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import torch
 
-from alupdate.config import OracleStrategy, RunConfig, SequentialBatch
+from alupdate.config import RunConfig, SequentialBatch
 from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.setup import learner_settings
 from alupdate.laplace.names import SECOND_ORDER
 from alupdate.laplace.rules import UpdateRule
 from alupdate.models.learner import Model, labelled, make_rule, step_size
-from alupdate.strategies import make_strategy
 from alupdate.strategies.base import Oracle, Query, build_batch
 from alupdate.utils.errors import InputError
 from alupdate.utils.seeds import Stream, generator
@@ -22,15 +21,17 @@ class Selector:
 
     def __init__(self, config: RunConfig, dataset: Dataset, annotator: Annotator) -> None:
         self._config, self._dataset, self._annotator = config, dataset, annotator
+        self._strategy = config.strategy
+        self._strategy.load()
         between = config.batch.update if isinstance(config.batch, SequentialBatch) else None
 
         def rule_of(name: str) -> UpdateRule:
             return make_rule(name, config.update.n_hypotheses, config.seed)
 
         self._between = rule_of(between or SECOND_ORDER)
-        self._strategy = make_strategy(config.strategy, rule_of)
-        hypothetical = getattr(config.strategy, "update", between)
-        self._hypothetical = rule_of(hypothetical) if hypothetical is not None else None
+        hypothetical = self._strategy.hypothetical_update
+        self._rule = None if hypothetical is None else rule_of(hypothetical)
+        self._tuned = self._rule or (self._between if between else None)
 
     @property
     def is_oracle(self) -> bool:
@@ -54,32 +55,33 @@ class Selector:
             query,
             self._config.batch,
             self._between,
-            buy=lambda picked: _on_device_of(model, self._annotator.annotate(candidates[picked])),
+            annotate=lambda picked: _on_device_of(
+                model, self._annotator.annotate(candidates[picked])
+            ),
         )
         return candidates[positions]
 
     def _query(self, cycle: int, candidates: IntArray, pool: Pool, model: Model) -> Query:
         features = model.pool[torch.from_numpy(candidates)]
         rows, labels = labelled(model, pool.indices, pool.labels)
-        return Query(
-            features=features,
-            logits=model.posterior.logits(features),
-            posterior=model.posterior,
-            chosen=torch.zeros(0, dtype=torch.int64, device=features.device),
-            known_features=rows,
-            labelled_labels=labels,
+        return Query.of(
+            model.posterior,
+            features,
+            rows,
+            labels,
+            seed=generator(self._config.seed, Stream.STRATEGY, cycle),
             gamma=self._gamma(cycle, pool, model),
-            rng=generator(self._config.seed, Stream.STRATEGY, cycle),
+            rule=self._rule,
         )
 
     def _gamma(self, cycle: int, pool: Pool, model: Model) -> float:
-        """Return the step size of hypothetical updates; 0 where the query makes none."""
-        if self._hypothetical is None:
+        """Return the step size of updates within a query; 0 where it makes none."""
+        if self._tuned is None:
             return 0.0
         config = self._config
         return step_size(
             config.update.gamma,
-            self._hypothetical,
+            self._tuned,
             model,
             pool,
             config.batch.size,
@@ -89,11 +91,11 @@ class Selector:
 
     def _oracle(self, candidates: IntArray, pool: Pool, model: Model) -> Oracle:
         """Return the labels that only an upper baseline may see."""
-        settings, dataset = self._config.strategy, self._dataset
+        place, dataset = self._strategy.evaluation_set, self._dataset
         candidate_labels = _on_device_of(model, dataset.train_labels[candidates])
-        if not isinstance(settings, OracleStrategy) or settings.evaluate_on == "test":
+        if place == "test":
             return Oracle(candidate_labels, model.test, _on_device_of(model, dataset.test_labels))
-        chosen = pool.reserved if settings.evaluate_on == "holdout" else pool.candidates()
+        chosen = pool.reserved if place == "holdout" else pool.candidates()
         return Oracle(
             candidate_labels,
             model.pool[torch.from_numpy(chosen)],
@@ -110,14 +112,10 @@ def holdout(config: RunConfig, order: IntArray) -> IntArray:
     Raises:
         InputError: nothing but the initial labels would be left.
     """
-    settings = config.strategy
-    if not isinstance(settings, OracleStrategy) or settings.evaluate_on != "holdout":
-        return order[:0]
-    if settings.holdout >= len(order) - config.n_initial:
-        raise InputError(
-            f"strategy.holdout={settings.holdout}: leaves no candidates in a pool of {len(order)}"
-        )
-    return order[-settings.holdout :]
+    size = config.strategy.n_holdout
+    if size and size >= len(order) - config.n_initial:
+        raise InputError(f"strategy.holdout={size}: leaves no candidates in a pool of {len(order)}")
+    return order[len(order) - size :]
 
 
 def _on_device_of(model: Model, values: IntArray) -> torch.Tensor:

@@ -116,7 +116,7 @@ def describe(config: RunConfig, task: DescribeTask, display: Display) -> None:
     Raises:
         InputError: data and backbone do not go together, or the backbone is not frozen.
     """
-    dataset, features = extract_features(config, display)
+    dataset, features = load_with_features(config, display)
     device = choose_device(config.device)
     with display.progress("linear probe on the whole pool", 1) as advance:
         accuracy, seconds = timed(lambda: _probe(dataset, features, task, device), device)
@@ -129,7 +129,7 @@ def describe(config: RunConfig, task: DescribeTask, display: Display) -> None:
     display.table(dataset.name, ["", "value"], [list(row) for row in rows])
 
 
-def extract_features(config: RunConfig, display: Display) -> tuple[Dataset, Features]:
+def load_with_features(config: RunConfig, display: Display) -> tuple[Dataset, Features]:
     """Return a data set with its features; they are in the cache afterwards.
 
     Raises:

@@ -13,8 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from alupdate import __version__
-from alupdate.analysis.render import ResultTable, cells
-from alupdate.analysis.tables import result_tables
+from alupdate.analysis.catalogue import analysis_input, result_tables
+from alupdate.analysis.question import ResultTable
+from alupdate.analysis.render import cells
 from alupdate.analysis.variants import SETTING, finished
 from alupdate.report.charts import Chart, as_json, curve_chart, update_charts
 from alupdate.results.provenance import now
@@ -105,7 +106,7 @@ class Facts:
         name: of the experiment.
         summary: short statements: what, and how much.
         missing: runs that figures or tables leave out.
-        oracles: a sentence per strategy that sees labels not yet acquired.
+        oracles: a sentence per strategy that sees labels not acquired yet.
         settings, provenance: what all runs share: key to value.
         varying_settings, varying_provenance: in what they differ.
         has_runs: whether run directories were read; a file of gathered runs has none.
@@ -181,7 +182,7 @@ def _oracles(results: Results) -> list[str]:
     if said or results.curves is None:
         return said
     names = sorted(results.curves.loc[results.curves["oracle"], "strategy"].unique())
-    return [f"strategy {name} is an oracle: it sees labels not yet acquired" for name in names]
+    return [f"strategy {name} is an oracle: it sees labels not acquired yet" for name in names]
 
 
 def duration(seconds: float) -> str:
@@ -199,7 +200,7 @@ WIDE, LONG = 14, 40
 
 
 @dataclass(frozen=True)
-class Part:
+class TablePart:
     """One table as text.
 
     Attributes:
@@ -226,7 +227,7 @@ class ShownTable:
     key: str
     title: str
     text: str
-    parts: list[Part]
+    parts: list[TablePart]
     folded: bool
 
 
@@ -236,7 +237,7 @@ def page(results: Results) -> str:
     Raises:
         InputError: runs differ in settings that their tables do not show.
     """
-    tables = [_shown(table) for table in result_tables(results.curves, results.updates)]
+    tables = [_shown(table) for table in result_tables(analysis_input(results))]
     return render(facts(results), charts_of(results), tables)
 
 
@@ -307,7 +308,7 @@ def _shown(table: ResultTable) -> ShownTable:
     )
 
 
-def _part(setting: str, frame: pd.DataFrame) -> Part:
+def _part(setting: str, frame: pd.DataFrame) -> TablePart:
     """Return a table as text; a note that all rows share stands in the caption."""
     captions = [setting]
     if "note" in frame and frame["note"].nunique() == 1:
@@ -315,7 +316,7 @@ def _part(setting: str, frame: pd.DataFrame) -> Part:
         frame = frame.drop(columns="note")
     names, rows = cells(frame)
     numeric = {str(c).replace("_", " ") for c in frame.select_dtypes("number")}
-    return Part(
+    return TablePart(
         caption="; ".join(filter(None, captions)),
         names=names,
         numeric=[name in numeric for name in names],

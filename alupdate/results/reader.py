@@ -148,10 +148,11 @@ def read_results(source: str | Path) -> Results:
 
     Example:
         >>> import alupdate
-        >>> results = alupdate.load_results("results/reference/strategies-digits.csv")
-        >>> last = results.curves[results.curves["n_labelled"] == 210]
-        >>> last.groupby("strategy")["accuracy"].mean().idxmax()
-        'lookahead'
+        >>> small = ["dataset=digits", "backbone=pixels", "n_cycles=2", "progress=false"]
+        >>> run = alupdate.run([*small, "strategy=margin", f"results_dir={results}"])
+        >>> found = alupdate.load_results(results)
+        >>> found.curves["n_labelled"].tolist(), len(found.queries), found.missing
+        ([10, 20, 30], 30, ())
     """
     source = Path(source)
     if source.is_file():

@@ -1,14 +1,21 @@
 """BADGE: batches of instances that are uncertain and different from each other."""
 
+from collections.abc import Iterator
+from typing import Literal
+
 import numpy as np
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.strategies.base import Positions, Query
+from alupdate.config.values import SETTINGS
+from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
 
 
-class Badge:
-    """k-means++ seeding on the gradients of the last layer (Ash et al. 2020, algorithm 1).
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Badge(StrategyOption, GreedyStrategy):
+    """BADGE: k-means++ seeding on the gradients of the last layer [Ash2020], algorithm 1.
 
     The gradient at an instance, if the predicted label were its true one, is the outer product of
     r = p - e_predicted (C numbers) and phi (D numbers). It is long where the model is unsure. Outer
@@ -20,28 +27,35 @@ class Badge:
 
     The first pick is the longest gradient, as in the authors' code; every other is drawn with a
     probability in proportion to the squared distance to the nearest one picked before
-    (scikit-activeml counts the origin among those, the authors do not). Picks of the batch whose
-    labels are bought already count with the gradient they have now.
+    (scikit-activeml counts the origin among those, the authors do not). Picks of a sequential batch
+    whose labels are known already count with the gradient they have now.
+
+    Example:
+        >>> from alupdate.laplace.updates import fit
+        >>> features = torch.tensor([[0.3, 0.0], [0.2, 0.0], [0.0, 0.1]])
+        >>> posterior = fit(torch.eye(2), features[:1], "gaussian", 1.0)
+        >>> Badge().select(Query.of(posterior, features), 1)
+        array([0])
     """
 
-    needs_oracle = False
+    name: Literal["badge"] = "badge"
 
-    def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
+    @override
+    def picks(self, query: Query) -> Iterator[int]:
         residuals = _residuals(query.logits)
         lengths = residuals.square().sum(dim=1) * query.features.square().sum(dim=1)
         nearest = _nearest(query, residuals, lengths)
         free = ~query.taken.numpy(force=True)
-        picked = np.empty(size, dtype=np.int64)
-        for i in range(size):
-            first = i == 0 and not len(query.chosen)
-            picked[i] = pick = _pick(nearest.numpy(force=True), free, query.rng, first)
+        first = not len(query.picked)
+        while free.any():
+            pick = _pick(nearest.numpy(force=True), free, query.rng, first)
+            yield pick
             free[pick] = False
             products = query.features @ query.features[pick]
             overlap = (residuals @ residuals[pick]).mul_(products)
             distances = (lengths + lengths[pick]).sub_(overlap, alpha=2)
             nearest = distances if first else torch.minimum(nearest, distances)
-        return picked
+            first = False
 
 
 def _residuals(logits: Tensor) -> Tensor:
@@ -53,10 +67,10 @@ def _residuals(logits: Tensor) -> Tensor:
 
 def _nearest(query: Query, residuals: Tensor, lengths: Tensor) -> Tensor:
     """Return the squared distances (P,) to the nearest pick, or to zero before the first."""
-    if not len(query.chosen):
+    if not len(query.picked):
         return lengths
-    overlap = (residuals @ residuals[query.chosen].T).mul_(query.products)
-    return (lengths[:, None] + lengths[query.chosen]).sub_(overlap, alpha=2).amin(dim=1)
+    overlap = (residuals @ residuals[query.picked].T).mul_(query.products)
+    return (lengths[:, None] + lengths[query.picked]).sub_(overlap, alpha=2).amin(dim=1)
 
 
 def _pick(distances: np.ndarray, free: np.ndarray, rng: np.random.Generator, longest: bool) -> int:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic.dataclasses import dataclass as option
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.config import BaitStrategy
+from alupdate.config.values import SETTINGS, Count, Positive
 from alupdate.laplace.fisher import (
     Information,
     binary,
@@ -15,22 +18,24 @@ from alupdate.laplace.fisher import (
     inverse_bytes,
     multiclass,
 )
-from alupdate.strategies.base import Positions, Query
+from alupdate.strategies.base import Positions, Query, ScoringStrategy, StrategyOption
 from alupdate.utils.errors import InputError
 
 LARGEST_BYTES = 6 * 2**30
 """The largest inverse that is attempted."""
 
-CHUNK_NUMBERS = 2**24
+_CHUNK_NUMBERS = 2**24
 """How many numbers the small matrices of the candidates that are scored together may have."""
 
 
-class Bait:
-    """Minimises tr(M^-1 F) over batches (Ash et al. 2021).
+@option(frozen=True, config=SETTINGS, kw_only=True)
+class Bait(StrategyOption, ScoringStrategy):
+    """BAIT: batches that minimise tr(M^-1 F) of the Fisher information [Ash2021].
 
     F is the Fisher information of all candidates, M that of the labelled instances and the batch,
     plus ``regularisation`` on the diagonal; both are plain sums. Candidates are added greedily,
-    until there are ``oversample`` batches of them, and then taken away, the least useful first.
+    until there are ``oversample`` batches of them, and then taken away, the least useful first. The
+    utility is by how much a candidate lowers tr(M^-1 F).
 
     Nothing of size (C D)^2 is updated on the way. All that a candidate's gain needs of M^-1 and of
     M^-1 F M^-1 are its own C x C blocks, and a pick changes these by terms of rank C:
@@ -38,35 +43,30 @@ class Bait:
         M'^-1        = M^-1 -+ G G^T,                   G = M^-1 V (chol(I +- V^T M^-1 V))^-T
         M'^-1 F M'^-1 = M^-1 F M^-1 -+ (G Y^T + Y G^T),  Y = M^-1 F G -+ G (G^T F G) / 2
 
-    (upper signs: V is added; lower: taken away), in O(P C^2 (D + C)). ``fisher=binary`` keeps the
-    predicted class against the rest only, as the authors of the paper on updates do: C = 1.
+    (upper signs: V is added; lower: taken away), in O(P C^2 (D + C)). ``fisher="binary"`` keeps the
+    predicted class against the rest only [Huseljic2024]: C = 1.
+
+    Attributes:
+        fisher: the Fisher information of all classes, or of one class against the rest.
+        oversample: how many batches are picked before the worst picks are dropped.
+        regularisation: added to the diagonal of the Fisher information.
     """
 
-    needs_oracle = False
+    name: Literal["bait"] = "bait"
+    fisher: Literal["multiclass", "binary"] = "multiclass"
+    oversample: Count = 2
+    regularisation: Positive = 1.0
 
-    def __init__(self, settings: BaitStrategy) -> None:
-        self._settings = settings
+    @override
+    def utilities(self, query: Query) -> Tensor:
+        return self._start(query).gains(1, torch.arange(len(query.features)))
 
+    @override
     def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``.
-
-        Raises:
-            InputError: the matrices would not fit into memory.
-        """
-        of = multiclass if self._settings.fisher == "multiclass" else binary
-        pool = of(query.features, query.logits)
-        labelled = of(query.labelled_features, query.posterior.logits(query.labelled_features))
-        needed = inverse_bytes(labelled, pool)
-        if needed > LARGEST_BYTES:
-            raise InputError(
-                f"strategy=bait: the multiclass Fisher information would take "
-                f"{needed / 2**30:.0f} GiB; use strategy.fisher=binary"
-            )
-        start = inverse(labelled, pool, self._settings.regularisation)
-        state = _State(pool, start.apply, (), start.own, start.missing)
+        state = self._start(query)
         free = ~query.taken.numpy(force=True)
         picked: list[int] = []
-        for _ in range(min(self._settings.oversample * size, int(free.sum()))):
+        for _ in range(min(self.oversample * size, int(free.sum()))):
             gains = state.gains(1, torch.from_numpy(np.flatnonzero(free)))
             pick = int(np.flatnonzero(free)[int(gains.argmax())])
             picked.append(pick)
@@ -78,6 +78,24 @@ class Bait:
             if len(picked) > size:
                 state = state.changed(dropped, -1)
         return np.array(picked, dtype=np.int64)
+
+    def _start(self, query: Query) -> "_State":
+        """Return the state before the first pick.
+
+        Raises:
+            InputError: the matrices would not fit into memory.
+        """
+        of = multiclass if self.fisher == "multiclass" else binary
+        pool = of(query.features, query.logits)
+        labelled = of(query.labelled_features, query.posterior.logits(query.labelled_features))
+        needed = inverse_bytes(labelled, pool)
+        if needed > LARGEST_BYTES:
+            raise InputError(
+                f"strategy=bait: the multiclass Fisher information would take "
+                f"{needed / 2**30:.0f} GiB; use strategy.fisher=binary"
+            )
+        start = inverse(labelled, pool, self.regularisation)
+        return _State(pool, start.apply, (), start.own, start.missing)
 
 
 @dataclass(frozen=True)
@@ -104,7 +122,7 @@ class _State:
         tr((I +- B^T own B)^-1 B^T missing B).
         """
         factors = self.pool.factors
-        size = max(1, CHUNK_NUMBERS // factors[0].numel())
+        size = max(1, _CHUNK_NUMBERS // factors[0].numel())
         parts = []
         for part in torch.split(positions.to(factors.device), size):
             sides = factors[part]

@@ -1,26 +1,33 @@
-"""What a strategy sees, and what it must answer."""
+"""Query strategies: their queries and answers, and the construction of batches."""
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass as option
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.config import BatchConfig, SequentialBatch
+from alupdate.config.options import Option
+from alupdate.config.schema import BatchConfig, SequentialBatch
+from alupdate.config.values import SETTINGS, UpdateName
 from alupdate.laplace.posterior import LastLayerPosterior, variances_after
 from alupdate.laplace.rules import UpdateResult, UpdateRule
 from alupdate.utils.errors import InputError
 
 Positions = NDArray[np.int64]
+EvaluationSet = Literal["test", "holdout", "pool"]
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """Labels that a real annotator has not given: only an upper baseline may see them.
+    """True labels that no annotator has given: only an upper baseline may see them.
 
     Attributes:
         candidate_labels: (P,), true labels of the candidates.
@@ -37,69 +44,128 @@ class Oracle:
 class Query:
     """The state of the model and of P candidates when a strategy is asked.
 
+    ``known`` instances were labelled before the batch; ``picked`` candidates are in the batch, with
+    their labels; ``labelled`` are both.
+
     Attributes:
         features: (P, D), of the candidates, bias column included.
         logits: (P, C), of the candidates under the current model.
         posterior: over the last layer's weights.
-        chosen: (t,), positions of the candidates that are already in the batch, in order.
-        known_features: (K, D), of the instances that were labelled before the batch.
-        labelled_labels: (K + t,), labels of these and of those already in the batch.
+        known_features: (K, D).
+        known_labels: (K,), class indices.
+        picked: (t,), positions among the candidates, in order.
+        picked_labels: (t,), class indices.
         gamma: step size of hypothetical updates.
         rng: the source of every random choice.
-        oracle: for strategies that declare ``needs_oracle``, otherwise None.
+        rule: the update rule of hypothetical updates, for strategies that make them.
+        oracle: for strategies with ``needs_oracle``.
+
+    Example:
+        >>> import torch
+        >>> from alupdate.laplace.updates import fit
+        >>> features = torch.tensor([[2.0, 1.0], [-2.0, 1.0], [0.1, 1.0]])  # the last is the bias
+        >>> weights = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+        >>> query = Query.of(fit(weights, features[:2], "gaussian", 1.0), features)
+        >>> query.logits.shape, query.variances.shape, query.free()
+        (torch.Size([3, 2]), torch.Size([3, 1]), array([0, 1, 2]))
     """
 
     features: Tensor
     logits: Tensor
     posterior: LastLayerPosterior
-    chosen: Tensor
     known_features: Tensor
-    labelled_labels: Tensor
+    known_labels: Tensor
+    picked: Tensor
+    picked_labels: Tensor
     gamma: float
     rng: np.random.Generator
+    rule: UpdateRule | None = None
     oracle: Oracle | None = None
+
+    @classmethod
+    def of(
+        cls,
+        posterior: LastLayerPosterior,
+        features: Tensor,
+        known_features: Tensor | None = None,
+        known_labels: Tensor | None = None,
+        *,
+        seed: int | np.random.Generator = 0,
+        gamma: float = 1.0,
+        rule: UpdateRule | None = None,
+        oracle: Oracle | None = None,
+    ) -> "Query":
+        """Return the query at the start of a batch.
+
+        Args:
+            posterior: over the last layer's weights (C, D).
+            features: (P, D), of the candidates, bias column included.
+            known_features: (K, D), of the labelled instances; None for none.
+            known_labels: (K,), their class indices.
+            seed: of ``rng``, or the generator itself.
+            gamma, rule, oracle: see the attributes.
+        """
+        nothing = torch.zeros(0, dtype=torch.int64, device=features.device)
+        return cls(
+            features=features,
+            logits=posterior.logits(features),
+            posterior=posterior,
+            known_features=features[:0] if known_features is None else known_features,
+            known_labels=nothing if known_labels is None else known_labels,
+            picked=nothing,
+            picked_labels=nothing,
+            gamma=gamma,
+            rng=np.random.default_rng(seed),
+            rule=rule,
+            oracle=oracle,
+        )
 
     @cached_property
     def taken(self) -> Tensor:
         """(P,), True for candidates that are already in the batch."""
         mask = torch.zeros(len(self.features), dtype=torch.bool, device=self.features.device)
-        mask[self.chosen] = True
+        mask[self.picked] = True
         return mask
 
     @cached_property
     def labelled_features(self) -> Tensor:
         """(K + t, D), of the labelled instances, the batch's own included."""
-        if not len(self.chosen):
+        if not len(self.picked):
             return self.known_features
-        return torch.cat([self.known_features, self.features[self.chosen]])
+        return torch.cat([self.known_features, self.features[self.picked]])
+
+    @cached_property
+    def labelled_labels(self) -> Tensor:
+        """(K + t,), class indices of the labelled instances, the batch's own included."""
+        return torch.cat([self.known_labels, self.picked_labels])
 
     @cached_property
     def variances(self) -> Tensor:
-        """(P, K), phi^T Sigma_k phi of the candidates: how unsure the posterior is of them."""
+        """(P, K), phi^T Sigma_k phi of the candidates: the posterior variance of their logits."""
         return self.posterior.variances(self.features)
 
     @cached_property
     def products(self) -> Tensor:
         """(P, t), inner products of the candidates' features with those already in the batch."""
-        return self.features @ self.features[self.chosen].T
+        return self.features @ self.features[self.picked].T
 
     def free(self) -> Positions:
         """Return the positions (F,) of the candidates that may still be chosen."""
         return np.flatnonzero(~self.taken.numpy(force=True))
 
-    def after(self, picked: Tensor, labels: Tensor, update: UpdateResult) -> "Query":
-        """Return the state after an update with the labels (b,) of candidates ``picked`` (b,).
+    def after(self, positions: Tensor, labels: Tensor, update: UpdateResult) -> "Query":
+        """Return the state after an update with candidates at positions (b,) and labels (b,).
 
         Everything changes by terms of rank b, O(P D) per label. ``variances`` and ``products`` are
         refreshed if they have been asked for, and otherwise stay to be computed when they are.
         """
-        rows = self.features[picked]
+        rows = self.features[positions]
         query = replace(
             self,
             logits=update.new_logits(self.logits, self.features),
             posterior=update.posterior,
-            chosen=torch.cat([self.chosen, picked]),
-            labelled_labels=torch.cat([self.labelled_labels, labels]),
+            picked=torch.cat([self.picked, positions]),
+            picked_labels=torch.cat([self.picked_labels, labels]),
         )
         known = vars(self)
         if "variances" in known:
@@ -118,11 +184,95 @@ class Strategy(Protocol):
     randomness from ``query.rng``. The same query then gives the same answer in any process.
     """
 
-    needs_oracle: bool
+    @property
+    def needs_oracle(self) -> bool:
+        """Whether it must see labels that no annotator has given, as an upper baseline does."""
+        return False
 
+    @abstractmethod
     def select(self, query: Query, size: int) -> Positions:
         """Return ``size`` distinct free positions among the candidates, best first."""
         ...
+
+
+class ScoringStrategy(Strategy):
+    """A strategy that scores the candidates one by one, and picks those of highest utility.
+
+    A subclass gives ``utilities``. Batches at once, sequential batches and the view of the scores
+    follow. A subclass whose batches are more than the highest scores overrides ``select``; its
+    ``utilities`` are then those of the first pick.
+
+    Example:
+        >>> import torch
+        >>> from alupdate.laplace.updates import fit
+        >>> class Longest(ScoringStrategy):
+        ...     def utilities(self, query):
+        ...         return query.features.square().sum(dim=1)
+        >>> features = torch.tensor([[2.0, 1.0], [-3.0, 1.0], [0.1, 1.0]])
+        >>> query = Query.of(fit(torch.zeros(2, 2), features[:1], "gaussian", 1.0), features)
+        >>> Longest().select(query, 2)
+        array([1, 0])
+    """
+
+    @abstractmethod
+    def utilities(self, query: Query) -> Tensor:
+        """Return the utility (P,) of each candidate for the next pick; higher is better.
+
+        NaN marks a candidate that the strategy does not score. Those that are already in the batch
+        are not looked at.
+        """
+
+    @override
+    def select(self, query: Query, size: int) -> Positions:
+        return best(self.utilities(query), query, size)
+
+
+class GreedyStrategy(Strategy):
+    """A strategy that builds its batch greedily: each pick is the best one given those before."""
+
+    @abstractmethod
+    def picks(self, query: Query) -> Iterator[int]:
+        """Yield free positions, each once, for as long as there are any."""
+
+    @override
+    def select(self, query: Query, size: int) -> Positions:
+        return np.fromiter(islice(self.picks(query), size), dtype=np.int64, count=size)
+
+
+@option(frozen=True, config=SETTINGS, kw_only=True)
+class StrategyOption(Option, Strategy):
+    """A strategy of the group ``strategy``: its fields are its settings.
+
+    A module in this package and a file ``conf/strategy/NAME.yaml`` make a strategy; nothing else
+    lists them. Subclasses are frozen dataclasses that also give ``select``, or derive it from
+    ``ScoringStrategy`` or ``GreedyStrategy``.
+    """
+
+    group: ClassVar[str] = "strategy"
+    uses_labels: ClassVar[bool] = False
+    """Whether ``select`` looks at the class indices of labelled instances."""
+
+    @property
+    def hypothetical_update(self) -> UpdateName | None:
+        """The update rule that the strategy expects as ``query.rule``."""
+        return None
+
+    @property
+    def evaluation_set(self) -> EvaluationSet:
+        """The instances whose true labels an oracle is given."""
+        return "test"
+
+    @property
+    def n_holdout(self) -> int:
+        """How many instances of the pool are set aside for ``evaluation_set`` alone."""
+        return 0
+
+    def load(self) -> None:
+        """Load what the strategy needs from outside the package, before a run writes anything.
+
+        Raises:
+            InputError: it is missing or cannot be used.
+        """
 
 
 def best(utilities: Tensor, query: Query, size: int) -> Positions:
@@ -130,7 +280,7 @@ def best(utilities: Tensor, query: Query, size: int) -> Positions:
 
     Only what may be among them is sorted: all that is not below the last of them.
     """
-    masked = utilities.index_fill(0, query.chosen, -torch.inf)
+    masked = utilities.index_fill(0, query.picked, -torch.inf)
     if size == 1:
         return masked.argmax().reshape(1).numpy(force=True)  # the first of equals, by its contract
     last = masked.topk(size).values[-1]
@@ -139,12 +289,17 @@ def best(utilities: Tensor, query: Query, size: int) -> Positions:
     return front[order[:size]].numpy(force=True).astype(np.int64)
 
 
-BuyLabels = Callable[[Positions], Tensor]
-"""Buys the labels (b,) of candidates (b,); every call is a purchase."""
+def scattered(query: Query, positions: Tensor, values: Tensor) -> Tensor:
+    """Return values (R,) at positions (R,) among the candidates, and NaN at the others (P,)."""
+    return values.new_full((len(query.features),), torch.nan).index_copy(0, positions, values)
+
+
+Annotate = Callable[[Positions], Tensor]
+"""Returns the labels (b,) of candidates (b,); every call acquires them."""
 
 
 def build_batch(
-    strategy: Strategy, query: Query, batch: BatchConfig, rule: UpdateRule, buy: BuyLabels
+    strategy: Strategy, query: Query, batch: BatchConfig, rule: UpdateRule, annotate: Annotate
 ) -> Positions:
     """Return ``batch.size`` distinct positions among the candidates, in the order of selection.
 
@@ -153,23 +308,23 @@ def build_batch(
         query: the state before the batch.
         batch: size and construction.
         rule: the update between the picks of a sequential batch.
-        buy: gives the labels of what was picked, where an update needs them.
+        annotate: gives the labels of what was picked, where an update needs them.
     """
     if isinstance(batch, SequentialBatch):
-        return _sequential(strategy, query, batch, rule, buy)
+        return _sequential(strategy, query, batch, rule, annotate)
     return strategy.select(query, batch.size)
 
 
 def _sequential(
-    strategy: Strategy, query: Query, batch: SequentialBatch, rule: UpdateRule, buy: BuyLabels
+    strategy: Strategy, query: Query, batch: SequentialBatch, rule: UpdateRule, annotate: Annotate
 ) -> Positions:
-    """Pick ``every`` instances, buy their labels, update the model, pick the next ones."""
+    """Pick ``every`` instances, acquire their labels, update the model, pick the next ones."""
     chosen: list[Positions] = []
     while (missing := batch.size - sum(map(len, chosen))) > 0:
         picked = strategy.select(query, min(batch.every, missing))
         chosen.append(picked)
         if missing > len(picked):
-            query = after_labels(query, picked, buy(picked), rule)
+            query = after_labels(query, picked, annotate(picked), rule)
     return np.concatenate(chosen)
 
 

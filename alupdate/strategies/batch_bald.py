@@ -1,28 +1,33 @@
 """BatchBALD: batches whose labels together would say most about the weights."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic.dataclasses import dataclass as option
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.config import BatchBaldStrategy
+from alupdate.config.values import SETTINGS, Count
 from alupdate.laplace.predictive import sample_weights
-from alupdate.strategies.base import Positions, Query
+from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption, scattered
 from alupdate.strategies.uncertainty import minus_plogp
 
-CHUNK_NUMBERS = 2**24
+_CHUNK_NUMBERS = 2**24
 """How many numbers a temporary array may have."""
 
-CACHED_NUMBERS = 2**18
+_CACHED_NUMBERS = 2**18
 """How many numbers are worked on together: few enough to stay in the processor's cache."""
 
-GROUP = 128
+_GROUP = 128
 """Candidates that are scored together."""
 
 
-class BatchBald:
-    """Greedy mutual information of the batch's labels and the weights (Kirsch et al. 2019).
+@option(frozen=True, config=SETTINGS, kw_only=True)
+class BatchBald(StrategyOption, GreedyStrategy):
+    """BatchBALD: greedy mutual information of the batch's labels and the weights [Kirsch2019].
 
     With the batch's labels y so far, a candidate x adds
 
@@ -36,30 +41,45 @@ class BatchBald:
     What a candidate adds can only shrink as the batch grows (the mutual information is submodular),
     so the value it last had is an upper bound. Candidates are scored in the order of these bounds,
     until the best value exceeds the bound of all that are left. That picks what scoring all of them
-    would; with drawn joint labels up to their sampling error.
+    would; with drawn joint labels up to their sampling error. A pick costs O(P S C G) at most,
+    for S samples and G joint labels.
+
+    Attributes:
+        n_samples: S, of the posterior.
+        n_configurations: G, joint labels: exact up to here, sampled beyond.
     """
 
-    needs_oracle = False
+    name: Literal["batch_bald"] = "batch_bald"
+    n_samples: Count = 100
+    n_configurations: Count = 1000
 
-    def __init__(self, settings: BatchBaldStrategy) -> None:
-        self._settings = settings
+    def utilities(self, query: Query) -> Tensor:
+        """Return what each candidate adds to the batch (P,), in nats; NaN for those in it.
 
-    def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
-        free = torch.from_numpy(query.free()).to(query.features.device)
-        probabilities = _sampled(query, free, self._settings.n_samples)
-        single = _mean_entropies(probabilities)
+        It is BALD's mutual information by samples of the weights instead of the logits.
+        """
+        free, probabilities, single = self._sampled(query)
+        labels = _JointLabels.none(probabilities)
+        groups = torch.split(probabilities, _GROUP)
+        added = torch.cat([labels.entropies(group) for group in groups]) - single
+        return scattered(query, free, added)
+
+    @override
+    def picks(self, query: Query) -> Iterator[int]:
+        free, probabilities, single = self._sampled(query)
         bounds = torch.full_like(single, torch.inf)
         labels = _JointLabels.none(probabilities)
-        picked: list[int] = []
-        while True:
-            best, bounds = _best(probabilities, single, labels, bounds)
-            picked.append(best)
-            bounds[best] = -torch.inf
-            if len(picked) == size:
-                return free[picked].numpy(force=True).astype(np.int64)
-            most = self._settings.n_configurations
-            labels = labels.extended(probabilities[best], most, query.rng)
+        for _ in range(len(free)):
+            pick, bounds = _best(probabilities, single, labels, bounds)
+            yield int(free[pick])
+            bounds[pick] = -torch.inf
+            labels = labels.extended(probabilities[pick], self.n_configurations, query.rng)
+
+    def _sampled(self, query: Query) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the free positions (F,), their probabilities and their mean entropies (F,)."""
+        free = torch.from_numpy(query.free()).to(query.features.device)
+        probabilities = _sampled(query, free, self.n_samples)
+        return free, probabilities, _mean_entropies(probabilities)
 
 
 @dataclass(frozen=True)
@@ -94,13 +114,13 @@ class _JointLabels:
         earlier, label = kept // row.shape[1], kept % row.shape[1]
         beliefs = self.beliefs[earlier] * row.T[label]
         total = beliefs.sum(dim=1, keepdim=True).clamp(min=torch.finfo(beliefs.dtype).tiny)
-        return _JointLabels(chances[kept], _without_specks(beliefs.div_(total)))
+        return _JointLabels(chances[kept], flush_denormals(beliefs.div_(total)))
 
     def entropies(self, probabilities: Tensor) -> Tensor:
         """Return E_y H(y_x | y), (R,), of R candidates with probabilities (R, S, C)."""
         count, samples, classes = probabilities.shape
         flat = probabilities.transpose(0, 1).reshape(samples, count * classes)
-        size = max(1, CACHED_NUMBERS // flat.shape[1])
+        size = max(1, _CACHED_NUMBERS // flat.shape[1])
         total = flat.new_zeros(count * classes)
         for beliefs, chances in zip(
             torch.split(self.beliefs, size), torch.split(self.chances, size), strict=True
@@ -123,27 +143,27 @@ def _sampled(query: Query, free: Tensor, count: int) -> Tensor:
     classes = weights.shape[1]
     sampled = query.features.new_empty(len(free), count, classes)
     flat = weights.flatten(0, 1).T
-    size = max(1, CHUNK_NUMBERS // len(flat.T))
+    size = max(1, _CHUNK_NUMBERS // len(flat.T))
     for start in range(0, len(free), size):
         rows = query.features[free[start : start + size]]
         logits = (rows @ flat).view(len(rows), count, classes)
         torch.softmax(logits, dim=2, out=sampled[start : start + size])
-    return _without_specks(sampled)
+    return flush_denormals(sampled)
 
 
-def _without_specks(probabilities: Tensor) -> Tensor:
-    """Set probabilities that no sum would notice to zero, in place.
+def flush_denormals(probabilities: Tensor) -> Tensor:
+    """Set probabilities whose products would be denormal to zero, in place.
 
-    A product of two of them is denormal, and processors multiply denormal numbers many times more
-    slowly: a confident model's matrix products took ten times as long.
+    They are below the precision of any sum of probabilities, and processors multiply denormal
+    numbers many times more slowly: a confident model's matrix products took ten times as long.
     """
-    speck = torch.finfo(probabilities.dtype).tiny ** 0.5
-    return probabilities.masked_fill_(probabilities < speck, 0)
+    smallest = torch.finfo(probabilities.dtype).tiny ** 0.5
+    return probabilities.masked_fill_(probabilities < smallest, 0)
 
 
 def _mean_entropies(probabilities: Tensor) -> Tensor:
     """Return mean_s H(p_s) (F,) of probabilities (F, S, C)."""
-    size = max(1, CHUNK_NUMBERS // probabilities[0].numel())
+    size = max(1, _CHUNK_NUMBERS // probabilities[0].numel())
     parts = torch.split(probabilities, size)
     return torch.cat([minus_plogp(part).sum(dim=2).mean(dim=1) for part in parts])
 
@@ -158,7 +178,7 @@ def _best(
     bounds = bounds.clone()
     best, most = -1, -torch.inf
     order = torch.argsort(bounds, descending=True, stable=True)
-    for group in torch.split(order[: int((~torch.isneginf(bounds)).sum())], GROUP):
+    for group in torch.split(order[: int((~torch.isneginf(bounds)).sum())], _GROUP):
         if float(bounds[group[0]]) <= most:
             break
         bounds[group] = labels.entropies(probabilities[group]) - single[group]

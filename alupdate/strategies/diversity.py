@@ -1,21 +1,25 @@
-"""k-means that gives the same clusters in any process."""
+"""Diversity sampling: coverage of the feature space, and the k-means clustering behind it."""
 
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.config import ProbCoverStrategy, TypiClustStrategy
-from alupdate.strategies.base import Positions, Query
+from alupdate.config.values import SETTINGS, Count, PositiveOrAuto
+from alupdate.strategies.base import GreedyStrategy, Positions, Query, StrategyOption
 from alupdate.utils.seeds import sub_seed
 from alupdate.utils.threads import libraries
 
-CHUNK_NUMBERS = 2**24
+_CHUNK_NUMBERS = 2**24
 """How many distances are in memory at a time."""
 
 
@@ -27,7 +31,7 @@ def squared_distances(rows: Tensor, points: Tensor) -> Tensor:
 
 def distance_chunks(rows: Tensor, points: Tensor) -> Iterator[Tensor]:
     """Yield the squared distances (r, N) of a few rows after the other to all points (N, D)."""
-    size = max(1, CHUNK_NUMBERS // max(1, len(points)))
+    size = max(1, _CHUNK_NUMBERS // max(1, len(points)))
     for part in torch.split(rows, size):
         yield squared_distances(part, points)
 
@@ -44,7 +48,7 @@ def unit_length(rows: Tensor) -> Tensor:
     return scaled
 
 
-MANY = 50
+MANY_CLUSTERS = 50
 """More clusters than this are seeded here: the library's seeding takes most of its time."""
 
 LARGE = 10_000
@@ -66,8 +70,8 @@ def kmeans(
     seed = sub_seed(rng)
     with libraries("sklearn").limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
-        init = seeds(points, n_clusters, rng) if n_clusters > MANY else "k-means++"
-        large = n_clusters > MANY and len(points) > LARGE
+        init = seeds(points, n_clusters, rng) if n_clusters > MANY_CLUSTERS else "k-means++"
+        large = n_clusters > MANY_CLUSTERS and len(points) > LARGE
         method = (MiniBatchKMeans if large else KMeans)(
             n_clusters, init=init, n_init=1, random_state=seed
         )
@@ -82,8 +86,8 @@ def seeds(
 
     Each time a few points are drawn, with probabilities in proportion to the squared distance to
     the nearest seed so far (at random where no point differs from those), and the one that lowers
-    the sum of these most becomes a seed (Arthur and Vassilvitskii 2007, with the 2 + log k trials
-    of their experiments, as in scikit-learn).
+    the sum of these most becomes a seed ([Arthur2007], with the 2 + log k trials of their
+    experiments, as in scikit-learn).
     """
     distances_of = _squared_distances(points, len(points) <= SHARED * count)
     chosen = [int(rng.integers(len(points)))]
@@ -129,55 +133,72 @@ def _drawn(
     return last
 
 
-class CoreSet:
-    """The candidate farthest from all labelled ones, again and again (Sener and Savarese 2018).
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class CoreSet(StrategyOption, GreedyStrategy):
+    """Core-set selection: greedy k-center clustering in the feature space [Sener2018].
 
-    k-center greedy in the feature space. The distances to the labelled instances are computed once
-    per query; each pick then costs O(P D). With nothing labelled, the first pick is the candidate
-    farthest from the candidates' mean. That mean is subtracted, since |a|^2 + |b|^2 - 2ab of
-    features far from the origin would lose their differences to rounding.
+    Each pick is the candidate farthest from all labelled instances and earlier picks.
+
+    The distances to the K labelled instances are computed once per query, in O(P K D); each pick
+    then costs O(P D). With nothing labelled, the first pick is the candidate farthest from the
+    candidates' mean. That mean is subtracted, since |a|^2 + |b|^2 - 2ab of features far from the
+    origin would lose their differences to rounding.
     """
 
-    needs_oracle = False
+    name: Literal["coreset"] = "coreset"
 
-    def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
-        mean = query.features.mean(dim=0)
-        features, known = query.features - mean, query.labelled_features - mean
-        start = known if len(known) else torch.zeros_like(features[:1])
+    def utilities(self, query: Query) -> Tensor:
+        """Return the squared distance (P,) to the nearest labelled instance, or to the mean."""
+        return _gaps(*_centred(query))
+
+    @override
+    def picks(self, query: Query) -> Iterator[int]:
+        features, labelled = _centred(query)
         lengths = features.square().sum(dim=1)
-        gaps = nearest(features, start).masked_fill_(query.taken, -1)
-        picked = np.empty(size, dtype=np.int64)
-        for i in range(size):
-            picked[i] = pick = int(gaps.argmax())
+        gaps, taken = _gaps(features, labelled), query.taken.clone()
+        from_the_mean = not len(labelled)
+        for _ in range(len(query.free())):
+            pick = int(gaps.masked_fill(taken, -1).argmax())
+            yield pick
+            taken[pick] = True
             distances = lengths + lengths[pick] - 2 * (features @ features[pick])
-            if i == 0 and not len(known):
-                gaps = torch.full_like(gaps, torch.inf).masked_fill_(query.taken, -1)
-            gaps = torch.minimum(gaps, distances.clamp_(min=0))
-            gaps[picked[: i + 1]] = -1
-        return picked
+            distances.clamp_(min=0)
+            gaps = distances if from_the_mean else torch.minimum(gaps, distances)
+            from_the_mean = False
 
 
-class TypiClust:
-    """The most typical member of each uncovered cluster (Hacohen et al. 2022).
+def _centred(query: Query) -> tuple[Tensor, Tensor]:
+    """Return candidates (P, D) and labelled instances (K, D) less the candidates' mean."""
+    mean = query.features.mean(dim=0)
+    return query.features - mean, query.labelled_features - mean
+
+
+def _gaps(features: Tensor, labelled: Tensor) -> Tensor:
+    """Return the squared distances (P,) to the nearest labelled instance, or to the origin."""
+    return nearest(features, labelled if len(labelled) else torch.zeros_like(features[:1]))
+
+
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class TypiClust(StrategyOption):
+    """TypiClust: the most typical member of each cluster without labels [Hacohen2022].
 
     Labelled instances and candidates are clustered together, into as many clusters as there will be
     labels (``max_clusters`` at most). Clusters with the fewest labels come first, the larger ones
     before the smaller ones, and those below ``min_cluster_size`` last. Typical is the member of the
-    smallest mean distance to its nearest neighbours within the cluster. Features are scaled to unit
-    length, as the authors' are.
+    smallest mean distance to its ``n_neighbours`` nearest neighbours within the cluster. Features
+    are scaled to unit length, as the authors' are. Beside k-means, O(n^2 D) per cluster of n.
     """
 
-    needs_oracle = False
+    name: Literal["typiclust"] = "typiclust"
+    n_neighbours: Count = 20
+    max_clusters: Count = 500
+    min_cluster_size: Count = 5
 
-    def __init__(self, settings: TypiClustStrategy) -> None:
-        self._settings = settings
-
+    @override
     def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
         points = unit_length(torch.cat([query.labelled_features, query.features]))
         known = len(query.labelled_features)
-        count = min(known + size, self._settings.max_clusters, len(points))
+        count = min(known + size, self.max_clusters, len(points))
         clusters = kmeans(points.numpy(force=True), count, query.rng)
         labels = np.bincount(clusters[:known], minlength=count)
         sizes = np.bincount(clusters, minlength=count)
@@ -185,7 +206,7 @@ class TypiClust:
         picked: list[int] = []
         while len(picked) < size:
             left = np.bincount(clusters[known:][free], minlength=count) > 0
-            small = sizes < self._settings.min_cluster_size
+            small = sizes < self.min_cluster_size
             cluster = int(np.lexsort((-sizes, labels, small, ~left))[0])
             members = np.flatnonzero(clusters == cluster)
             if cluster not in typicality:
@@ -200,7 +221,7 @@ class TypiClust:
 
     def _typicality(self, members: Tensor) -> NDArray[np.floating]:
         """Return minus the mean distance (M,) to the nearest neighbours among members (M, D)."""
-        count = min(self._settings.n_neighbours, len(members) - 1)
+        count = min(self.n_neighbours, len(members) - 1)
         if count == 0:
             return np.zeros(1)
         means = [
@@ -214,46 +235,62 @@ N_SAMPLED = 2000
 """Candidates on which an automatic radius is estimated, at most."""
 
 
-class ProbCover:
-    """Greedy maximal coverage with balls of one radius (Yehuda et al. 2022).
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class ProbCover(StrategyOption, GreedyStrategy):
+    """ProbCover: greedy maximal coverage with balls of one radius [Yehuda2022].
 
     Candidates within the radius of a labelled instance are covered. Each pick is the candidate
     whose ball covers the most that are not covered yet; ties, as when everything is covered, go to
-    the one farthest from a labelled instance. Features are scaled to unit length.
+    the one farthest from a labelled instance. Features are scaled to unit length. O(P^2 D).
 
     The automatic radius is the paper's: the largest at which a share of ``purity`` of all balls
     holds one k-means cluster only, with as many clusters as classes, on a sample of the candidates.
+
+    Attributes:
+        radius: between unit vectors, or ``auto``.
+        purity: the share of pure balls for ``auto``.
     """
 
-    needs_oracle = False
+    name: Literal["probcover"] = "probcover"
+    radius: PositiveOrAuto = "auto"
+    purity: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.95
 
-    def __init__(self, settings: ProbCoverStrategy) -> None:
-        self._settings = settings
+    def utilities(self, query: Query) -> Tensor:
+        """Return how many uncovered candidates the ball around each covers (P,)."""
+        points, square = self._balls(query)
+        uncovered = _gaps_on_sphere(query, points) > square
+        return _degrees(points, points[uncovered], square).to(points.dtype)
 
-    def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
-        points = unit_length(query.features)
-        known = unit_length(query.labelled_features)
-        radius = self._settings.radius
-        if radius == "auto":
-            radius = pure_radius(query, points, self._settings.purity)
-        gaps = points.new_full((len(points),), torch.inf)
-        if len(known):
-            gaps = nearest(points, known)
-        free, square = ~query.taken, radius**2
+    @override
+    def picks(self, query: Query) -> Iterator[int]:
+        points, square = self._balls(query)
+        gaps, free = _gaps_on_sphere(query, points), ~query.taken
         degrees = _degrees(points, points[gaps > square], square)
-        picked = np.empty(size, dtype=np.int64)
-        for i in range(size):
+        while free.any():
             # Rounding at the rim of a ball can leave a degree below zero: compare free ones only.
             tied = free & (degrees == degrees[free].max())
             pick = int(torch.where(tied, gaps, -1.0).argmax())
-            picked[i] = pick
+            yield pick
             free[pick] = False
             distances = squared_distances(points[[pick]], points)[0]
             newly = (gaps > square) & (distances <= square)
             gaps = torch.minimum(gaps, distances)
             degrees -= _degrees(points, points[newly], square)
-        return picked
+
+    def _balls(self, query: Query) -> tuple[Tensor, float]:
+        """Return the candidates at unit length (P, D), and the squared radius."""
+        points = unit_length(query.features)
+        radius = self.radius
+        if radius == "auto":
+            radius = pure_radius(query, points, self.purity)
+        return points, radius**2
+
+
+def _gaps_on_sphere(query: Query, points: Tensor) -> Tensor:
+    """Return the squared distances (P,) of points to the nearest labelled instance, or inf."""
+    if not len(query.labelled_features):
+        return points.new_full((len(points),), torch.inf)
+    return nearest(points, unit_length(query.labelled_features))
 
 
 def _degrees(points: Tensor, others: Tensor, square: float) -> Tensor:

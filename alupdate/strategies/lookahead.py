@@ -1,17 +1,16 @@
-"""Look-ahead: the loss on a set of points after hypothetical updates."""
+"""Look-ahead: the loss on a set of points after hypothetical updates of the model."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic.dataclasses import dataclass as option
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.config import (
-    BatchMix,
-    ExpectedLookaheadStrategy,
-    GreedyLookaheadStrategy,
-    LookaheadStrategy,
-)
+from alupdate.config.values import SETTINGS, Count, NonNegative, UpdateName
 from alupdate.laplace.losses import (
     LARGEST_STEP,
     LossSum,
@@ -21,19 +20,31 @@ from alupdate.laplace.losses import (
     losses_for_labels,
     true_loss,
 )
-from alupdate.laplace.names import Loss
+from alupdate.laplace.names import NLL, SECOND_ORDER, Loss
 from alupdate.laplace.rules import LowRankUpdate, UpdateResult, UpdateRule, mean_changes
-from alupdate.strategies.base import Oracle, Positions, Query, best
+from alupdate.strategies.base import (
+    EvaluationSet,
+    GreedyStrategy,
+    Oracle,
+    Positions,
+    Query,
+    StrategyOption,
+    best,
+    scattered,
+)
 from alupdate.strategies.diversity import kmeans
 from alupdate.strategies.uncertainty import margin_uncertainty
+from alupdate.utils.errors import InputError
 
-CHUNK_NUMBERS = 2**24
+_CHUNK_NUMBERS = 2**24
 """How many numbers the Gram matrices of the batches that are updated together may have."""
 
 
 @dataclass(frozen=True)
-class Foresight:
+class HypotheticalUpdates:
     """Hypothetical updates of the model on batches of some candidates, evaluated on T points.
+
+    All of them are evaluated in the dual form, without a copy of the model for any.
 
     Attributes:
         rule: the update.
@@ -54,17 +65,22 @@ class Foresight:
     kernel: Tensor | None = None
 
     @classmethod
-    def of(cls, query: Query, rule: UpdateRule, members: Tensor, points: Tensor) -> "Foresight":
+    def of(cls, query: Query, members: Tensor, points: Tensor) -> "HypotheticalUpdates":
         """Return the view on updates of the query's model with candidates (R,), on points (T, D).
 
         Cost: O(R K D^2).
+
+        Raises:
+            ValueError: the query has no update rule.
         """
-        features = query.features[members]
+        if query.rule is None:
+            raise ValueError("look-ahead selection needs an update rule: Query.of(..., rule=...)")
+        rule, features = query.rule, query.features[members]
         directions = rule.directions(query.posterior, features)
         logits = query.posterior.logits(points)
         return cls(rule, members, features, directions, points, logits)
 
-    def keeping_kernel(self) -> "Foresight":
+    def keeping_kernel(self) -> "HypotheticalUpdates":
         """Return the view with the kernel kept, if all classes share the directions.
 
         ``losses`` computes it anew, tile by tile, in O(R D T) and no memory; one that is kept pays
@@ -89,7 +105,7 @@ class Foresight:
             labels: (M, b), with which to update.
             loss_sum: on the points.
         """
-        chunk = max(1, CHUNK_NUMBERS // (len(self.directions) * batches.shape[1] ** 2))
+        chunk = max(1, _CHUNK_NUMBERS // (len(self.directions) * batches.shape[1] ** 2))
         pieces = zip(torch.split(batches, chunk), torch.split(labels, chunk), strict=True)
         return torch.cat([self._losses(query, *piece, loss_sum) for piece in pieces])
 
@@ -131,7 +147,7 @@ class Foresight:
         each = [self.losses(query, places, column[:, None], loss_sum) for column in labels.T]
         return torch.stack(each, dim=1)
 
-    def after(self, query: Query, place: int, update: UpdateResult) -> "Foresight":
+    def after(self, query: Query, place: int, update: UpdateResult) -> "HypotheticalUpdates":
         """Return the view after the model was really updated with the member at ``place``.
 
         With one covariance, Sigma' = Sigma - s d d^T where d = Sigma phi_i, s = w / (1 + w v) and
@@ -146,7 +162,7 @@ class Foresight:
             update: its outcome.
         """
         if len(self.directions) > 1:
-            return Foresight.of(query, self.rule, self.members, self.points)
+            return HypotheticalUpdates.of(query, self.members, self.points)
         directions, kernel = self.directions, self.kernel
         if self.rule.projects:
             direction, weight = directions[0, place], update.added_precision[0, 0]
@@ -159,10 +175,19 @@ class Foresight:
         return replace(self, directions=directions, logits=logits, kernel=kernel)
 
 
-def candidate_batches(query: Query, size: int, count: int, mix: BatchMix) -> Positions:
-    """Return ``count`` batches (count, size) of distinct free positions.
+@option(frozen=True, config=SETTINGS)
+class BatchMix:
+    """Relative shares of the three kinds of candidate batches; only their ratios matter."""
 
-    The paper (section on look-ahead selection) takes a third of each kind:
+    random: NonNegative = 1.0
+    diverse: NonNegative = 1.0
+    informative: NonNegative = 1.0
+
+
+def sample_batches(query: Query, size: int, count: int, mix: BatchMix) -> Positions:
+    """Return ``count`` candidate batches (count, size) of distinct free positions.
+
+    [Huseljic2025], section on look-ahead selection, takes a third of each kind:
 
     - random: any free candidates;
     - diverse: one random member of each of ``size`` k-means clusters;
@@ -217,23 +242,73 @@ def _above_mean_margin(query: Query, free: Positions, size: int, count: int) -> 
     return _draw(informative, size, count, query.rng)
 
 
-class Lookahead:
-    """The paper's feasible upper baseline for batch selection.
+@option(frozen=True, config=SETTINGS, kw_only=True)
+class LookaheadOption(StrategyOption):
+    """A strategy that makes hypothetical updates.
 
-    It is an ORACLE: it updates on each candidate batch with its true labels and measures the loss
-    on an evaluation set with true labels, none of which a practitioner has. All candidate batches
-    are evaluated in the dual form, without a copy of the model for any of them.
+    Attributes:
+        loss: by which updated models are compared.
+        update: the update rule.
     """
 
-    needs_oracle = True
+    loss: Loss = NLL
+    update: UpdateName = SECOND_ORDER
 
-    def __init__(self, settings: LookaheadStrategy, rule: UpdateRule) -> None:
-        self._settings, self._rule = settings, rule
+    @property
+    @override
+    def hypothetical_update(self) -> UpdateName:
+        return self.update
 
+
+@option(frozen=True, config=SETTINGS, kw_only=True)
+class OracleOption(LookaheadOption):
+    """Look-ahead with true labels, of the candidates and of an evaluation set: an upper baseline.
+
+    Attributes:
+        evaluate_on: the test set, a part of the pool that is set aside, or the candidates.
+        holdout: the size of that part.
+    """
+
+    needs_oracle: ClassVar[bool] = True
+    evaluate_on: EvaluationSet = "test"
+    holdout: Count = 500
+
+    @property
+    @override
+    def evaluation_set(self) -> EvaluationSet:
+        return self.evaluate_on
+
+    @property
+    @override
+    def n_holdout(self) -> int:
+        return self.holdout if self.evaluate_on == "holdout" else 0
+
+
+@option(frozen=True, config=SETTINGS, kw_only=True)
+class Lookahead(OracleOption):
+    """Look-ahead batch selection with true labels: the best of sampled batches [Huseljic2025].
+
+    An ORACLE: the model is updated on each of ``n_batches`` candidate batches with its true labels,
+    and the loss is measured on an evaluation set with true labels, none of which a practitioner
+    has. O(R K D^2 + R T D) for the R candidates in the batches, and O(T C b) per batch.
+
+    Attributes:
+        n_batches: how many candidate batches are sampled.
+        mix: of which kinds.
+    """
+
+    name: Literal["lookahead"] = "lookahead"
+    n_batches: Count = 300
+    mix: BatchMix = BatchMix()
+
+    @override
+    def check(self) -> None:
+        if self.mix.random + self.mix.diverse + self.mix.informative == 0:
+            raise InputError("strategy.mix: at least one of the three shares must be above 0")
+
+    @override
     def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
-        settings = self._settings
-        batches = candidate_batches(query, size, settings.n_batches, settings.mix)
+        batches = sample_batches(query, size, self.n_batches, self.mix)
         best: Positions = batches[int(self.losses(query, batches).argmin())]
         return best
 
@@ -243,12 +318,11 @@ class Lookahead:
         members, places = torch.unique(
             torch.from_numpy(batches).to(query.features.device), return_inverse=True
         )
-        foresight = Foresight.of(query, self._rule, members, oracle.features)
-        return foresight.losses(
+        return HypotheticalUpdates.of(query, members, oracle.features).losses(
             query,
             places,
             oracle.candidate_labels[members[places]],
-            true_loss(oracle.labels, self._settings.loss),
+            true_loss(oracle.labels, self.loss),
         )
 
 
@@ -263,99 +337,119 @@ def require_oracle(query: Query) -> Oracle:
     return query.oracle
 
 
-class GreedyLookahead:
-    """The stronger upper baseline: no sampled batches, but every candidate tried at every step.
+@option(frozen=True, config=SETTINGS, kw_only=True)
+class GreedyLookahead(OracleOption, GreedyStrategy):
+    """Greedy look-ahead with true labels: every candidate is tried at every step.
 
-    At each step the model is updated on each free candidate with its true label, the loss on the
-    evaluation set is measured, and the best candidate joins the batch. Like ``Lookahead`` an
-    ORACLE. P candidates cost one rank-one change of (T, C) logits each, O(P T C) per step; the
-    kernel between candidates and evaluation points is kept up to date by a rank-one change, too,
-    or computed anew at every step where it would take more than ``strategy.memory`` MB.
+    An ORACLE like ``Lookahead``, and the stronger upper baseline. At each step the model is updated
+    on each free candidate with its true label, the loss on the evaluation set is measured, and the
+    best candidate joins the batch. P candidates cost one rank-one change of (T, C) logits each,
+    O(P T C) per step; the kernel between candidates and evaluation points is kept up to date by a
+    rank-one change, too, or computed anew at every step where it would not fit.
+
+    Attributes:
+        memory: MB that the kernel may take.
     """
 
-    needs_oracle = True
+    name: Literal["greedy_lookahead"] = "greedy_lookahead"
+    memory: Count = 512
 
-    def __init__(self, settings: GreedyLookaheadStrategy, rule: UpdateRule) -> None:
-        self._settings, self._rule = settings, rule
+    def utilities(self, query: Query) -> Tensor:
+        """Return minus the loss (P,) on the evaluation set after each candidate's true label.
 
-    def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
-        oracle = require_oracle(query)
-        free = torch.from_numpy(query.free()).to(query.features.device)
-        labels = oracle.candidate_labels[free]
-        loss_sum = true_loss(oracle.labels, self._settings.loss)
-        foresight = Foresight.of(query, self._rule, free, oracle.features)
-        numbers = self._settings.memory * 2**20 // query.features.element_size()
-        if len(free) * len(oracle.features) <= numbers:
-            foresight = foresight.keeping_kernel()
+        NaN for candidates that are already in the batch.
+        """
+        free, labels, updates, loss_sum = self._start(query)
+        places = torch.arange(len(free), device=free.device)[:, None]
+        losses = updates.losses(query, places, labels[places], loss_sum)
+        return scattered(query, free, -losses)
+
+    @override
+    def picks(self, query: Query) -> Iterator[int]:
+        free, labels, updates, loss_sum = self._start(query)
         left = torch.ones_like(free, dtype=torch.bool)
-        picked: list[int] = []
-        while True:
+        while left.any():
             places = left.nonzero()
-            losses = foresight.losses(query, places, labels[places], loss_sum)
+            losses = updates.losses(query, places, labels[places], loss_sum)
             place = int(places[losses.argmin()])
-            picked.append(int(free[place]))
-            if len(picked) == size:
-                return np.array(picked, dtype=np.int64)
+            yield int(free[place])
             left[place] = False
-            update = self._rule.apply(
-                query.posterior, foresight.features[[place]], labels[[place]], query.gamma
+            update = updates.rule.apply(
+                query.posterior, updates.features[[place]], labels[[place]], query.gamma
             )
             query = query.after(free[[place]], labels[[place]], update)
-            foresight = foresight.after(query, place, update)
+            updates = updates.after(query, place, update)
+
+    def _start(self, query: Query) -> tuple[Tensor, Tensor, HypotheticalUpdates, LossSum]:
+        """Return the free positions (F,), their true labels (F,), the updates, and the loss."""
+        oracle = require_oracle(query)
+        free = torch.from_numpy(query.free()).to(query.features.device)
+        updates = HypotheticalUpdates.of(query, free, oracle.features)
+        numbers = self.memory * 2**20 // query.features.element_size()
+        if len(free) * len(oracle.features) <= numbers:
+            updates = updates.keeping_kernel()
+        return free, oracle.candidate_labels[free], updates, true_loss(oracle.labels, self.loss)
 
 
-class ExpectedLookahead:
-    """Look-ahead that a practitioner can use: it sees no label that was not bought.
+@option(frozen=True, config=SETTINGS, kw_only=True)
+class ExpectedLookahead(LookaheadOption, GreedyStrategy):
+    """Expected error reduction by hypothetical updates, without an oracle [Roy2001].
 
-    Expected error reduction (Roy and McCallum 2001) with an update in place of retraining: a
-    candidate is worth the loss that is to be expected on a sample of the pool once its label is
-    known, averaged over its labels under the current prediction, each with the loss that the
-    updated model itself expects (``losses.expected_loss``).
+    With an update in place of retraining, a candidate is worth the loss that is to be expected on a
+    sample of the pool once its label is known: averaged over its labels under the current
+    prediction, each with the loss that the updated model itself expects (``losses.expected_loss``).
+    It sees no label but those of labelled instances. O(R D^2 + R L T C) per pick, for R candidates,
+    L labels of each, and T points.
 
     The batch is built one instance at a time. Labels are not known on the way, so the model between
     two picks is the one to expect: under its own prediction the residual e_y - p has mean zero, so
     the mean weights stay; the covariance takes the pick in, as it does whatever the label, so that
     its neighbours are worth less. With ``batch=sequential`` real labels take that place.
+
+    Attributes:
+        n_candidates: R, those of smallest margin.
+        n_points: T, drawn from the candidates.
+        n_labels: L, the most probable ones.
     """
 
-    needs_oracle = False
+    name: Literal["expected_lookahead"] = "expected_lookahead"
+    n_candidates: Count = 200
+    n_points: Count = 1000
+    n_labels: Count = 10
 
-    def __init__(self, settings: ExpectedLookaheadStrategy, rule: UpdateRule) -> None:
-        self._settings, self._rule = settings, rule
+    def utilities(self, query: Query) -> Tensor:
+        """Return minus the expected loss (P,); NaN for all but those of smallest margin."""
+        members, losses = self._expected_losses(query, self._points(query))
+        return scattered(query, members, -losses)
 
-    def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
-        settings, count = self._settings, len(query.features)
-        sample = query.rng.permutation(count)[: settings.n_points]
-        points = query.features[torch.from_numpy(sample).to(query.features.device)]
-        picked: list[int] = []
-        while True:
-            members = self._candidates(query)
-            losses = self._expected_losses(query, members, points)
+    @override
+    def picks(self, query: Query) -> Iterator[int]:
+        points = self._points(query)
+        for _ in range(len(query.free())):
+            members, losses = self._expected_losses(query, points)
             pick = members[[int(losses.argmin())]]
-            picked.append(int(pick))
-            if len(picked) == size:
-                return np.array(picked, dtype=np.int64)
+            yield int(pick)
             query = _after_unknown_label(query, pick)
 
-    def _candidates(self, query: Query) -> Tensor:
-        """Return the positions of the free candidates of smallest margin."""
-        count = min(self._settings.n_candidates, len(query.features) - len(query.chosen))
-        positions = best(margin_uncertainty(query.logits), query, count)
-        return torch.from_numpy(positions).to(query.features.device)
+    def _points(self, query: Query) -> Tensor:
+        """Return the features (T, D) of a sample of the candidates."""
+        sample = query.rng.permutation(len(query.features))[: self.n_points]
+        return query.features[torch.from_numpy(sample).to(query.features.device)]
 
-    def _expected_losses(self, query: Query, members: Tensor, points: Tensor) -> Tensor:
-        """Return the loss (R,) to expect after the label of each member."""
-        foresight = Foresight.of(query, self._rule, members, points)
+    def _expected_losses(self, query: Query, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the free candidates (R,) of smallest margin, and the loss (R,) to expect."""
+        count = min(self.n_candidates, len(query.features) - len(query.picked))
+        positions = best(margin_uncertainty(query.logits), query, count)
+        members = torch.from_numpy(positions).to(query.features.device)
+        updates = HypotheticalUpdates.of(query, members, points)
         probabilities = torch.softmax(query.logits[members], dim=1)
-        likely = probabilities.topk(min(self._settings.n_labels, probabilities.shape[1]), dim=1)
-        losses = foresight.expected_losses(query, likely.indices, self._settings.loss)
-        return (losses * likely.values).sum(dim=1) / likely.values.sum(dim=1)
+        likely = probabilities.topk(min(self.n_labels, probabilities.shape[1]), dim=1)
+        losses = updates.expected_losses(query, likely.indices, self.loss)
+        return members, (losses * likely.values).sum(dim=1) / likely.values.sum(dim=1)
 
 
 def _after_unknown_label(query: Query, pick: Tensor) -> Query:
-    """Return the state to expect after buying the label of ``pick`` (1,), whatever it is."""
+    """Return the state to expect once the label of ``pick`` (1,) is known, whatever it is."""
     posterior, rows, logits = query.posterior, query.features[pick], query.logits[pick]
     weights = posterior.curvatures(logits)
     update = LowRankUpdate(

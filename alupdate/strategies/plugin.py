@@ -1,67 +1,103 @@
-"""Strategies from outside the package."""
+"""Plug-ins: strategies from outside the package."""
 
 import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
-from alupdate.config import PluginStrategy
-from alupdate.strategies.base import Positions, Query, Strategy, checked
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+from typing_extensions import override
+
+from alupdate.config.values import SETTINGS, Scalar
+from alupdate.strategies.base import Positions, Query, Strategy, StrategyOption, checked
 from alupdate.utils.errors import InputError, first_line
 
-GROUP = "alupdate.strategies"
+ENTRY_POINTS = "alupdate.strategies"
 """The entry-point group in which installed packages announce their strategies."""
 
+ModuleName = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
-class Plugin:
-    """A strategy of the user's own, whose answers are checked before they are used."""
 
-    def __init__(self, settings: PluginStrategy) -> None:
-        self._name = settings.module
-        self._strategy = load_plugin(settings)
-        self.needs_oracle = bool(self._strategy.needs_oracle)
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Plugin(StrategyOption):
+    """A strategy of the user's own: what ``make_strategy(settings)`` of a module makes.
 
+    The module is imported when the strategy is first asked for anything, or by ``load``. Its
+    answers are checked before they are used.
+
+    Attributes:
+        module: the name of an entry point of an installed package, or else of a module that Python
+            finds, in the current directory too.
+        settings: handed to ``make_strategy``.
+    """
+
+    name: Literal["plugin"] = "plugin"
+    uses_labels: ClassVar[bool] = True
+    module: ModuleName
+    settings: dict[str, Scalar] = Field(default_factory=dict)
+
+    @property
+    @override
+    def needs_oracle(self) -> bool:
+        return bool(self.strategy.needs_oracle)
+
+    @override
+    def load(self) -> None:
+        _ = self.strategy
+
+    @override
     def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``.
+        strategy = self.strategy
+        with _current_directory_importable():
+            answer = strategy.select(query, size)
+        return checked(answer, query, size, self._key)
+
+    @property
+    def utilities(self) -> Callable[[Query], Tensor]:
+        """The strategy's own utilities.
 
         Raises:
-            InputError: the plug-in's answer is not ``size`` distinct free positions.
+            AttributeError: it has none.
         """
-        with _current_directory_importable():
-            answer = self._strategy.select(query, size)
-        return checked(answer, query, size, f"strategy.module={self._name}")
+        strategy: Any = self.strategy
+        scores: Callable[[Query], Tensor] = strategy.utilities
+        return scores
 
+    @cached_property
+    def strategy(self) -> Strategy:
+        """The strategy that the module makes.
 
-def load_plugin(settings: PluginStrategy) -> Strategy:
-    """Return what ``make_strategy(settings)`` of the named plug-in makes.
+        Raises:
+            InputError: there is no such module, it cannot be imported, or it makes no strategy.
+        """
+        make = _maker(self.module, self._key)
+        try:
+            with _current_directory_importable():
+                made: Any = make(dict(self.settings))
+        except (Exception, SystemExit) as error:
+            reason = first_line(error, typed=True)
+            raise InputError(f"{self._key}: make_strategy failed: {reason}") from error
+        if not callable(getattr(made, "select", None)) or not hasattr(made, "needs_oracle"):
+            raise InputError(
+                f"{self._key}: make_strategy must return an object with needs_oracle and select"
+            )
+        strategy: Strategy = made
+        return strategy
 
-    An installed package's entry point of that name comes first, then a module that Python finds,
-    in the current directory too.
-
-    Raises:
-        InputError: there is none, it cannot be imported, or it makes no strategy.
-    """
-    name = f"strategy.module={settings.module}"
-    make = _maker(settings.module, name)
-    try:
-        with _current_directory_importable():
-            strategy: Any = make(dict(settings.settings))
-    except (Exception, SystemExit) as error:
-        reason = first_line(error, typed=True)
-        raise InputError(f"{name}: make_strategy failed: {reason}") from error
-    if not callable(getattr(strategy, "select", None)) or not hasattr(strategy, "needs_oracle"):
-        raise InputError(
-            f"{name}: make_strategy must return an object with needs_oracle and select"
-        )
-    made: Strategy = strategy
-    return made
+    @property
+    def _key(self) -> str:
+        """The setting that chose the module, for complaints."""
+        return f"strategy.module={self.module}"
 
 
 def _maker(module: str, name: str) -> Callable[[dict[str, Any]], Any]:
     try:
-        for entry in entry_points(group=GROUP, name=module):
+        for entry in entry_points(group=ENTRY_POINTS, name=module):
             loaded: Callable[[dict[str, Any]], Any] = entry.load()
             return loaded
         with _current_directory_importable():

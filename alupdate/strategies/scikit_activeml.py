@@ -2,33 +2,30 @@
 
 import inspect
 import warnings
-from typing import Any
+from functools import cache, cached_property
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-import skactiveml.pool
 import torch
 from numpy.typing import NDArray
-from skactiveml.base import SingleAnnotatorPoolQueryStrategy, SkactivemlClassifier
-from skactiveml.classifier import (
-    MixtureModelClassifier,
-    ParzenWindowClassifier,
-    SklearnClassifier,
-)
-from sklearn.linear_model import LogisticRegression
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from threadpoolctl import threadpool_limits
+from torch import Tensor
+from typing_extensions import override
 
-from alupdate.config import SkactivemlStrategy
+from alupdate.config.values import SETTINGS, Scalar
 from alupdate.laplace.predictive import sample_weights
-from alupdate.strategies.base import Positions, Query, checked
+from alupdate.strategies.base import Positions, Query, StrategyOption, checked
 from alupdate.utils.errors import InputError, suggestion
 from alupdate.utils.seeds import sub_seed
 
 OWN_CLASSIFIERS = {
-    "ProbabilisticAL": ParzenWindowClassifier,
-    "EpistemicUncertaintySampling": ParzenWindowClassifier,
-    "MonteCarloEER": ParzenWindowClassifier,
-    "ValueOfInformationEER": ParzenWindowClassifier,
-    "FourDs": MixtureModelClassifier,
+    "ProbabilisticAL": "ParzenWindowClassifier",
+    "EpistemicUncertaintySampling": "ParzenWindowClassifier",
+    "MonteCarloEER": "ParzenWindowClassifier",
+    "ValueOfInformationEER": "ParzenWindowClassifier",
+    "FourDs": "MixtureModelClassifier",
 }
 """Those that ask a classifier for more than probabilities, or refit it, bring their own."""
 
@@ -36,56 +33,89 @@ COMMITTEE = 10
 """Members of the committees that some strategies want, drawn from the posterior."""
 
 
-class ScikitActiveml:
-    """Any pool strategy of scikit-activeml for classification, by the name of its class.
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class ScikitActiveml(StrategyOption):
+    """Any pool strategy of scikit-activeml for classification [Kottke2021], by its class's name.
 
-    It sees the features and labels bought so far and the current model's predictions; committees
-    are drawn from the posterior. Its random state comes from the run's seed.
+    It sees the features and labels of labelled instances and the current model's predictions;
+    committees are drawn from the posterior. Its random state comes from ``query.rng``. The library,
+    an extra that takes seconds to import, is imported when the strategy is first asked for
+    anything, or by ``load``.
+
+    Attributes:
+        query_strategy: the name of the class, as in ``Falcun``.
+        parameters: of its constructor.
     """
 
-    needs_oracle = False
+    name: Literal["skactiveml"] = "skactiveml"
+    uses_labels: ClassVar[bool] = True
+    query_strategy: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_]\w*$")]
+    parameters: dict[str, Scalar] = Field(default_factory=dict)
 
-    def __init__(self, settings: SkactivemlStrategy) -> None:
-        self._name = settings.query_strategy
-        self._parameters = dict(settings.parameters)
-        self._class = _find(self._name)
-        _refuse_unknown(self._class, self._name, self._parameters)
+    @override
+    def load(self) -> None:
+        _ = self.library_class
 
-    def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``.
+    @cached_property
+    def library_class(self) -> Any:
+        """The library's class.
 
         Raises:
-            InputError: the library refuses the parameters or the data, in its own words, or its
-                answer repeats itself, as FourDs' does on identical instances.
+            InputError: the library is missing, or has no such class or parameter.
         """
+        found = _find(self.query_strategy)
+        _refuse_unknown(found, self.query_strategy, self.parameters)
+        return found
+
+    def utilities(self, query: Query) -> Tensor:
+        """Return what the library reports for the first pick (P,); NaN for those in the batch.
+
+        Some of its strategies draw their picks by these numbers instead of taking the highest.
+        """
+        scores = torch.from_numpy(np.asarray(self._answer(query, 1, scores=True), dtype=np.float64))
+        return scores[0, len(query.labelled_features) :].to(query.logits)
+
+    @override
+    def select(self, query: Query, size: int) -> Positions:
+        chosen = np.asarray(self._answer(query, size), dtype=np.int64)
+        positions = chosen - len(query.labelled_features)
+        return checked(positions, query, size, self._key)  # FourDs repeats itself on copies
+
+    def _answer(self, query: Query, size: int, scores: bool = False) -> Any:
+        """Return the library's choice (size,), or its utilities (size, K + t + P).
+
+        Raises:
+            InputError: the library is missing or refuses the parameters or the data, in its words.
+        """
+        self.load()
         try:
             with threadpool_limits(limits=1, user_api="openmp"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                answer = self._select(query, size)
+                answer = self._ask(query, size, scores)
         except Exception as error:
             text = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(f"strategy.query_strategy={self._name}: {text}") from error
-        return checked(answer, query, size, f"strategy.query_strategy={self._name}")
+            raise InputError(f"{self._key}: {text}") from error
+        return answer[1] if scores else answer
 
-    def _select(self, query: Query, size: int) -> Positions:
+    def _ask(self, query: Query, size: int, scores: bool) -> Any:
         known, classes = len(query.labelled_features), query.logits.shape[1]
         features = torch.cat([query.labelled_features, query.features]).numpy(force=True)
         targets = np.full(len(features), np.nan)
         targets[:known] = query.labelled_labels.numpy(force=True)
         strategy = self._make(query, classes)
         arguments = self._models(query, features, targets)
-        chosen = strategy.query(
+        return strategy.query(
             X=features.astype(np.float64),
             y=targets,
             candidates=query.free() + known,
             batch_size=size,
+            return_utilities=scores,
             **arguments,
         )
-        return np.asarray(chosen, dtype=np.int64) - known
 
     def _make(self, query: Query, classes: int) -> Any:
         """Return the library's object, seeded, and told of the classes where it asks."""
-        known = inspect.signature(self._class).parameters
+        known = inspect.signature(self.library_class).parameters
         given: dict[str, Any] = {"random_state": sub_seed(query.rng)}
         if "classes" in known:
             given["classes"] = list(range(classes))
@@ -93,73 +123,94 @@ class ScikitActiveml:
             given["n_classes"] = classes
         if "cluster_algo_dict" in known:
             given["cluster_algo_dict"] = {"random_state": given["random_state"]}
-        return self._class(**{**given, **self._parameters})
+        return self.library_class(**{**given, **self.parameters})
 
     def _models(self, query: Query, features: Any, targets: Any) -> dict[str, Any]:
         """Return the models that the strategy's ``query`` asks for."""
-        asked = inspect.signature(self._class.query).parameters
+        from skactiveml import classifier
+        from sklearn.linear_model import LogisticRegression
+
+        asked = inspect.signature(self.library_class.query).parameters
         labels, seed = list(range(query.logits.shape[1])), sub_seed(query.rng)
-        if self._name in OWN_CLASSIFIERS:
-            return {"clf": OWN_CLASSIFIERS[self._name](classes=labels, random_state=seed)}
+        if self.query_strategy in OWN_CLASSIFIERS:
+            own = getattr(classifier, OWN_CLASSIFIERS[self.query_strategy])
+            return {"clf": own(classes=labels, random_state=seed)}
         if "discriminator" in asked:
-            return {"discriminator": SklearnClassifier(LogisticRegression(), random_state=seed)}
+            wrapped = classifier.SklearnClassifier(LogisticRegression(), random_state=seed)
+            return {"discriminator": wrapped}
+        linear = linear_classifier()
         if "ensemble" in asked:
             drawn = sample_weights(query.posterior, COMMITTEE, query.rng).numpy(force=True)
-            members = [_classifier(weights, labels, seed, features, targets) for weights in drawn]
-            return {"ensemble": members, "fit_ensemble": False}
+            members = [linear(w, classes=labels, random_state=seed) for w in drawn]
+            return {"ensemble": [m.fit(features, targets) for m in members], "fit_ensemble": False}
         for model, fit in (("clf", "fit_clf"), ("estimator", "fit_estimator")):
             if model in asked:
                 weights = query.posterior.mean.numpy(force=True)
-                return {model: _classifier(weights, labels, seed, features, targets), fit: False}
+                one = linear(weights, classes=labels, random_state=seed)
+                return {model: one.fit(features, targets), fit: False}
         return {}
 
-
-class LinearClassifier(SkactivemlClassifier):
-    """softmax(W phi) behind the library's interface; fitting does not change the weights."""
-
-    def __init__(
-        self,
-        weights: NDArray[np.floating] | None = None,
-        classes: list[int] | None = None,
-        missing_label: float = np.nan,
-        cost_matrix: None = None,
-        random_state: int | None = None,
-    ) -> None:
-        super().__init__(
-            classes=classes,
-            missing_label=missing_label,
-            cost_matrix=cost_matrix,
-            random_state=random_state,
-        )
-        self.weights = weights
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "LinearClassifier":
-        """Take note of the classes."""
-        self._validate_data(X, y, sample_weight)
-        return self
-
-    def predict_proba(self, X: Any) -> NDArray[np.floating]:
-        """Return the probabilities (N, C) of features (N, D)."""
-        logits = torch.from_numpy(np.asarray(X, dtype=np.float64) @ np.asarray(self.weights).T)
-        probabilities: NDArray[np.floating] = torch.softmax(logits, dim=1).numpy()
-        return probabilities
+    @property
+    def _key(self) -> str:
+        """The setting that chose the class, for complaints."""
+        return f"strategy.query_strategy={self.query_strategy}"
 
 
-def _classifier(
-    weights: NDArray[np.floating], labels: list[int], seed: int, features: Any, targets: Any
-) -> LinearClassifier:
-    return LinearClassifier(weights, classes=labels, random_state=seed).fit(features, targets)
+@cache
+def linear_classifier() -> Any:
+    """Return the class of softmax(W phi) behind the library's interface."""
+    from skactiveml.base import SkactivemlClassifier
+
+    class LinearClassifier(SkactivemlClassifier):
+        """softmax(W phi); fitting does not change the weights."""
+
+        def __init__(
+            self,
+            weights: NDArray[np.floating] | None = None,
+            classes: list[int] | None = None,
+            missing_label: float = np.nan,
+            cost_matrix: None = None,
+            random_state: int | None = None,
+        ) -> None:
+            super().__init__(
+                classes=classes,
+                missing_label=missing_label,
+                cost_matrix=cost_matrix,
+                random_state=random_state,
+            )
+            self.weights = weights
+
+        def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "LinearClassifier":
+            """Take note of the classes."""
+            self._validate_data(X, y, sample_weight)
+            return self
+
+        def predict_proba(self, X: Any) -> NDArray[np.floating]:
+            """Return the probabilities (N, C) of features (N, D)."""
+            logits = torch.from_numpy(np.asarray(X, dtype=np.float64) @ np.asarray(self.weights).T)
+            probabilities: NDArray[np.floating] = torch.softmax(logits, dim=1).numpy()
+            return probabilities
+
+    return LinearClassifier
 
 
 def _find(name: str) -> Any:
     """Return the class of that name.
 
     Raises:
-        InputError: there is none, or it is not for the pool of a classification task.
+        InputError: the library is missing, there is no such class, or it is not for the pool of a
+            classification task.
     """
+    try:
+        from skactiveml import pool
+        from skactiveml.base import SingleAnnotatorPoolQueryStrategy
+    except ImportError as error:
+        raise InputError(
+            f"strategy=skactiveml: {error}; pip install 'alupdate[skactiveml]'"
+        ) from error
     available: dict[str, Any] = {
         key: value
-        for key, value in vars(skactiveml.pool).items()
+        for key, value in vars(pool).items()
         if inspect.isclass(value) and issubclass(value, SingleAnnotatorPoolQueryStrategy)
     }
     found = available.get(name)
@@ -182,7 +233,7 @@ def _find(name: str) -> Any:
     return found
 
 
-def _refuse_unknown(found: Any, name: str, parameters: dict[str, Any]) -> None:
+def _refuse_unknown(found: Any, name: str, parameters: dict[str, Scalar]) -> None:
     known = [key for key in inspect.signature(found).parameters if key != "random_state"]
     for key in parameters:
         if key not in known:

@@ -1,11 +1,15 @@
-"""Strategies that prefer instances of which the model is unsure."""
+"""Uncertainty sampling: scores of the predictive distribution and of the posterior."""
+
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor
+from typing_extensions import override
 
-from alupdate.config import BaldStrategy
-from alupdate.strategies.base import Positions, Query, best
+from alupdate.config.values import SETTINGS, Count
+from alupdate.strategies.base import Positions, Query, ScoringStrategy, StrategyOption
 
 
 def margin_uncertainty(logits: Tensor) -> Tensor:
@@ -31,38 +35,6 @@ def _powers(logits: Tensor) -> tuple[Tensor, Tensor]:
     return (columns - largest.values).exp_(), largest.indices
 
 
-class Margin:
-    """The smallest gap between the two most probable classes (Scheffer et al. 2001)."""
-
-    needs_oracle = False
-
-    def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
-        return best(margin_uncertainty(query.logits), query, size)
-
-
-class Entropy:
-    """The highest entropy of the predictive distribution (Shannon)."""
-
-    needs_oracle = False
-
-    def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
-        log_probabilities = torch.log_softmax(query.logits.T.contiguous(), dim=0)
-        entropy = -(log_probabilities.exp() * log_probabilities).sum(dim=0)
-        return best(entropy, query, size)
-
-
-class LeastConfidence:
-    """The lowest probability of the predicted class (Lewis and Gale 1994)."""
-
-    needs_oracle = False
-
-    def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
-        return best(-1 / _powers(query.logits)[0].sum(dim=0), query, size)
-
-
 def minus_plogp(probabilities: Tensor) -> Tensor:
     """Return -p log p of probabilities of any shape, 0 at 0.
 
@@ -72,54 +44,108 @@ def minus_plogp(probabilities: Tensor) -> Tensor:
     return probabilities.clamp(min=tiny).log_().mul_(probabilities).neg_()
 
 
-class RandomSampling:
-    """Draws instances at random, without replacement."""
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class RandomSampling(StrategyOption):
+    """Random sampling without replacement: every candidate is equally likely. O(P)."""
 
-    needs_oracle = False
+    name: Literal["random"] = "random"
 
+    @override
     def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
         return query.rng.choice(query.free(), size=size, replace=False)
 
 
-class Variance:
-    """The largest variance of the logits under the posterior, averaged over classes.
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Margin(StrategyOption, ScoringStrategy):
+    """Margin sampling: the smallest gap between the two largest probabilities [Scheffer2001].
 
-    phi^T Sigma phi depends on the features alone where all classes share a gaussian covariance: it
-    is then the D-optimal choice of linear regression, blind to the predictions.
+    The utility is 1 - (p_first - p_second), in [0, 1]. O(P C).
+
+    Example:
+        >>> from alupdate.laplace.updates import fit
+        >>> features = torch.tensor([[3.0], [-0.1], [1.0]])
+        >>> posterior = fit(torch.tensor([[1.0], [-1.0]]), features[:1], "gaussian", 1.0)
+        >>> Margin().select(Query.of(posterior, features), 2)
+        array([1, 2])
     """
 
-    needs_oracle = False
+    name: Literal["margin"] = "margin"
 
-    def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
-        return best(query.variances.mean(dim=1), query, size)
+    @override
+    def utilities(self, query: Query) -> Tensor:
+        return margin_uncertainty(query.logits)
 
 
-CHUNK_NUMBERS = 2**18
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Entropy(StrategyOption, ScoringStrategy):
+    """Entropy sampling: the largest entropy of the predictive distribution [Settles2009].
+
+    The utility is -sum_c p_c log p_c in nats, in [0, log C]. O(P C).
+    """
+
+    name: Literal["entropy"] = "entropy"
+
+    @override
+    def utilities(self, query: Query) -> Tensor:
+        log_probabilities = torch.log_softmax(query.logits.T.contiguous(), dim=0)
+        return -(log_probabilities.exp() * log_probabilities).sum(dim=0)
+
+
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class LeastConfidence(StrategyOption, ScoringStrategy):
+    """Least-confidence sampling: the lowest probability of the predicted class [Lewis1994].
+
+    The utility is -max_c p_c. O(P C).
+    """
+
+    name: Literal["least_confidence"] = "least_confidence"
+
+    @override
+    def utilities(self, query: Query) -> Tensor:
+        return -1 / _powers(query.logits)[0].sum(dim=0)
+
+
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Variance(StrategyOption, ScoringStrategy):
+    """Variance sampling: the largest posterior variance of the logits [MacKay1992b].
+
+    The utility is the mean over classes of phi^T Sigma_k phi. It depends on the features alone
+    where all classes share a gaussian covariance: it is then the D-optimal choice of linear
+    regression, and the predictions do not matter. O(P K D^2), in a sequential batch O(P K D) per
+    label after the first.
+    """
+
+    name: Literal["variance"] = "variance"
+
+    @override
+    def utilities(self, query: Query) -> Tensor:
+        return query.variances.mean(dim=1)
+
+
+_CHUNK_NUMBERS = 2**18
 """How many sampled probabilities are worked on together: few enough for the processor's cache."""
 
 
-class Bald:
-    """The largest mutual information of label and weights (Houlsby et al. 2011).
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Bald(StrategyOption, ScoringStrategy):
+    """BALD: the largest mutual information of label and weights [Houlsby2011].
 
-    H(mean_s p_s) - mean_s H(p_s) over samples p_s of the posterior. One instance's logits are all
-    it needs of the weights, and they are independent Gaussians with mean f_c and variance v_c; so
-    they are sampled directly, S C numbers that all candidates share. That costs O(P S C) with
-    nothing of size D, and the variances are refreshed by rank-one terms within a sequential batch.
+    The utility is H(mean_s p_s) - mean_s H(p_s) in nats over ``n_samples`` samples p_s of the
+    posterior. One instance's logits are all it needs of the weights, and they are independent
+    Gaussians with mean f_c and variance v_c; so they are sampled directly, S C numbers that all
+    candidates share. That costs O(P S C) with nothing of size D, and the variances are refreshed by
+    rank-one terms within a sequential batch.
     """
 
-    needs_oracle = False
+    name: Literal["bald"] = "bald"
+    n_samples: Count = 100
 
-    def __init__(self, settings: BaldStrategy) -> None:
-        self._settings = settings
-
-    def select(self, query: Query, size: int) -> Positions:
-        """See ``Strategy``."""
+    @override
+    def utilities(self, query: Query) -> Tensor:
         classes = query.logits.shape[1]
-        drawn = query.rng.standard_normal((self._settings.n_samples, classes), dtype=np.float32)
+        drawn = query.rng.standard_normal((self.n_samples, classes), dtype=np.float32)
         noise = torch.from_numpy(drawn).to(query.logits)
-        return best(mutual_information(query.logits, query.variances, noise), query, size)
+        return mutual_information(query.logits, query.variances, noise)
 
 
 def mutual_information(logits: Tensor, variances: Tensor, noise: Tensor) -> Tensor:
@@ -134,7 +160,7 @@ def mutual_information(logits: Tensor, variances: Tensor, noise: Tensor) -> Tens
         noise: (S, C), standard normal numbers.
     """
     deviations = variances.clamp(min=0).sqrt().T.contiguous()
-    size = max(1, CHUNK_NUMBERS // noise.numel())
+    size = max(1, _CHUNK_NUMBERS // noise.numel())
     parts = []
     for means, spread in zip(
         torch.split(logits.T.contiguous(), size, dim=1),

@@ -4,14 +4,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from alupdate.config import BatchMix, GreedyLookaheadStrategy, LookaheadStrategy
 from alupdate.strategies.lookahead import GreedyLookahead, Lookahead
 from benchmarks import arithmetic
 from benchmarks.arithmetic import lookahead_arithmetic
 from benchmarks.lookahead import (
     LIMIT,
     RIVALS,
-    RULE,
     Batches,
     Scene,
     agreement_of,
@@ -23,7 +21,7 @@ from tests.support.problems import make_query
 
 SCENE = Scene(dimension=8, classes=3, candidates=30, points=40)
 BATCHES = Batches(count=12, size=4)
-OURS = Lookahead(LookaheadStrategy(name="lookahead", n_batches=12, mix=BatchMix()), RULE)
+OURS = Lookahead(n_batches=12)
 
 
 @pytest.mark.parametrize("name", RIVALS)
@@ -39,7 +37,7 @@ def test_rivals_find_our_losses(name, seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_plain_greedy_loop_picks_what_ours_picks(seed):
     query = replace(make_query(seed=seed, dtype=torch.float64), gamma=0.7)
-    ours = GreedyLookahead(GreedyLookaheadStrategy(name="greedy_lookahead"), RULE)
+    ours = GreedyLookahead()
     assert greedy_one_by_one(query, 4) == ours.select(query, 4).tolist()
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.config import BaitStrategy
 from alupdate.laplace.second_order import second_order
 from alupdate.strategies.badge import Badge
 from alupdate.strategies.bait import Bait
@@ -26,9 +25,8 @@ def setting():
 
 def pair(name):
     if name in ("binary", "multiclass"):
-        settings = BaitStrategy(name="bait", fisher=name)
-        plain = plain_bait(name, settings.oversample, settings.regularisation)
-        return Bait(settings), plain
+        ours = Bait(fisher=name)
+        return ours, plain_bait(name, ours.oversample, ours.regularisation)
     strategy = {"margin": Margin, "badge": Badge}[name]()
     return strategy, strategy.select
 
@@ -66,7 +64,7 @@ def test_the_full_update_is_ours(setting):
     moved = expected.new_logits(setting.query().logits, setting.pool.features)
     torch.testing.assert_close(last.logits, moved, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(last.labelled_labels[-3:], labels)
-    assert last.chosen.tolist() == batch[:3].tolist()
+    assert last.picked.tolist() == batch[:3].tolist()
 
 
 @pytest.mark.parametrize("fisher", ["binary", "multiclass"])

@@ -32,7 +32,7 @@ from alupdate.run import exit_code
 from alupdate.trackers.tracker import points_of
 
 small = ("dataset=digits", "backbone=pixels", "n_initial=10", "n_cycles=1", "subset=60",
-         "batch.size=3", "update.epochs=3", "progress=false", "update.n_hypotheses=50")
+         "batch.size=3", "training.epochs=3", "progress=false", "update.n_hypotheses=50")
 for own in (["strategy=margin"], ["strategy=random"],
             ["task=updating", "task.initial_sizes=[10]", "task.new_sizes=[2]"]):
     assert exit_code([*small, *own]) == 0

@@ -1,4 +1,3 @@
-import doctest
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alupdate.report.page import facts, page
-from alupdate.results import reader
 from alupdate.results.csv_tables import KINDS, TEXT
 from alupdate.results.reader import read_results
 from alupdate.results.status import read_status
@@ -421,8 +419,3 @@ def test_an_unknown_metric_is_wrong_input(good):
     read_results(good).require("nll")
     with pytest.raises(InputError, match="metric loss: is not known"):
         read_results(good).require("loss")
-
-
-def test_the_example_is_true(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    assert doctest.testmod(reader).failed == 0

@@ -29,6 +29,8 @@ def config(**changes):
         "backbone": {"name": "pixels"},
         "strategy": {"name": "margin"},
         "batch": {"name": "top_b"},
+        "posterior": {},
+        "training": {},
         "update": {"name": "retrain"},
         "task": {"name": "active_learning"},
     } | changes
@@ -117,7 +119,8 @@ def test_the_name_depends_on_everything_that_decides_the_result():
         config(subset=None),
         config(strategy={"name": "entropy"}),
         config(update={"name": "retrain", "gamma": 3}),
-        config(update={"name": "retrain", "solver": "lbfgs"}),
+        config(training={"solver": "lbfgs"}),
+        config(posterior={"prior_precision": 2}),
         config(batch={"name": "top_b", "size": 3}),
     ]
     names = {RunStore(other).name for other in others}

@@ -26,7 +26,7 @@ def embeddings(query):
 
 def naive(query, size):
     """k-means++ seeding on written-out embeddings, from the same random numbers."""
-    points, chosen = embeddings(query), query.chosen.tolist()
+    points, chosen = embeddings(query), query.picked.tolist()
     for _ in range(size):
         distances = np.array(
             [min((np.sum((x - points[c]) ** 2) for c in chosen), default=x @ x) for x in points]

@@ -5,7 +5,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.config import BaitStrategy
 from alupdate.laplace import fisher as fisher_maths
 from alupdate.laplace.fisher import inverse, multiclass
 from alupdate.strategies import bait as bait_file
@@ -13,12 +12,6 @@ from alupdate.strategies.bait import Bait
 from alupdate.utils.errors import InputError
 from tests.support.problems import make_query
 from tests.support.references_bait import bait
-
-
-def settings(fisher="multiclass", oversample=2, regularisation=1.0):
-    return BaitStrategy(
-        name="bait", fisher=fisher, oversample=oversample, regularisation=regularisation
-    )
 
 
 @pytest.mark.parametrize("form", ["low-rank", "dense"])
@@ -31,7 +24,7 @@ def test_equals_explicit_inverses(form, fisher, seed, classes, size, oversample)
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fisher_maths, "inverse_costs", lambda *_: costs)
-        chosen = Bait(settings(fisher, oversample, 0.7)).select(query, size)
+        chosen = Bait(fisher=fisher, oversample=oversample, regularisation=0.7).select(query, size)
     assert chosen.tolist() == bait(query, size, fisher, oversample, 0.7)
 
 
@@ -52,10 +45,10 @@ def test_both_forms_of_the_inverse_agree(monkeypatch):
 
 def test_chunks_change_nothing(monkeypatch):
     query = make_query(candidates=30, dtype=torch.float64)
-    whole = Bait(settings()).select(query, 4).tolist()
+    whole = Bait().select(query, 4).tolist()
     monkeypatch.setattr(fisher_maths, "_CHUNK_NUMBERS", 50)
-    monkeypatch.setattr(bait_file, "CHUNK_NUMBERS", 50)
-    assert Bait(settings()).select(query, 4).tolist() == whole
+    monkeypatch.setattr(bait_file, "_CHUNK_NUMBERS", 50)
+    assert Bait().select(query, 4).tolist() == whole
 
 
 def test_single_precision_picks_what_double_precision_picks():
@@ -74,14 +67,14 @@ def test_single_precision_picks_what_double_precision_picks():
                 base=query.posterior.covariance.float(),
             ),
         )
-        chosen = [set(Bait(settings()).select(q, 20).tolist()) for q in (query, single)]
+        chosen = [set(Bait().select(q, 20).tolist()) for q in (query, single)]
         assert len(chosen[0] & chosen[1]) >= 18
 
 
 def test_says_when_the_matrices_do_not_fit(monkeypatch):
     monkeypatch.setattr(bait_file, "LARGEST_BYTES", 10)
     with pytest.raises(InputError, match="fisher=binary"):
-        Bait(settings()).select(make_query(), 2)
+        Bait().select(make_query(), 2)
 
 
 @pytest.mark.parametrize("fisher", ["multiclass", "binary"])
@@ -97,4 +90,4 @@ def test_instances_far_from_all_others_in_single_precision(fisher):
         posterior=replace(query.posterior, mean=query.posterior.mean.float()),
     )
     expected = bait(query, 6, fisher, 2, 0.01)
-    assert Bait(settings(fisher, 2, 0.01)).select(single, 6).tolist() == expected
+    assert Bait(fisher=fisher, regularisation=0.01).select(single, 6).tolist() == expected

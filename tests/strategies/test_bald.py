@@ -45,5 +45,5 @@ def test_chunks_change_nothing(monkeypatch):
     rng = np.random.default_rng(0)
     arguments = [torch.from_numpy(rng.random(s)) for s in ((20, 3), (20, 1), (5, 3))]
     whole = mutual_information(*arguments)
-    monkeypatch.setattr(bald, "CHUNK_NUMBERS", 1)
+    monkeypatch.setattr(bald, "_CHUNK_NUMBERS", 1)
     torch.testing.assert_close(mutual_information(*arguments), whole, rtol=1e-13, atol=1e-15)

@@ -27,7 +27,7 @@ def test_labelled_features_take_in_what_was_picked():
     query = make_query(taken=(3, 1))
     assert torch.equal(query.labelled_features[-2:], query.features[[3, 1]])
     assert len(query.labelled_features) == len(query.labelled_labels) == 10
-    nothing = replace(query, chosen=query.chosen[:0])
+    nothing = replace(query, picked=query.picked[:0], picked_labels=query.picked_labels[:0])
     assert nothing.labelled_features is nothing.known_features
 
 

@@ -41,28 +41,28 @@ def test_sequential_margin_equals_a_full_update_per_step():
             query,
             SequentialBatch(name="sequential", size=8),
             SECOND_ORDER,
-            buy=lambda picked, truth=truth: truth[torch.from_numpy(picked)],
+            annotate=lambda picked, truth=truth: truth[torch.from_numpy(picked)],
         )
         assert chosen.tolist() == margin_reference(query, 8)
 
 
-def test_labels_are_bought_once_each_and_only_when_an_update_follows():
-    bought = []
+def test_labels_are_acquired_once_each_and_only_when_an_update_follows():
+    acquired = []
 
-    def buy(picked):
-        bought.append(picked.tolist())
+    def annotate(picked):
+        acquired.append(picked.tolist())
         return torch.zeros(len(picked), dtype=torch.int64)
 
     batch = SequentialBatch(name="sequential", size=5, every=2)
-    chosen = build_batch(Margin(), make_query(), batch, SECOND_ORDER, buy)
-    assert bought == [chosen[:2].tolist(), chosen[2:4].tolist()]
+    chosen = build_batch(Margin(), make_query(), batch, SECOND_ORDER, annotate)
+    assert acquired == [chosen[:2].tolist(), chosen[2:4].tolist()]
 
 
-def test_top_b_buys_nothing_while_it_selects():
-    def buy(picked):
+def test_top_b_acquires_nothing_while_it_selects():
+    def annotate(picked):
         raise AssertionError("top_b must not look at labels")
 
-    build_batch(Margin(), make_query(), TopBatch(name="top_b", size=5), SECOND_ORDER, buy)
+    build_batch(Margin(), make_query(), TopBatch(name="top_b", size=5), SECOND_ORDER, annotate)
 
 
 @pytest.mark.parametrize("name", ["first_order", "second_order", "map", "monte_carlo"])
@@ -84,7 +84,7 @@ def test_what_a_strategy_has_asked_for_is_refreshed(name):
     rule = update_rule(name, n_hypotheses=100)
     for picked in ([4, 11], [7]):
         query = after_labels(query, np.array(picked), torch.tensor([0, 2][: len(picked)]), rule)
-    assert query.chosen.tolist() == [4, 11, 7]
+    assert query.picked.tolist() == [4, 11, 7]
     assert {"variances", "products"} <= set(vars(query))
     torch.testing.assert_close(query.variances, query.posterior.variances(query.features))
     torch.testing.assert_close(query.products, query.features @ query.features[[4, 11, 7]].T)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -7,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skactiveml.pool import batch_bald as library_batch_bald
 
-from alupdate.config import BatchBaldStrategy
 from alupdate.strategies import batch_bald
-from alupdate.strategies.batch_bald import BatchBald, _without_specks
+from alupdate.strategies.batch_bald import BatchBald, flush_denormals
 from tests.support.problems import make_query
 
 
-def settings(samples=6, configurations=10**6):
-    return BatchBaldStrategy(name="batch_bald", n_samples=samples, n_configurations=configurations)
+def strategy(samples=6, configurations=10**6):
+    return BatchBald(n_samples=samples, n_configurations=configurations)
 
 
 def entropy(p):
@@ -42,9 +42,7 @@ def naive(probabilities, size):
 
 def sampled(query, samples):
     """The probabilities that the strategy draws, from a copy of its generator."""
-    query = type(query)(
-        **{k: v for k, v in vars(query).items() if k != "rng"}, rng=np.random.default_rng(5)
-    )
+    query = replace(query, rng=np.random.default_rng(5))
     return batch_bald._sampled(query, torch.arange(len(query.features)), samples)
 
 
@@ -53,10 +51,10 @@ def sampled(query, samples):
 def test_equals_all_joint_labels_written_out(group, seed, classes, size):
     query = make_query(seed=seed, candidates=9, classes=classes, dtype=torch.float64)
     probabilities = sampled(query, 6).numpy()
-    query = type(query)(**{**vars(query), "rng": np.random.default_rng(5)})
+    query = replace(query, rng=np.random.default_rng(5))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batch_bald, "GROUP", group)
-        chosen = BatchBald(settings()).select(query, size)
+        patch.setattr(batch_bald, "_GROUP", group)
+        chosen = strategy().select(query, size)
     assert chosen.tolist() == naive(probabilities, size)
 
 
@@ -64,13 +62,11 @@ def test_equals_scikit_activeml():
     for seed in range(5):
         query = make_query(seed=seed, candidates=20, dtype=torch.float64)
         probabilities = sampled(query, 8).numpy()
-        query = type(query)(**{**vars(query), "rng": np.random.default_rng(5)})
+        query = replace(query, rng=np.random.default_rng(5))
         utilities = library_batch_bald(
             probabilities.transpose(1, 0, 2), batch_size=4, n_MC_samples=10**4, random_state=0
         )
-        assert (
-            BatchBald(settings(8)).select(query, 4).tolist() == np.nanargmax(utilities, 1).tolist()
-        )
+        assert strategy(8).select(query, 4).tolist() == np.nanargmax(utilities, 1).tolist()
 
 
 def test_drawn_joint_labels_come_close_to_all_of_them():
@@ -78,20 +74,20 @@ def test_drawn_joint_labels_come_close_to_all_of_them():
     for seed in range(3):
         query = make_query(seed=seed, candidates=15, dtype=torch.float64)
         probabilities = sampled(query, 10).numpy()
-        query = type(query)(**{**vars(query), "rng": np.random.default_rng(5)})
-        chosen = BatchBald(settings(10, 200)).select(query, 6).tolist()
+        query = replace(query, rng=np.random.default_rng(5))
+        chosen = strategy(10, 200).select(query, 6).tolist()
         best = information(probabilities, naive(probabilities, 6))
         assert information(probabilities, chosen) > 0.98 * best
 
 
 def test_survives_a_hundred_certain_predictions():
     query = make_query(candidates=120)
-    query = type(query)(**{**vars(query), "features": 100 * query.features})
-    assert len(set(BatchBald(settings(20, 50)).select(query, 100).tolist())) == 100
+    query = replace(query, features=100 * query.features)
+    assert len(set(strategy(20, 50).select(query, 100).tolist())) == 100
 
 
-def test_specks_of_probability_are_dropped_and_nothing_else():
+def test_only_probabilities_with_denormal_products_are_flushed():
     """Products of two of them would be denormal, which processors multiply slowly."""
     p = torch.tensor([[1.0, 1e-10, 1e-18, 1e-20, 1e-40, 0.0]])
     expected = torch.tensor([[1.0, 1e-10, 1e-18, 0.0, 0.0, 0.0]])
-    assert torch.equal(_without_specks(p.clone()), expected)
+    assert torch.equal(flush_denormals(p.clone()), expected)

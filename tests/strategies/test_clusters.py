@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import MiniBatchKMeans
 
 from alupdate.strategies import diversity as clusters
-from alupdate.strategies.diversity import MANY, kmeans, seeds
+from alupdate.strategies.diversity import MANY_CLUSTERS, kmeans, seeds
 
 
 def spread(assignment, points):
@@ -54,12 +54,15 @@ def test_many_clusters_are_as_tight_as_the_library_makes_them(large, monkeypatch
     monkeypatch.setattr(clusters, "LARGE", large)
     rng = np.random.default_rng(0)
     points = rng.normal(size=(400, 8)) + 3 * rng.normal(size=(80, 8))[rng.integers(80, size=400)]
-    library = MiniBatchKMeans(MANY + 30, n_init=1, random_state=0).fit_predict(points)
-    ours = [spread(kmeans(points, MANY + 30, np.random.default_rng(s)), points) for s in range(5)]
+    library = MiniBatchKMeans(MANY_CLUSTERS + 30, n_init=1, random_state=0).fit_predict(points)
+    ours = [
+        spread(kmeans(points, MANY_CLUSTERS + 30, np.random.default_rng(s)), points)
+        for s in range(5)
+    ]
     assert np.mean(ours) < 1.02 * spread(library, points)
 
 
-@pytest.mark.parametrize("count", [10, MANY + 10])
+@pytest.mark.parametrize("count", [10, MANY_CLUSTERS + 10])
 def test_the_same_stream_gives_the_same_clusters(count):
     points = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     first, second = (kmeans(points, count, np.random.default_rng(3)) for _ in "ab")

@@ -1,61 +1,41 @@
 """What every strategy must do, in every construction."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from alupdate.config import (
-    BaitStrategy,
-    BaldStrategy,
-    BatchBaldStrategy,
-    ExpectedLookaheadStrategy,
-    GreedyLookaheadStrategy,
-    LookaheadStrategy,
-    PlainStrategy,
-    ProbCoverStrategy,
-    SequentialBatch,
-    SkactivemlStrategy,
-    TopBatch,
-    TypiClustStrategy,
-)
+from alupdate.config import SequentialBatch, TopBatch
+from alupdate.config.options import make_option, options
 from alupdate.laplace.updates import update_rule
-from alupdate.strategies import PLAIN, make_strategy
 from alupdate.strategies.base import build_batch
 from tests.support.problems import make_query
 
-
-def _plain(name: Any) -> PlainStrategy:
-    return PlainStrategy(name=name)
-
-
-CONFIGS: dict[str, Any] = {name: _plain(name) for name in PLAIN} | {
-    "lookahead": LookaheadStrategy(name="lookahead", n_batches=12),
-    "lookahead-map": LookaheadStrategy(name="lookahead", n_batches=12, update="map"),
-    "lookahead-error": LookaheadStrategy(name="lookahead", n_batches=12, loss="error"),
-    "lookahead-brier": LookaheadStrategy(name="lookahead", n_batches=12, loss="brier"),
-    "bald": BaldStrategy(name="bald"),
-    "batch_bald": BatchBaldStrategy(name="batch_bald", n_samples=20, n_configurations=30),
-    "bait": BaitStrategy(name="bait"),
-    "bait-binary": BaitStrategy(name="bait", fisher="binary", oversample=1),
-    "typiclust": TypiClustStrategy(name="typiclust"),
-    "probcover": ProbCoverStrategy(name="probcover"),
-    "probcover-radius": ProbCoverStrategy(name="probcover", radius=0.5),
-    "skactiveml": SkactivemlStrategy(name="skactiveml", query_strategy="Falcun"),
-    "greedy": GreedyLookaheadStrategy(name="greedy_lookahead"),
-    "greedy-map": GreedyLookaheadStrategy(name="greedy_lookahead", update="map"),
-    "greedy-first-order": GreedyLookaheadStrategy(name="greedy_lookahead", update="first_order"),
-    "expected": ExpectedLookaheadStrategy(name="expected_lookahead", n_candidates=9, n_points=20),
-    "expected-map": ExpectedLookaheadStrategy(
-        name="expected_lookahead", n_candidates=9, n_points=20, update="map"
-    ),
-    "expected-error": ExpectedLookaheadStrategy(
-        name="expected_lookahead", loss="error", n_points=20
-    ),
-    "expected-brier": ExpectedLookaheadStrategy(
-        name="expected_lookahead", loss="brier", n_points=20
-    ),
+FEW: dict[str, dict[str, Any]] = {
+    "lookahead": {"n_batches": 12},
+    "batch_bald": {"n_samples": 20, "n_configurations": 30},
+    "expected_lookahead": {"n_candidates": 9, "n_points": 20},
+    "skactiveml": {"query_strategy": "Falcun"},
+    "plugin": {"module": "tests.support.own_strategy"},
+}
+"""Settings that are required, or smaller than the defaults."""
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "lookahead-map": ("lookahead", {"update": "map"}),
+    "lookahead-error": ("lookahead", {"loss": "error"}),
+    "lookahead-brier": ("lookahead", {"loss": "brier"}),
+    "bait-binary": ("bait", {"fisher": "binary", "oversample": 1}),
+    "probcover-radius": ("probcover", {"radius": 0.5}),
+    "greedy-map": ("greedy_lookahead", {"update": "map"}),
+    "greedy-first-order": ("greedy_lookahead", {"update": "first_order"}),
+    "expected-map": ("expected_lookahead", {"update": "map"}),
+    "expected-error": ("expected_lookahead", {"loss": "error", "n_candidates": 200}),
+    "expected-brier": ("expected_lookahead", {"loss": "brier", "n_candidates": 200}),
+}
+"""More settings worth a look: an option's name and what differs."""
+ALL = {name: (name, FEW.get(name, {})) for name in options("strategy")} | {
+    key: (name, FEW.get(name, {}) | settings) for key, (name, settings) in VARIANTS.items()
 }
 FROM_THE_DATA_ALONE = {
     "margin",
@@ -66,7 +46,8 @@ FROM_THE_DATA_ALONE = {
     "bait",
     "bait-binary",
     "probcover-radius",
-    "greedy",
+    "plugin",
+    "greedy_lookahead",
     "greedy-map",
     "greedy-first-order",
 }
@@ -78,9 +59,10 @@ BATCHES = {
 }
 
 
-@pytest.fixture(params=CONFIGS)
+@pytest.fixture(params=ALL)
 def strategy(request):
-    return make_strategy(CONFIGS[request.param], update_rule)
+    name, settings = ALL[request.param]
+    return make_option("strategy", {"name": name, **settings})
 
 
 @pytest.fixture(params=BATCHES)
@@ -91,8 +73,10 @@ def batch(request):
 def choose(strategy, batch, query):
     truth = query.oracle.candidate_labels
     rule = update_rule(getattr(batch, "update", "second_order"), n_hypotheses=50)
+    if strategy.hypothetical_update is not None:
+        query = replace(query, rule=update_rule(strategy.hypothetical_update))
     return build_batch(
-        strategy, query, batch, rule, buy=lambda picked: truth[torch.from_numpy(picked)]
+        strategy, query, batch, rule, annotate=lambda picked: truth[torch.from_numpy(picked)]
     )
 
 
@@ -119,7 +103,7 @@ def test_another_seed_reaches_every_random_choice(strategy, batch, request):
     answers = set()
     for seed in range(6):
         query = make_query(seed=1)
-        query = type(query)(**{**vars(query), "rng": np.random.default_rng(seed)})
+        query = replace(query, rng=np.random.default_rng(seed))
         answers.add(tuple(choose(strategy, batch, query).tolist()))
     name = request.node.callspec.params["strategy"]
     assert (len(answers) == 1) == (name in FROM_THE_DATA_ALONE)
@@ -127,7 +111,7 @@ def test_another_seed_reaches_every_random_choice(strategy, batch, request):
 
 def test_query_is_untouched(strategy, batch):
     query = make_query()
-    tensors = ("features", "logits", "chosen", "labelled_features", "labelled_labels")
+    tensors = ("features", "logits", "picked", "labelled_features", "labelled_labels")
     before = {name: getattr(query, name).clone() for name in tensors}
     mean, covariance = query.posterior.mean.clone(), query.posterior.covariance.clone()
     choose(strategy, batch, query)

@@ -17,7 +17,7 @@ def naive(query, size):
     picked = []
     for _ in range(size):
         gaps = [min(np.linalg.norm(row - k) for k in known) for row in rows]
-        for i in [*query.chosen.tolist(), *picked]:
+        for i in [*query.picked.tolist(), *picked]:
             gaps[i] = -1
         picked.append(int(np.argmax(gaps)))
         known.append(rows[picked[-1]])
@@ -41,7 +41,7 @@ def test_equals_scikit_activeml():
 
 def test_begins_far_from_the_mean_where_nothing_is_labelled():
     query = make_query(features=torch.tensor([[0.0, 0], [1, 0], [0, 1], [9, 9], [-1, 0]]))
-    query = replace(query, known_features=query.features[:0])
+    query = replace(query, known_features=query.features[:0], known_labels=query.known_labels[:0])
     assert CoreSet().select(query, 3).tolist()[0] == 3
 
 
@@ -49,7 +49,7 @@ def test_begins_far_from_the_mean_where_nothing_is_labelled():
 def test_chunks_change_nothing(numbers, monkeypatch):
     query = make_query(dtype=torch.float64)
     whole = CoreSet().select(query, 5).tolist()
-    monkeypatch.setattr(distances, "CHUNK_NUMBERS", numbers)
+    monkeypatch.setattr(distances, "_CHUNK_NUMBERS", numbers)
     assert CoreSet().select(query, 5).tolist() == whole
 
 

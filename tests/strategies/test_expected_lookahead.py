@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from alupdate.config import ExpectedLookaheadStrategy
 from alupdate.laplace.updates import fit, update_rule
 from alupdate.strategies.lookahead import ExpectedLookahead
 from tests.support.problems import FORESEEN, make_query
@@ -33,7 +32,7 @@ def naive(query, rule, size, loss, points, candidates, n_labels):
             losses = []
             for label in likely:
                 row, target = query.features[[i]], torch.tensor([label])
-                updated = rule.update(posterior, row, target, query.gamma).posterior
+                updated = rule.apply(posterior, row, target, query.gamma).posterior
                 losses.append(own_loss(torch.softmax(updated.logits(points), 1), loss))
             expected[int(i)] = float(np.average(losses, weights=weights))
         pick = min(expected, key=expected.__getitem__)
@@ -48,22 +47,19 @@ def naive(query, rule, size, loss, points, candidates, n_labels):
 @pytest.mark.parametrize("loss", ["nll", "error", "brier"])
 @pytest.mark.parametrize("n_labels", [2, 10])
 def test_equals_updating_on_every_label(update, likelihood, loss, n_labels):
-    settings = ExpectedLookaheadStrategy(
-        name="expected_lookahead", n_candidates=6, n_points=12, n_labels=n_labels, loss=loss
-    )
+    strategy = ExpectedLookahead(n_candidates=6, n_points=12, n_labels=n_labels, loss=loss)
     for seed in range(3):
         query = make_query(seed=seed, candidates=15, classes=4, dtype=torch.float64)
         posterior = fit(query.posterior.mean, query.labelled_features, likelihood, 0.5)
         query = replace(query, posterior=posterior, gamma=0.7)
         query = replace(query, logits=posterior.logits(query.features))
         sample = np.random.default_rng(seed).permutation(15)[:12]
-        rule = update_rule(update)
-        expected = naive(query, rule, 3, loss, query.features[sample], 6, n_labels)
-        assert ExpectedLookahead(settings, rule).select(query, 3).tolist() == expected
+        query = replace(query, rule=update_rule(update))
+        expected = naive(query, query.rule, 3, loss, query.features[sample], 6, n_labels)
+        assert strategy.select(query, 3).tolist() == expected
 
 
 def test_needs_no_oracle():
-    settings = ExpectedLookaheadStrategy(name="expected_lookahead")
-    strategy = ExpectedLookahead(settings, update_rule("second_order"))
+    strategy = ExpectedLookahead()
     assert not strategy.needs_oracle
     assert len(strategy.select(replace(make_query(), oracle=None), 4)) == 4

@@ -4,47 +4,44 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 
-from alupdate.config import GreedyLookaheadStrategy
 from alupdate.laplace.updates import fit, update_rule
 from alupdate.strategies.lookahead import GreedyLookahead
 from tests.support.problems import FORESEEN, make_query
 
 
-def naive(query, rule, size):
+def naive(query, size):
     """Really update a model on every free candidate at every step, and evaluate it."""
-    posterior, chosen = query.posterior, query.chosen.tolist()
+    posterior, chosen = query.posterior, query.picked.tolist()
     for _ in range(size):
         losses = {}
         for i in range(len(query.features)):
             if i not in chosen:
-                updated = _updated(query, rule, posterior, i)
+                updated = _updated(query, posterior, i)
                 losses[i] = float(
                     cross_entropy(updated.logits(query.oracle.features), query.oracle.labels)
                 )
         best = min(losses, key=losses.__getitem__)
         chosen.append(best)
-        posterior = _updated(query, rule, posterior, best)
+        posterior = _updated(query, posterior, best)
     return chosen[-size:]
 
 
-def _updated(query, rule, posterior, i):
+def _updated(query, posterior, i):
     label = query.oracle.candidate_labels[[i]]
-    return rule.update(posterior, query.features[[i]], label, query.gamma).posterior
+    return query.rule.apply(posterior, query.features[[i]], label, query.gamma).posterior
 
 
 @pytest.mark.parametrize(("update", "likelihood"), FORESEEN)
 @pytest.mark.parametrize("in_parts", [False, True])
 def test_equals_updating_on_every_candidate(update, likelihood, in_parts):
-    settings = GreedyLookaheadStrategy(name="greedy_lookahead", memory=1)
     for seed in range(1 if in_parts else 4):
         query = make_query(seed=seed, candidates=15, dtype=torch.float64, taken=(3,))
         posterior = fit(query.posterior.mean, query.labelled_features, likelihood, 0.5)
-        query = replace(query, posterior=posterior, gamma=0.7)
+        query = replace(query, posterior=posterior, gamma=0.7, rule=update_rule(update))
         if in_parts:
             query = _with_many_points(query)
-        rule = update_rule(update)
-        chosen = GreedyLookahead(settings, rule).select(query, 4)
-        assert chosen.tolist() == naive(query, rule, 4)
+        chosen = GreedyLookahead(memory=1).select(query, 4)
+        assert chosen.tolist() == naive(query, 4)
 
 
 def _with_many_points(query):
@@ -62,18 +59,15 @@ def _with_many_points(query):
 def test_is_at_least_as_good_on_its_set_as_any_first_pick():
     """One greedy pick is the minimum over all candidates, so no other first pick beats it."""
     query = make_query(dtype=torch.float64)
-    rule = update_rule("second_order")
-    settings = GreedyLookaheadStrategy(name="greedy_lookahead", loss="brier")
-    pick = int(GreedyLookahead(settings, rule).select(query, 1)[0])
+    pick = int(GreedyLookahead(loss="brier").select(query, 1)[0])
     briers = []
     for i in range(len(query.features)):
-        logits = _updated(query, rule, query.posterior, i).logits(query.oracle.features)
+        logits = _updated(query, query.posterior, i).logits(query.oracle.features)
         truth = one_hot(query.oracle.labels, 3)
         briers.append(float((torch.softmax(logits, 1) - truth).square().sum(1).mean()))
     assert briers[pick] == pytest.approx(min(briers))
 
 
 def test_refuses_to_work_without_an_oracle():
-    settings = GreedyLookaheadStrategy(name="greedy_lookahead")
     with pytest.raises(ValueError, match="oracle"):
-        GreedyLookahead(settings, update_rule("map")).select(replace(make_query(), oracle=None), 3)
+        GreedyLookahead().select(replace(make_query(), oracle=None), 3)

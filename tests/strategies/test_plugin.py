@@ -2,7 +2,6 @@ import sys
 
 import pytest
 
-from alupdate.config import PluginStrategy
 from alupdate.strategies.plugin import Plugin
 from alupdate.utils.errors import InputError
 from tests.support.problems import make_query
@@ -48,7 +47,7 @@ def write(tmp_path, monkeypatch):
 
 
 def plugin(module, **settings):
-    return Plugin(PluginStrategy(name="plugin", module=module, settings=settings))
+    return Plugin(module=module, settings=settings)
 
 
 def test_a_module_in_the_current_directory(write):
@@ -92,7 +91,7 @@ def test_an_entry_point_of_an_installed_package(write, tmp_path, monkeypatch):
 def test_what_cannot_be_used_is_one_line(code, message, write):
     name = "no_such_module" if code is None else write(code)
     with pytest.raises(InputError, match=message) as caught:
-        plugin(name)
+        plugin(name).load()
     assert str(caught.value).startswith(f"strategy.module={name}: ")
     assert "\n" not in str(caught.value)
 

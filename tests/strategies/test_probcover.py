@@ -4,7 +4,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.config import ProbCoverStrategy
 from alupdate.strategies import diversity as distances
 from alupdate.strategies.diversity import ProbCover, kmeans, pure_radius
 from tests.support.problems import make_query
@@ -23,7 +22,7 @@ def naive(query, size, radius):
         gaps = np.array([min(np.linalg.norm(p - c) for c in centres) for p in points])
         reach = np.linalg.norm(points[:, None] - points[None], axis=2) <= radius
         degrees = (reach & (gaps > radius)).sum(axis=1)
-        free = [i for i in range(len(points)) if i not in [*picked, *query.chosen.tolist()]]
+        free = [i for i in range(len(points)) if i not in [*picked, *query.picked.tolist()]]
         most = max(degrees[i] for i in free)
         tied = [i for i in free if degrees[i] == most]
         picked.append(max(tied, key=lambda i: (gaps[i], -i)))
@@ -33,7 +32,7 @@ def naive(query, size, radius):
 @given(st.integers(0, 10**6), st.integers(1, 8), st.floats(0.05, 1.9))
 def test_equals_greedy_coverage_of_a_written_out_graph(seed, size, radius):
     query = make_query(seed=seed, candidates=20, dimension=3, dtype=torch.float64, taken=(2,))
-    chosen = ProbCover(ProbCoverStrategy(name="probcover", radius=radius)).select(query, size)
+    chosen = ProbCover(radius=radius).select(query, size)
     assert chosen.tolist() == naive(query, size, radius)
 
 
@@ -59,11 +58,10 @@ def test_automatic_radius_is_the_largest_pure_enough(purity):
 @pytest.mark.parametrize("numbers", [1, 100])
 def test_chunks_change_nothing(numbers, monkeypatch):
     def choose():
-        settings = ProbCoverStrategy(name="probcover")
-        return ProbCover(settings).select(make_query(dtype=torch.float64), 5).tolist()
+        return ProbCover().select(make_query(dtype=torch.float64), 5).tolist()
 
     whole = choose()
-    monkeypatch.setattr(distances, "CHUNK_NUMBERS", numbers)
+    monkeypatch.setattr(distances, "_CHUNK_NUMBERS", numbers)
     assert choose() == whole
 
 
@@ -74,5 +72,5 @@ def test_rounding_never_picks_twice(radius, dtype):
     for seed in range(10):
         rows = make_query(candidates=20, dimension=64, seed=seed, dtype=dtype).features
         query = make_query(features=rows.repeat(2, 1), seed=seed, dtype=dtype, taken=(1, 2))
-        chosen = ProbCover(ProbCoverStrategy(name="probcover", radius=radius)).select(query, 38)
+        chosen = ProbCover(radius=radius).select(query, 38)
         assert sorted(chosen.tolist()) == query.free().tolist()

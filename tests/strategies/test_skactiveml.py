@@ -2,7 +2,6 @@ import pytest
 import skactiveml.pool
 import torch
 
-from alupdate.config import SkactivemlStrategy
 from alupdate.strategies.badge import Badge
 from alupdate.strategies.scikit_activeml import ScikitActiveml
 from alupdate.utils.errors import InputError
@@ -25,15 +24,14 @@ REFUSED = {
 
 
 def strategy(name, **parameters):
-    settings = SkactivemlStrategy(name="skactiveml", query_strategy=name, parameters=parameters)
-    return ScikitActiveml(settings)
+    return ScikitActiveml(query_strategy=name, parameters=parameters)
 
 
 @pytest.mark.parametrize("name", EVERY_CLASS)
 def test_every_class_of_the_library_selects_or_says_why_not(name):
     if name in REFUSED:
         with pytest.raises(InputError, match=REFUSED[name]):
-            strategy(name)
+            strategy(name).load()
         return
     query = make_query(classes=2, taken=(0, 3))
     answers = [strategy(name).select(make_query(classes=2, taken=(0, 3)), 4) for _ in range(2)]

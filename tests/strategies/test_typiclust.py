@@ -5,11 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.config import TypiClustStrategy
 from alupdate.strategies.diversity import TypiClust, kmeans
 from tests.support.problems import make_query
 
-SETTINGS = TypiClustStrategy(name="typiclust", n_neighbours=3, min_cluster_size=2)
+STRATEGY = TypiClust(n_neighbours=3, min_cluster_size=2)
 
 
 def naive(query, size, settings):
@@ -20,7 +19,7 @@ def naive(query, size, settings):
     count = min(known + size, settings.max_clusters, len(points))
     clusters = kmeans(points, count, query.rng)
     covered = list(range(known))
-    forbidden, picked = [known + i for i in query.chosen.tolist()], []
+    forbidden, picked = [known + i for i in query.picked.tolist()], []
     for _ in range(size):
         keys = {}
         for cluster in range(count):
@@ -50,7 +49,7 @@ def test_equals_the_rule_written_out(seed, size):
     first, second = (
         make_query(seed=seed, candidates=25, dtype=torch.float64, taken=(4,)) for _ in "ab"
     )
-    assert TypiClust(SETTINGS).select(first, size).tolist() == naive(second, size, SETTINGS)
+    assert STRATEGY.select(first, size).tolist() == naive(second, size, STRATEGY)
 
 
 def test_takes_the_middle_of_each_group_without_labels():
@@ -60,6 +59,6 @@ def test_takes_the_middle_of_each_group_without_labels():
     angles = angles.reshape(3, 5)[:, order].ravel()
     points = torch.from_numpy(np.stack([np.cos(angles), np.sin(angles)], axis=1))
     query = make_query(features=points, dtype=torch.float64)
-    query = replace(query, known_features=points[[4]], labelled_labels=torch.tensor([0]))
-    settings = TypiClustStrategy(name="typiclust", n_neighbours=4, min_cluster_size=2)
-    assert sorted(TypiClust(settings).select(query, 2).tolist()) == [9, 14]
+    query = replace(query, known_features=points[[4]], known_labels=torch.tensor([0]))
+    strategy = TypiClust(n_neighbours=4, min_cluster_size=2)
+    assert sorted(strategy.select(query, 2).tolist()) == [9, 14]

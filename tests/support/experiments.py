@@ -20,6 +20,8 @@ def config(folder: Path, seed: int = 0, **groups: Mapping[str, Any]) -> RunConfi
         "backbone": {"name": "pixels"},
         "strategy": {"name": "random"},
         "batch": {"name": "top_b"},
+        "posterior": {},
+        "training": {},
         "update": {"name": "retrain"},
         "task": {"name": "active_learning"},
         "results_dir": str(folder.parent),

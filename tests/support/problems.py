@@ -1,6 +1,6 @@
 """Random small problems for property tests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from alupdate.laplace.posterior import Posterior, fit_posterior
+from alupdate.laplace.updates import update_rule
 from alupdate.strategies.base import Oracle, Query
 
 
@@ -82,8 +83,9 @@ def make_query(
     dtype: torch.dtype = torch.float32,
     features: Tensor | None = None,
     taken: tuple[int, ...] = (),
+    update: str = "second_order",
 ) -> Query:
-    """A query on random data, with an oracle for the strategies that need one."""
+    """A query on random data, with a rule and an oracle for the strategies that need them."""
     rng = np.random.default_rng(seed)
 
     def normal(*shape: int) -> Tensor:
@@ -95,19 +97,18 @@ def make_query(
     posterior = fit_posterior(normal(classes, dimension), labelled, "gaussian", 1.0)
     known_labels = torch.from_numpy(rng.integers(classes, size=8))
     candidate_labels = torch.from_numpy(rng.integers(classes, size=candidates))
-    chosen = torch.tensor(taken, dtype=torch.int64)
-    return Query(
-        features=points,
-        logits=posterior.logits(points),
-        posterior=posterior,
-        chosen=chosen,
-        known_features=labelled,
-        labelled_labels=torch.cat([known_labels, candidate_labels[chosen]]),
-        gamma=1.0,
-        rng=np.random.default_rng(seed),
+    query = Query.of(
+        posterior,
+        points,
+        labelled,
+        known_labels,
+        seed=seed,
+        rule=update_rule(update, n_hypotheses=100),
         oracle=Oracle(
             candidate_labels,
             normal(25, dimension),
             torch.from_numpy(rng.integers(classes, size=25)),
         ),
     )
+    picked = torch.tensor(taken, dtype=torch.int64)
+    return replace(query, picked=picked, picked_labels=candidate_labels[picked])

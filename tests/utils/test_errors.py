@@ -1,8 +1,5 @@
-import doctest
-
 import pytest
 
-from alupdate.utils import errors
 from alupdate.utils.errors import first_line
 
 
@@ -19,7 +16,3 @@ from alupdate.utils.errors import first_line
 def test_an_error_is_one_line(error, plain, typed):
     assert first_line(error) == plain
     assert first_line(error, typed=True) == typed
-
-
-def test_the_example_is_true():
-    assert doctest.testmod(errors).failed == 0

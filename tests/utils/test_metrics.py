@@ -1,4 +1,3 @@
-import doctest
 import subprocess
 import sys
 
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from alupdate.results.records import CURVE_COLUMNS, UPDATE_COLUMNS
-from alupdate.utils import metrics
 from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import (
     ACCURACY,
@@ -93,7 +91,3 @@ def test_an_unknown_metric_is_refused_with_a_suggestion():
 def test_the_table_is_there_without_pytorch():
     code = "import sys, alupdate.utils.metrics; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_example_is_true():
-    assert doctest.testmod(metrics).failed == 0

@@ -1,0 +1,267 @@
+"""The schema of a run: the groups whose options are plain settings, and the whole config.
+
+Types, ranges and defaults of the groups ``batch``, ``update``, ``posterior``, ``training``,
+``task`` and ``tracker``. Those of data sets, backbones and strategies are with their code: see
+``options``.
+"""
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic.dataclasses import dataclass
+
+from alupdate.config.values import (
+    SETTINGS,
+    Count,
+    Flag,
+    FolderName,
+    LikelihoodName,
+    Natural,
+    Positive,
+    StepSize,
+    Text,
+    UpdateName,
+    UpdateOrRetrain,
+)
+from alupdate.laplace.names import GAUSSIAN, MAP, SECOND_ORDER, Predictive
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class TopBatch:
+    """Pick the whole batch at once."""
+
+    name: Literal["top_b"]
+    size: Count = 10
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class SequentialBatch:
+    """Pick ``every`` instances, acquire their labels, update the model, and pick the next."""
+
+    name: Literal["sequential"]
+    size: Count = 10
+    every: Count = 1
+    update: UpdateName = SECOND_ORDER
+
+
+BatchConfig = Annotated[TopBatch | SequentialBatch, Field(discriminator="name")]
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class UpdateConfig:
+    """How the model learns from an acquired batch, and the settings of every hypothetical update.
+
+    Attributes:
+        name: ``retrain``, or an update rule.
+        gamma: step size of updates; ``auto`` for repeated hold-out validation on the labels.
+        n_hypotheses: of the Monte-Carlo update.
+        retrain_every: with an update rule, retrain in every k-th cycle all the same.
+        compare: whether the other way of learning runs on the side.
+        compare_with: where the model is retrained, the update to compare with.
+    """
+
+    name: UpdateOrRetrain
+    gamma: StepSize = 10.0
+    n_hypotheses: Count = 10_000
+    retrain_every: Count | None = None
+    compare: Flag = False
+    compare_with: UpdateName = SECOND_ORDER
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class PosteriorConfig:
+    """The Laplace posterior over the weights of the last layer.
+
+    Attributes:
+        likelihood: the curvature that an observation adds to the precision.
+        prior_precision: of the Gaussian prior.
+        predictive: how test predictions use the posterior.
+    """
+
+    likelihood: LikelihoodName = GAUSSIAN
+    prior_precision: Positive = 1.0
+    predictive: Predictive = MAP
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class TrainingConfig:
+    """How the model is trained on all labels.
+
+    Attributes:
+        solver: the paper's recipe, or L-BFGS to the exact optimum of a linear layer.
+        learning_rate, weight_decay, epochs, minibatch: of the recipe; weight decay of both.
+    """
+
+    solver: Literal["recipe", "lbfgs"] = "recipe"
+    learning_rate: Positive = 0.01
+    weight_decay: Positive = 1e-4
+    epochs: Count = 200
+    minibatch: Count = 64
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class ActiveLearningTask:
+    """The cycle: select, label, learn, evaluate, record."""
+
+    name: Literal["active_learning"]
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class MethodConfig:
+    """One update rule with its posterior, at each of several step sizes."""
+
+    update: UpdateName
+    gammas: Annotated[tuple[StepSize, ...], Field(min_length=1)]
+    likelihood: LikelihoodName = GAUSSIAN
+    prior_precision: Positive = 1.0
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class UpdatingTask:
+    """A base model on n_initial labels; n_new more by each update rule, and by retraining."""
+
+    name: Literal["updating"]
+    initial_sizes: Annotated[tuple[Count, ...], Field(min_length=1)]
+    new_sizes: Annotated[tuple[Count, ...], Field(min_length=1)]
+    methods: Annotated[tuple[MethodConfig, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class DescribeTask:
+    """A card of the data, and how well a linear layer on all of the pool does.
+
+    ``weight_decay`` is the probe's: of the mean loss over the pool.
+    """
+
+    name: Literal["describe"]
+    weight_decay: Positive = 1e-2
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class FeaturesTask:
+    """Extract the features and keep them, ahead of a sweep."""
+
+    name: Literal["features"]
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class StatusTask:
+    """How the runs of an experiment stand."""
+
+    name: Literal["status"]
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class RerunTask:
+    """Run the failed runs of an experiment again."""
+
+    name: Literal["rerun"]
+
+
+TaskConfig = Annotated[
+    ActiveLearningTask | UpdatingTask | DescribeTask | FeaturesTask | StatusTask | RerunTask,
+    Field(discriminator="name"),
+]
+
+
+URI = re.compile(r"databricks(://\S+)?|(https?|(sqlite|postgresql|mysql|mssql)(\+\w+)?)://\S+")
+
+
+def _mlflow_uri(value: str) -> str:
+    if URI.fullmatch(value):
+        return value
+    raise ValueError("must be a URI of MLflow, such as http://localhost:5000 or sqlite:///runs.db")
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class NoTracker:
+    """CSV files only; every run writes them, whatever the tracker."""
+
+    name: Literal["none"] = "none"
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class MlflowTracker:
+    """MLflow; without ``uri`` in the file ``mlflow.db`` of results_dir."""
+
+    name: Literal["mlflow"]
+    uri: Annotated[Text, AfterValidator(_mlflow_uri)] | None = None
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class TensorboardTracker:
+    """TensorBoard, in the folder ``tensorboard`` of the run."""
+
+    name: Literal["tensorboard"]
+
+
+TrackerConfig = Annotated[
+    NoTracker | MlflowTracker | TensorboardTracker, Field(discriminator="name")
+]
+
+
+if TYPE_CHECKING:
+    from alupdate.data.dataset import DatasetOption
+    from alupdate.models.features import Backbone
+    from alupdate.strategies.base import StrategyOption
+else:  # the schema of an option is checked where it is made; its module needs PyTorch
+    DatasetOption = Backbone = StrategyOption = Any
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class RunConfig:
+    """One run: everything that decides its learning curve, and where and how to run it."""
+
+    dataset: DatasetOption
+    backbone: Backbone
+    strategy: StrategyOption
+    batch: BatchConfig
+    posterior: PosteriorConfig
+    training: TrainingConfig
+    update: UpdateConfig
+    task: TaskConfig
+    tracker: TrackerConfig = NoTracker()
+    seed: Natural = 0
+    n_initial: Count = 10
+    n_cycles: Natural = 20
+    subset: Count | None = 1000
+    force: Flag = False
+    max_failures: Count | None = 3
+    results_dir: Text = "results"
+    experiment_name: FolderName = "default"
+    experiment_dir: Text | None = None
+    cache_dir: Text | None = None
+    device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    threads: Count | None = None
+    progress: Flag = True
+
+
+PLACES = frozenset({"results_dir", "experiment_name", "experiment_dir"})
+"""Top-level keys that say where results are."""
+HOW_TO_RUN = PLACES | {
+    "tracker",
+    "force",
+    "cache_dir",
+    "max_failures",
+    "device",
+    "threads",
+    "progress",
+}
+"""Top-level keys that say where and how to run, and so do not change what a run computes."""
+
+
+def display_name(group: Any) -> str:
+    """Return how a configured option is called in tables and figures: its label, or its name."""
+    return str(getattr(group, "label", None) or group.name)
+
+
+def run_prefix(config: RunConfig) -> str:
+    """Return the readable part of a run's directory name."""
+    groups: tuple[Any, ...] = (config.dataset, config.backbone)
+    if isinstance(config.task, UpdatingTask):
+        groups += (config.task,)
+    else:
+        groups += (config.strategy, config.batch, config.update)
+    name = "-".join(display_name(group) for group in groups)
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name) + f"-s{config.seed}"
