@@ -174,9 +174,13 @@ class Dataset:
     def reduced(self, n_train: int | None, n_test: int | None) -> "Dataset":
         """Return a data set with random parts of pool and test set; the classes stay.
 
+        Notes that count instances are those of what is left.
+
         Raises:
-            InputError: there are fewer instances.
+            InputError: there are fewer instances, or those of one class only are left.
         """
+        if n_train is None and n_test is None:
+            return self
         smaller = self
         if n_train is not None:
             kept = random_part(len(self.train), n_train, "dataset.n_train")
@@ -188,7 +192,15 @@ class Dataset:
             smaller = replace(
                 smaller, test=self.test.take(kept), test_labels=self.test_labels[kept]
             )
-        return smaller
+        left = np.unique(smaller.train_labels)
+        if len(left) < 2:
+            raise InputError(
+                f"dataset.n_train={n_train}: leaves one class only ({self.classes[left[0]]}) of "
+                f"{len(self.classes)} in the pool; take more instances"
+            )
+        former = _counts(self)
+        others = [note for note in self.notes if note not in former]
+        return replace(smaller, notes=(*others, *_counts(smaller)))
 
 
 @checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -282,7 +294,7 @@ def make_dataset(
         test_labels=test_ids,
         classes=tuple(str(label) for label in classes),
     )
-    return replace(dataset, notes=(*_label_notes(classes, test_ids), *_duplicate_notes(dataset)))
+    return replace(dataset, notes=(*_counts(dataset), *_integer_notes(classes)))
 
 
 def from_arrays(
@@ -369,22 +381,27 @@ def _class_indices(
     return classes, train_ids, test_ids
 
 
-def _label_notes(classes: NDArray[Any], test_ids: IntArray) -> list[str]:
-    """Say which classes are never tested, and which integers stand for classes."""
+def _counts(dataset: Dataset) -> list[str]:
+    """Say which classes are never seen or tested, and how many test instances are in the pool."""
     notes = []
-    absent = np.setdiff1d(np.arange(len(classes)), test_ids)
-    if len(absent):
-        notes.append(f"{_few(classes[absent])}: no test instance has this class")
-    if classes.dtype.kind in "iu" and not np.array_equal(classes, np.arange(len(classes))):
-        notes.append(f"labels are the integers {_few(classes)}: taken as classes in this order")
+    for part, ids in (("pool", dataset.train_labels), ("test", dataset.test_labels)):
+        absent = np.setdiff1d(np.arange(len(dataset.classes)), ids)
+        if len(absent):
+            names = _few(np.array(dataset.classes)[absent])
+            notes.append(f"{names}: no {part} instance has this class")
+    shared = int(np.isin(dataset.test.digests(), dataset.train.digests()).sum())
+    if shared:
+        notes.append(
+            f"{shared} of {len(dataset.test)} test instances are in the pool, too (exact copies)"
+        )
     return notes
 
 
-def _duplicate_notes(dataset: Dataset) -> list[str]:
-    shared = int(np.isin(dataset.test.digests(), dataset.train.digests()).sum())
-    if not shared:
-        return []
-    return [f"{shared} of {len(dataset.test)} test instances are in the pool, too (exact copies)"]
+def _integer_notes(classes: NDArray[Any]) -> list[str]:
+    """Say which integers stand for classes, where they are not 0, 1, 2 and so on."""
+    if classes.dtype.kind in "iu" and not np.array_equal(classes, np.arange(len(classes))):
+        return [f"labels are the integers {_few(classes)}: taken as classes in this order"]
+    return []
 
 
 def _few(names: NDArray[Any]) -> str:

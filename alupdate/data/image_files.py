@@ -21,6 +21,7 @@ from alupdate.data.dataset import DIGEST_SIZE, Digests, Images, IntArray, as_dig
 from alupdate.data.decoding import (
     SHALLOW,
     STORAGES,
+    USUAL_DEPTH,
     Depth,
     Tops,
     decode,
@@ -255,7 +256,7 @@ def _examine(source: ImageSource, path: str) -> _Examined:
     content = b""
     try:
         content = source.read(path)
-        height, width, _ = decode(content).shape
+        height, width, _ = decode(content, USUAL_DEPTH).shape
         return _Examined(digest(content), (height, width), tops_of(content))
     except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
         if _passes(error):

@@ -109,7 +109,7 @@ class Folder(ImageSource):
         left_out = {
             NO_ENDING: [p for p in walk.files if p not in images and not _is_hidden(p)],
             HIDDEN: [*walk.hidden, *(p for p in walk.files if _is_hidden(p))],
-            EMPTY: _without(images, walk.folders),
+            EMPTY: _without(images, [f for f in walk.folders if not _is_hidden(f"{f}/")]),
             DANGLING: walk.dangling,
             SPECIAL: walk.special,
         }

@@ -148,6 +148,6 @@ def _identity(status: Status) -> _Identity:
 
 def _refuse_circle(back: bool, ways: int, link: str) -> None:
     if back:
-        raise InputError(f"{link} is a link back to a folder around it; remove the link")
+        raise InputError(f"{link} leads back to a folder around it; remove the link")
     if ways > MOST_WAYS:
         raise InputError(f"{link} is a folder that over {MOST_WAYS} links lead to; remove some")
