@@ -32,6 +32,7 @@ from alupdate.data.image_sources import ImageSource
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import printable, replace_file
+from alupdate.utils.paths import cache_folder
 
 log = logging.getLogger(__name__)
 IMAGES_BETWEEN_REPORTS = 64
@@ -199,7 +200,7 @@ def index_of(source: ImageSource, cache: Path, display: Display) -> Index:
     paths = list(source.stamps())
     folder = cache / "images"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        cache_folder(cache, "images")
         kept = folder / f"{source.key(folder)}.npz"
         with FileLock(f"{kept}.lock"):
             index = _read(kept, paths) if kept.is_file() else None

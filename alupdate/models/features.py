@@ -23,6 +23,7 @@ from alupdate.data.feature_cache import Extraction, Features, RowsDone, cached_r
 from alupdate.models.end_to_end import Trainable
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError, explain_os_error
+from alupdate.utils.paths import cache_folder
 
 DEFAULT_BACKBONES = {"vectors": "identity", "images": "efficientnet_lite0", "texts": "minilm"}
 """What a message advises for each kind of data."""
@@ -241,7 +242,7 @@ def extracted(dataset: Dataset, extractor: Extractor, cache: Path, display: Disp
         watched,
     )
     try:
-        rows = cached_rows(folder, key, extraction)
+        rows = cached_rows(cache_folder(cache, "features"), key, extraction)
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"cache_dir: cannot write {folder} ({reason})") from error

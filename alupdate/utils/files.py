@@ -29,7 +29,8 @@ def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> No
     data = content.encode() if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
+        partial.unlink(missing_ok=True)  # of a process of this number, or a link
+        with partial.open("xb") as file:
             file.write(data)
             if synced:
                 file.flush()
