@@ -32,6 +32,7 @@ from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import file_digest, files_below
 from alupdate.utils.hub_files import HubFiles, download
+from alupdate.utils.paths import cache_folder
 
 DATA_ENDINGS = (".parquet", *TABLE_ENDINGS)
 """Where a folder has files of several kinds, the first one that is complete is read."""
@@ -110,7 +111,11 @@ class HubDataset(DatasetOption):
         patterns = (f"{source.folder}/*.parquet",)
         wanted = HubFiles(source.repository, "dataset", patterns, source.revision)
         remedy = f"{change}, or give dataset.root=FOLDER with its files"
-        return str(download(wanted, where, remedy, cache / "hub", self.download))
+        try:
+            folder = cache_folder(cache, "hub")
+        except OSError as error:
+            raise InputError(f"cache_dir: cannot write {cache} ({error.strerror})") from error
+        return str(download(wanted, where, remedy, folder, self.download))
 
     @override
     def digest(self, cache: Path, display: Display) -> str | None:
