@@ -21,7 +21,7 @@ IMAGE_FORMATS = (
 """Pillow's names of the formats that are read. PostScript is not among them, since Pillow passes it
 to another program, nor are formats of which Pillow reads the header only. The order is that in
 which they are tried: a format without a signature comes last."""
-BITS = (8, 10, 12, 14, 16)
+DEPTHS = (8, 10, 12, 14, 16)
 """What cameras, scanners and microscopes put into files of 16 and 32 bits."""
 Storage = Literal["grey 16", "grey 32", "colour 16"]
 STORAGES: tuple[Storage, ...] = ("grey 16", "grey 32", "colour 16")
@@ -72,7 +72,7 @@ class Depth:
             ValueError: the values do not tell.
         """
         grey_16, grey_32, colour_16 = tops.max(axis=0, initial=0).tolist()
-        if 0 < colour_16 < 2 ** BITS[-2]:
+        if 0 < colour_16 < 2 ** DEPTHS[-2]:
             raise ValueError(
                 f"colour images of 16 bits hold no value above {colour_16}, so that their range is "
                 "unknown; convert them to 8 bits"
@@ -95,7 +95,7 @@ USUAL_DEPTH = Depth()
 
 
 def _bits(top: int) -> int:
-    for bits in BITS:
+    for bits in DEPTHS:
         if top < 2**bits:
             return bits
     if top >= 2**30:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 ROWS_BETWEEN_COMMITS = 1024
-BLOCK = 2**24
+CHECKSUM_BLOCK = 2**24
 """Bytes that are read at a time for a checksum."""
 GATHERED_BYTES = 2**26
 """Bytes of mapped features that are read at a time."""
@@ -43,10 +43,17 @@ RowsDone = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Features:
-    """Feature vectors of a data set: pool (N, D) and test (T, D)."""
+    """Feature vectors of a data set.
+
+    Attributes:
+        pool: (N, D).
+        test: (T, D).
+        notes: what a user should know about them, a line each.
+    """
 
     pool: FloatArray
     test: FloatArray
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,7 @@ def _crc(path: Path, size: int) -> int:
     """Return the checksum of a file's first bytes."""
     crc = 0
     with path.open("rb") as file:
-        while size > 0 and (block := file.read(min(BLOCK, size))):
+        while size > 0 and (block := file.read(min(CHECKSUM_BLOCK, size))):
             crc, size = zlib.crc32(block, crc), size - len(block)
     return crc
 

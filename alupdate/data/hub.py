@@ -26,6 +26,7 @@ from alupdate.data.dataset import (
 )
 from alupdate.data.decoding import STORAGES, USUAL_DEPTH, Depth, Tops, decode, opened, tops_of
 from alupdate.data.image_files import naming, with_depth
+from alupdate.data.labels import as_strings, known_labels
 from alupdate.data.parquet import class_names, label_values, read_parquet_file
 from alupdate.data.tables import TABLE_ENDINGS, Table, common_labels, read_text_table
 from alupdate.utils.display import Display
@@ -95,11 +96,12 @@ class HubDataset(DatasetOption):
             where, root = f"dataset.root={self.root}", self.root
         files = _files_by_split(root, source, where)
         parts = [_read_split(files[split], root, source, where) for split in ("train", "test")]
-        (train, test), notes = _of_one_depth(parts, where)
+        (train, test), depths = _of_one_depth(parts, where)
         labels, test_labels = common_labels(train.labels, test.labels, where)
         dataset = make_dataset(
             self.display_name, train.instances, labels, test.instances, test_labels, where
         )
+        notes = list(dict.fromkeys((*depths, *train.notes, *test.notes)))
         return replace(dataset, notes=(*notes, *dataset.notes))
 
     def _downloaded(self, source: _Source, cache: Path) -> str:
@@ -209,10 +211,11 @@ def _is_image(content: bytes) -> bool:
 
 @dataclass(frozen=True)
 class _Split:
-    """The instances and labels (N,) of one split."""
+    """The instances and labels (N,) of one split, and what a user should know about its files."""
 
     instances: Texts | HubImages
     labels: NDArray[Any]
+    notes: tuple[str, ...] = ()
 
 
 def local_files(root: str) -> list[Path]:
@@ -268,12 +271,14 @@ def _split_of(path: Path) -> str | None:
 
 def _read_split(paths: list[Path], root: str, source: _Source, where: str) -> _Split:
     parts = [_read_file(path, source, f"{where}: {path.relative_to(root)}") for path in paths]
-    labels: NDArray[Any] = np.concatenate([part.labels for part in parts])
+    labels: NDArray[Any] = np.concatenate(known_labels(*(part.labels for part in parts)))
+    named = zip(paths, parts, strict=True)
+    notes = tuple(f"{path.name}: {note}" for path, part in named for note in part.notes)
     images = [part.instances for part in parts if isinstance(part.instances, HubImages)]
     if images:
-        return _Split(HubImages.joined(images), labels)
+        return _Split(HubImages.joined(images), labels, notes)
     texts = [part.instances.strings for part in parts if isinstance(part.instances, Texts)]
-    return _Split(Texts(tuple(text for some in texts for text in some)), labels)
+    return _Split(Texts(tuple(text for some in texts for text in some)), labels, notes)
 
 
 def _of_one_depth(splits: list[_Split], where: str) -> tuple[list[_Split], list[str]]:
@@ -291,7 +296,7 @@ def _of_one_depth(splits: list[_Split], where: str) -> tuple[list[_Split], list[
     except ValueError as error:
         raise InputError(f"{where}: {error}") from error
     changed = [
-        _Split(replace(part, depth=depth), split.labels)
+        replace(split, instances=replace(part, depth=depth))
         for part, split in zip(images, splits, strict=True)
     ]
     return changed, depth.notes(tops)
@@ -304,8 +309,8 @@ def _read_file(path: Path, source: _Source, where: str) -> _Split:
             raise InputError(f"{where}: images are read from Parquet files only")
         table = read_text_table(str(path), where)
         content, label = _columns(source, table.columns, where)
-        labels: NDArray[Any] = np.array(table.texts(label, where))
-        return _Split(Texts(tuple(table.texts(content, where))), labels)
+        labels: NDArray[Any] = as_strings(table.texts(label, where))
+        return _Split(Texts(tuple(table.texts(content, where))), labels, table.notes)
     parquet = read_parquet_file(str(path), where, "hub")
     content, label = _columns(source, tuple(parquet.column_names), where)
     labels = _labels(parquet, label, where)
@@ -339,5 +344,5 @@ def _labels(table: Any, column: str, where: str) -> NDArray[Any]:
         raise InputError(
             f"{where}: {column} is {labels[row]} in row {row + 1}; it must be 0 to {len(names) - 1}"
         )
-    named: NDArray[Any] = np.array(names)[labels]
+    named: NDArray[Any] = as_strings(names)[labels]
     return named

@@ -1,5 +1,6 @@
 """Atomic writes, checksums of files, and what lies below a folder."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -41,12 +42,26 @@ def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> No
         raise
 
 
+def require_regular(path: Path) -> None:
+    """Refuse what has no end, such as a pipe or a device: reading it might take for ever.
+
+    Raises:
+        OSError: there is no such file, or it is no regular one.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal digits.
 
     Raises:
         OSError: it cannot be read.
     """
+    require_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -58,8 +73,6 @@ def file_digest(key: str, path: str) -> str:
         InputError: it cannot be read.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError(f"{key}={path}: is no regular file; give a file")
         return sha256_of(Path(path))
     except OSError as error:
         raise InputError(f"{key}={path}: {error.strerror}") from error

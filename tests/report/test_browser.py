@@ -6,7 +6,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from alupdate.report.page import charts_of, facts, page, render
+from alupdate.report.page import charts_of, page, render
+from alupdate.report.summary import facts
 from alupdate.results.reader import read_results
 from alupdate.results.records import CURVE_COLUMNS
 from tests.support.experiments import write_run, write_study

@@ -21,7 +21,6 @@ from alupdate.report.charts import (
     panels,
     update_charts,
 )
-from alupdate.report.page import common, ranges, varying
 from alupdate.report.svg_style import (
     DARK_BACKGROUND,
     MIN_CONTRAST,
@@ -286,26 +285,3 @@ def test_dashes_are_multiples_of_the_line_width():
         "light": "#000000", "dark": "#ffffff", "marker": "o", "hollow": True, "dash": "8 4"
     }  # fmt: skip
     assert svg_style(LINE)["dash"] == ""
-
-
-@given(st.sets(st.integers(0, 50), min_size=1))
-def test_ranges_name_exactly_the_numbers(numbers):
-    found = set()
-    for part in ranges(numbers).split(", "):
-        first, *last = part.split("\N{EN DASH}")
-        found |= set(range(int(first), int(last[0] if last else first) + 1))
-    assert found == numbers
-
-
-def test_settings_are_common_or_vary():
-    runs = [
-        {"strategy.name": "a", "seed": "0", "size": "10", "strategy.k": "3"},
-        {"strategy.name": "b", "seed": "1", "size": "10"},
-        {"strategy.name": "b", "seed": "2", "size": "10"},
-    ]
-    assert common(runs) == {"size": "10"}
-    found = {entry.key: entry for entry in varying(runs)}
-    assert found["strategy.name"].values == (("a", 1), ("b", 2))
-    assert found["seed"].values == (("0\N{EN DASH}2", 3),)
-    assert (found["strategy.k"].owners, found["strategy.k"].is_choice) == (("a",), False)
-    assert found["seed"].is_choice

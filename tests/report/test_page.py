@@ -133,7 +133,7 @@ def test_what_was_run_is_said(text):
         "Gap to retraining closed by each update",
         "versions.torch",
         "git_revision",
-        "update.solverrecipe",
+        "training.solverrecipe",
     ):
         assert words in said, words
 
