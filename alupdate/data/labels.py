@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 NAMED = 3
 """How many names a message lists before it says how many more there are."""
-LONGEST_NAME = 60
+LONGEST_CLASS_NAME = 60
 """Of a class, in a message."""
 
 
@@ -94,7 +94,7 @@ def _look(name: str) -> str:
 def shortened(name: object) -> str:
     """Return a name for a message, cut where it is long."""
     text = str(name)
-    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}..."
+    return text if len(text) <= LONGEST_CLASS_NAME else f"{text[:LONGEST_CLASS_NAME]}..."
 
 
 def _few(names: NDArray[Any]) -> str:

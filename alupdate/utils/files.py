@@ -55,6 +55,36 @@ def require_regular(path: Path) -> None:
         raise OSError(errno.EINVAL, "is no regular file", str(path))
 
 
+LONGEST_NAME = 180
+"""Bytes of a name made of labels; file systems allow 255, of which endings need some."""
+
+
+def safe_name(text: str) -> str:
+    """Return a text with ``_`` for what a file name should not have, and not too long for one.
+
+    Letters, digits, dots, dashes and underscores stay; so no name leads out of its folder.
+
+    Example:
+        >>> safe_name("../ag/news")
+        '.._ag_news'
+    """
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
+    return safe.encode()[:LONGEST_NAME].decode(errors="ignore")
+
+
+def distinct_name(text: str) -> str:
+    """Return ``safe_name``, with a digest where it differs from the text: no two texts share one.
+
+    Example:
+        >>> distinct_name("ag_news"), distinct_name("ag/news")
+        ('ag_news', 'ag_news-40b8e4')
+    """
+    safe = safe_name(text)
+    if safe == text:
+        return text
+    return f"{safe}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:6]}"
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal digits.
 

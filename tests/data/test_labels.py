@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alupdate.data.dataset import from_arrays
-from alupdate.data.labels import LONGEST_NAME, as_strings, known_labels, label_notes
+from alupdate.data.labels import LONGEST_CLASS_NAME, as_strings, known_labels, label_notes
 from alupdate.data.tables import integers_if_all
 from alupdate.utils.errors import InputError
 
@@ -47,7 +47,7 @@ def test_a_long_label_takes_no_room_in_others():
     rows = np.arange(2.0 * len(labels)).reshape(-1, 2)
     dataset = from_arrays("d", rows, labels, rows[:1] + 0.5, labels[:1], "here")
     assert [len(name) for name in dataset.classes] == [1, 4_000_000]
-    assert all(len(note) < 3 * LONGEST_NAME for note in dataset.notes)
+    assert all(len(note) < 3 * LONGEST_CLASS_NAME for note in dataset.notes)
 
 
 @pytest.mark.parametrize("other", ["pos ", " pos", "p\u200bos", "pos\u00a0"])
