@@ -18,6 +18,7 @@ from alupdate.config import (
 from alupdate.config.options import Option
 from alupdate.results.store import RunStore
 from alupdate.trackers import catch_up, make_tracker, tracked
+from alupdate.trackers.tracker import Tracker
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, first_line, redacted
 from alupdate.utils.paths import cache_dir
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from alupdate.experiment.setup import Setup
-    from alupdate.experiment.task import Task
+    from alupdate.experiment.task import Task, TaskSummary
 
 log = logging.getLogger("alupdate")
 
@@ -58,33 +59,46 @@ def run_job(config: RunConfig) -> None:
     if _is_done(store, config, display):
         catch_up(tracker, store, display)
         return
-    changed = store.changes()
-    for note in changed:
-        display.say(f"note: {note}")
     setup, task = _prepared(config, store, display)
     with store.locked():
         if _is_done(store, config, display):  # by another process, while this one made ready
             return
-        if config.force:
-            store.clear()
-        with _logging_to(store.path / "run.log"), _recorded(store):
-            facts = {"device": str(setup.device), "threads": config.threads, "oracle": None}
-            if task.is_oracle:
-                facts["oracle"] = _oracle_note(config)
-                log.warning(facts["oracle"])
-                display.say(f"note: {facts['oracle']}")
-            for note in changed:
-                log.warning(note)
-            for note in setup.dataset.notes:
-                log.warning("%s: %s", setup.dataset.name, note)
-            store.begin(facts)
-            with tracked(tracker, store, display, config.force):
-                summary = task.run(store, display)
-                _save_figure(summary.draw, store.main_table.with_suffix(".png"), display)
-                store.set_state("completed")
-            log.info("completed")
+        summary = _run_task(config, store, setup, task, tracker, display)
     display.table(store.name, summary.columns, summary.rows)
     display.say(f"results: {store.main_table}")
+
+
+def _run_task(
+    config: RunConfig,
+    store: RunStore,
+    setup: "Setup",
+    task: "Task",
+    tracker: Tracker | None,
+    display: Display,
+) -> "TaskSummary":
+    """Run a task in its locked directory, and record how it ended."""
+    changed = store.changes()
+    for note in changed:
+        display.say(f"note: {note}")
+    if config.force:
+        store.clear()
+    with _logging_to(store.path / "run.log"), _recorded(store):
+        facts = {"device": str(setup.device), "threads": config.threads, "oracle": None}
+        if task.is_oracle:
+            facts["oracle"] = _oracle_note(config)
+            log.warning(facts["oracle"])
+            display.say(f"note: {facts['oracle']}")
+        for note in changed:
+            log.warning(note)
+        for note in setup.dataset.notes:
+            log.warning("%s: %s", setup.dataset.name, note)
+        store.begin(facts)
+        with tracked(tracker, store, display, config.force):
+            summary = task.run(store, display)
+            _save_figure(summary.draw, store.main_table.with_suffix(".png"), display)
+            store.set_state("completed")
+        log.info("completed")
+    return summary
 
 
 def _prepared(config: RunConfig, store: RunStore, display: Display) -> "tuple[Setup, Task]":

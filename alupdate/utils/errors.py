@@ -50,8 +50,16 @@ def first_line(error: BaseException, *, typed: bool = False) -> str:
 
 
 def explain_os_error(error: OSError) -> str:
-    """Return one line for a file that could not be written."""
-    return f"results_dir: cannot write {error.filename} ({error.strerror})"
+    """Return one line that names the file, if there is one, and what the system says of it.
+
+    Whether it was read or written is known where it happens, and said there.
+
+    Example:
+        >>> explain_os_error(FileNotFoundError(2, "No such file or directory", "a.csv"))
+        'a.csv: No such file or directory'
+    """
+    reason = error.strerror or first_line(error)
+    return reason if error.filename is None else f"{error.filename}: {reason}"
 
 
 def suggestion(name: str, allowed: Iterable[str]) -> str:
