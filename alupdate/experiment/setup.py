@@ -12,6 +12,7 @@ from alupdate.config import (
 )
 from alupdate.data.dataset import Dataset, Images, Instances, IntArray, Texts, Vectors
 from alupdate.data.feature_cache import Features
+from alupdate.data.labels import shortened
 from alupdate.experiment.task import timed
 from alupdate.laplace.inputs import with_bias
 from alupdate.models.learner import FrozenLearner, Learner, LearnerSettings, NetworkLearner
@@ -164,8 +165,8 @@ def card(dataset: Dataset) -> list[tuple[str, str]]:
         ("pool", f"{len(dataset.train)}"),
         ("test set", f"{len(dataset.test)}"),
         ("classes", f"{len(dataset.classes)}"),
-        ("largest class", f"{dataset.classes[largest]}: {counts[largest]}"),
-        ("smallest class", f"{dataset.classes[smallest]}: {counts[smallest]}"),
+        ("largest class", f"{shortened(dataset.classes[largest])}: {counts[largest]}"),
+        ("smallest class", f"{shortened(dataset.classes[smallest])}: {counts[smallest]}"),
         ("imbalance", f"{imbalance:.3g} to 1"),
         ("copies within the pool", f"{len(digests) - len(np.unique(digests))}"),
         ("test instances in the pool", f"{np.isin(dataset.test.digests(), digests).sum()}"),

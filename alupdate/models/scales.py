@@ -17,7 +17,7 @@ SPREAD = 1e3
 """Ratio of the sizes of two features from which on a user is told, where none is standardised."""
 LARGEST = 1e15
 """Features beyond it are refused: their squares times a few more factors leave 32 bits."""
-BLOCK = 4096
+SQUARED_ROWS = 4096
 """Rows that are squared at a time."""
 SAFE = 1e18
 """Columns within 1/SAFE..SAFE are standardised in 32 bits."""
@@ -55,7 +55,8 @@ def standardise(features: Features, columns: Sequence[str] = ()) -> Features:
     _refuse_infinite(test, columns)
     still = np.flatnonzero(~varies & (deviation > 0))  # of constants, too: their mean is rounded
     lost = still[np.ptp(features.pool[:, still], axis=0) > 0]
-    return Features(pool, test, (*features.notes, *_lost_notes(lost, columns)))
+    none = () if varies.any() else ("no feature varies on the pool: there is nothing to learn",)
+    return Features(pool, test, (*features.notes, *_lost_notes(lost, columns), *none))
 
 
 def _within(mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> bool:
@@ -131,8 +132,8 @@ def check_scales(features: Features, columns: Sequence[str] = ()) -> Features:
 def _sizes(rows: FloatArray) -> NDArray[np.float64]:
     """Return the root mean square of each column, without a copy of all rows in 64 bits."""
     squares = np.zeros(rows.shape[1])
-    for start in range(0, len(rows), BLOCK):
-        squares += np.square(rows[start : start + BLOCK], dtype=np.float64).sum(axis=0)
+    for start in range(0, len(rows), SQUARED_ROWS):
+        squares += np.square(rows[start : start + SQUARED_ROWS], dtype=np.float64).sum(axis=0)
     sizes: NDArray[np.float64] = np.sqrt(squares / len(rows))
     return sizes
 

@@ -30,7 +30,7 @@ LBFGS_ITERATIONS = 5000
 LARGE_SIZE = 1e4
 """Features of this size are not standardised: on a pool of N rows, standardised ones have a root
 mean square of at most N^(1/2) on some of the rows."""
-JITTER = 1e-10
+RIDGE = 1e-10
 
 
 class RAdam:
@@ -321,7 +321,7 @@ def whitening(rows: Tensor, weight_decay: float) -> Tensor:
     scale = (rows.square().mean(dim=0) + weight_decay).clamp_min(torch.finfo(rows.dtype).tiny)
     scale = scale.rsqrt()
     scaled = rows * scale
-    curvature = scaled.T @ scaled / len(rows) + torch.diag(weight_decay * scale.square() + JITTER)
+    curvature = scaled.T @ scaled / len(rows) + torch.diag(weight_decay * scale.square() + RIDGE)
     lower = torch.linalg.cholesky(curvature)
     transform: Tensor = torch.linalg.solve_triangular(lower, torch.diag(scale), upper=False)
     return transform

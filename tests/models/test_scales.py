@@ -57,6 +57,13 @@ def test_what_varies_less_than_rounding_vanishes_and_is_named():
     assert note.startswith("features time: vary by less than a millionth of their mean")
 
 
+def test_a_pool_without_variation_is_named():
+    constant = np.ones((4, 3), np.float32)
+    assert standardise(Features(constant, constant)).notes == (
+        "no feature varies on the pool: there is nothing to learn",
+    )
+
+
 def test_a_test_instance_out_of_reach_is_refused():
     pool = np.array([[0.0], [1e-30]], np.float32)
     with pytest.raises(InputError, match="feature x: row 1 of the test set is too far"):
