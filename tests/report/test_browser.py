@@ -129,7 +129,7 @@ def test_all_lines_can_be_hidden_and_shown_at_once(chart):
 
 
 def curve(experiment, dataset="digits", strategy="random"):
-    table = experiment.tables["curve.csv"]
+    table = experiment.curves
     return table[(table["dataset"] == dataset) & (table["strategy"] == strategy)]
 
 
