@@ -4,6 +4,7 @@ Only completed runs are in the tables. A run that is not completed, or that has 
 left out and listed with the reason, so that it does not keep the others from being read.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -377,8 +378,10 @@ def _tables(folder: Path) -> dict[str, pd.DataFrame]:
     return {name: read_run_table(folder / KINDS[name].file) for name in found}
 
 
-CONTENTS = {"dataset": ("dataset", "data"), "weights": ("backbone", "weights")}
-"""Key of a digest in status.json to the column that names what was read, and what it was."""
+CONTENTS = {"dataset": "data", "backbone": "weights", "strategy": "files"}
+"""Columns that name what was read from files, and what it was."""
+COLUMN_OF_DIGEST = {"dataset": "dataset", "weights": "backbone", "model": "backbone"}
+"""Keys of digests in status.json; all others are of a strategy's own files and packages."""
 
 
 def _with_contents_told_apart(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
@@ -388,32 +391,43 @@ def _with_contents_told_apart(runs: Iterable[Run]) -> tuple[list[Run], list[str]
     are neither repetitions nor comparisons of one another. A line says so for each such name.
     """
     found, lines = list(runs), []
-    for key, (column, what) in CONTENTS.items():
+    for column, what in CONTENTS.items():
         digests: dict[str, set[str]] = {}
         for run in found:
             for name in _names_in(run, column):
-                digests.setdefault(name, set()).add(_digest(run, key))
+                digests.setdefault(name, set()).add(_digest(run, column))
         several = {name: texts for name, texts in digests.items() if len(texts) > 1}
-        found = [_with_digest(run, column, what, _digest(run, key), several) for run in found]
-        lines += [
-            f"{column} {name}: its {what} changed between runs (SHA-256 {', '.join(sorted(texts))})"
-            "; they are shown apart"
-            for name, texts in several.items()
-        ]
+        found = [_with_digest(run, column, what, several) for run in found]
+        for name, texts in several.items():
+            digests_found = ", ".join(sorted(texts))
+            lines.append(
+                f"{column} {name}: its {what} changed between runs ({digests_found}), which are "
+                "shown apart"
+            )
     return found, lines
 
 
-def _digest(run: Run, key: str) -> str:
-    return run.provenance.get(f"sha256.{key}", "")[:8] or "unknown"
+def _digest(run: Run, column: str) -> str:
+    """Return the digest of what a column names; one of several files is that of all."""
+    found = {
+        key: value
+        for key, value in run.provenance.items()
+        if key.startswith("sha256.")
+        and COLUMN_OF_DIGEST.get(key.removeprefix("sha256."), "strategy") == column
+    }
+    if len(found) > 1:
+        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:8]
+    return next(iter(found.values()), "unknown")[:8]
 
 
 def _names_in(run: Run, column: str) -> set[str]:
     return {str(t[column].iloc[0]) for t in run.tables.values() if column in t}
 
 
-def _with_digest(run: Run, column: str, what: str, digest: str, names: Iterable[str]) -> Run:
+def _with_digest(run: Run, column: str, what: str, names: Iterable[str]) -> Run:
     if not _names_in(run, column) & set(names):
         return run
+    digest = _digest(run, column)
     tables = {
         kind: table.assign(**{column: table[column] + f" ({what} {digest})"})
         if column in table

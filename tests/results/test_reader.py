@@ -437,7 +437,7 @@ def test_data_that_changed_between_runs_are_told_apart(folder):
     assert set(results.curves["dataset"]) == names
     assert results.curves.groupby(["dataset", "strategy"])["seed"].nunique().eq(1).all()
     (line,) = results.notes()
-    assert line.startswith("dataset digits: its data changed between runs (SHA-256 aaaaaaaa, bbb")
+    assert line.startswith("dataset digits: its data changed between runs (aaaaaaaa, bbb")
 
 
 def test_strategies_on_changed_data_are_no_pair(folder):
@@ -470,3 +470,12 @@ def test_updates_on_changed_data_are_told_apart(tmp_path):
     for seed in range(2):
         with_digests(write_study(tmp_path, seed=seed), dataset=f"{seed}" * 64)
     assert read_results(tmp_path).updates["dataset"].nunique() == 2
+
+
+def test_changed_files_of_a_strategy_are_told_apart(folder):
+    for place, run in enumerate(sorted(folder.glob("*margin*"))):
+        with_digests(run, **{"mine.py": f"{place}" * 64, "helper.py": "c" * 64})
+    results = read_results(folder)
+    strategies = sorted(results.curves["strategy"].unique())
+    assert [name.split(" (files ")[0] for name in strategies] == ["margin", "margin", "random"]
+    assert "strategy margin: its files changed" in results.notes()[0]
