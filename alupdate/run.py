@@ -29,6 +29,7 @@ from alupdate.utils.errors import (
     WRONG_INPUT,
     InputError,
     explain_os_error,
+    redacted,
     suggestion,
 )
 from alupdate.utils.paths import conf_dir, experiment_dir
@@ -164,7 +165,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _say(line: str, code: int) -> int:
-    print(line, file=sys.stderr)
+    print(redacted(line), file=sys.stderr)
     return code
 
 

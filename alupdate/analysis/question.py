@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from alupdate.analysis.styles import MethodStyles, VariantStyles
+from alupdate.utils.files import distinct_name
 from alupdate.utils.metrics import PRIMARY, find_metric
 
 INTERVAL = "95 % intervals are BCa bootstraps of the mean over seeds"
@@ -61,7 +62,7 @@ class ResultTable:
     """A table of results.
 
     Attributes:
-        name: of its files, without ending; letters, digits, dots, dashes and underscores.
+        name: of its files, without ending; what a file name should not have is replaced.
         title: one line.
         caption: what the columns mean, and how the numbers were made; plain text.
         frame: the numbers, unrounded. Columns ``x``, ``x_error``, ``x_low`` and ``x_high`` belong
@@ -74,13 +75,17 @@ class ResultTable:
     caption: str
     frame: pd.DataFrame
 
+    def __post_init__(self) -> None:
+        """Make the name that of a file: labels of data sets are part of it."""
+        object.__setattr__(self, "name", distinct_name(self.name))
+
 
 @dataclass(frozen=True)
 class ResultFigure:
     """A figure of results.
 
     Attributes:
-        name: of its files, without ending.
+        name: of its files, without ending; what a file name should not have is replaced.
         title: one line.
         caption: what one sees; plain text.
         frame: the numbers behind it.
@@ -92,3 +97,7 @@ class ResultFigure:
     caption: str
     frame: pd.DataFrame
     draw: Callable[[], Figure]
+
+    def __post_init__(self) -> None:
+        """Make the name that of a file: labels of data sets are part of it."""
+        object.__setattr__(self, "name", distinct_name(self.name))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from alupdate.analysis.question import ResultFigure, ResultTable
-from alupdate.analysis.theme import Theme
+from alupdate.analysis.theme import Theme, plain_text
+from alupdate.config.values import FORMULA
 from alupdate.utils.files import replace_file
 
 LATEX = {
@@ -32,15 +33,22 @@ def write_figure(figure: ResultFigure, folder: Path, theme: Theme) -> None:
         InputError: a package that draws it is not installed.
     """
     with theme.applied():
-        drawn = figure.draw()
+        drawn = plain_text(figure.draw())
         for ending, metadata in (("png", {}), ("pdf", {"CreationDate": None})):
             drawn.savefig(folder / f"{figure.name}.{ending}", metadata=metadata)
     replace_file(folder / f"{figure.name}.csv", csv(figure))
 
 
 def csv(result: ResultTable | ResultFigure) -> str:
-    """Return the numbers with six significant digits."""
-    return result.frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    """Return the numbers with six significant digits, and no text that is a formula elsewhere."""
+    frame = result.frame.copy()
+    for name in frame.select_dtypes(["object", "string"]).columns:
+        frame[name] = frame[name].map(lambda cell: f"'{cell}" if _is_formula(cell) else cell)
+    return frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+
+
+def _is_formula(cell: object) -> bool:
+    return isinstance(cell, str) and cell.startswith(FORMULA)
 
 
 def markdown(table: ResultTable) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 from alupdate.analysis.styles import VariantStyles
 from alupdate.analysis.variants import SETTING
@@ -136,6 +138,25 @@ def fix_margins(figure: Figure) -> Figure:
     figure.subplots_adjust(
         left=0.65 / width, right=1 - 0.15 / width, bottom=0.8 / height, top=1 - 0.35 / height
     )
+    return figure
+
+
+def plain_text(figure: Figure) -> Figure:
+    """Let dollar signs in names stand as they are; matplotlib takes what is between for a formula.
+
+    To be called when the figure is complete. Labels of logarithmic axes are matplotlib's formulas.
+    """
+    formulas = set[Text]()
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        labels = {t for tick in axis.get_major_ticks() for t in (tick.label1, tick.label2)}
+        if isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter):
+            for label in labels:
+                label.set_parse_math(False)
+        else:
+            formulas |= labels
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and "$" in text.get_text() and text not in formulas:
+            text.set_parse_math(False)
     return figure
 
 

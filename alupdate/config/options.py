@@ -17,7 +17,7 @@ from typing import Any, ClassVar, get_args
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from alupdate.config.values import SETTINGS, Text
+from alupdate.config.values import SETTINGS, Label
 
 PACKAGES = {
     "dataset": "alupdate.data",
@@ -39,7 +39,7 @@ class Option:
 
     group: ClassVar[str]
     name: str
-    label: Text | None = None
+    label: Label | None = None
 
     def check(self) -> None:
         """Refuse settings that contradict each other.

@@ -25,6 +25,7 @@ from alupdate.config.values import (
     UpdateOrRetrain,
 )
 from alupdate.laplace.names import GAUSSIAN, MAP, SECOND_ORDER, Predictive
+from alupdate.utils.files import safe_name
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -264,4 +265,4 @@ def run_prefix(config: RunConfig) -> str:
     else:
         groups += (config.strategy, config.batch, config.update)
     name = "-".join(display_name(group) for group in groups)
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name) + f"-s{config.seed}"
+    return f"{safe_name(name)}-s{config.seed}"

@@ -14,6 +14,19 @@ SETTINGS = ConfigDict(extra="forbid")
 
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
+FORMULA = ("=", "+", "-", "@")
+"""What spreadsheets take for the beginning of a formula."""
+
+
+def _displayable(value: str) -> str:
+    if not value.isprintable() or not value.strip():
+        raise ValueError("must be a line of printable characters")
+    if value.startswith(FORMULA):
+        raise ValueError(f"must not begin with {value[0]}, which is a formula in a spreadsheet")
+    return value
+
+
+Label = Annotated[Text, AfterValidator(_displayable)]
 FolderName = Annotated[str, Field(strict=True, pattern=r"^[\w][\w.+-]*$")]
 Natural = Annotated[int, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from alupdate.config.options import Option
 from alupdate.config.values import SETTINGS, Count
-from alupdate.data.labels import known_labels, label_notes, shortened
+from alupdate.data.labels import absence_notes, known_labels, label_notes, shortened
 from alupdate.data.numbers import as_features
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -176,9 +176,13 @@ class Dataset:
     def reduced(self, n_train: int | None, n_test: int | None) -> "Dataset":
         """Return a data set with random parts of pool and test set; the classes stay.
 
+        Notes that count instances are those of what is left.
+
         Raises:
-            InputError: there are fewer instances.
+            InputError: there are fewer instances, or those of one class only are left.
         """
+        if n_train is None and n_test is None:
+            return self
         smaller = self
         if n_train is not None:
             kept = random_part(len(self.train), n_train, "dataset.n_train")
@@ -190,7 +194,15 @@ class Dataset:
             smaller = replace(
                 smaller, test=self.test.take(kept), test_labels=self.test_labels[kept]
             )
-        return smaller
+        left = np.unique(smaller.train_labels)
+        if len(left) < 2:
+            raise InputError(
+                f"dataset.n_train={n_train}: leaves one class only ({self.classes[left[0]]}) of "
+                f"{len(self.classes)} in the pool; take more instances"
+            )
+        former = _counts(self)
+        others = [note for note in self.notes if note not in former]
+        return replace(smaller, notes=(*others, *_counts(smaller)))
 
 
 @checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -285,7 +297,7 @@ def make_dataset(
         test_labels=test_ids,
         classes=tuple(str(label) for label in classes),
     )
-    return replace(dataset, notes=(*label_notes(classes, test_ids), *_duplicate_notes(dataset)))
+    return replace(dataset, notes=(*_counts(dataset), *label_notes(classes)))
 
 
 def from_arrays(
@@ -389,11 +401,15 @@ def _class_indices(
     return classes, train_ids, test_ids
 
 
-def _duplicate_notes(dataset: Dataset) -> list[str]:
+def _counts(dataset: Dataset) -> list[str]:
+    """Say which classes are never seen or tested, and how many test instances are in the pool."""
+    notes = absence_notes(dataset.classes, dataset.train_labels, dataset.test_labels)
     shared = int(np.isin(dataset.test.digests(), dataset.train.digests()).sum())
-    if not shared:
-        return []
-    return [f"{shared} of {len(dataset.test)} test instances are in the pool, too (exact copies)"]
+    if shared:
+        notes.append(
+            f"{shared} of {len(dataset.test)} test instances are in the pool, too (exact copies)"
+        )
+    return notes
 
 
 def _as_images(rows: NDArray[np.uint8]) -> Images:

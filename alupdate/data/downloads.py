@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from alupdate.utils.errors import InputError, first_line
+from alupdate.utils.paths import cache_folder
 
 TIMEOUT_SECONDS = 20.0
 """How long a server may stay silent before a download counts as failed."""
@@ -64,7 +65,7 @@ def downloaded(name: str, cache: Path, allowed: bool, download: Callable[[Path],
             "set dataset.root=FOLDER, or dataset.download=true"
         )
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        cache_folder(cache, "datasets")
         with FileLock(f"{folder}.lock"):
             if not folder.is_dir():
                 _fetch(folder, download)

@@ -4,6 +4,9 @@ Three files per key: ``KEY.npy`` (all rows, pool first), ``KEY.json`` (its size 
 while extraction lasts, ``KEY.partial`` with ``KEY.progress``: after every few chunks of rows, how
 far it got. Rows are appended to the file as they come, so memory does not grow with their number,
 and an extraction that was killed goes on where it stopped.
+
+Checksums notice damage: a disk's errors, files that were cut off. They do not protect from somebody
+who can write the folder, and with it the checksum; its permissions do (``cache_folder``).
 """
 
 import json
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 ROWS_BETWEEN_COMMITS = 1024
-BLOCK = 2**24
+CHECKSUM_BLOCK = 2**24
 """Bytes that are read at a time for a checksum."""
 GATHERED_BYTES = 2**26
 """Bytes of mapped features that are read at a time."""
@@ -102,7 +105,7 @@ def cached_rows(folder: Path, key: str, extraction: Extraction) -> FloatArray:
     Raises:
         OSError: the disk is full, or cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{key}.npy"
     with FileLock(folder / f"{key}.lock"):
         kept = _load(path, extraction.count)
@@ -138,8 +141,7 @@ def _extract(path: Path, extraction: Extraction) -> None:
     """Append what is missing to the partial file, then put it in its place."""
     partial, progress_file = path.with_suffix(".partial"), path.with_suffix(".progress")
     progress = _resumed(partial, progress_file, extraction.count)
-    mode = "r+b" if progress.done else "w+b"
-    with partial.open(mode) as file, extraction.watched(progress.done) as advance:
+    with _opened(partial, progress.done > 0) as file, extraction.watched(progress.done) as advance:
         file.truncate(4 * progress.done * progress.dimension)
         file.seek(0, os.SEEK_END)
         while progress.done < extraction.count:
@@ -150,6 +152,15 @@ def _extract(path: Path, extraction: Extraction) -> None:
     replace_file(path.with_suffix(".json"), json.dumps(asdict(contents)))
     partial.replace(path)
     progress_file.unlink()
+
+
+def _opened(partial: Path, resumes: bool) -> IO[bytes]:
+    """Open the partial file to read and write it: never what a link at its name leads to."""
+    if not resumes:
+        partial.unlink(missing_ok=True)
+    new = 0 if resumes else os.O_CREAT | os.O_EXCL
+    flags = os.O_RDWR | new | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(partial, flags, 0o600), "r+b")
 
 
 def _append(
@@ -171,6 +182,8 @@ def _append(
 def _resumed(partial: Path, progress_file: Path, count: int) -> _Progress:
     """Return the progress of an earlier extraction if its rows are still what they were."""
     nothing = _Progress(0, 0, 0)
+    if partial.is_symlink():
+        return nothing
     try:
         progress = TypeAdapter(_Progress).validate_json(progress_file.read_bytes())
         if not 0 < progress.done <= count or progress.dimension < 1:
@@ -188,7 +201,7 @@ def _crc(path: Path, size: int) -> int:
     """Return the checksum of a file's first bytes."""
     crc = 0
     with path.open("rb") as file:
-        while size > 0 and (block := file.read(min(BLOCK, size))):
+        while size > 0 and (block := file.read(min(CHECKSUM_BLOCK, size))):
             crc, size = zlib.crc32(block, crc), size - len(block)
     return crc
 

@@ -1,7 +1,6 @@
 """Well-known data sets of the Hugging Face Hub: local files, or downloaded to the cache."""
 
 import hashlib
-import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,7 +9,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
 
@@ -26,14 +24,16 @@ from alupdate.data.dataset import (
     digest,
     make_dataset,
 )
-from alupdate.data.image_files import decode
+from alupdate.data.decoding import STORAGES, USUAL_DEPTH, Depth, Tops, decode, opened, tops_of
+from alupdate.data.image_files import naming, with_depth
 from alupdate.data.labels import as_strings, known_labels
 from alupdate.data.parquet import class_names, label_values, read_parquet_file
 from alupdate.data.tables import TABLE_ENDINGS, Table, common_labels, read_text_table
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import file_digest
+from alupdate.utils.files import file_digest, files_below
 from alupdate.utils.hub_files import HubFiles, download
+from alupdate.utils.paths import cache_folder
 
 DATA_ENDINGS = (".parquet", *TABLE_ENDINGS)
 """Where a folder has files of several kinds, the first one that is complete is read."""
@@ -95,14 +95,13 @@ class HubDataset(DatasetOption):
         else:
             where, root = f"dataset.root={self.root}", self.root
         files = _files_by_split(root, source, where)
-        train, test = (
-            _read_split(files[split], root, source, where) for split in ("train", "test")
-        )
+        parts = [_read_split(files[split], root, source, where) for split in ("train", "test")]
+        (train, test), depths = _of_one_depth(parts, where)
         labels, test_labels = common_labels(train.labels, test.labels, where)
         dataset = make_dataset(
             self.display_name, train.instances, labels, test.instances, test_labels, where
         )
-        notes = dict.fromkeys((*train.notes, *test.notes))
+        notes = list(dict.fromkeys((*depths, *train.notes, *test.notes)))
         return replace(dataset, notes=(*notes, *dataset.notes))
 
     def _downloaded(self, source: _Source, cache: Path) -> str:
@@ -114,7 +113,11 @@ class HubDataset(DatasetOption):
         patterns = (f"{source.folder}/*.parquet",)
         wanted = HubFiles(source.repository, "dataset", patterns, source.revision)
         remedy = f"{change}, or give dataset.root=FOLDER with its files"
-        return str(download(wanted, where, remedy, cache / "hub", self.download))
+        try:
+            folder = cache_folder(cache, "hub")
+        except OSError as error:
+            raise InputError(f"cache_dir: cannot write {cache} ({error.strerror})") from error
+        return str(download(wanted, where, remedy, folder, self.download))
 
     @override
     def digest(self, cache: Path, display: Display) -> str | None:
@@ -130,9 +133,15 @@ class HubImages(Images):
 
     Attributes:
         encoded: N files' contents; the digests are of these.
+        names: (N), of the rows, for error messages.
+        tops: (N, 3), the largest values of files with more than 8 bits.
+        depth: of those.
     """
 
     encoded: tuple[bytes, ...]
+    names: tuple[str, ...]
+    tops: IntArray
+    depth: Depth
 
     @classmethod
     def of_cells(cls, cells: Iterable[Any], where: str) -> "HubImages":
@@ -141,13 +150,19 @@ class HubImages(Images):
         Raises:
             InputError: a cell holds no image.
         """
-        encoded = []
+        encoded, names, tops = list[bytes](), list[str](), list[Tops]()
         for row, cell in enumerate(cells, start=1):
             content = cell.get("bytes") if isinstance(cell, dict) else cell
+            name = f"{where}: row {row}"
             if not isinstance(content, bytes) or not _is_image(content):
-                raise InputError(f"{where}: row {row} holds no image; repair or remove it")
+                raise InputError(f"{name} holds no image; repair or remove it")
+            with naming(name, "image"):
+                tops.append(tops_of(content))
             encoded.append(content)
-        return cls(tuple(encoded))
+            names.append(name)
+        return cls(
+            tuple(encoded), tuple(names), np.array(tops).reshape(-1, len(STORAGES)), USUAL_DEPTH
+        )
 
     @override
     def __len__(self) -> int:
@@ -163,20 +178,32 @@ class HubImages(Images):
 
     @override
     def __getitem__(self, position: int) -> NDArray[np.uint8]:
-        return decode(self.encoded[position])
+        with naming(self.names[position], "image"):
+            return decode(self.encoded[position], self.depth)
 
     @override
     def digests(self) -> Digests:
-        return as_digests(digest(content) for content in self.encoded)
+        found = as_digests(digest(content) for content in self.encoded)
+        return with_depth(found, self.tops, self.depth)
 
     @override
     def take(self, positions: IntArray) -> "HubImages":
-        return HubImages(tuple(self.encoded[i] for i in positions))
+        encoded = tuple(self.encoded[i] for i in positions)
+        names = tuple(self.names[i] for i in positions)
+        return HubImages(encoded, names, self.tops[positions], self.depth)
+
+    @classmethod
+    def joined(cls, parts: "Iterable[HubImages]") -> "HubImages":
+        """Return the images of several files as one."""
+        found = list(parts)
+        encoded = tuple(content for part in found for content in part.encoded)
+        names = tuple(name for part in found for name in part.names)
+        return cls(encoded, names, np.concatenate([part.tops for part in found]), USUAL_DEPTH)
 
 
 def _is_image(content: bytes) -> bool:
     try:
-        with Image.open(io.BytesIO(content)):
+        with opened(content):
             return True
     except Exception:  # Pillow raises errors of many kinds on damaged files
         return False
@@ -200,7 +227,8 @@ def local_files(root: str) -> list[Path]:
     folder = Path(root)
     if not folder.is_dir():
         raise InputError(f"dataset.root={root}: no such folder")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in DATA_ENDINGS and p.is_file())
+    below = files_below(folder, f"dataset.root={root}").files
+    found = sorted(folder / path for path in below if Path(path).suffix.lower() in DATA_ENDINGS)
     if not found:
         raise InputError(f"dataset.root={root}: holds no files {', '.join(DATA_ENDINGS)}")
     return found
@@ -244,16 +272,34 @@ def _split_of(path: Path) -> str | None:
 def _read_split(paths: list[Path], root: str, source: _Source, where: str) -> _Split:
     parts = [_read_file(path, source, f"{where}: {path.relative_to(root)}") for path in paths]
     labels: NDArray[Any] = np.concatenate(known_labels(*(part.labels for part in parts)))
-    texts: list[str] = []
-    images: list[bytes] = []
-    for part in parts:
-        if isinstance(part.instances, Texts):
-            texts += part.instances.strings
-        else:
-            images += part.instances.encoded
     named = zip(paths, parts, strict=True)
     notes = tuple(f"{path.name}: {note}" for path, part in named for note in part.notes)
-    return _Split(HubImages(tuple(images)) if images else Texts(tuple(texts)), labels, notes)
+    images = [part.instances for part in parts if isinstance(part.instances, HubImages)]
+    if images:
+        return _Split(HubImages.joined(images), labels, notes)
+    texts = [part.instances.strings for part in parts if isinstance(part.instances, Texts)]
+    return _Split(Texts(tuple(text for some in texts for text in some)), labels, notes)
+
+
+def _of_one_depth(splits: list[_Split], where: str) -> tuple[list[_Split], list[str]]:
+    """Read the images of both splits with one depth, and note which it is.
+
+    Raises:
+        InputError: the values do not tell.
+    """
+    images = [split.instances for split in splits if isinstance(split.instances, HubImages)]
+    if len(images) < len(splits):
+        return splits, []
+    tops = np.concatenate([part.tops for part in images])
+    try:
+        depth = Depth.of(tops)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from error
+    changed = [
+        replace(split, instances=replace(part, depth=depth))
+        for part, split in zip(images, splits, strict=True)
+    ]
+    return changed, depth.notes(tops)
 
 
 def _read_file(path: Path, source: _Source, where: str) -> _Split:

@@ -1,188 +1,45 @@
 """Image files in a folder or zip archive, decoded when needed, with an index made once."""
 
-import hashlib
 import io
 import logging
 import os
-import posixpath
-import stat
 import zipfile
 import zlib
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from typing_extensions import override
 
 from alupdate.data.dataset import DIGEST_SIZE, Digests, Images, IntArray, as_digests, digest
+from alupdate.data.decoding import (
+    SHALLOW,
+    STORAGES,
+    USUAL_DEPTH,
+    Depth,
+    Tops,
+    decode,
+    readable_formats,
+    tops_of,
+)
+from alupdate.data.image_sources import ImageSource
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import replace_file
+from alupdate.utils.files import printable, replace_file
+from alupdate.utils.paths import cache_folder
 
 log = logging.getLogger(__name__)
-IMAGE_ENDINGS = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-)
-LARGEST_IMAGE_BYTES = 2**28
-"""Of one image file; a member that claims more is taken for an attack on memory."""
 IMAGES_BETWEEN_REPORTS = 64
 THREADS = min(16, os.cpu_count() or 1)
 """Each holds a decoded image or two."""
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)
 """What NumPy raises on archives that are not what they should be."""
-
-
-@dataclass(frozen=True)
-class ImageSource(ABC):
-    """Named image files, in a fixed order.
-
-    Attributes:
-        where: how to call the source in an error message.
-    """
-
-    where: str
-
-    @abstractmethod
-    def stamps(self) -> dict[str, str]:
-        """Return each file's path, with what changes when the file does; sorted by path.
-
-        For files that is their size and times of change, for members of an archive their size and
-        checksum.
-
-        Raises:
-            InputError: a file is missing, or an archive is damaged or malicious.
-        """
-
-    @abstractmethod
-    def read(self, path: str) -> bytes:
-        """Return a file's content."""
-
-
-@dataclass(frozen=True)
-class Folder(ImageSource):
-    """The image files below a directory, with any number of levels."""
-
-    root: Path
-
-    @override
-    def stamps(self) -> dict[str, str]:
-        found = {}
-        for path in self.root.rglob("*"):
-            relative = path.relative_to(self.root).as_posix()
-            if is_image(relative) and path.is_file():
-                found[relative] = _stamp(path)
-        return dict(sorted(found.items()))
-
-    @override
-    def read(self, path: str) -> bytes:
-        return (self.root / path).read_bytes()
-
-
-@dataclass(frozen=True)
-class ListedFiles(ImageSource):
-    """The image files below a directory that a list names, whatever else is there."""
-
-    root: Path
-    paths: tuple[str, ...]
-
-    @override
-    def stamps(self) -> dict[str, str]:
-        try:
-            return {path: _stamp(self.root / path) for path in sorted(set(self.paths))}
-        except OSError as error:
-            raise InputError(f"{self.where}: {error.filename}: {error.strerror}") from error
-
-    @override
-    def read(self, path: str) -> bytes:
-        return (self.root / path).read_bytes()
-
-
-@dataclass(frozen=True)
-class Archive(ImageSource):
-    """The image files of a zip archive; nothing is unpacked to disk."""
-
-    path: Path
-
-    @cached_property
-    def _zip(self) -> zipfile.ZipFile:
-        try:
-            return zipfile.ZipFile(self.path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise InputError(f"{self.where}: cannot be read as a zip archive ({error})") from error
-
-    @override
-    def stamps(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for member in self._zip.infolist():
-            if member.filename.endswith("/"):
-                continue
-            problem = _problem(member, is_image(member.filename))
-            if problem is None and member.filename in found:
-                problem = "is there twice"
-            if problem is not None:
-                raise InputError(
-                    f"{self.where}: member {member.filename!r} {problem}; make the archive again"
-                )
-            if is_image(member.filename):
-                found[member.filename] = f"{member.file_size} {member.CRC:08x}"
-        return dict(sorted(found.items()))
-
-    @override
-    def read(self, path: str) -> bytes:
-        return self._zip.read(path)
-
-
-def _stamp(path: Path) -> str:
-    """Return what differs if a file's content does.
-
-    Archives are often made with one time of change for all files, and images without compression
-    have one size; the time of change of the directory entry tells them apart, too.
-    """
-    status = path.stat()
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
-
-
-def image_source(path: str, where: str) -> ImageSource:
-    """Return the folder or zip archive at ``path``.
-
-    Raises:
-        InputError: there is neither.
-    """
-    found = Path(path)
-    if found.is_dir():
-        return Folder(where, found)
-    if found.is_file():
-        return Archive(where, found)
-    raise InputError(f"{where}: no such folder or zip archive")
-
-
-def is_image(path: str) -> bool:
-    """Return whether a file is an image by its ending; hidden files are none."""
-    hidden = path.startswith((".", "__MACOSX/")) or "/." in path or "/__MACOSX/" in path
-    return not hidden and posixpath.splitext(path)[1].lower() in IMAGE_ENDINGS
-
-
-def _problem(member: zipfile.ZipInfo, read: bool) -> str | None:
-    """Return what is wrong with a member, or None; its size only matters if it is read."""
-    parts = member.filename.split("/")
-    absolute = member.filename.startswith("/") or ":" in parts[0]
-    if absolute or ".." in parts or "\\" in member.filename:
-        return "has a path that leads out of the archive"
-    if stat.S_ISLNK(member.external_attr >> 16):
-        return "is a symbolic link"
-    if member.flag_bits & 1:
-        return "is encrypted"
-    if read and member.file_size > LARGEST_IMAGE_BYTES:
-        return f"would take {member.file_size / 2**20:.0f} MiB"
-    return None
 
 
 @dataclass(frozen=True)
@@ -194,12 +51,14 @@ class Index:
         digests: (N,), of the files' content.
         sizes: (N, 2), height and width in pixels; zeros where unreadable.
         problems: (N,), why a file cannot be decoded; empty where it can.
+        tops: (N, 3), the largest values of files with more than 8 bits.
     """
 
     paths: NDArray[np.str_]
     digests: Digests
     sizes: NDArray[np.int32]
     problems: NDArray[np.str_]
+    tops: IntArray
 
     def complaint(self) -> str | None:
         """Return how many images cannot be read, and which is the first, or None."""
@@ -209,7 +68,7 @@ class Index:
         first = unreadable[0]
         return (
             f"{len(unreadable)} of {len(self.paths)} images cannot be read, the first is "
-            f"{self.paths[first]} ({self.problems[first]})"
+            f"{printable(str(self.paths[first]))} ({self.problems[first]})"
         )
 
     def take(self, positions: IntArray) -> "Index":
@@ -219,6 +78,7 @@ class Index:
             self.digests[positions],
             self.sizes[positions],
             self.problems[positions],
+            self.tops[positions],
         )
 
 
@@ -229,10 +89,27 @@ class ImageFiles(Images):
     Attributes:
         source: where the files lie.
         index: of these files, all of them readable.
+        depth: of those with more than 8 bits.
     """
 
     source: ImageSource
     index: Index
+    depth: Depth
+
+    @classmethod
+    def of(cls, source: ImageSource, index: Index) -> Self:
+        """Return the images of an index; their own values tell how many bits they fill.
+
+        Raises:
+            InputError: the values do not tell.
+        """
+        try:
+            depth = Depth.of(index.tops)
+        except ValueError as error:
+            raise InputError(f"{source.where}: {error}") from error
+        return cls(
+            source, replace(index, digests=with_depth(index.digests, index.tops, depth)), depth
+        )
 
     @override
     def __len__(self) -> int:
@@ -247,7 +124,9 @@ class ImageFiles(Images):
 
     @override
     def __getitem__(self, position: int) -> NDArray[np.uint8]:
-        return decode(self.source.read(str(self.index.paths[position])))
+        path = str(self.index.paths[position])
+        with naming(self.source.where, path):
+            return decode(self.source.read(path), self.depth)
 
     @override
     def digests(self) -> Digests:
@@ -255,28 +134,56 @@ class ImageFiles(Images):
 
     @override
     def take(self, positions: IntArray) -> "ImageFiles":
-        return ImageFiles(self.source, self.index.take(positions))
+        return ImageFiles(self.source, self.index.take(positions), self.depth)
+
+    def notes(self) -> list[str]:
+        """Return how files with more than 8 bits are read."""
+        return self.depth.notes(self.index.tops)
 
 
-def decode(content: bytes) -> NDArray[np.uint8]:
-    """Return a file's image (H, W, 3), turned upright as its camera noted."""
-    with Image.open(io.BytesIO(content)) as image:
-        return np.asarray(_in_8_bits(ImageOps.exif_transpose(image)).convert("RGB"))
+def with_depth(digests: Digests, tops: IntArray, depth: Depth) -> Digests:
+    """Return digests (N,) of images: the same file read with another depth is another image."""
+    deep = [any(row) for row in tops.tolist()]
+    if not any(deep):
+        return digests
+    return as_digests(
+        digest(found.tobytes() + str(depth).encode()) if is_deep else found.tobytes()
+        for found, is_deep in zip(digests, deep, strict=True)
+    )
 
 
-def _in_8_bits(image: Image.Image) -> Image.Image:
-    """Prepare modes that Pillow would clip at 255, or convert with a warning.
+@contextmanager
+def naming(where: str, name: str) -> Iterator[None]:
+    """Name the image that cannot be read or decoded, in one line.
+
+    Args:
+        where: how to call the images in an error message.
+        name: of the image.
 
     Raises:
-        ValueError: the values have no known range.
+        InputError: reading or decoding it fails.
     """
-    if image.mode.startswith("I"):  # greyscale of 16 bits, held in 16 or 32
-        return Image.fromarray(np.clip(np.asarray(image) // 256, 0, 255).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("pixels are floating-point numbers")
-    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
-        return image.convert("RGBA")
-    return image
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
+        done = "read" if _passes(error) else "decoded"
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(
+            f"{where}: {printable(name)} cannot be {done} "
+            f"({' '.join(reason.split()) or type(error).__name__})"
+        ) from error
+
+
+def _passes(error: Exception) -> bool:
+    """Return whether an error is not the file's: another attempt may succeed.
+
+    The system's errors have a number; Pillow's decoders raise OSError without one.
+    """
+    if isinstance(error, OSError):
+        return error.errno is not None or str(error).startswith("out of memory")
+    return isinstance(error, MemoryError)
 
 
 def index_of(source: ImageSource, cache: Path, display: Display) -> Index:
@@ -290,27 +197,26 @@ def index_of(source: ImageSource, cache: Path, display: Display) -> Index:
     Raises:
         InputError: the source cannot be listed, or the cache cannot be written.
     """
-    stamps = source.stamps()
-    listing = "\n".join(f"{path} {stamp}" for path, stamp in stamps.items())
-    name = hashlib.sha256(listing.encode()).hexdigest()[:24]
-    kept = cache / "images" / f"{name}.npz"
+    paths = list(source.stamps())
+    folder = cache / "images"
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        cache_folder(cache, "images")
+        kept = folder / f"{source.key(folder)}.npz"
         with FileLock(f"{kept}.lock"):
-            index = _read(kept, list(stamps)) if kept.is_file() else None
+            index = _read(kept, paths) if kept.is_file() else None
             if index is None:
-                index = _decode_all(source, list(stamps), display)
+                index = _decode_all(source, paths, display)
                 _write(kept, index)
     except OSError as error:
-        raise InputError(
-            f"cache_dir: cannot write {kept.parent} ({error.strerror or error})"
-        ) from error
+        raise InputError(f"cache_dir: cannot write {folder} ({error.strerror or error})") from error
     return index
 
 
 def _decode_all(source: ImageSource, paths: list[str], display: Display) -> Index:
+    readable_formats()  # decoders are loaded here, and not in threads that lack files or memory
     digests: list[bytes] = []
     sizes = np.zeros((len(paths), 2), np.int32)
+    tops = np.zeros((len(paths), len(STORAGES)), np.int64)
     problems: list[str] = []
     with (
         ThreadPoolExecutor(THREADS) as pool,
@@ -318,12 +224,13 @@ def _decode_all(source: ImageSource, paths: list[str], display: Display) -> Inde
     ):
         rate = Rate("images")
         for part in _chunks(paths):
-            for found, size, problem in pool.map(lambda path: _examine(source, path), part):
-                sizes[len(digests)] = size
-                digests.append(found)
-                problems.append(problem)
+            for found in pool.map(lambda path: _examine(source, path), part):
+                sizes[len(digests)], tops[len(digests)] = found.size, found.tops
+                digests.append(found.digest)
+                problems.append(found.problem)
             advance(len(part), rate.after(len(part)))
-    return Index(np.array(paths, np.str_), as_digests(digests), sizes, np.array(problems, np.str_))
+    names, reasons = np.array(paths, np.str_), np.array(problems, np.str_)
+    return Index(names, as_digests(digests), sizes, reasons, tops)
 
 
 def _chunks(paths: list[str]) -> Iterator[list[str]]:
@@ -331,23 +238,40 @@ def _chunks(paths: list[str]) -> Iterator[list[str]]:
         yield paths[start : start + IMAGES_BETWEEN_REPORTS]
 
 
-def _examine(source: ImageSource, path: str) -> tuple[bytes, tuple[int, int], str]:
-    """Return a file's digest, its height and width, and why it cannot be decoded."""
+@dataclass(frozen=True)
+class _Examined:
+    """A file's digest, height and width, largest values, and why it cannot be decoded."""
+
+    digest: bytes
+    size: tuple[int, int] = (0, 0)
+    tops: Tops = SHALLOW
+    problem: str = ""
+
+
+def _examine(source: ImageSource, path: str) -> _Examined:
+    """Decode a file; only what is wrong with the file itself may be kept.
+
+    Raises:
+        InputError: the file cannot be read now.
+    """
     content = b""
     try:
         content = source.read(path)
-        height, width, _ = decode(content).shape
+        height, width, _ = decode(content, USUAL_DEPTH).shape
+        return _Examined(digest(content), (height, width), tops_of(content))
     except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
+        if _passes(error):
+            with naming(source.where, path):
+                raise
         reason = " ".join(str(error).split()) or type(error).__name__
-        return digest(content), (0, 0), reason
-    return digest(content), (height, width), ""
+        return _Examined(digest(content), problem=reason)
 
 
 def _write(path: Path, index: Index) -> None:
     content = io.BytesIO()
     raw = index.digests.view(np.uint8).reshape(-1, DIGEST_SIZE)
     arrays: dict[str, Any] = {"paths": index.paths, "sizes": index.sizes, "digests": raw}
-    np.savez_compressed(content, problems=index.problems, **arrays)
+    np.savez_compressed(content, problems=index.problems, tops=index.tops, **arrays)
     replace_file(path, content.getvalue())
 
 
@@ -357,7 +281,7 @@ def _read(path: Path, expected: list[str]) -> Index | None:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
             raw = np.ascontiguousarray(kept["digests"], dtype=np.uint8)
             digests = raw.reshape(-1).view(f"V{DIGEST_SIZE}")
-            index = Index(kept["paths"], digests, kept["sizes"], kept["problems"])
+            index = Index(kept["paths"], digests, kept["sizes"], kept["problems"], kept["tops"])
         _check(index, expected)
     except DAMAGED as error:
         log.warning("image index %s is damaged (%s); made again", path, type(error).__name__)
@@ -372,8 +296,10 @@ def _check(index: Index, expected: list[str]) -> None:
         ValueError: it is one.
     """
     count = len(expected)
-    shapes = [index.digests.shape, index.sizes.shape, index.problems.shape]
-    if index.paths.tolist() != expected or shapes != [(count,), (count, 2), (count,)]:
+    shapes = [a.shape for a in (index.digests, index.problems, index.sizes, index.tops)]
+    wanted = [(count,), (count,), (count, 2), (count, len(STORAGES))]
+    if index.paths.tolist() != expected or shapes != wanted:
         raise ValueError("other files")
-    if index.sizes.dtype != np.int32 or index.problems.dtype.kind != "U":
+    types = (index.sizes.dtype.str[1:], index.tops.dtype.str[1:], index.problems.dtype.kind)
+    if types != ("i4", "i8", "U"):
         raise ValueError("other types")

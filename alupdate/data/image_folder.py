@@ -1,6 +1,7 @@
 """Your own images: a folder or zip of <split>/<class>/* or <class>/*."""
 
 import hashlib
+import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +20,11 @@ from alupdate.data.dataset import (
     make_dataset,
     stratified_split,
 )
-from alupdate.data.image_files import ImageFiles, image_source, index_of
+from alupdate.data.image_files import ImageFiles, index_of
+from alupdate.data.image_sources import image_source
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import printable
 
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")
@@ -69,8 +72,7 @@ def read_image_folder(folder: ImageFolder, key: str, cache: Path, display: Displ
     images, notes = _readable(folder, where, cache, display)
     layout = _layout(images.index.paths, where)
     train, test = layout.train, layout.test
-    if unused := len(images) - len(train) - len(test):
-        notes.append(f"{unused} images in folders of other splits are not used")
+    notes += layout.notes
     if not len(test):
         kept, held_out = stratified_split(layout.labels[train], folder.test_share, where)
         train, test = train[kept], train[held_out]
@@ -94,17 +96,33 @@ def _readable(
     source = image_source(folder.path, where)
     index = index_of(source, cache, display)
     if not len(index.paths):
-        raise InputError(f"{where}: holds no images; expected <class>/* or train/<class>/*")
-    images = ImageFiles(source, index)
+        found = "".join(f"; {note}" for note in source.listing.notes())
+        raise InputError(f"{where}: holds no images; expected <class>/* or train/<class>/*{found}")
+    _refuse_odd_names(index.paths, where)
     complaint = index.complaint()
-    if complaint is None:
-        return images, []
-    if folder.unreadable == "error":
+    if complaint is not None and folder.unreadable == "error":
         raise InputError(
             f"{where}: {complaint}; repair or remove them, or use dataset=imagefolder with "
             "dataset.unreadable=skip"
         )
-    return images.take(np.flatnonzero(index.problems == "")), [f"{complaint}: left out"]
+    images = ImageFiles.of(source, index)
+    notes = [] if complaint is None else [f"{complaint}: left out"]
+    notes += [*source.listing.notes(), *images.notes()]
+    return images.take(np.flatnonzero(index.problems == "")), notes
+
+
+def _refuse_odd_names(paths: NDArray[np.str_], where: str) -> None:
+    """Refuse folders whose names are no text: classes are called like them.
+
+    Raises:
+        InputError: the name of one is not UTF-8, or has characters that cannot be printed.
+    """
+    for folder in sorted({posixpath.dirname(path) for path in paths.tolist()}):
+        if printable(folder) != folder:
+            raise InputError(
+                f"{where}: the name of folder {printable(folder)} is not UTF-8 or cannot be "
+                "printed; rename it"
+            )
 
 
 def has_test_set(paths: Iterable[str]) -> bool:
@@ -116,7 +134,7 @@ def has_test_set(paths: Iterable[str]) -> bool:
 def folder_digest(path: str, where: str, cache: Path, display: Display) -> str:
     """Return a SHA-256 over the names and contents of all images."""
     index = index_of(image_source(path, where), cache, display)
-    names = "\n".join(index.paths.tolist()).encode()
+    names = "\n".join(index.paths.tolist()).encode(errors="surrogateescape")
     return hashlib.sha256(names + index.digests.tobytes()).hexdigest()
 
 
@@ -127,11 +145,13 @@ class _Layout:
     Attributes:
         train, test: positions of the files; test is empty where there is no such folder.
         labels: (N,), the class of every file, empty for files of other splits.
+        notes: what a user may have meant otherwise, a line each.
     """
 
     train: IntArray
     test: IntArray
     labels: NDArray[np.str_]
+    notes: list[str]
 
 
 def _layout(paths: NDArray[np.str_], where: str) -> _Layout:
@@ -140,30 +160,70 @@ def _layout(paths: NDArray[np.str_], where: str) -> _Layout:
     A single folder around everything, as many archives have, is ignored.
     """
     parts = _folders(paths.tolist())
-    train_names, test_name = _splits(parts)
+    train_names, test_name = _splits(parts, where)
     if not train_names:
         _require_depth(parts, paths, 1, where, "<class>/*")
-        return _Layout(
-            np.arange(len(parts)), np.zeros(0, np.int64), np.array([part[0] for part in parts])
-        )
+        labels = np.array([part[0] for part in parts])
+        everything = np.arange(len(parts))
+        return _Layout(everything, np.zeros(0, np.int64), labels, _below_classes(parts, 1))
     train = np.array([i for i, p in enumerate(parts) if p and p[0].lower() in train_names])
-    test = [i for i, p in enumerate(parts) if p and p[0].lower() == test_name]
-    used = [*train.tolist(), *test]
+    test = np.array([i for i, p in enumerate(parts) if p and p[0].lower() == test_name], np.int64)
+    used = [*train.tolist(), *test.tolist()]
     _require_depth([parts[i] for i in used], paths[used], 2, where, "<split>/<class>/*")
     labels = np.array([p[1] if len(p) > 1 else "" for p in parts])
-    return _Layout(train, np.array(test, dtype=np.int64), labels)
+    notes = _unused(paths, used) + _below_classes([parts[i] for i in used], 2)
+    return _Layout(train, test, labels, notes)
 
 
-def _splits(parts: list[tuple[str, ...]]) -> tuple[frozenset[str], str | None]:
+def _unused(paths: NDArray[np.str_], used: list[int]) -> list[str]:
+    others = np.delete(paths, used)
+    if not len(others):
+        return []
+    return [
+        f"{len(others)} images in folders of other splits are not used, such as "
+        f"{printable(str(others[0]))}"
+    ]
+
+
+def _below_classes(parts: list[tuple[str, ...]], depth: int) -> list[str]:
+    """Say whether images lie deeper than a class folder: superclasses, or folds, look like that."""
+    deeper = sorted({part[: depth + 1] for part in parts if len(part) > depth})
+    if not deeper:
+        return []
+    first = deeper[0]
+    return [
+        f"{len(deeper)} folders lie in class folders, such as {'/'.join(first)}: their images have "
+        f"the class {first[depth - 1]}"
+    ]
+
+
+def _splits(
+    parts: list[tuple[str, ...]], where: str | None = None
+) -> tuple[frozenset[str], str | None]:
     """Return which folders hold the pool and the test set, if any do.
 
     A folder called train may also be a class, of vehicles: then its images lie in it directly and
     no other folder is called like a split.
+
+    Args:
+        parts: the folders that each file lies in.
+        where: how to call the source in an error message; None to accept a missing pool.
+
+    Raises:
+        InputError: there are folders of a test set only.
     """
     tops = {part[0].lower() for part in parts if part}
     train_names = tops.intersection(TRAIN)
     test_name = next((name for name in TEST if name in tops), None)
-    deep = any(len(p) > 1 for p in parts if p and p[0].lower() in train_names)
+    deep_tops = {p[0].lower() for p in parts if len(p) > 1}
+    if where is not None and not train_names and test_name is not None:
+        missing = tops <= frozenset(TEST) or test_name in deep_tops
+        if missing:
+            raise InputError(
+                f"{where}: has a folder {test_name}, but none called train; add train/<class>/*, "
+                f"or rename {test_name} if it is a class or holds all images"
+            )
+    deep = bool(deep_tops.intersection(train_names))
     return (frozenset(train_names) if test_name or deep else frozenset()), test_name
 
 
@@ -174,7 +234,7 @@ def _folders(paths: Iterable[str]) -> list[tuple[str, ...]]:
 
 def _without_wrapper(parts: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     while parts and all(len(p) > 1 for p in parts) and len({p[0] for p in parts}) == 1:
-        if parts[0][0].lower() in TRAIN:
+        if parts[0][0].lower() in (*TRAIN, *TEST):
             break
         parts = [p[1:] for p in parts]
     return parts
@@ -185,4 +245,6 @@ def _require_depth(
 ) -> None:
     for part, path in zip(parts, paths, strict=True):
         if len(part) < depth:
-            raise InputError(f"{where}: {path} lies in no class folder; expected {layout}")
+            raise InputError(
+                f"{where}: {printable(path)} lies in no class folder; expected {layout}"
+            )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 NAMED = 3
 """How many names a message lists before it says how many more there are."""
-LONGEST_NAME = 60
+LONGEST_CLASS_NAME = 60
 """Of a class, in a message."""
 
 
@@ -43,17 +43,26 @@ def _decoded(labels: NDArray[Any]) -> NDArray[Any]:
     return text
 
 
-def label_notes(classes: NDArray[Any], test_ids: NDArray[np.int64]) -> list[str]:
-    """Say which classes are never tested, look alike, or are integers.
+def absence_notes(
+    classes: Sequence[str], train_ids: NDArray[np.int64], test_ids: NDArray[np.int64]
+) -> list[str]:
+    """Say which classes are never seen or never tested.
 
     Args:
-        classes: (C,), sorted.
-        test_ids: class indices of the test instances.
+        classes: the C names.
+        train_ids, test_ids: class indices of the pool's and the test set's instances.
     """
     notes = []
-    absent = np.setdiff1d(np.arange(len(classes)), test_ids)
-    if len(absent):
-        notes.append(f"{_few(classes[absent])}: no test instance has this class")
+    for part, ids in (("pool", train_ids), ("test", test_ids)):
+        absent = np.setdiff1d(np.arange(len(classes)), ids)
+        if len(absent):
+            notes.append(f"{_few(as_strings(classes)[absent])}: no {part} instance has this class")
+    return notes
+
+
+def label_notes(classes: NDArray[Any]) -> list[str]:
+    """Say which classes (C,), sorted, look alike, or are integers."""
+    notes = []
     if classes.dtype.kind in "iu" and not np.array_equal(classes, np.arange(len(classes))):
         notes.append(f"labels are the integers {_few(classes)}: taken as classes in this order")
     return notes + _alike(classes)
@@ -85,7 +94,7 @@ def _look(name: str) -> str:
 def shortened(name: object) -> str:
     """Return a name for a message, cut where it is long."""
     text = str(name)
-    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}..."
+    return text if len(text) <= LONGEST_CLASS_NAME else f"{text[:LONGEST_CLASS_NAME]}..."
 
 
 def _few(names: NDArray[Any]) -> str:

@@ -19,13 +19,14 @@ from typing_extensions import override
 from alupdate.config.values import SETTINGS, Flag, Text
 from alupdate.data.dataset import ArrayImages, Dataset, DatasetOption, Images, make_dataset
 from alupdate.data.downloads import downloaded
-from alupdate.data.image_files import ImageFiles, ListedFiles, image_source, index_of
+from alupdate.data.image_files import ImageFiles, index_of
 from alupdate.data.image_folder import (
     ImageFolder,
     folder_digest,
     has_test_set,
     read_image_folder,
 )
+from alupdate.data.image_sources import ListedFiles, image_source
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, first_line
 from alupdate.utils.files import sha256_of
@@ -413,7 +414,7 @@ def _from_files(
     index = index_of(source, cache, display)
     if (complaint := index.complaint()) is not None:
         raise InputError(f"{where}: {complaint}; get them again")
-    everything = ImageFiles(source, index)
+    everything = ImageFiles.of(source, index)
     position = {str(path): i for i, path in enumerate(index.paths)}
 
     def part(opened: list[Any]) -> LabelledImages:

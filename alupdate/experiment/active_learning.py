@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter
 
 from alupdate.analysis.curves import learning_curve
 from alupdate.analysis.theme import fix_margins
@@ -20,7 +19,7 @@ from alupdate.laplace.names import MAP
 from alupdate.laplace.predictive import predict
 from alupdate.models.learner import Model, make_rule, step_size, updated_model
 from alupdate.results.csv_tables import read_run_table
-from alupdate.results.records import Comparison, CycleRecord, tables
+from alupdate.results.records import Comparison, CycleRecord, cycles_of, tables
 from alupdate.results.store import RunStore
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -55,8 +54,8 @@ class ActiveLearning:
 
     def run(self, store: RunStore, display: Display) -> TaskSummary:
         """Run the cycles that are not recorded yet; each is committed as it ends."""
-        steps = store.load()
-        records = TypeAdapter(list[CycleRecord]).validate_python(steps)
+        records = self._finished(store)
+        steps = [asdict(record) for record in records]
         if records:
             display.say(f"resuming after cycle {records[-1].cycle}")
         pool, model = self._pool_after(records), self._model_after(records)
@@ -78,10 +77,20 @@ class ActiveLearning:
         Raises:
             InputError: no cycle is recorded.
         """
-        model = self._model_after(TypeAdapter(list[CycleRecord]).validate_python(store.load()))
+        model = self._model_after(self._finished(store))
         if model is None:
             raise InputError(f"{store.path}: holds no finished cycle")
         return model
+
+    def _finished(self, store: RunStore) -> list[CycleRecord]:
+        """Return the recorded cycles; none where their labels are not those of the data."""
+        records, known = cycles_of(store.load()), self._setup.dataset.train_labels
+        for record in records:
+            indices = np.array(record.indices)
+            if indices.max() >= len(known) or known[indices].tolist() != list(record.labels):
+                store.reject(f"cycle {record.cycle} has labels that the data do not have")
+                return []
+        return records
 
     def _tables(self, store: RunStore, records: Sequence[CycleRecord]) -> dict[str, str]:
         return tables(store.name, self._config, self.is_oracle, records)
@@ -203,5 +212,8 @@ def _summary(store: RunStore, records: Sequence[CycleRecord]) -> TaskSummary:
     step = max(1, len(records) // 5)
     shown = [*records[:-1:step], records[-1]]
     rows = [[str(r.n_labelled), *(f"{r.scores[m]:.3f}" for m in SUMMARY)] for r in shown]
-    figure = fix_margins(learning_curve(read_run_table(store.main_table)))
-    return TaskSummary(["labels", *SUMMARY], rows, figure)
+    return TaskSummary(
+        ["labels", *SUMMARY],
+        rows,
+        lambda: fix_margins(learning_curve(read_run_table(store.main_table))),
+    )

@@ -18,15 +18,16 @@ from alupdate.config import (
 from alupdate.config.options import Option
 from alupdate.results.store import RunStore
 from alupdate.trackers import catch_up, make_tracker, tracked
+from alupdate.trackers.tracker import Tracker
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError, first_line
+from alupdate.utils.errors import InputError, first_line, redacted
 from alupdate.utils.paths import cache_dir
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from alupdate.experiment.setup import Setup
-    from alupdate.experiment.task import Task
+    from alupdate.experiment.task import Task, TaskSummary
 
 log = logging.getLogger("alupdate")
 
@@ -54,36 +55,53 @@ def run_job(config: RunConfig) -> None:
         return
     store = RunStore(config, digests(config, display))
     tracker = make_tracker(config, store)
+    if not config.force:
+        _repair_tables(store, display)
     if _is_done(store, config, display):
         catch_up(tracker, store, display)
         return
-    changed = store.changes()
-    for note in changed:
-        display.say(f"note: {note}")
     setup, task = _prepared(config, store, display)
     with store.locked():
         if _is_done(store, config, display):  # by another process, while this one made ready
             return
-        if config.force:
-            store.clear()
-        with _logging_to(store.path / "run.log"), _recorded(store):
-            facts = {"device": str(setup.device), "threads": config.threads, "oracle": None}
-            if task.is_oracle:
-                facts["oracle"] = _oracle_note(config)
-                log.warning(facts["oracle"])
-                display.say(f"note: {facts['oracle']}")
-            for note in changed:
-                log.warning(note)
-            for note in setup.dataset.notes:
-                log.warning("%s: %s", setup.dataset.name, note)
-            store.begin(facts)
-            with tracked(tracker, store, display, config.force):
-                summary = task.run(store, display)
-                _save_figure(summary.figure, store.main_table.with_suffix(".png"))
-                store.set_state("completed")
-            log.info("completed")
+        summary = _run_task(config, store, setup, task, tracker, display)
     display.table(store.name, summary.columns, summary.rows)
-    display.say(f"results: {store.main_table} and {store.main_table.stem}.png")
+    picture = store.main_table.with_suffix(".png")
+    and_picture = f" and {picture.name}" if picture.exists() else ""
+    display.say(f"results: {store.main_table}{and_picture}")
+
+
+def _run_task(
+    config: RunConfig,
+    store: RunStore,
+    setup: "Setup",
+    task: "Task",
+    tracker: Tracker | None,
+    display: Display,
+) -> "TaskSummary":
+    """Run a task in its locked directory, and record how it ended."""
+    changed = store.changes()
+    for note in changed:
+        display.say(f"note: {note}")
+    if config.force:
+        store.clear()
+    with _logging_to(store.path / "run.log"), _recorded(store):
+        facts = {"device": str(setup.device), "threads": config.threads, "oracle": None}
+        if task.is_oracle:
+            facts["oracle"] = _oracle_note(config)
+            log.warning(facts["oracle"])
+            display.say(f"note: {facts['oracle']}")
+        for note in changed:
+            log.warning(note)
+        for note in setup.dataset.notes:
+            log.warning("%s: %s", setup.dataset.name, note)
+        store.begin(facts)
+        with tracked(tracker, store, display, config.force):
+            summary = task.run(store, display)
+            _save_figure(summary.draw, store.main_table.with_suffix(".png"), display)
+            store.set_state("completed")
+        log.info("completed")
+    return summary
 
 
 def _prepared(config: RunConfig, store: RunStore, display: Display) -> "tuple[Setup, Task]":
@@ -116,10 +134,21 @@ def make_task(config: RunConfig, setup: "Setup") -> "Task":
 
 
 def _is_done(store: RunStore, config: RunConfig, display: Display) -> bool:
-    done = store.is_complete() and not config.force
+    done = not config.force and store.is_complete()
     if done:
         display.say(f"already done: {store.main_table} (force=true runs it again)")
     return done
+
+
+def _repair_tables(store: RunStore, display: Display) -> None:
+    """Write the tables of a finished run again where they are not what its state says."""
+    if not store.damaged_tables():
+        return
+    with store.locked():
+        damaged = store.damaged_tables() or {}
+        store.repair(damaged)
+    if damaged:
+        display.say(f"note: {store.path}: wrote {', '.join(damaged)} again from state.json")
 
 
 def digests(
@@ -196,6 +225,14 @@ def _try(step: Callable[[], None]) -> None:
         return
 
 
+class _Redacting(logging.Formatter):
+    """Writes records, tracebacks included, without passwords."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line or lines of a record."""
+        return redacted(super().format(record))
+
+
 class _RunLog(logging.FileHandler):
     """A file handler that ignores I/O errors, so that the error of the run is the one reported."""
 
@@ -210,7 +247,7 @@ class _RunLog(logging.FileHandler):
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     handler = _RunLog(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     before = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -225,7 +262,17 @@ def _logging_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _save_figure(figure: "Figure", path: Path) -> None:
+def _save_figure(draw: "Callable[[], Figure]", path: Path, display: Display) -> None:
+    """Draw and save a picture; the results are complete without it, so trouble is a warning."""
+    from alupdate.analysis.theme import plain_text
+
     partial = path.with_name(f".{path.stem}.partial.png")
-    figure.savefig(partial, dpi=150, pil_kwargs={"compress_level": 1})  # a quarter of the time
-    partial.replace(path)
+    try:
+        figure = plain_text(draw())
+        figure.savefig(partial, dpi=150, pil_kwargs={"compress_level": 1})  # a quarter of the time
+        partial.replace(path)
+    except Exception as error:  # whatever matplotlib, Pillow or the disk may raise
+        _try(lambda: partial.unlink(missing_ok=True))
+        line = f"{path} could not be drawn ({first_line(error, typed=True)})"
+        log.warning(line)
+        display.complain(f"warning: {line}; the run is complete without it")

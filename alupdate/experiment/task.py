@@ -20,12 +20,12 @@ class TaskSummary:
     Attributes:
         columns: headings.
         rows: cells as text.
-        figure: saved beside the main CSV file, under its name.
+        draw: draws the figure that is saved beside the main CSV file, under its name.
     """
 
     columns: list[str]
     rows: list[list[str]]
-    figure: Figure
+    draw: Callable[[], Figure]
 
 
 class Task(Protocol):

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from alupdate.analysis.accuracy_by_size import accuracy_by_update
@@ -30,7 +29,7 @@ from alupdate.models.learner import (
 )
 from alupdate.models.training import optimal_linear
 from alupdate.results.csv_tables import read_run_table
-from alupdate.results.records import UpdateRecord, update_table
+from alupdate.results.records import UpdateRecord, update_table, updates_of
 from alupdate.results.store import RunStore
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -84,9 +83,7 @@ class Updating:
 
     def run(self, store: RunStore, display: Display) -> TaskSummary:
         """Run the initial sizes that are not recorded yet; each is committed as it ends."""
-        steps = TypeAdapter(list[list[UpdateRecord]]).validate_python(
-            [step["records"] for step in store.load()]
-        )
+        steps = updates_of(store.load())
         sizes = self._task.initial_sizes
         with display.progress("initial sizes", len(sizes), len(steps)) as advance:
             for n_initial in sizes[len(steps) :]:
@@ -226,4 +223,4 @@ def _summary(store: RunStore) -> TaskSummary:
     ]
     means_of = [f"mean {metric}" for metric in SUMMARY]
     columns = ["method", "gamma", *means_of, "agreement", "median ms"]
-    return TaskSummary(columns, rows, accuracy_by_update(table))
+    return TaskSummary(columns, rows, partial(accuracy_by_update, table))

@@ -23,7 +23,8 @@ from alupdate.data.feature_cache import Extraction, Features, RowsDone, cached_r
 from alupdate.models.end_to_end import Trainable
 from alupdate.models.scales import standardise
 from alupdate.utils.display import Display, Rate
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, explain_os_error
+from alupdate.utils.paths import cache_folder
 
 DEFAULT_BACKBONES = {"vectors": "identity", "images": "efficientnet_lite0", "texts": "minilm"}
 """What a message advises for each kind of data."""
@@ -227,14 +228,22 @@ def extracted(dataset: Dataset, extractor: Extractor, cache: Path, display: Disp
             rate = Rate(extractor.unit)
             yield lambda rows: advance(rows, rate.after(rows))
 
+    def computed(start: int, stop: int) -> FloatArray:
+        try:
+            return _rows(dataset, extractor, start, stop)
+        except OSError as error:  # of the data or the weights: those of the cache are told apart
+            raise InputError(
+                f"features of {dataset.name} by {extractor.name}: {explain_os_error(error)}"
+            ) from error
+
     extraction = Extraction(
         count,
-        lambda start, stop: _rows(dataset, extractor, start, stop),
+        computed,
         extractor.chunk,
         watched,
     )
     try:
-        rows = cached_rows(folder, key, extraction)
+        rows = cached_rows(cache_folder(cache, "features"), key, extraction)
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"cache_dir: cannot write {folder} ({reason})") from error

@@ -8,7 +8,7 @@ images, so that a batch is one operation and runs where the network does.
 import math
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -37,6 +37,9 @@ ByteArray = NDArray[np.uint8]
 Pixels = Annotated[int, Field(strict=True, ge=16, le=1024)]
 WEIGHTS_ENDING = ".safetensors"
 IMAGES_AT_ONCE = 64
+BYTES_AT_ONCE = 2**26
+"""Of images at full size that are decoded, and again of those that are resized, at a time: 64 of
+590 x 590 pixels as they are, or of 295 x 295 as floats."""
 IMAGE_FEATURES = "image-network-v2"
 """Names how features are computed; part of the feature cache's key."""
 FROZEN_SEED = 0
@@ -199,11 +202,29 @@ def squares(images: Sequence[ByteArray], how: Preprocessing, device: torch.devic
         device=device,
         memory_format=torch.channels_last,  # a quarter to a half faster on a CPU
     )
-    for positions in by_shape.values():
-        alike = torch.stack([torch.from_numpy(images[i].copy()) for i in positions])
-        planes = alike.to(device).permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1)
-        cut[positions] = _middle(_resized(planes, how), how.size)
+    for (height, width, _), alike in by_shape.items():
+        for positions in _parts(alike, height * width):
+            stacked = torch.stack([torch.from_numpy(images[i].copy()) for i in positions])
+            planes = stacked.to(device).permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1)
+            cut[positions] = _middle(_resized(planes, how), how.size)
     return cut
+
+
+def _parts(positions: list[int], pixels: int) -> list[list[int]]:
+    """Divide images of so many pixels so that each part takes BYTES_AT_ONCE, resized as floats."""
+    size = max(1, BYTES_AT_ONCE // (3 * 4 * max(1, pixels)))
+    return [positions[start : start + size] for start in range(0, len(positions), size)]
+
+
+def squares_of(images: Images, how: Preprocessing, device: torch.device) -> Tensor:
+    """Decode, resize and crop images of any size to (n, 3, size, size), in 0..255.
+
+    Memory is bounded: few large images are decoded before they are resized.
+
+    Raises:
+        InputError: an image cannot be read, or has another number of channels.
+    """
+    return torch.cat([squares(part, how, device) for part in decoded_parts(images)])
 
 
 def normalised(planes: Tensor, how: Preprocessing) -> Tensor:
@@ -274,7 +295,7 @@ class ImageNetwork:
         assert isinstance(instances, Images)
         how = preprocessing_of(self._settings)
         with torch.inference_mode():
-            inputs = normalised(squares(decoded(instances), how, self._device), how)
+            inputs = normalised(squares_of(instances, how, self._device), how)
             pooled: FloatArray = self._network(inputs).float().cpu().numpy()
         return pooled
 
@@ -309,6 +330,31 @@ def decoded(images: Images) -> list[ByteArray]:
         return list(pool.map(images.__getitem__, range(len(images))))
 
 
+def decoded_parts(images: Images) -> Iterator[list[ByteArray]]:
+    """Yield the images as arrays, in parts of BYTES_AT_ONCE; small ones come in one part.
+
+    How many are decoded at a time follows from the largest one so far.
+    """
+    if isinstance(images, ArrayImages):
+        yield list(images.rows)
+        return
+    threads = os.cpu_count() or 1
+    part: list[ByteArray] = []
+    held, largest, start = 0, BYTES_AT_ONCE, 0  # the first one alone
+    with ThreadPoolExecutor(threads) as pool:
+        while start < len(images):
+            stop = min(start + min(2 * threads, max(1, BYTES_AT_ONCE // largest)), len(images))
+            for image in pool.map(images.__getitem__, range(start, stop)):
+                if part and held + image.nbytes > BYTES_AT_ONCE:
+                    yield part
+                    part, held = [], 0
+                part.append(image)
+                held += image.nbytes
+                largest = max(largest if start else 1, image.nbytes)
+            start = stop
+    yield part
+
+
 def augmented(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Augment images (B, channels, H, H): random crops with black padding, random mirroring.
 
@@ -335,7 +381,7 @@ def _kept(images: Images, how: Preprocessing, name: str, display: Display) -> Te
     with display.progress(f"decoding the {name}", len(images)) as advance:
         rate = Rate("images")
         for positions in np.array_split(np.arange(len(images)), -(-len(images) // IMAGES_AT_ONCE)):
-            cut = squares(decoded(images.take(positions)), how, torch.device("cpu"))
+            cut = squares_of(images.take(positions), how, torch.device("cpu"))
             kept[positions[0] : positions[-1] + 1] = cut.round().to(torch.uint8)
             advance(len(positions), rate.after(len(positions)))
     return kept

@@ -4,6 +4,7 @@ Only completed runs are in the tables. A run that is not completed, or that has 
 left out and listed with the reason, so that it does not keep the others from being read.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -96,6 +97,8 @@ class Results:
         benchmark: rows of scripts/benchmark.py.
         runs: all run directories that could be read; none for a file of gathered rows.
         missing: the runs that the tables leave out, also those that a sweep has not started.
+        changes: a line for each name that stands for several contents of files, which the tables
+            tell apart.
     """
 
     name: str
@@ -108,10 +111,11 @@ class Results:
     benchmark: pd.DataFrame | None = None
     runs: tuple[Run, ...] = ()
     missing: tuple[MissingRun, ...] = ()
+    changes: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
-        """Return a line for each run that is left out."""
-        return [f"left out {m.run} ({m.state}): {m.reason}" for m in self.missing]
+        """Return a line for each run that is left out, and for each name of several contents."""
+        return [*self.changes] + [f"left out {m.run} ({m.state}): {m.reason}" for m in self.missing]
 
     def require(self, metric: str) -> None:
         """Check that there is something to show, and that all runs have the metric.
@@ -172,8 +176,14 @@ def read_results(source: str | Path) -> Results:
         if run.state != "completed"
     ]
     missing = (*unfinished, *pending, *damaged, *damaged_lists, *tree.trouble)
-    tables = _joined(_with_distinct_names(runs))
-    return Results(source.resolve().name, **tables, runs=tuple(runs), missing=missing)
+    told_apart, changes = _with_contents_told_apart(runs)
+    return Results(
+        source.resolve().name,
+        **_joined(_with_distinct_names(told_apart)),
+        runs=tuple(runs),
+        missing=missing,
+        changes=tuple(changes),
+    )
 
 
 load_results = read_results
@@ -366,6 +376,65 @@ def _tables(folder: Path) -> dict[str, pd.DataFrame]:
     if not {KINDS[name].file for name in found} & RUN_FILES:
         raise InputError(f"is completed, but has neither {' nor '.join(MAIN_TABLES.values())}")
     return {name: read_run_table(folder / KINDS[name].file) for name in found}
+
+
+CONTENTS = {"dataset": "data", "backbone": "weights", "strategy": "files"}
+"""Columns that name what was read from files, and what it was."""
+COLUMN_OF_DIGEST = {"dataset": "dataset", "weights": "backbone", "model": "backbone"}
+"""Keys of digests in status.json; all others are of a strategy's own files and packages."""
+
+
+def _with_contents_told_apart(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
+    """Return the runs, where needed with the digest of their files behind the name of these.
+
+    Files may be changed between two runs, so that one name stands for several data sets: such runs
+    are neither repetitions nor comparisons of one another. A line says so for each such name.
+    """
+    found, lines = list(runs), []
+    for column, what in CONTENTS.items():
+        digests: dict[str, set[str]] = {}
+        for run in found:
+            for name in _names_in(run, column):
+                digests.setdefault(name, set()).add(_digest(run, column))
+        several = {name: texts for name, texts in digests.items() if len(texts) > 1}
+        found = [_with_digest(run, column, what, several) for run in found]
+        for name, texts in several.items():
+            digests_found = ", ".join(sorted(texts))
+            lines.append(
+                f"{column} {name}: its {what} changed between runs ({digests_found}), which are "
+                "shown apart"
+            )
+    return found, lines
+
+
+def _digest(run: Run, column: str) -> str:
+    """Return the digest of what a column names; one of several files is that of all."""
+    found = {
+        key: value
+        for key, value in run.provenance.items()
+        if key.startswith("sha256.")
+        and COLUMN_OF_DIGEST.get(key.removeprefix("sha256."), "strategy") == column
+    }
+    if len(found) > 1:
+        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:8]
+    return next(iter(found.values()), "unknown")[:8]
+
+
+def _names_in(run: Run, column: str) -> set[str]:
+    return {str(t[column].iloc[0]) for t in run.tables.values() if column in t}
+
+
+def _with_digest(run: Run, column: str, what: str, names: Iterable[str]) -> Run:
+    if not _names_in(run, column) & set(names):
+        return run
+    digest = _digest(run, column)
+    tables = {
+        kind: table.assign(**{column: table[column] + f" ({what} {digest})"})
+        if column in table
+        else table
+        for kind, table in run.tables.items()
+    }
+    return replace(run, tables=tables)
 
 
 def _with_distinct_names(runs: Iterable[Run]) -> list[Run]:

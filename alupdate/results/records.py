@@ -4,9 +4,12 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
-from alupdate.config import RunConfig, display_name
-from alupdate.utils.metrics import metric_values, with_metrics
+from pydantic import TypeAdapter, ValidationError
+
+from alupdate.config import RunConfig, UpdatingTask, display_name
+from alupdate.utils.metrics import ACCURACY, metric_values, with_metrics
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -183,3 +186,67 @@ def update_table(run: str, config: RunConfig, records: Sequence[UpdateRecord]) -
     identity = _identity(run, config, ("dataset", "backbone"))
     rows = [identity | asdict(record) | metric_values(record.scores) for record in records]
     return csv_text(UPDATE_COLUMNS, _ordered(rows, UPDATE_COLUMNS))
+
+
+def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
+    """Return the cycles that the steps of a run's state hold.
+
+    Raises:
+        ValueError: no run can have them.
+    """
+    try:
+        records = TypeAdapter(list[CycleRecord]).validate_python(steps)
+    except ValidationError as error:
+        raise ValueError(_where(error)) from error
+    seen, count = set[int](), 0
+    for number, record in enumerate(records):
+        seen |= set(record.indices)
+        count += len(record.indices)
+        if record.cycle != number:
+            raise ValueError(f"step {number} is cycle {record.cycle}")
+        if not record.indices or len(record.indices) != len(record.labels):
+            raise ValueError(f"cycle {number} has not one label for each instance")
+        if not record.n_labelled == len(seen) == count:
+            raise ValueError(f"cycle {number}: n_labelled is not the number of labels acquired")
+        if min(*record.indices, *record.labels) < 0:
+            raise ValueError(f"cycle {number} has an instance or a label below 0")
+        if ACCURACY not in record.scores:
+            raise ValueError(f"cycle {number} has no {ACCURACY}")
+    return records
+
+
+def updates_of(steps: Sequence[Mapping[str, Any]]) -> list[list[UpdateRecord]]:
+    """Return the compared updates that the steps of a run's state hold, one list per step.
+
+    Raises:
+        ValueError: no run can have them.
+    """
+    documents = [step["records"] if set(step) == {"records"} else None for step in steps]
+    try:
+        records = TypeAdapter(list[list[UpdateRecord]]).validate_python(documents)
+    except ValidationError as error:
+        raise ValueError(_where(error)) from error
+    for number, step in enumerate(records):
+        if len({record.n_initial for record in step}) != 1:
+            raise ValueError(f"step {number} has not one number of initial labels")
+    return records
+
+
+def _where(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    number, *keys = first["loc"] or ("s",)
+    return f"step {number}: {'.'.join(map(str, keys)) or 'its value'}: {first['msg']}"
+
+
+def run_tables(
+    run: str, config: RunConfig, oracle: bool, steps: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Return the CSV files of a run, name to content, from the steps of its state.
+
+    Raises:
+        ValueError: as ``cycles_of`` and ``updates_of``.
+    """
+    if isinstance(config.task, UpdatingTask):
+        records = [record for step in updates_of(steps) for record in step]
+        return {MAIN_TABLES["updating"]: update_table(run, config, records)}
+    return tables(run, config, oracle, cycles_of(steps))

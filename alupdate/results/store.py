@@ -1,9 +1,9 @@
 """The run directory: its identity and lock, and the state from which a run resumes.
 
 The truth about a run is one file, ``state.json``, replaced atomically at the end of every cycle
-and guarded by a checksum. The CSV files are written from it, so they can never disagree with each
-other: whatever moment a run is killed at, it resumes at its last finished cycle, and the CSV files
-are written again.
+and guarded by a checksum that covers the run's name. The CSV files are written from it, so they can
+never disagree with each other, and those of a finished run can be checked: whatever moment a run is
+killed at, it resumes at its last finished cycle, and the CSV files are written again.
 """
 
 import errno
@@ -22,14 +22,16 @@ import yaml
 from filelock import FileLock, Timeout
 
 from alupdate.config import HOW_TO_RUN, RunConfig, UpdatingTask, run_prefix
+from alupdate.results.csv_tables import read_run_table
 from alupdate.results.provenance import now, provenance
-from alupdate.results.records import MAIN_TABLES
+from alupdate.results.records import MAIN_TABLES, cycles_of, run_tables, updates_of
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
 from alupdate.utils.errors import InputError, first_line
 from alupdate.utils.files import replace_file
 
 FORMAT_VERSION = 6
 """Version of the result format and of what the numbers mean; part of every run's hash."""
+STATE = "state.json"
 SECONDS_FOR_LOCK = 2.0
 """How long to try: whoever only looks whether a run is alive holds its lock for a moment."""
 log = logging.getLogger(__name__)
@@ -91,8 +93,58 @@ class RunStore:
         return read_document(self.path)
 
     def is_complete(self) -> bool:
-        """Return whether the run has finished and its main table is there."""
-        return read_status(self.path).state == "completed" and self.main_table.is_file()
+        """Return whether the run has finished and its tables are as its state says."""
+        return self.damaged_tables() == {}
+
+    def damaged_tables(self) -> dict[str, str] | None:
+        """Return the tables of a finished run that are not what its state says.
+
+        A finished run that has lost its state is taken as it is if its tables can be read.
+
+        Returns:
+            Name to right content; None if the run has not finished, or must be done again.
+        """
+        if read_status(self.path).state != "completed":
+            return None
+        steps, trouble = self._read_state()
+        if trouble:
+            return {} if self._is_readable() else None
+        if len(steps) != self._number_of_steps():
+            return None
+        tables = run_tables(self.name, self._config, bool(self.status().get("oracle")), steps)
+        return {name: text for name, text in tables.items() if self._content(name) != text.encode()}
+
+    def repair(self, tables: Mapping[str, str]) -> None:
+        """Replace damaged tables of a finished run, which this process must have locked."""
+        for name, content in tables.items():
+            replace_file(self.path / name, content)
+
+    @property
+    def _is_updating(self) -> bool:
+        return isinstance(self._config.task, UpdatingTask)
+
+    def _number_of_steps(self) -> int:
+        task = self._config.task
+        return (
+            len(task.initial_sizes) if isinstance(task, UpdatingTask) else self._config.n_cycles + 1
+        )
+
+    def _content(self, name: str) -> bytes | None:
+        try:
+            return (self.path / name).read_bytes()
+        except OSError:
+            return None
+
+    def _is_readable(self) -> bool:
+        names = {self.main_table.name}
+        if not self._is_updating:
+            names |= {"timings.csv", "queries.csv"}
+        try:
+            for name in names:
+                read_run_table(self.path / name)
+        except InputError:
+            return False
+        return True
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -158,19 +210,37 @@ class RunStore:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def load(self) -> list[dict[str, Any]]:
-        """Return the finished steps of an earlier attempt; an unreadable state counts as none."""
-        path = self.path / "state.json"
-        if not path.is_file():
-            return []
-        try:
-            document = json.loads(path.read_bytes())
-            steps: list[dict[str, Any]] = document["steps"]
-            if document["sha256"] != _checksum(steps):
-                raise ValueError("checksum mismatch")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            log.warning("%s is damaged (%s); starting from the beginning", path, first_line(error))
-            return []
+        """Return the finished steps of an earlier attempt.
+
+        A state that cannot be read, is that of another run, or holds what no run can have counts
+        as none, with a warning.
+        """
+        steps, trouble = self._read_state()
+        if trouble and (self.path / STATE).exists():
+            self.reject(trouble)
         return steps
+
+    def reject(self, trouble: str) -> None:
+        """Warn that the steps of an earlier attempt are of no use."""
+        log.warning("%s is damaged (%s); starting from the beginning", self.path / STATE, trouble)
+
+    def _read_state(self) -> tuple[list[dict[str, Any]], str]:
+        """Return the finished steps, and what is wrong if they are none."""
+        try:
+            document = json.loads((self.path / STATE).read_bytes())
+            steps: list[dict[str, Any]] = document["steps"]
+            if document["run"] != self.name:
+                raise ValueError(f"it is the state of {document['run']}")
+            if document["sha256"] != _checksum(self.name, steps):
+                raise ValueError("checksum mismatch")
+            if len(steps) > self._number_of_steps():
+                raise ValueError(f"it holds {len(steps)} steps")
+            updates_of(steps) if self._is_updating else cycles_of(steps)
+        except FileNotFoundError:
+            return [], "it is missing"
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            return [], first_line(error, typed=isinstance(error, KeyError))
+        return steps, ""
 
     def save(
         self, steps: list[dict[str, Any]], tables: dict[str, str], *, last: bool = False
@@ -181,8 +251,9 @@ class RunStore:
         then a run that goes on makes them again.
         """
         self._require_place()
-        document = {"format": FORMAT_VERSION, "sha256": _checksum(steps), "steps": steps}
-        replace_file(self.path / "state.json", json.dumps(document))
+        checksum = _checksum(self.name, steps)
+        document = {"format": FORMAT_VERSION, "run": self.name, "sha256": checksum, "steps": steps}
+        replace_file(self.path / STATE, json.dumps(document))
         for name, content in tables.items():
             replace_file(self.path / name, content, synced=last)
         for observer in self._observers:
@@ -219,5 +290,6 @@ def _same(path: Path, settings: dict[str, Any]) -> bool:
     return bool(found == yaml.safe_load(yaml.safe_dump(settings)))
 
 
-def _checksum(steps: list[dict[str, Any]]) -> str:
-    return hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()
+def _checksum(run: str, steps: list[dict[str, Any]]) -> str:
+    document = {"format": FORMAT_VERSION, "run": run, "steps": steps}
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

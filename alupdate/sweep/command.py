@@ -128,7 +128,11 @@ def _failed_jobs(folder: Path, given: Sequence[Override]) -> list[list[str]]:
 def _run_pending(runs: Sequence[PlannedRun], launch: Launch, display: Display) -> int:
     """Run what is pending, with a manifest before and after; return the exit code."""
     results = SweepResults()
-    _record(runs, results)  # where this cannot be written, nothing can
+    try:
+        _record(runs, results)
+    except OSError as error:  # where this cannot be written, nothing can
+        place = f"{error.filename} ({error.strerror})"
+        raise InputError(f"results_dir: cannot write {place}") from error
     try:
         with progress_of(runs, display):
             extract_shared_features(runs, launch, display)

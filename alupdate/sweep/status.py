@@ -25,7 +25,7 @@ from alupdate.results.records import csv_text
 from alupdate.results.status import STATUS, RunStatus, read_status, run_state
 from alupdate.sweep.plan import PlannedRun
 from alupdate.utils.display import Advance, Display
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, redacted
 from alupdate.utils.files import replace_file
 
 MANIFEST = "sweep.csv"
@@ -74,7 +74,7 @@ def current_row(path: Path, overrides: Sequence[str], problem: str | None = None
     state, reason = run_state(path, status)
     if problem is not None and state != "completed":
         state, reason = "invalid", problem
-    command = shlex.join(overrides)
+    command = redacted(shlex.join(overrides))
     return ManifestRow(path.name, state, status.failures, seconds, reason, command)
 
 

@@ -10,7 +10,7 @@ from threading import Thread
 from typing import Any, Protocol
 
 from alupdate.results.status import State
-from alupdate.utils.errors import first_line
+from alupdate.utils.errors import first_line, redacted
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Guard:
         if self._warned:
             return
         self._warned = True
-        line = (
+        line = redacted(
             f"{self._name}: {_one_line(error)}; the run goes on, its files are not affected, and "
             "the tracker gets what it missed later in the run, or when the run is asked for again"
         )
@@ -171,9 +171,9 @@ def _run(call: Callable[[], object], errors: list[Exception]) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    """Return the first line of an error, shortened, and without a password that a URI may hold."""
+    """Return the first line of an error, shortened."""
     line = first_line(error)
     cause = re.search(r"\(Caused by (\w+)\(", line)  # as of requests, at the end of a long line
     if cause is not None:
         return f"no connection, or no answer ({cause.group(1)})"
-    return re.sub(r"//[^/@\s]*@", "//", line)[:300]
+    return line[:300]

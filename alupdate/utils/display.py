@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from alupdate.utils.errors import redacted
+
 SECONDS_BETWEEN_LINES = 5.0
 WIDTH_OF_FILES = 300
 Advance = Callable[[int, str], None]
@@ -41,11 +43,11 @@ class Display:
     def say(self, message: str) -> None:
         """Print one line."""
         if self._enabled:
-            self._errors.print(message, soft_wrap=True, markup=False)
+            self._errors.print(redacted(message), soft_wrap=True, markup=False)
 
     def complain(self, message: str) -> None:
         """Print one line, even where nothing else is shown."""
-        self._errors.print(message, soft_wrap=True, markup=False)
+        self._errors.print(redacted(message), soft_wrap=True, markup=False)
 
     @contextmanager
     def progress(self, title: str, total: int, done: int = 0) -> Iterator[Advance]:
@@ -88,7 +90,7 @@ class Display:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*(escape(redacted(cell)) for cell in row))
         self._output.print(title, soft_wrap=True, markup=False)
         self._output.print(table)
 

@@ -1,6 +1,7 @@
 """The exception for wrong input, exit codes, and one-line error messages."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -15,6 +16,22 @@ class InputError(Exception):
     """
 
 
+USER_AND_PASSWORD = re.compile(r"(?<=//)[^\s'\"]*@")
+SECRET_PARAMETER = re.compile(
+    r"([?&]\w*(?:password|passwd|pwd|token|secret|key)=)[^&\s'\"]+", re.IGNORECASE
+)
+
+
+def redacted(text: str) -> str:
+    """Return a text without the user names and passwords that addresses in it hold.
+
+    Example:
+        >>> redacted("tracker.uri=https://me:secret@example.org/ml?token=abc")
+        'tracker.uri=https://example.org/ml?token=***'
+    """
+    return SECRET_PARAMETER.sub(r"\1***", USER_AND_PASSWORD.sub("", text))
+
+
 def first_line(error: BaseException, *, typed: bool = False) -> str:
     r"""Return the first line of an error's message, or the name of its type if it has none.
 
@@ -26,15 +43,23 @@ def first_line(error: BaseException, *, typed: bool = False) -> str:
         >>> first_line(ValueError("too large\nby far"), typed=True)
         'ValueError: too large'
     """
-    name, lines = type(error).__name__, str(error).strip().splitlines()
+    name, lines = type(error).__name__, redacted(str(error)).strip().splitlines()
     if not lines:
         return name
     return f"{name}: {lines[0]}" if typed else lines[0]
 
 
 def explain_os_error(error: OSError) -> str:
-    """Return one line for a file that could not be written."""
-    return f"results_dir: cannot write {error.filename} ({error.strerror})"
+    """Return one line that names the file, if there is one, and what the system says of it.
+
+    Whether it was read or written is known where it happens, and said there.
+
+    Example:
+        >>> explain_os_error(FileNotFoundError(2, "No such file or directory", "a.csv"))
+        'a.csv: No such file or directory'
+    """
+    reason = error.strerror or first_line(error)
+    return reason if error.filename is None else f"{error.filename}: {reason}"
 
 
 def suggestion(name: str, allowed: Iterable[str]) -> str:

@@ -1,12 +1,19 @@
-"""Atomic writes, and checksums of files."""
+"""Atomic writes, checksums of files, and what lies below a folder."""
 
 import errno
 import hashlib
 import os
 import stat
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from alupdate.utils.errors import InputError
+
+Status = os.stat_result
+_Identity = tuple[int, int]
+MOST_WAYS = 100
+"""By how many links one folder may be reached: links between folders multiply quickly."""
 
 
 def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> None:
@@ -23,7 +30,8 @@ def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> No
     data = content.encode() if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
+        partial.unlink(missing_ok=True)  # of a process of this number, or a link
+        with partial.open("xb") as file:
             file.write(data)
             if synced:
                 file.flush()
@@ -47,6 +55,36 @@ def require_regular(path: Path) -> None:
         raise OSError(errno.EINVAL, "is no regular file", str(path))
 
 
+LONGEST_NAME = 180
+"""Bytes of a name made of labels; file systems allow 255, of which endings need some."""
+
+
+def safe_name(text: str) -> str:
+    """Return a text with ``_`` for what a file name should not have, and not too long for one.
+
+    Letters, digits, dots, dashes and underscores stay; so no name leads out of its folder.
+
+    Example:
+        >>> safe_name("../ag/news")
+        '.._ag_news'
+    """
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
+    return safe.encode()[:LONGEST_NAME].decode(errors="ignore")
+
+
+def distinct_name(text: str) -> str:
+    """Return ``safe_name``, with a digest where it differs from the text: no two texts share one.
+
+    Example:
+        >>> distinct_name("ag_news"), distinct_name("ag/news")
+        ('ag_news', 'ag_news-40b8e4')
+    """
+    safe = safe_name(text)
+    if safe == text:
+        return text
+    return f"{safe}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:6]}"
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal digits.
 
@@ -68,3 +106,92 @@ def file_digest(key: str, path: str) -> str:
         return sha256_of(Path(path))
     except OSError as error:
         raise InputError(f"{key}={path}: {error.strerror}") from error
+
+
+def printable(name: str) -> str:
+    r"""Return a file's name with what a terminal or UTF-8 cannot show written as escapes.
+
+    Example:
+        >>> printable("caf\udce9.png"), printable("a\x1b[31m")
+        ('caf\\xe9.png', 'a\\x1b[31m')
+    """
+    known = os.fsencode(name).decode("utf-8", errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in known)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What lies below a folder; paths are relative to it, with slashes.
+
+    Attributes:
+        files: regular files, with their status.
+        folders: all of them.
+        hidden: files and folders whose name begins with a dot; the folders are not entered.
+        dangling: links that lead nowhere.
+        special: pipes, sockets and devices.
+    """
+
+    files: dict[str, Status] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    dangling: list[str] = field(default_factory=list)
+    special: list[str] = field(default_factory=list)
+
+
+def files_below(root: Path, where: str) -> Walk:
+    """List what lies below a folder; links are followed, inside and outside of it.
+
+    Args:
+        root: the folder.
+        where: how to call it in an error message.
+
+    Raises:
+        InputError: a link leads back to a folder around it, or a folder cannot be listed.
+    """
+    walk, ways = Walk(), Counter[_Identity]()
+    try:
+        pending: list[tuple[str, tuple[_Identity, ...]]] = [("", (_identity(root.stat()),))]
+        while pending:
+            prefix, above = pending.pop()
+            for entry in sorted(os.listdir(root / prefix)):
+                path = f"{prefix}{entry}"
+                status = None if entry.startswith(".") else _status(root / path)
+                if entry.startswith("."):
+                    walk.hidden.append(path)
+                elif status is None:
+                    walk.dangling.append(path)
+                elif stat.S_ISREG(status.st_mode):
+                    walk.files[path] = status
+                elif stat.S_ISDIR(status.st_mode):
+                    here = _identity(status)
+                    ways[here] += 1
+                    _refuse_circle(here in above, ways[here], f"{where}: {printable(path)}")
+                    walk.folders.append(path)
+                    pending.append((f"{path}/", (*above, here)))
+                else:
+                    walk.special.append(path)
+    except OSError as error:
+        place = printable(str(error.filename))
+        raise InputError(f"{where}: {place} cannot be listed ({error.strerror})") from error
+    return walk
+
+
+def _status(path: Path) -> Status | None:
+    """Return the status of what a path leads to, or None for a link that leads nowhere."""
+    try:
+        return path.stat()
+    except OSError:
+        if not path.is_symlink():
+            raise
+        return None
+
+
+def _identity(status: Status) -> _Identity:
+    return status.st_dev, status.st_ino
+
+
+def _refuse_circle(back: bool, ways: int, link: str) -> None:
+    if back:
+        raise InputError(f"{link} leads back to a folder around it; remove the link")
+    if ways > MOST_WAYS:
+        raise InputError(f"{link} is a folder that over {MOST_WAYS} links lead to; remove some")

@@ -121,3 +121,33 @@ def test_places_are_settings(name):
 def test_settings_that_contradict_each_other_are_refused_from_python_too(option, settings, message):
     with pytest.raises(InputError, match=f"^{message}"):
         option(**settings).load(Path("unused"), Display(enabled=False))
+
+
+def few(n_rare, n_usual):
+    labels = np.array(["rare"] * n_rare + ["usual"] * n_usual)
+    rows = np.arange(2.0 * len(labels)).reshape(-1, 2)
+    return from_arrays("d", rows, labels, rows[: n_rare + 20], labels[: n_rare + 20], "here")
+
+
+def test_notes_are_of_the_instances_that_are_used():
+    whole = few(1, 400)
+    assert whole.notes == ("21 of 21 test instances are in the pool, too (exact copies)",)
+    smaller = few(200, 200).reduced(40, 10)
+    shared = int(np.isin(smaller.test.digests(), smaller.train.digests()).sum())
+    assert 0 < shared < 10
+    assert smaller.notes[-1:] == (
+        f"{shared} of 10 test instances are in the pool, too (exact copies)",
+    )
+    three = from_arrays(
+        "d", np.eye(300), np.array([5] + [7, 9] * 149 + [7]), np.eye(300)[:3] + 9,
+        np.array([5, 7, 9]), "here",
+    ).reduced(20, None)  # fmt: skip
+    assert three.notes == (
+        "labels are the integers 5, 7, 9: taken as classes in this order",
+        "5: no pool instance has this class",
+    )
+
+
+def test_a_reduction_to_one_class_is_refused():
+    with pytest.raises(InputError, match=r"n_train=20: leaves one class only \(usual\) of 2"):
+        few(1, 400).reduced(20, None)

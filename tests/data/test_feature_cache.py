@@ -16,6 +16,9 @@ from alupdate.data import feature_cache
 from alupdate.data.feature_cache import Extraction, Features, MappedRows, cached_rows
 from alupdate.models import learner
 from alupdate.models.learner import FrozenLearner, LearnerSettings
+from alupdate.utils import paths
+from alupdate.utils.errors import InputError
+from alupdate.utils.paths import cache_folder
 from tests.support.memory import peak_mebibytes
 from tests.support.processes import start_code
 
@@ -335,3 +338,57 @@ def test_a_file_that_was_read_is_not_counted_twice(tmp_path):
     little = peak_mebibytes(code.format(n=1000))
     much = peak_mebibytes(code.format(n=200_000))
     assert much - little < 1.7 * 200_000 * 257 * 4 / 2**20
+
+
+@pytest.mark.parametrize("name", ["key.partial", "key.progress", "key.json", "key.npy"])
+def test_a_link_in_the_cache_leads_to_no_other_file(name, tmp_path):
+    folder = cache_folder(tmp_path / "cache", "features")
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (folder / name).symlink_to(victim)
+    load(folder)
+    assert victim.read_text() == "precious"
+
+
+def test_a_link_beside_a_valid_progress_is_not_followed(tmp_path):
+    with pytest.raises(RuntimeError):
+        load(tmp_path, Recorder(fails_at=30))
+    (tmp_path / "key.partial").rename(tmp_path / "victim")
+    before = (tmp_path / "victim").read_bytes()
+    (tmp_path / "key.partial").symlink_to(tmp_path / "victim")
+    assert load(tmp_path)[0].computed == list(range(COUNT))
+    assert (tmp_path / "victim").read_bytes() == before
+
+
+def test_the_cache_is_private(tmp_path):
+    folder = cache_folder(tmp_path / "a" / "cache", "features")
+    load(folder)
+    assert [path.stat().st_mode & 0o777 for path in (folder, folder.parent)] == [0o700, 0o700]
+    assert (folder / "key.npy").stat().st_mode & 0o77 == 0
+
+
+@pytest.mark.parametrize("part", ["cache", "cache/features"])
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702, 0o775])
+def test_a_cache_that_others_can_write_is_refused(part, mode, tmp_path, monkeypatch):
+    cache_folder(tmp_path / "cache", "features")
+    (tmp_path / part).chmod(mode)
+    if mode == 0o775:
+        monkeypatch.setattr(paths, "_is_own_group", lambda number: False)
+    with pytest.raises(InputError, match=r"cache_dir: .* can be written by others.*chmod go-w"):
+        cache_folder(tmp_path / "cache", "features")
+    monkeypatch.setenv("ALUPDATE_TRUST_CACHE", "1")
+    cache_folder(tmp_path / "cache", "features")
+    monkeypatch.delenv("ALUPDATE_TRUST_CACHE")
+    (tmp_path / part).chmod(mode & 0o755)
+    cache_folder(tmp_path / "cache", "features")
+
+
+def test_a_cache_of_another_user_is_refused(tmp_path, monkeypatch):
+    cache_folder(tmp_path / "cache", "features")
+    mine = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    if mine == 0:  # root can do everything anyhow
+        cache_folder(tmp_path / "cache", "features")
+    else:
+        with pytest.raises(InputError, match="belongs to user"):
+            cache_folder(tmp_path / "cache", "features")

@@ -231,3 +231,18 @@ def test_downloaded_files_are_read_like_local_ones(tmp_path, monkeypatch):
     write(tmp_path / "data" / "test-0.parquet", TEST)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **s: str(tmp_path))
     assert len(read(None, "banking77", tmp_path).train) == 12
+
+
+def test_a_truncated_image_is_named(tmp_path):
+    content = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(content, "JPEG")
+    whole = content.getvalue()
+    cells = [{"bytes": whole}, {"bytes": whole[: len(whole) * 4 // 5]}]
+    images = HubImages.of_cells(cells, "dataset.root=r: data/train.parquet")
+    assert images[0].shape == (40, 40, 3)
+    reason = (
+        r"^dataset\.root=r: data/train\.parquet: row 2: image cannot be decoded \(image file is"
+    )
+    with pytest.raises(InputError, match=reason):
+        images[1]

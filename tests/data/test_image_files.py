@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from alupdate.data import image_files
-from alupdate.data.image_files import (
+from alupdate.data.decoding import decode
+from alupdate.data.image_files import index_of
+from alupdate.data.image_sources import (
     LARGEST_IMAGE_BYTES,
     ListedFiles,
-    decode,
     image_source,
-    index_of,
     is_image,
 )
 from alupdate.utils.display import Display
@@ -275,7 +275,7 @@ def test_two_processes_decode_once(folder, tmp_path):
     code = f"""
         from pathlib import Path
         from alupdate.data import image_files
-        from alupdate.data.image_files import image_source
+        from alupdate.data.image_sources import image_source
         from alupdate.utils.display import Display
         original = image_files._decode_all
         def decode_all(*arguments):

@@ -77,7 +77,9 @@ def test_the_test_folder_comes_before_validation(place, tmp_path):
     dataset = read(place(small_files(("train", "val", "test"))), tmp_path)
     assert {path.split("/")[0] for path in dataset.test.index.paths} == {"test"}
     assert len(dataset.train) == 8
-    assert dataset.notes == ("8 images in folders of other splits are not used",)
+    assert dataset.notes == (
+        "8 images in folders of other splits are not used, such as val/cat/0.png",
+    )
 
 
 def test_a_class_may_be_called_train(place, tmp_path):

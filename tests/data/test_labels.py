@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alupdate.data.dataset import from_arrays
-from alupdate.data.labels import LONGEST_NAME, as_strings, known_labels, label_notes
+from alupdate.data.labels import LONGEST_CLASS_NAME, as_strings, known_labels, label_notes
 from alupdate.data.tables import integers_if_all
 from alupdate.utils.errors import InputError
 
@@ -47,20 +47,20 @@ def test_a_long_label_takes_no_room_in_others():
     rows = np.arange(2.0 * len(labels)).reshape(-1, 2)
     dataset = from_arrays("d", rows, labels, rows[:1] + 0.5, labels[:1], "here")
     assert [len(name) for name in dataset.classes] == [1, 4_000_000]
-    assert all(len(note) < 3 * LONGEST_NAME for note in dataset.notes)
+    assert all(len(note) < 3 * LONGEST_CLASS_NAME for note in dataset.notes)
 
 
 @pytest.mark.parametrize("other", ["pos ", " pos", "p\u200bos", "pos\u00a0"])
 def test_classes_that_look_alike_are_named(other):
-    (note,) = label_notes(np.unique(np.array(["neg", "pos", other])), np.arange(3))
+    (note,) = label_notes(np.unique(np.array(["neg", "pos", other])))
     assert note.startswith("the classes ")
     assert repr(other) in note
     assert "'pos'" in note
 
 
 def test_two_spellings_of_an_umlaut_look_alike():
-    assert "look" not in str(label_notes(np.array(["Pos", "pos"]), np.arange(2)))
-    assert len(label_notes(np.array(["ka\u0308se", "k\u00e4se"]), np.arange(2))) == 1
+    assert "look" not in str(label_notes(np.array(["Pos", "pos"])))
+    assert len(label_notes(np.array(["ka\u0308se", "k\u00e4se"]))) == 1
 
 
 @pytest.mark.parametrize("value", [1e39, -1.797e308])

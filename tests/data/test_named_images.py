@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from alupdate.config.options import make_option, options
-from alupdate.data.image_files import decode
+from alupdate.data.decoding import decode
 from alupdate.data.named_images import CIFAR, NamedImages
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError

@@ -7,6 +7,7 @@ from alupdate.data.dataset import Texts, from_arrays, make_dataset
 from alupdate.data.feature_cache import Features
 from alupdate.models.cnn import CnnBackbone, initial_network
 from alupdate.models.end_to_end import train_network
+from alupdate.models.features import extracted
 from alupdate.models.plain import PlainBackbone, flatten
 from alupdate.models.scales import standardise
 from alupdate.models.texts import TextBackbone
@@ -94,3 +95,17 @@ def test_cnn_learns():
     train_network(network, lambda at: images[at], labels, recipe, trainable.learning_rate, rng)
     with torch.no_grad():
         assert (network(images).argmax(dim=1) == labels).double().mean() > 0.9
+
+
+def test_errors_of_the_data_are_not_blamed_on_the_cache(tmp_path):
+    class Failing:
+        name, identity, unit, chunk = "failing", "1", "rows", 4
+
+        def features(self, instances):
+            raise OSError(5, "Input/output error", "a.safetensors")
+
+    dataset = vectors()
+    with pytest.raises(
+        InputError, match=r"^features of v by failing: a\.safetensors: Input/output"
+    ):
+        extracted(dataset, Failing(), tmp_path, Display(enabled=False))

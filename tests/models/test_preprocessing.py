@@ -3,6 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
+from alupdate.data.image_files import ImageFiles, index_of
+from alupdate.data.image_sources import image_source
+from alupdate.models import images
 from alupdate.models.images import (
     ImageBackbone,
     Preprocessing,
@@ -10,8 +13,11 @@ from alupdate.models.images import (
     preprocessing_of,
     squares,
 )
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from tests.support.image_problems import small_network
+from tests.support.images import encoded, pixels, write_folder
+from tests.support.memory import peak_mebibytes
 
 CPU = torch.device("cpu")
 
@@ -89,3 +95,48 @@ def test_other_numbers_of_channels_are_refused():
     how = preprocessing_of(small_network("resnet18", 32))
     with pytest.raises(InputError, match="images have 4 channels"):
         squares([np.zeros((8, 8, 4), np.uint8)], how, CPU)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (90, 120, 3)])
+def test_parts_of_any_size_give_the_same_bytes(shape, monkeypatch):
+    how = preprocessing_of(ImageBackbone(name="resnet18", model="resnet18", weights="random"))
+    rows = np.random.default_rng(0).integers(0, 256, (9, *shape), dtype=np.uint8)
+    whole = images.squares_of(images.ArrayImages(rows), how, CPU)
+    for size in (1, rows[0].nbytes, 5 * rows[0].nbytes):
+        monkeypatch.setattr(images, "BYTES_AT_ONCE", size)
+        assert torch.equal(images.squares_of(images.ArrayImages(rows), how, CPU), whole)
+
+
+def test_files_are_decoded_in_order_and_in_parts(tmp_path, monkeypatch):
+    sizes = [(8, 8), (40, 60), (8, 8), (60, 40), (9, 8), (8, 8), (50, 50), (8, 8)]
+    files = {f"{'ab'[k % 2]}/{k}.png": encoded(pixels(k, *size)) for k, size in enumerate(sizes)}
+    source = image_source(write_folder(tmp_path / "a", files), "here")
+    found = ImageFiles.of(source, index_of(source, tmp_path / "cache", Display(enabled=False)))
+    expected = [found[k] for k in range(len(found))]
+    for size in (1, 500, 8000, 2**26):
+        monkeypatch.setattr(images, "BYTES_AT_ONCE", size)
+        parts = list(images.decoded_parts(found))
+        assert all(len(p) == 1 or sum(i.nbytes for i in p) <= size for p in parts)
+        for image, other in zip([i for p in parts for i in p], expected, strict=True):
+            np.testing.assert_array_equal(image, other)
+
+
+def test_memory_does_not_grow_with_the_number_of_photos(tmp_path):
+    photo = np.zeros((1500, 2000, 3), np.uint8)
+    files = {f"{label}/{k}.png": encoded(photo + k) for label in "ab" for k in range(9)}
+    code = """
+        from pathlib import Path
+        import numpy as np
+        from alupdate.data.image_folder import ImageFolder
+        from alupdate.models import images
+        from alupdate.utils.display import Display
+        settings = images.ImageBackbone(name="timm", model="test_resnet", weights="random")
+        network = images.ImageNetwork(settings, torch.device("cpu"))
+        dataset = ImageFolder(path={root!r}).load(Path({cache!r}), Display(False))
+        network.features(dataset.train.take(np.arange({count})))
+    """
+    root, cache = write_folder(tmp_path / "a", files), str(tmp_path / "cache")
+    few, many = (
+        peak_mebibytes(code.format(root=root, cache=cache, count=count)) for count in (3, 14)
+    )
+    assert many - few < 200  # 11 more are 94 MiB as they are, and 378 MiB as floats

@@ -420,3 +420,62 @@ def test_an_unknown_metric_is_wrong_input(good):
     read_results(good).require("nll")
     with pytest.raises(InputError, match="metric loss: is not known"):
         read_results(good).require("loss")
+
+
+def with_digests(run, **digests):
+    path = run / "status.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sha256": digests}))
+
+
+def test_data_that_changed_between_runs_are_told_apart(folder):
+    for run in folder.glob("*-s0-*"):
+        with_digests(run, dataset="a" * 64)
+    for run in folder.glob("*-s1-*"):
+        with_digests(run, dataset="b" * 64)
+    results = read_results(folder)
+    names = {"digits (data aaaaaaaa)", "digits (data bbbbbbbb)"}
+    assert set(results.curves["dataset"]) == names
+    assert results.curves.groupby(["dataset", "strategy"])["seed"].nunique().eq(1).all()
+    (line,) = results.notes()
+    assert line.startswith("dataset digits: its data changed between runs (aaaaaaaa, bbb")
+
+
+def test_strategies_on_changed_data_are_no_pair(folder):
+    for run in folder.glob("*random*"):
+        with_digests(run, dataset="a" * 64)
+    for run in folder.glob("*margin*"):
+        with_digests(run, dataset="b" * 64)
+    curves = read_results(folder).curves
+    assert curves.groupby("dataset")["strategy"].nunique().tolist() == [1, 1]
+
+
+def test_changed_weights_are_told_apart(folder):
+    for place, run in enumerate(sorted(folder.glob("*-s?-*"))):
+        with_digests(run, dataset="a" * 64, weights=f"{place % 2}" * 64)
+    results = read_results(folder)
+    assert set(results.curves["dataset"]) == {"digits"}
+    assert len(results.curves["backbone"].unique()) == 2
+    assert "its weights changed" in results.notes()[0]
+
+
+def test_the_same_data_are_one_data_set(folder):
+    for run in folder.glob("*-s?-*"):
+        with_digests(run, dataset="a" * 64)
+    results = read_results(folder)
+    assert set(results.curves["dataset"]) == {"digits"}
+    assert results.notes() == []
+
+
+def test_updates_on_changed_data_are_told_apart(tmp_path):
+    for seed in range(2):
+        with_digests(write_study(tmp_path, seed=seed), dataset=f"{seed}" * 64)
+    assert read_results(tmp_path).updates["dataset"].nunique() == 2
+
+
+def test_changed_files_of_a_strategy_are_told_apart(folder):
+    for place, run in enumerate(sorted(folder.glob("*margin*"))):
+        with_digests(run, **{"mine.py": f"{place}" * 64, "helper.py": "c" * 64})
+    results = read_results(folder)
+    strategies = sorted(results.curves["strategy"].unique())
+    assert [name.split(" (files ")[0] for name in strategies] == ["margin", "margin", "random"]
+    assert "strategy margin: its files changed" in results.notes()[0]

@@ -172,3 +172,92 @@ def test_clear_forgets_everything(store):
     save(store)
     store.clear()
     assert [path.name for path in Path(store.path).iterdir()] == [".lock"]
+
+
+def finish(store):
+    """Complete a run of two cycles."""
+    save(store)
+    store.set_state("completed")
+
+
+@pytest.fixture
+def finished(tmp_path):
+    store = RunStore(config(results_dir=str(tmp_path), n_initial=2, n_cycles=1))
+    with store.locked():
+        finish(store)
+    return store
+
+
+def test_tables_of_a_finished_run_are_as_its_state_says(finished):
+    assert finished.damaged_tables() == {}
+    assert finished.is_complete()
+
+
+@pytest.mark.parametrize("name", ["curve.csv", "queries.csv", "timings.csv", "comparison.csv"])
+@pytest.mark.parametrize("damage", ["deleted", "emptied", "edited", "cut"])
+def test_damaged_tables_are_written_again_from_the_state(finished, name, damage):
+    path = finished.path / name
+    before = path.read_bytes()
+    if damage == "deleted":
+        path.unlink()
+    else:
+        changed = {"emptied": b"", "edited": before.replace(b"0", b"7"), "cut": before[:-9]}
+        path.write_bytes(changed[damage])
+    assert not finished.is_complete()
+    tables = finished.damaged_tables()
+    assert list(tables) == [name]
+    finished.repair(tables)
+    assert path.read_bytes() == before
+    assert finished.is_complete()
+
+
+def test_a_finished_run_without_its_state_is_done_while_its_tables_can_be_read(finished):
+    (finished.path / "state.json").unlink()
+    assert finished.is_complete()
+    (finished.path / "curve.csv").write_text("")
+    assert not finished.is_complete()
+
+
+def test_a_state_with_too_few_steps_is_not_complete(finished):
+    files = tables(finished.name, config(), False, RECORDS[:1])
+    with finished.locked():
+        finished.save([asdict(RECORDS[0])], files)
+    assert finished.damaged_tables() is None
+
+
+def test_the_state_of_another_run_counts_as_none(finished, tmp_path, caplog):
+    other = RunStore(config(results_dir=str(tmp_path), n_initial=2, n_cycles=1, seed=1))
+    with other.locked():
+        (other.path / "state.json").write_bytes((finished.path / "state.json").read_bytes())
+        assert other.load() == []
+    assert f"it is the state of {finished.name}" in caplog.text
+
+
+def test_the_checksum_is_of_the_name_too(finished, tmp_path, caplog):
+    other = RunStore(config(results_dir=str(tmp_path), n_initial=2, n_cycles=1, seed=1))
+    text = (finished.path / "state.json").read_text().replace(finished.name, other.name)
+    with other.locked():
+        (other.path / "state.json").write_text(text)
+        assert other.load() == []
+    assert "checksum mismatch" in caplog.text
+
+
+IMPOSSIBLE = [
+    ({"cycle": 5}, "step 0 is cycle 5"),
+    ({"cycle": "x"}, "step 0: cycle: "),
+    ({"n_labelled": 3}, "n_labelled is not the number of labels"),
+    ({"indices": (4, 4)}, "n_labelled is not the number of labels"),
+    ({"indices": (4, 7, 9)}, "not one label for each instance"),
+    ({"indices": (), "labels": ()}, "not one label for each instance"),
+    ({"indices": (4, -1)}, "below 0"),
+    ({"scores": {}}, "has no accuracy"),
+    ({"timings": None}, "step 0: timings: "),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason"), IMPOSSIBLE)
+def test_impossible_records_with_a_valid_checksum_count_as_none(store, caplog, changes, reason):
+    store.save([asdict(RECORDS[0]) | changes], {})
+    assert store.load() == []
+    assert reason in caplog.text
+    assert "starting from the beginning" in caplog.text
