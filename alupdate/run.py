@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from alupdate.config import RunConfig, StatusTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
+from alupdate.config.loader import checked_loading
 from alupdate.experiment.job import RunError, run_job
 from alupdate.sweep.command import SweepError
 from alupdate.sweep.status import show_overview
@@ -67,7 +68,6 @@ def exit_code(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     """Run one job, or let Hydra do what one of its flags asks for, such as a sweep."""
-    _refuse_targets(arguments)
     # Hydra prints its errors and exits with 1 unless it is told to raise them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     overrides, flags = _separated(arguments)
@@ -95,7 +95,8 @@ def _run_hydra(overrides: list[str], flags: list[str]) -> int:
 
     sys.argv[1:] = [*overrides, *used]  # Hydra takes no flags between overrides
     main = hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=CONFIG)
-    main(job)()
+    with checked_loading():
+        main(job)()
     return max(codes, default=DONE)
 
 
@@ -147,12 +148,6 @@ def _separated(arguments: list[str]) -> tuple[list[str], list[str]]:
         is_value = previous in _SHOWS | _WHERE and "=" not in argument
         (flags if argument.startswith("-") or is_value else overrides).append(argument)
     return overrides, flags
-
-
-def _refuse_targets(arguments: list[str]) -> None:
-    for argument in arguments:
-        if "_target_" in argument:
-            raise InputError(f"{argument}: configs never name Python objects; remove this key")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

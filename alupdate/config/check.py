@@ -12,6 +12,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import RerunTask, RunConfig, StatusTask, UpdatingTask
+from alupdate.config.loader import INSTANTIATION_KEYS
 from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
 from alupdate.config.values import RETRAIN
 from alupdate.laplace.names import MAP
@@ -83,7 +84,7 @@ def refuse_targets(tree: Any, path: str = "") -> None:
     if isinstance(tree, Mapping):
         for key, value in tree.items():
             here = f"{path}.{key}" if path else str(key)
-            if str(key) in {"_target_", "_partial_", "_args_"}:
+            if str(key) in INSTANTIATION_KEYS:
                 raise InputError(f"{here}: configs never name Python objects; remove this key")
             refuse_targets(value, here)
     elif isinstance(tree, list):

@@ -228,6 +228,7 @@ class RunConfig:
     subset: Count | None = 1000
     force: Flag = False
     max_failures: Count | None = 3
+    allow_plugins: Flag = False
     results_dir: Text = "results"
     experiment_name: FolderName = "default"
     experiment_dir: Text | None = None
@@ -242,6 +243,7 @@ PLACES = frozenset({"results_dir", "experiment_name", "experiment_dir"})
 HOW_TO_RUN = PLACES | {
     "tracker",
     "force",
+    "allow_plugins",
     "cache_dir",
     "max_failures",
     "device",
