@@ -3,13 +3,16 @@
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -17,8 +20,10 @@ from alupdate.config import RunConfig, StatusTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
 from alupdate.config.loader import checked_loading
+from alupdate.config.overrides import check_arguments
 from alupdate.experiment.job import RunError, run_job
 from alupdate.sweep.command import SweepError
+from alupdate.sweep.plan import check_sweep
 from alupdate.sweep.status import show_overview
 from alupdate.sweep.worker import JobError, run_and_score
 from alupdate.utils.display import Display
@@ -29,9 +34,11 @@ from alupdate.utils.errors import (
     WRONG_INPUT,
     InputError,
     explain_os_error,
+    first_line,
     suggestion,
 )
 from alupdate.utils.paths import conf_dir, experiment_dir
+from alupdate.utils.streams import forgiving, printable, protect_streams, save_traceback
 
 if TYPE_CHECKING:
     from alupdate.experiment.result import Overrides, RunResult
@@ -47,12 +54,14 @@ _FLAGS = sorted(_MULTIRUN | _SHOWS | _WHERE | {"-sc", "--shell-completion"})
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    protect_streams()
     signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(exit_code(sys.argv[1:]))
 
 
 def extract_features() -> None:
     """Extract and keep the features of a data set, as ``task=features`` does."""
+    protect_streams()
     sys.exit(exit_code([*sys.argv[1:], "task=features"]))
 
 
@@ -68,6 +77,7 @@ def exit_code(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     """Run one job, or let Hydra do what one of its flags asks for, such as a sweep."""
+    check_arguments(arguments)
     # Hydra prints its errors and exits with 1 unless it is told to raise them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     overrides, flags = _separated(arguments)
@@ -81,6 +91,8 @@ def _run_hydra(overrides: list[str], flags: list[str]) -> int:
 
     Hydra takes no multirun flag where something is only shown; ``task=rerun`` implies it elsewhere.
     """
+    for override in OverridesParser.create().parse_overrides(overrides):
+        check_sweep(override)
     used = [flag for flag in flags if flag not in _MULTIRUN]
     if not any(flag.partition("=")[0] in _SHOWS for flag in flags):
         is_sweep = len(used) < len(flags) or "task=rerun" in overrides
@@ -125,6 +137,23 @@ def _guarded(step: Callable[[], int]) -> int:
         return _say("interrupted; the same command resumes the run", INTERRUPTED)
     except (InputError, OSError, *HYDRA_ERRORS) as error:
         return _say(f"error: {_explain(error)}", WRONG_INPUT)
+    except Exception as error:  # before a run directory exists; those of runs are RunErrors
+        return _say_unexpected(error)
+
+
+def _say_unexpected(error: Exception) -> int:
+    """Say in one line what nothing has foreseen; the traceback goes to a file."""
+    if _comes_from(error, "optuna"):
+        return _say(f"error: hydra/sweeper=optuna: {first_line(error)}", WRONG_INPUT)
+    path = save_traceback(error)
+    details = "" if path is None else f" (details in {path})"
+    return _say(f"failed: {first_line(error, typed=True)}{details}", FAILED)
+
+
+def _comes_from(error: Exception, package: str) -> bool:
+    """Return whether an error was raised in a package, or in what it called."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return any(package in Path(file).parts for file in files[-3:])
 
 
 def _explain(error: Exception) -> str:
@@ -156,7 +185,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _say(line: str, code: int) -> int:
-    print(line, file=sys.stderr)
+    print(printable(line), file=forgiving(sys.stderr))
     return code
 
 

@@ -9,6 +9,7 @@ from hydra.version import VersionBase
 
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.config.loader import checked_loading
+from alupdate.config.overrides import check_arguments
 from alupdate.config.schema import RunConfig
 from alupdate.utils.errors import InputError
 from alupdate.utils.paths import conf_dir
@@ -31,6 +32,7 @@ def compose_config(overrides: Sequence[str]) -> RunConfig:
         >>> config.dataset.name, config.seed
         ('digits', 3)
     """
+    check_arguments(overrides)
     try:
         with own_hydra():
             return parse_config(hydra.compose(CONFIG, list(overrides)))

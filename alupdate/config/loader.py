@@ -43,7 +43,9 @@ _ACCEPTED = {
     "hydra.sweeper.sampler._target_": {f"optuna.samplers.{name}Sampler" for name in _SAMPLERS},
 }
 """What Hydra may instantiate, by key."""
-_LOG_CLASSES = {f"logging.{n}" for n in ("StreamHandler", "FileHandler", "NullHandler", "Formatter")}
+_LOG_CLASSES = {
+    f"logging.{n}" for n in ("StreamHandler", "FileHandler", "NullHandler", "Formatter")
+}
 _STREAMS = {"ext://sys.stdout", "ext://sys.stderr"}
 _UNSAFE_VARIABLES = ("PYTHON", "LD_", "DYLD_")
 _MAX_BYTES, _MAX_NODES = 1_000_000, 100_000
@@ -104,8 +106,8 @@ class CheckedRepository(ConfigRepository):
         check_yaml(path)
         try:
             return super().load_config(config_path)
-        except (yaml.YAMLError, ValueError) as error:
-            raise InputError(f"{path}: {first_line(error)}") from error
+        except yaml.YAMLError as error:
+            raise InputError(_explain_yaml(path, error)) from error
 
 
 def refuse_calls(composed: DictConfig) -> None:
@@ -173,17 +175,21 @@ def check_yaml(path: Path) -> None:
         raise InputError(f"{path}: has {size} bytes; a config has {_MAX_BYTES} at most")
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        if root is not None:
-            _count(root, path, {})
+        if not isinstance(root, yaml.MappingNode):
+            raise InputError(f"{path}: must hold lines of the kind KEY: VALUE")
+        _count(root, path, {})
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is no text in UTF-8 (byte {error.start})") from error
-    except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
-        raise InputError(f"{path}{line}: {error.problem or first_line(error)}") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: {first_line(error)}") from error
+        raise InputError(_explain_yaml(path, error)) from error
     except RecursionError as error:
         raise InputError(f"{path}: is nested too deeply") from error
+
+
+def _explain_yaml(path: Path, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line = "" if mark is None else f", line {mark.line + 1}"
+    return f"{path}{line}: {getattr(error, 'problem', None) or first_line(error)}"
 
 
 def _count(node: yaml.Node, path: Path, counts: dict[int, int]) -> int:

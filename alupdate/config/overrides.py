@@ -5,9 +5,12 @@ import shlex
 from collections.abc import Iterable
 
 from alupdate.utils.errors import InputError
+from alupdate.utils.paths import conf_dir
 
 _BARE = re.compile(r"[A-Za-z_/.][A-Za-z0-9_/.-]*")
 _WORDS = {"null", "true", "false", "nan", "inf"}
+_NO_NAME = re.compile(r"null|true|false|[-+\d.]*|[{].*[}]", re.IGNORECASE)
+"""Values that Hydra reads as something else than the name of an option."""
 _MAX_DEPTH = 20
 """How deep the brackets of a value may be nested; Hydra's parser takes exponential time."""
 
@@ -32,7 +35,12 @@ def _escaped(value: str) -> str:
 
 def shell_command(arguments: Iterable[str]) -> str:
     """Return a command with these arguments, to be pasted into a shell."""
-    return f"python -m alupdate.run {shlex.join(arguments)}"
+    return f"python -m alupdate.run {' '.join(map(_for_shell, arguments))}"
+
+
+def _for_shell(text: str) -> str:
+    """Return a quoted argument; double quotes around single ones are easier to read."""
+    return f'"{text}"' if "'" in text and not set(text) & set('"$`!\\') else shlex.quote(text)
 
 
 def check_arguments(arguments: Iterable[str]) -> None:
@@ -42,13 +50,17 @@ def check_arguments(arguments: Iterable[str]) -> None:
         InputError: naming the argument.
     """
     for argument in arguments:
-        key = argument.partition("=")[0]
+        key, _, value = argument.partition("=")
+        if not key:
+            raise InputError(f"{argument}: has no key, give KEY=VALUE")
         if any("\ud800" <= character <= "\udfff" for character in argument):
             raise InputError(f"{argument}: is not UTF-8; rename the file, or link to it")
         if "\0" in argument or "\n" in argument:
             raise InputError(f"{key}: holds a line break or a null character")
         if _depth(argument) > _MAX_DEPTH:
             raise InputError(f"{key}: brackets are nested more than {_MAX_DEPTH} deep")
+        if _NO_NAME.fullmatch(value) and key.isidentifier() and (conf_dir() / key).is_dir():
+            raise InputError(f"{argument}: a name is required, give {key}=OPTION")
 
 
 def _depth(text: str) -> int:
@@ -65,4 +77,4 @@ def how_to_quote(override: str) -> str:
     value = value.strip("\"'")
     if not separator or not re.fullmatch(r"[+~]*[\w./@-]+", key) or not value or value[0] in "[{":
         return ""
-    return f"; a value with such characters needs quotes: {shlex.quote(override_text(key, value))}"
+    return f"; a value with such characters needs quotes: {_for_shell(override_text(key, value))}"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Share, Text
+from alupdate.config.values import SETTINGS, PathText, Share
 from alupdate.data.dataset import (
     Dataset,
     DatasetOption,
@@ -40,7 +40,7 @@ class ImageFolder(DatasetOption):
 
     places: ClassVar[frozenset[str]] = frozenset({"path"})
     name: Literal["imagefolder"] = "imagefolder"
-    path: Text
+    path: PathText
     test_share: Share = 0.2
     unreadable: Literal["error", "skip"] = "error"
 

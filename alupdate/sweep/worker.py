@@ -29,6 +29,7 @@ from alupdate.results.store import BusyError, RunStore
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, explain_os_error
 from alupdate.utils.metrics import PRIMARY
+from alupdate.utils.streams import protect_streams
 
 LAUNCHER_PID, PARALLEL_JOBS = "ALUPDATE_LAUNCHER", "ALUPDATE_PARALLEL_JOBS"
 """Environment: the process that launches workers on this machine, and how many work at once."""
@@ -202,6 +203,7 @@ def _work(config: RunConfig, sender: Connection, folder: str, environment: dict[
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    protect_streams()
     # Ctrl-C reaches all processes of a terminal; the parent passes it on once, as SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)

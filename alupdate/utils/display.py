@@ -1,13 +1,17 @@
 """What a person sees while a run works: a live bar, or plain lines where there is no terminal."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+from alupdate.utils.streams import forgiving, printable
 
 SECONDS_BETWEEN_LINES = 5.0
 WIDTH_OF_FILES = 300
@@ -28,24 +32,33 @@ class Rate:
         return f"{self._count / seconds:.0f} {self._unit}/s"
 
 
+class _Terminal(Console):
+    """A console that loses what it cannot print, where rich would end the process."""
+
+    @property
+    def file(self) -> IO[str]:
+        """The stream at this moment."""
+        return forgiving(sys.stderr if self.stderr else sys.stdout)
+
+
 class Display:
     """Progress and messages of one run, on standard error; the final table on standard output."""
 
     def __init__(self, enabled: bool) -> None:
         self._enabled = enabled
-        self._errors = Console(stderr=True, highlight=False)
-        self._output = Console(highlight=False)
+        self._errors = _Terminal(stderr=True, highlight=False)
+        self._output = _Terminal(highlight=False)
         if not self._output.is_terminal:  # such as a file, where nothing is gained by folding
             self._output.width = WIDTH_OF_FILES
 
     def say(self, message: str) -> None:
         """Print one line."""
         if self._enabled:
-            self._errors.print(message, soft_wrap=True, markup=False)
+            self._errors.print(printable(message), soft_wrap=True, markup=False)
 
     def complain(self, message: str) -> None:
         """Print one line, even where nothing else is shown."""
-        self._errors.print(message, soft_wrap=True, markup=False)
+        self._errors.print(printable(message), soft_wrap=True, markup=False)
 
     @contextmanager
     def progress(self, title: str, total: int, done: int = 0) -> Iterator[Advance]:
@@ -54,17 +67,17 @@ class Display:
             yield lambda steps, note: None
         elif self._errors.is_terminal:
             with self._bar() as bar:
-                task = bar.add_task(title, total=total, completed=done, note="")
+                task = bar.add_task(printable(title), total=total, completed=done, note="")
                 yield lambda steps, note: bar.update(task, advance=steps, note=note)
         else:
             yield _PlainProgress(self.say, title, total, done).advance
 
     def _bar(self) -> Progress:
         return Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self._errors,
@@ -76,21 +89,26 @@ class Display:
             return
         table = Table()
         for column in columns:
-            table.add_column(column, justify="right")
+            table.add_column(_cell(column), justify="right")
         for row in rows:
-            table.add_row(*row)
-        self._output.print(title, soft_wrap=True, markup=False)
+            table.add_row(*map(_cell, row))
+        self._output.print(printable(title), soft_wrap=True, markup=False)
         self._output.print(table)
 
     def report(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
         """Print a table of words under its title, even where nothing else is shown."""
         table = Table(show_lines=False)
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(_cell(column), overflow="fold")
         for row in rows:
-            table.add_row(*map(escape, row))
-        self._output.print(title, soft_wrap=True, markup=False)
+            table.add_row(*map(_cell, row))
+        self._output.print(printable(title), soft_wrap=True, markup=False)
         self._output.print(table)
+
+
+def _cell(text: str) -> Text:
+    """Return what a cell shows: names are no markup."""
+    return Text(printable(text))
 
 
 class _PlainProgress:

@@ -1,6 +1,7 @@
 """The exception for wrong input, exit codes, and one-line error messages."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -33,8 +34,15 @@ def first_line(error: BaseException, *, typed: bool = False) -> str:
 
 
 def explain_os_error(error: OSError) -> str:
-    """Return one line for a file that could not be written."""
-    return f"results_dir: cannot write {error.filename} ({error.strerror})"
+    """Return one line for a file, or another resource of the system, that could not be used."""
+    reason = error.strerror or first_line(error, typed=True)
+    if error.errno in _CANNOT_WRITE and error.filename is not None:
+        return f"results_dir: cannot write {error.filename} ({reason})"
+    return reason if error.filename is None else f"{error.filename}: {reason}"
+
+
+_CANNOT_WRITE = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM}
+_CANNOT_WRITE |= {errno.ENOTDIR, errno.EEXIST, errno.EFBIG, errno.EIO}
 
 
 def suggestion(name: str, allowed: Iterable[str]) -> str:
