@@ -22,6 +22,7 @@ from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
 from alupdate.config.loader import checked_loading
 from alupdate.config.overrides import check_arguments
 from alupdate.experiment.job import RunError, run_job
+from alupdate.report.commands import COMMANDS, run_command
 from alupdate.sweep.command import SweepError
 from alupdate.sweep.plan import check_sweep
 from alupdate.sweep.status import show_overview
@@ -67,6 +68,8 @@ def extract_features() -> None:
 
 def exit_code(arguments: list[str]) -> int:
     """Run the command line; return 0 done, 1 a run failed, 2 wrong input, 130 interrupted."""
+    if arguments and arguments[0] in COMMANDS:
+        return run_command(arguments)
     if {"-h", "--help"} & set(arguments):
         from alupdate.config.help import help_text
 

@@ -2,8 +2,8 @@
 
 usage: python scripts/claims.py AREAS.csv
 
-AREAS.csv comes from scripts/areas.py. Differences are of areas under the accuracy curve, with
-standard errors and paired t-tests.
+AREAS.csv comes from scripts/areas.py. Differences are of AULCs, areas under the
+learning curve of test accuracy, with standard errors and paired t-tests.
 """
 
 import sys

@@ -75,3 +75,15 @@ def test_console_script(installed_wheel, tmp_path):
     assert "strategy=" in run([command, "--help"], tmp_path)
     run([command, *RUN], tmp_path)
     assert (only_run(tmp_path) / "curve.csv").is_file()
+
+
+def test_results_are_read_by_the_wheel_alone(installed_wheel, tmp_path):
+    command = installed_wheel.with_name("alupdate")
+    run([command, *RUN], tmp_path)
+    tables = run([installed_wheel, "-m", "alupdate.run", "tables", "results/default"], tmp_path)
+    assert "### Test metrics at the last number of labels" in tables
+    drawn = run([command, "figures", "results/default"], tmp_path).splitlines()
+    assert drawn == ["results/default/curves-digits-pixels.png"]
+    assert (tmp_path / drawn[0]).stat().st_size > 10_000
+    (page,) = run([command, "report", "results/default"], tmp_path).splitlines()
+    assert "class ChartReader" in (tmp_path / page).read_text()

@@ -1,1 +1,1 @@
-"""Statistics of results: tidy tables of runs in, tables of numbers out."""
+"""Analysis of results: one module per question, its numbers beside its tables and figures."""

@@ -1,25 +1,29 @@
-"""How many labels a strategy saves at equal accuracy."""
+"""How many labels does a strategy save at equal accuracy?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alupdate.analysis.areas import RANDOM, references
+from alupdate.analysis.question import AnalysisInput, ResultFigure, ResultTable
 from alupdate.analysis.seeds import note
-from alupdate.analysis.theme import SCREEN, Look, grid, legend_below, style_of
+from alupdate.analysis.styles import VariantStyles
+from alupdate.analysis.theme import SCREEN, Theme, grid, legend_below
 from alupdate.analysis.variants import (
     METHOD,
+    RANDOM,
     SETTING,
     VARIANT,
+    matching,
     named,
     refuse_doubles,
 )
 from alupdate.utils.metrics import PRIMARY, higher_is_better
 
-LEVELS = (0.25, 0.5, 0.75, 1.0)
+SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of the reference's way from its first to its best accuracy."""
 
 
@@ -30,6 +34,10 @@ def labels_needed(
 
     The running maximum of the heights (N,) at labels (N,) is interpolated linearly; a curve that
     starts above the target needs its initial labels.
+
+    Example:
+        >>> labels_needed(np.array([10.0, 20.0, 30.0]), np.array([0.2, 0.6, 0.5]), 0.4)
+        15.0
     """
     running = np.maximum.accumulate(heights)
     if running[-1] < target:
@@ -64,7 +72,7 @@ def labels_saved(
     rows = []
     ordered = curves.sort_values("n_labelled")
     for setting, here in ordered.groupby(SETTING):
-        found = references(here, reference)
+        found = matching(here, reference)
         if len(found) != 1:
             continue
         base = tuple(found.iloc[0][METHOD])
@@ -86,7 +94,7 @@ def _rows(
 ) -> list[list[object]]:
     first, best = runs[base][1][0], runs[base][1].max()
     rows: list[list[object]] = []
-    for level in LEVELS:
+    for level in SHARES:
         target = min(first + level * (best - first), best)
         needed = labels_needed(*runs[base], target)
         for key, run in runs.items():
@@ -126,27 +134,63 @@ def _median(values: NDArray[np.float64]) -> float:
     return float((low + high) / 2) if np.isfinite(low) else float(low)
 
 
-def draw_labels_saved(summary: pd.DataFrame, look: Look = SCREEN) -> Figure:
+def draw_labels_saved(
+    summary: pd.DataFrame, metric: str, styles: VariantStyles, theme: Theme = SCREEN
+) -> Figure:
     """Draw the median of labels saved against the level reached; a cross: most runs never reach it.
 
     Args:
-        summary: from ``alupdate.analysis.labels_saved.summarise_saved``.
-        look: sizes and fonts.
+        summary: from ``summarise_saved``.
+        metric: by which the levels are set, in words.
+        styles: of the variants.
+        theme: sizes and fonts.
     """
     settings = list(named(summary).groupby(SETTING))
-    figure, panels = grid(len(settings), look, columns=2, height=look.panel * 1.2)
+    figure, panels = grid(len(settings), theme, columns=2, height=theme.panel * 1.2)
     for panel, ((dataset, backbone), group) in zip(panels, settings, strict=True):
         finite = group["saved"][np.isfinite(group["saved"])]
         bottom = min(finite.min(), 0.0) - 0.12 * (np.ptp(finite) or 1.0)
         for name, line in group.groupby("variant"):
-            style = style_of(line.iloc[0])
+            style = styles.style(line.iloc[0])
             reached = np.isfinite(line["saved"].to_numpy())
             levels, saved = line["level"].to_numpy(), line["saved"].to_numpy()
             panel.plot(levels, np.where(reached, saved, np.nan), label=name, **style.keywords())
             panel.plot(levels[~reached], np.full((~reached).sum(), bottom), "x", color=style.colour)
         panel.axhline(0, color="black", lw=0.8)
         panel.set_xticks(sorted(group["level"].unique()))
-        panel.set(xlabel="level: share of random's gain in accuracy", ylabel="labels saved")
+        panel.set(xlabel=f"level: share of random's gain in {metric}", ylabel="labels saved")
         panel.set_title(f"{dataset}, {backbone} (medians of {group['seeds'].max()} seeds)")
-    legend_below(figure, panels, look)
+    legend_below(figure, panels, theme)
     return figure
+
+
+def labels_saved_tables(given: AnalysisInput) -> Iterator[ResultTable]:
+    """Yield medians over seeds where a setting has random selection."""
+    saved = pd.DataFrame() if given.curves is None else labels_saved(given.curves, given.metric)
+    if len(saved):
+        table = named(summarise_saved(saved))
+        yield ResultTable(
+            f"labels-saved-{given.metric}",
+            f"Labels saved at equal {given.label}",
+            "Labels needed fewer than random selection to reach what it reaches: level 1 is its "
+            f"best {given.label}, level q that share of the way from its first {given.label} to "
+            "it, for each seed. Medians over seeds; never: more than half the runs do not reach "
+            "it.",
+            table[[*SETTING, "variant", "level", *table.columns[7:-1]]],
+        )
+
+
+def labels_saved_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
+    """Yield medians over seeds where a setting has random selection."""
+    saved = pd.DataFrame() if given.curves is None else labels_saved(given.curves, given.metric)
+    if len(saved):
+        summary = summarise_saved(saved)
+        yield ResultFigure(
+            f"{given.prefix}-labels-saved",
+            f"Labels saved at equal {given.label}",
+            "Labels needed fewer than random selection to reach shares of its gain in "
+            f"{given.label}; medians over seeds. Crosses at the bottom: more than half the runs "
+            "never reach it.",
+            summary,
+            partial(draw_labels_saved, summary, given.label, given.variants, theme),
+        )

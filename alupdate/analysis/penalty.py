@@ -1,4 +1,7 @@
-"""Who beats whom: the pairwise penalty matrix of Ash et al. (2020)."""
+"""Which strategy beats which, and how often? The pairwise penalty matrix [Ash2020]."""
+
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -6,16 +9,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
-from alupdate.analysis.theme import SCREEN, Look
+from alupdate.analysis.question import AnalysisInput, ResultFigure, ResultTable
+from alupdate.analysis.seeds import note
+from alupdate.analysis.theme import SCREEN, Theme
 from alupdate.analysis.variants import SETTING, named
 from alupdate.utils.metrics import PRIMARY, higher_is_better
 
-CONFIDENCE = 0.95
-"""Ash et al. test at the .05 level."""
+PENALTY_CONFIDENCE = 0.95
+"""Of the t-tests: [Ash2020] tests at the .05 level."""
+DARK = 0.6
+"""Share of the largest entry above which the cell is so dark that its number is white."""
 
 
 def penalty_matrix(
-    curves: pd.DataFrame, metric: str = PRIMARY, confidence: float = CONFIDENCE
+    curves: pd.DataFrame, metric: str = PRIMARY, confidence: float = PENALTY_CONFIDENCE
 ) -> pd.DataFrame:
     """Return P (V, V) over variants: how often the row's variant beats the column's.
 
@@ -28,9 +35,8 @@ def penalty_matrix(
     paired t-test, t = sqrt(n) mean(d) / std(d) with n - 1 degrees of freedom, rejects equality at
     ``confidence``. Equal nonzero differences count as t = infinity. So entries go from 0 to the
     number of settings, and a low mean of a column says that the variant is rarely beaten.
-    Pairs with fewer than two common seeds never beat each other. Source: Ash, Zhang,
-    Krishnamurthy, Langford and Agarwal, "Deep batch active learning by diverse, uncertain
-    gradient lower bounds", ICLR 2020, section 4.
+    Pairs with fewer than two common seeds never beat each other. Source: [Ash2020],
+    section 4.
 
     Args:
         curves: rows in the form of curve.csv.
@@ -64,23 +70,20 @@ def _beats(values: NDArray[np.float64], confidence: float) -> NDArray[np.bool_]:
     return beats
 
 
-DARK = 0.6
-"""Share of the largest entry above which the cell is so dark that its number is white."""
-
-
-def penalty_map(matrix: pd.DataFrame, settings: int, look: Look = SCREEN) -> Figure:
+def penalty_map(matrix: pd.DataFrame, settings: int, theme: Theme = SCREEN) -> Figure:
     """Draw how often the row beats the column, and the mean of each column below.
 
     Args:
-        matrix: from ``alupdate.analysis.penalty.penalty_matrix``; the rarely beaten come first.
+        matrix: from ``penalty_matrix``; the rarely beaten come first.
         settings: largest possible entry, the number of data sets and backbones.
-        look: sizes and fonts.
+        theme: sizes and fonts.
     """
     order = matrix.mean().sort_values(kind="stable").index
     values = matrix.loc[order, order].to_numpy()
     count = len(order)
-    side = max(look.single, look.line * (2.1 * count + 12)) if look.name == "screen" else look.width
-    letters = min(1.0, 14.0 / count) * (9.0 if look.name == "screen" else 6.5)
+    is_screen = theme.name == "screen"
+    side = max(theme.single, theme.line * (2.1 * count + 12)) if is_screen else theme.width
+    letters = min(1.0, 14.0 / count) * (9.0 if is_screen else 6.5)
     figure = Figure(figsize=(side, side * 0.92), layout="constrained")
     upper, lower = figure.subplots(2, 1, height_ratios=(count, 1), sharex=True)
     for panel, shown in ((upper, values), (lower, values.mean(axis=0, keepdims=True))):
@@ -99,3 +102,52 @@ def penalty_map(matrix: pd.DataFrame, settings: int, look: Look = SCREEN) -> Fig
     upper.set_title("how often the row beats the column (low columns are good)")
     figure.colorbar(image, ax=[upper, lower], shrink=0.5, label="penalty")
     return figure
+
+
+def penalty_frame(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the penalty matrix, the rarely beaten first, with the means of the columns below."""
+    matrix = penalty_matrix(curves, metric)
+    order = matrix.mean().sort_values(kind="stable").index
+    matrix = matrix.loc[order, order]
+    matrix.loc["mean"] = matrix.mean()
+    return matrix.reset_index(names="variant")
+
+
+def penalty_tables(given: AnalysisInput) -> Iterator[ResultTable]:
+    """Yield the matrix where every setting has later checkpoints, and some two variants."""
+    curves = given.curves
+    if curves is None or curves.groupby(SETTING)["cycle"].max().min() == 0:
+        return
+    if named(curves)["variant"].nunique() > 1:
+        yield ResultTable(
+            f"penalty-{given.metric}",
+            "Pairwise penalty matrix",
+            "How often the row beats the column (paired t-test over seeds at "
+            f"{PENALTY_CONFIDENCE:g} confidence, {given.label}; every checkpoint after the "
+            "initial labels counts, in all 1 per data set and backbone). Last row: mean of the "
+            f"column, lower is better. After Ash et al. (2020). {_few(curves)}".strip(),
+            penalty_frame(curves, given.metric),
+        )
+
+
+def penalty_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
+    """Yield the matrix where there are later checkpoints and two variants."""
+    curves = given.curves
+    if curves is None or curves["cycle"].max() == 0:
+        return
+    if named(curves)["variant"].nunique() > 1:
+        matrix = penalty_matrix(curves, given.metric)
+        count = len(curves[SETTING].drop_duplicates())
+        yield ResultFigure(
+            f"{given.prefix}-penalty",
+            "Pairwise penalty matrix",
+            f"How often the row beats the column in {given.label}, over checkpoints, summed over "
+            f"{count} data sets and backbones (Ash et al. 2020); below, the mean of each column.",
+            matrix.reset_index(names="variant"),
+            partial(penalty_map, matrix, count, theme),
+        )
+
+
+def _few(curves: pd.DataFrame) -> str:
+    remark = note(int(curves.groupby(SETTING)["seed"].nunique().min()))
+    return f"{remark[0].upper()}{remark[1:]}." if remark else ""

@@ -1,6 +1,8 @@
-"""Average ranks over blocks, with the tests of Demsar (2006)."""
+"""Which strategies rank best over data sets or seeds, and do any two differ significantly?"""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,13 +10,16 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
+from alupdate.analysis.question import AnalysisInput, ResultFigure, ResultTable
 from alupdate.analysis.seeds import MIN_PAIRS, wilcoxon
-from alupdate.analysis.theme import SCREEN, Look, colour_of
+from alupdate.analysis.theme import SCREEN, Theme
+from alupdate.analysis.variants import SETTING, named
 from alupdate.utils.errors import InputError
+from alupdate.utils.metrics import higher_is_better
 
 ALPHA = 0.05
 MIN_BLOCKS, MIN_VARIANTS = 6, 5
-"""Below both of them the chi-square approximation of Friedman's test is poor (Demsar 2006)."""
+"""Below both of them the chi-square approximation of Friedman's test is poor [Demsar2006]."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,8 @@ class Ranking:
     Attributes:
         ranks: average rank of each variant, 1 the best; best first.
         blocks: number of blocks.
-        friedman_p: of Friedman's test that all variants are alike; NaN for fewer than three
-            variants or two blocks.
+        friedman_p: of Friedman's test [Friedman1937] that all variants are alike; NaN for fewer
+            than three variants or two blocks.
         pairwise: (V, V) p-values of Wilcoxon signed-rank tests over blocks, by Holm's correction;
             1 on the diagonal.
         note: what the numbers cannot show; empty if nothing.
@@ -38,14 +43,22 @@ class Ranking:
     note: str
 
 
-def rank(scores: pd.DataFrame, higher_is_better: bool = True) -> Ranking:
+def rank(scores: pd.DataFrame, better_if_higher: bool = True) -> Ranking:
     """Rank variants (columns) in every block (row), ties sharing their mean rank.
 
-    Blocks with a missing variant must be left out before. Demsar, "Statistical comparisons of
-    classifiers over multiple data sets", JMLR 7 (2006), takes data sets as blocks; Benavoli et
-    al. (JMLR 17, 2016) put Wilcoxon tests in place of the Nemenyi test.
+    Data sets are the blocks in [Demsar2006]; Wilcoxon tests in place of the Nemenyi test are
+    those of [Benavoli2016].
+
+    Args:
+        scores: (blocks, variants), without gaps.
+        better_if_higher: whether the largest score has rank 1.
+
+    Example:
+        >>> scores = pd.DataFrame({"random": [0.5, 0.6, 0.4], "margin": [0.7, 0.8, 0.3]})
+        >>> rank(scores).ranks.round(2).to_dict()
+        {'margin': 1.33, 'random': 1.67}
     """
-    signed = -scores if higher_is_better else scores
+    signed = -scores if better_if_higher else scores
     ranks = signed.rank(axis=1).mean().sort_values(kind="stable")
     ordered = scores[ranks.index]
     blocks, variants = scores.shape
@@ -66,7 +79,12 @@ def _pairwise(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return p-values (N,) corrected for N tests by Holm's step-down procedure (1979)."""
+    """Return p-values (N,) corrected for N tests by Holm's step-down procedure [Holm1979].
+
+    Example:
+        >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
+        [0.03, 0.06, 0.06]
+    """
     order = np.argsort(p_values)
     steps = np.arange(len(p_values), 0, -1)
     corrected = np.empty_like(p_values)
@@ -87,11 +105,61 @@ def _note(blocks: int, variants: int) -> str:
     return "; ".join(notes)
 
 
-def critical_difference(ranking: Ranking, title: str, look: Look = SCREEN) -> Figure:
+def rankings(aulc: pd.DataFrame, metric: str) -> Iterator[tuple[str, str, str, Ranking]]:
+    """Yield name, title, what the blocks are, and the ranking.
+
+    First across settings, each a block with the mean over its seeds [Demsar2006], for the
+    variants that all settings have; then within each setting, seeds as blocks.
+
+    Args:
+        aulc: from ``alupdate.analysis.aulc.aulc_per_run``.
+        metric: whose curve it is.
+    """
+    better = higher_is_better(metric)
+    table = named(aulc)
+    wide = table.pivot_table(index=SETTING, columns="variant", values="area")
+    means = _complete(wide)
+    if min(means.shape) > 1:
+        blocks = f"{len(means)} data sets (with their backbone), each with its mean over seeds"
+        gaps = [str(name) for name in wide.columns.difference(means.columns)]
+        gaps += [str(setting[0]) for setting in wide.index.difference(means.index)]
+        if gaps:
+            blocks += f"; left out, as not everything was run: {', '.join(gaps)}"
+        yield "datasets", "data sets as blocks", blocks, rank(means, better)
+    for (dataset, backbone), group in table.groupby(SETTING):
+        wide = group.pivot_table(index="seed", columns="variant", values="area")
+        common = _complete(wide)
+        if min(common.shape) > 1:
+            blocks = f"the {len(common)} seeds that all of these variants have"
+            title = f"{dataset}, {backbone}: seeds as blocks"
+            yield f"{dataset}-{backbone}", title, blocks, rank(common, better)
+
+
+def _complete(wide: pd.DataFrame) -> pd.DataFrame:
+    """Return blocks and variants without gaps, as many entries as there can be.
+
+    Either all variants with a gap go, or all blocks with one, or first those blocks that have
+    less than half the variants, which would cost the others too much, and then one of the two.
+    """
+    most = wide[wide.notna().sum(axis=1) >= wide.shape[1] / 2]
+    most = most.loc[:, most.notna().sum() >= len(most) / 2]
+    choices = [table.dropna(axis=axis) for table in (wide, most) for axis in (1, 0)]
+    return max(choices, key=lambda table: (min(table.shape) > 1, table.size, len(table)))
+
+
+def critical_difference(
+    ranking: Ranking, title: str, colours: Mapping[str, str], theme: Theme = SCREEN
+) -> Figure:
     """Draw average ranks on a line; bars join variants of which no pair differs significantly.
 
-    The pairwise test is Wilcoxon's signed-rank test with Holm's correction (Demsar 2006; Benavoli
-    et al. 2016). Drawn by scikit-posthocs.
+    The pairwise test is Wilcoxon's signed-rank test with Holm's correction [Demsar2006]
+    [Benavoli2016]. Drawn by scikit-posthocs.
+
+    Args:
+        ranking: from ``rank``.
+        title: what the blocks are.
+        colours: of the variants, by their short names.
+        theme: sizes and fonts.
 
     Raises:
         InputError: scikit-posthocs is not installed.
@@ -102,8 +170,8 @@ def critical_difference(ranking: Ranking, title: str, look: Look = SCREEN) -> Fi
         message = "the critical-difference diagram needs: pip install 'alupdate[stats]'"
         raise InputError(message) from error
     count = len(ranking.ranks)
-    height = look.line * (1.0 * count + 7)
-    figure = Figure(figsize=(look.width, height), layout="constrained")
+    height = theme.line * (1.0 * count + 7)
+    figure = Figure(figsize=(theme.width, height), layout="constrained")
     axes = figure.subplots()
     critical_difference_diagram(
         dict(ranking.ranks),
@@ -113,7 +181,7 @@ def critical_difference(ranking: Ranking, title: str, look: Look = SCREEN) -> Fi
         label_fmt_left="{label} ({rank:.2f})",
         label_fmt_right="({rank:.2f}) {label}",
         label_props={"size": "small"},
-        color_palette={name: colour_of(str(name)) for name in ranking.ranks.index},
+        color_palette=dict(colours),
         crossbar_props={"color": "black", "linewidth": 2.0, "marker": None},
         elbow_props={"linewidth": 1.0},
     )
@@ -121,3 +189,49 @@ def critical_difference(ranking: Ranking, title: str, look: Look = SCREEN) -> Fi
     heading = f"average rank, {title}\nn = {ranking.blocks}; Friedman p = {ranking.friedman_p:.1e}"
     axes.set_title("\n".join([heading, *filter(None, ranking.note.split("; "))]), size="medium")
     return figure
+
+
+def rank_tables(given: AnalysisInput) -> Iterator[ResultTable]:
+    """Yield average ranks and corrected pairwise tests; blocks are data sets, then seeds."""
+    if given.aulc is None:
+        return
+    for name, title, blocks, ranking in rankings(given.aulc, given.metric):
+        frame = pd.DataFrame(
+            {"variant": ranking.ranks.index, "mean_rank": ranking.ranks.to_numpy()}
+        ).assign(blocks=ranking.blocks, friedman_p=ranking.friedman_p, note=ranking.note)
+        yield ResultTable(
+            f"ranks-{name}-{given.metric}",
+            f"Average ranks, {title}",
+            f"Ranks (1 the best) by AULC (area under the learning curve) of {given.label}, "
+            f"averaged over blocks; the blocks are {blocks}. friedman_p: Friedman's test that all "
+            "are alike.",
+            frame,
+        )
+        pairwise = ranking.pairwise.reset_index(names="variant")
+        yield ResultTable(
+            f"wilcoxon-{name}-{given.metric}",
+            f"Pairwise tests, {title}",
+            "p-values of Wilcoxon signed-rank tests over blocks, corrected by Holm for all pairs; "
+            f"the blocks are {blocks}." + (f" {ranking.note}." if ranking.note else ""),
+            pairwise,
+        )
+
+
+def rank_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
+    """Yield a critical-difference diagram for three variants or more."""
+    if given.aulc is None:
+        return
+    firsts = named(given.aulc).drop_duplicates("variant")
+    colours = {row["variant"]: given.variants.style(row).colour for _, row in firsts.iterrows()}
+    for name, title, blocks, ranking in rankings(given.aulc, given.metric):
+        if len(ranking.ranks) < 3:
+            continue
+        yield ResultFigure(
+            f"{given.prefix}-ranks-{name}",
+            f"Average ranks, {title}",
+            f"Average rank by AULC (area under the learning curve) of {given.label}, 1 the best; "
+            f"blocks are {blocks}. Bars join variants of which no pair differs (Wilcoxon "
+            "signed-rank, Holm, .05)." + (f" {ranking.note}." if ranking.note else ""),
+            ranking.ranks.rename_axis("variant").reset_index(name="mean_rank"),
+            partial(critical_difference, ranking, title, colours, theme),
+        )

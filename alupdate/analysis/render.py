@@ -1,29 +1,13 @@
-"""Result tables as Markdown, LaTeX and CSV."""
+"""Files of results: tables as Markdown, LaTeX and CSV, figures as PNG and PDF with their data."""
 
 import math
-from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-
-@dataclass(frozen=True)
-class ResultTable:
-    """One table of results.
-
-    Attributes:
-        name: of its files, without ending; letters, digits, dots, dashes and underscores.
-        title: one line.
-        caption: what the columns mean, and how the numbers were made; plain text.
-        frame: the numbers, unrounded. Columns ``x``, ``x_error``, ``x_low`` and ``x_high`` belong
-            together: a value, its standard error and its interval. A column ``note`` says what
-            the row cannot show.
-    """
-
-    name: str
-    title: str
-    caption: str
-    frame: pd.DataFrame
-
+from alupdate.analysis.question import ResultFigure, ResultTable
+from alupdate.analysis.theme import Theme
+from alupdate.utils.files import replace_file
 
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -35,9 +19,28 @@ NEVER = "never"
 """What minus infinity means: of labels saved, where the accuracy is never reached."""
 
 
-def csv(table: ResultTable) -> str:
+def write_table(table: ResultTable, folder: Path) -> None:
+    """Write a table's .csv, .tex and .md."""
+    for ending, text in (("csv", csv), ("tex", latex), ("md", markdown)):
+        replace_file(folder / f"{table.name}.{ending}", text(table))
+
+
+def write_figure(figure: ResultFigure, folder: Path, theme: Theme) -> None:
+    """Draw a figure, and write its .png, its .pdf and the numbers behind it as .csv.
+
+    Raises:
+        InputError: a package that draws it is not installed.
+    """
+    with theme.applied():
+        drawn = figure.draw()
+        for ending, metadata in (("png", {}), ("pdf", {"CreationDate": None})):
+            drawn.savefig(folder / f"{figure.name}.{ending}", metadata=metadata)
+    replace_file(folder / f"{figure.name}.csv", csv(figure))
+
+
+def csv(result: ResultTable | ResultFigure) -> str:
     """Return the numbers with six significant digits."""
-    return table.frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    return result.frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
 
 
 def markdown(table: ResultTable) -> str:

@@ -51,7 +51,13 @@ class Difference:
 
 
 def mean_of(values: NDArray[np.floating]) -> Mean:
-    """Return mean, standard error and bootstrap interval of values (N,)."""
+    """Return mean, standard error and bootstrap interval of values (N,).
+
+    Example:
+        >>> mean = mean_of(np.array([0.1, 0.2, 0.3]))
+        >>> print(f"{mean.value:.2f} ± {mean.standard_error:.2f}, {mean.seeds} seeds")
+        0.20 ± 0.06, 3 seeds
+    """
     count = len(values)
     if count < 2:
         return Mean(float(values.mean()), np.nan, np.nan, np.nan, count)
@@ -62,7 +68,7 @@ def mean_of(values: NDArray[np.floating]) -> Mean:
 def bootstrap_interval(values: NDArray[np.floating]) -> tuple[float, float]:
     """Return the bias-corrected and accelerated (BCa) bootstrap interval of the mean of (N,).
 
-    Efron (1987). The resamples are the same in every call, so that tables do not change. Equal
+    After [Efron1987]. The resamples are the same in every call, so that tables do not change. Equal
     values give an interval without width. Like every bootstrap it is too narrow for few seeds.
     """
     if np.ptp(values) == 0:
@@ -96,8 +102,12 @@ def paired_t(gaps: NDArray[np.floating]) -> float:
 def wilcoxon(gaps: NDArray[np.floating]) -> float:
     """Return the p-value of the signed-rank test of differences (N,); zeros are left out.
 
-    Exact for few differences: without ties by scipy, with ties by all assignments of signs, which
-    scipy would do, too, but slowly.
+    The two-sided test of [Wilcoxon1945]. Exact for few differences: without ties by scipy, with
+    ties by all assignments of signs, which scipy would do, too, but slowly.
+
+    Example:
+        >>> wilcoxon(np.array([0.1, 0.2, 0.3]))  # as small as it can be with three pairs
+        0.25
     """
     if len(gaps) < 2 or not gaps.any():
         return np.nan

@@ -1,5 +1,7 @@
 """What was run: the columns that tell variants apart, and a short name for each."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from alupdate.utils.errors import InputError
@@ -9,13 +11,20 @@ SETTING = ["dataset", "backbone"]
 METHOD = ["strategy", "batch", "update", "oracle"]
 VARIANT = [*SETTING, *METHOD]
 """The columns that say what was run; runs of one variant differ in the seed."""
+RANDOM = {"strategy": "random", "batch": "top_b"}
+"""The variant that others are compared with, where a setting has it."""
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with a column ``variant``, a short name that is unique in it.
 
     The strategy; then the batch construction, if sequential; then the update, if some rows of the
-    table have another one; and "(oracle)" for those that see labels not yet bought.
+    table have another one; and "(oracle)" for those that see labels not acquired yet.
+
+    Example:
+        >>> row = {"strategy": "margin", "batch": "sequential", "update": "retrain"}
+        >>> named(pd.DataFrame([{**row, "oracle": False}]))["variant"].item()
+        'margin, sequential'
     """
     updates_differ = table["update"].nunique() > 1
     names = table["strategy"].astype(str)
@@ -24,6 +33,19 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
         names = names + ", " + table["update"].astype(str)
     names = names + table["oracle"].map({True: " (oracle)", False: ""})
     return table.assign(variant=names)
+
+
+def matching(table: pd.DataFrame, values: Mapping[str, str]) -> pd.DataFrame:
+    """Return the variants of one setting whose columns have these values.
+
+    Args:
+        table: of one data set and backbone.
+        values: column to value, such as {"strategy": "random"}.
+    """
+    variants = table[VARIANT].drop_duplicates()
+    for column, value in values.items():
+        variants = variants[variants[column] == value]
+    return variants
 
 
 def refuse_doubles(curves: pd.DataFrame) -> None:

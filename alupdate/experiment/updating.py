@@ -9,7 +9,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from alupdate.analysis.update_figures import accuracy_by_update
+from alupdate.analysis.accuracy_by_size import accuracy_by_update
 from alupdate.config import MethodConfig, PosteriorConfig, RunConfig, StepSize, UpdatingTask
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Pool

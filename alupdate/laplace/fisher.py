@@ -1,4 +1,4 @@
-"""Sums of Fisher information matrices, and their inverse, without writing them out.
+"""Sums of Fisher information matrices, and the inverse of a regularised sum [Ash2021].
 
 The Fisher information of the last layer's weights (C vectors of D numbers, one after the other) at
 an instance with features phi and probabilities p is

@@ -6,8 +6,8 @@ evaluated on what remains. The step size with the smallest mean loss is chosen. 
 the learner does, and costs one fit and as many updates as the grid has values.
 
 The mean over splits decides, not the median: steps that are too large fail rarely but badly. For
-the same reason there are 16 splits rather than 8. ``docs/updates.md`` has the study by which this
-was chosen, and what it costs.
+the same reason there are 16 splits rather than 8. ``docs/findings/updates.md`` has the study by
+which this was chosen, and what it costs.
 """
 
 from collections.abc import Callable

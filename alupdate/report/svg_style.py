@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from alupdate.analysis.theme import Marker, Style
+from alupdate.analysis.styles import Marker, Style
 
 LINE_WIDTH = 2
 """In pixels; dashes are multiples of it, as in the figures."""

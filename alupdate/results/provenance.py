@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, revision, machine."""
+"""Provenance of a result: versions, git revision and machine."""
 
 import platform
 import socket

@@ -1,4 +1,4 @@
-"""What is recorded of each cycle, and the CSV tables made of it."""
+"""Records of finished cycles and of compared updates, and the CSV files made of them."""
 
 import csv
 import io

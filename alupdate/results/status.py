@@ -80,7 +80,7 @@ def run_state(folder: Path, status: RunStatus) -> tuple[str, str]:
     return status.state or "waiting", status.error or ""
 
 
-def record_death(folder: Path, error: str) -> None:
+def mark_crashed(folder: Path, error: str) -> None:
     """Mark a run whose process crashed as failed.
 
     A run that another process has taken over, or that is complete, stays as it is.

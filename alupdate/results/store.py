@@ -1,4 +1,4 @@
-"""The run directory: identity, lock, state, resume.
+"""The run directory: its identity and lock, and the state from which a run resumes.
 
 The truth about a run is one file, ``state.json``, replaced atomically at the end of every cycle
 and guarded by a checksum. The CSV files are written from it, so they can never disagree with each

@@ -24,7 +24,7 @@ from omegaconf import DictConfig
 from alupdate.config import ActiveLearningTask, RunConfig
 from alupdate.config.check import parse_config
 from alupdate.experiment.job import RunError, digests, run_job
-from alupdate.results.status import record_death
+from alupdate.results.status import mark_crashed
 from alupdate.results.store import BusyError, RunStore
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, explain_os_error
@@ -103,7 +103,7 @@ def run_configured(config: RunConfig) -> JobResult:
     result = run_isolated(shared)
     if result.outcome == "killed" and keeps_results(config):
         with suppress(OSError):  # the disk is full: the sweep's table says it
-            record_death(run_path(config), result.reason or "")
+            mark_crashed(run_path(config), result.reason or "")
     return result
 
 
@@ -131,10 +131,10 @@ def run_path(config: RunConfig) -> Path:
 
 
 def _aulc(curve: Path) -> float:
-    from alupdate.analysis.areas import normalised_area
+    from alupdate.analysis.aulc import aulc_per_run
     from alupdate.results.csv_tables import read_run_table
 
-    return float(normalised_area(read_run_table(curve), PRIMARY)["area"].iloc[0])
+    return float(aulc_per_run(read_run_table(curve), PRIMARY)["area"].iloc[0])
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What every tracker has in common: the points of a run, the protocol, the guard of its calls."""
+"""Points of a run, the protocol of trackers, and the guard of their calls."""
 
 import logging
 import math

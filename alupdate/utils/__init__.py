@@ -1,1 +1,1 @@
-"""What every part of the package uses."""
+"""Helpers that every part of the package uses."""

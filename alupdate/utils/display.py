@@ -1,4 +1,4 @@
-"""What a person sees while a run works: a live bar, or plain lines where there is no terminal."""
+"""Progress and messages of a run: a live bar, or plain lines where there is no terminal."""
 
 import sys
 import time

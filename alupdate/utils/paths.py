@@ -1,4 +1,4 @@
-"""Where the configs and the caches are."""
+"""Directories of configs, experiments and caches."""
 
 import os
 import tempfile

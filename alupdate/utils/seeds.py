@@ -1,4 +1,4 @@
-"""One seed, many independent random streams: nothing is ever seeded globally.
+"""Random streams that derive from one seed; nothing is ever seeded globally.
 
 Each use of randomness (initial pool, model initialisation, training order, ...) has its own
 stream; what differs from cycle to cycle is numbered by cycle. Two consequences: runs that differ

@@ -1,4 +1,4 @@
-"""How many threads a computation uses."""
+"""Numbers of threads for PyTorch and the linear algebra of NumPy and SciPy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

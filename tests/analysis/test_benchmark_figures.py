@@ -6,10 +6,15 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from alupdate.analysis.figures import result_figures
-from alupdate.analysis.growth import STYLES, WHOLE_PROCESS, style_of_operation
-from alupdate.analysis.theme import BLUE, PAPER, SCREEN, VERMILLION
-from alupdate.results.reader import read_results
+from alupdate.analysis.benchmark_growth import (
+    OPERATION_STYLES,
+    WHOLE_PROCESS,
+    style_of_operation,
+)
+from alupdate.analysis.catalogue import analysis_input, result_figures
+from alupdate.analysis.styles import BLUE, VERMILLION
+from alupdate.analysis.theme import PAPER, SCREEN
+from alupdate.results.reader import Results, read_results
 from benchmarks.growth import VARIABLES, Sizes, operations
 from benchmarks.large_pool import OPERATION
 from benchmarks.measure import Row, Timing
@@ -39,21 +44,21 @@ def grown(operation, variable, value):
     return Row("growth", f"{operation}: {value}", timing, variable=variable, value=value)
 
 
-def figures(table, look=SCREEN):
-    made = result_figures(None, None, prefix="benchmark", look=look, benchmark=table)
-    return {figure.name: figure for figure in made}
+def figures(table, theme=SCREEN):
+    given = analysis_input(Results("benchmark", benchmark=table))
+    return {figure.name: figure for figure in result_figures(given, theme)}
 
 
-@pytest.mark.parametrize("look", [SCREEN, PAPER], ids=lambda look: look.name)
-def test_both_can_be_drawn(table, look):
-    made = figures(table, look)
+@pytest.mark.parametrize("theme", [SCREEN, PAPER], ids=lambda theme: theme.name)
+def test_both_can_be_drawn(table, theme):
+    made = figures(table, theme)
     assert set(made) == {"benchmark-growth", "benchmark-speedups"}
     for figure in made.values():
-        with look.applied():
+        with theme.applied():
             drawn = figure.draw()
         assert any(axes.has_data() for axes in drawn.axes)
         assert figure.caption.endswith(".")
-        if look is PAPER:
+        if theme is PAPER:
             assert drawn.get_figwidth() <= 4.8
 
 
@@ -133,12 +138,12 @@ def test_only_what_the_table_allows_is_drawn(table):
     assert set(figures(growth)) == {"benchmark-growth"}
 
 
-def test_known_operations_have_their_own_look():
+def test_known_operations_have_a_style_of_their_own():
     names = [OPERATION, *operations(Sizes(5, 3, 30, 4, 20, 8))]
     assert WHOLE_PROCESS in OPERATION
-    looks = {(s.colour, s.marker, s.hollow) for s in (style_of_operation(n, 0) for n in names)}
-    assert len(looks) == len(names)
-    assert all(any(name.startswith(start) for start in STYLES) for name in names)
+    styles = {(s.colour, s.marker, s.hollow) for s in (style_of_operation(n, 0) for n in names)}
+    assert len(styles) == len(names)
+    assert all(any(name.startswith(start) for start in OPERATION_STYLES) for name in names)
     assert style_of_operation("another", 1).line == "--"
 
 

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from alupdate.analysis.areas import normalised_area
-from alupdate.analysis.figures import result_figures
+from alupdate.analysis.aulc import aulc_per_run
+from alupdate.analysis.catalogue import analysis_input, result_figures
 from alupdate.analysis.theme import PAPER, SCREEN
+from alupdate.results.reader import Results
 from tests.support.curve_tables import curves, random_curves, study
 
 STRATEGIES = ("random", "margin", "entropy", "lookahead", "lookahead_10", "lookahead_300")
@@ -27,12 +28,13 @@ def table():
     return pd.concat([first, sequential, second], ignore_index=True)
 
 
-def by_name(*arguments, **keywords):
-    return {figure.name: figure for figure in result_figures(*arguments, **keywords)}
+def by_name(theme=SCREEN, metric="accuracy", **tables):
+    given = analysis_input(Results("x", **tables), metric)
+    return {figure.name: figure for figure in result_figures(given, theme)}
 
 
 def test_curves_give_every_figure(table):
-    figures = by_name(table, None, prefix="x")
+    figures = by_name(curves=table)
     assert set(figures) == {
         "curves-d-b", "curves-e-b", "difference-d-b", "difference-e-b", "x-penalty",
         "x-labels-saved", "x-areas", "x-batch-construction", "x-against-lookahead",
@@ -45,49 +47,49 @@ def test_curves_give_every_figure(table):
         assert figure.caption.endswith(".")
 
 
-@pytest.mark.parametrize("look", [SCREEN, PAPER], ids=lambda look: look.name)
-def test_every_figure_of_curves_can_be_drawn(table, look):
-    for name, figure in by_name(table, None, look=look).items():
-        with look.applied():
+@pytest.mark.parametrize("theme", [SCREEN, PAPER], ids=lambda theme: theme.name)
+def test_every_figure_of_curves_can_be_drawn(table, theme):
+    for name, figure in by_name(theme, curves=table).items():
+        with theme.applied():
             drawn = figure.draw()
         assert isinstance(drawn, Figure), name
         assert any(axes.has_data() for axes in drawn.axes), name
-        if look is PAPER:
+        if theme is PAPER:
             assert drawn.get_figwidth() <= 4.8, name
 
 
 def test_updates_give_every_figure():
-    figures = by_name(None, study(), prefix="x")
+    figures = by_name(updates=study())
     assert set(figures) == {"x-d-b", "x-gap", "x-speedup"}
     many = pd.concat(
         [study()] + [study()[study()["gamma"] == 1].assign(gamma=g) for g in (0.1, 0.3, 3, 30)]
     )
-    assert "x-gamma" in by_name(None, many, prefix="x")
-    for figure in (*figures.values(), by_name(None, many, prefix="x")["x-gamma"]):
+    assert "x-gamma" in by_name(updates=many)
+    for figure in (*figures.values(), by_name(updates=many)["x-gamma"]):
         assert any(axes.has_data() for axes in figure.draw().axes)
 
 
 def test_areas_alone_give_figures_of_areas(table):
-    names = set(by_name(None, None, normalised_area(table), prefix="x"))
+    names = set(by_name(areas=aulc_per_run(table)))
     assert "x-areas" in names
     assert "x-ranks-datasets" in names
     assert not any(name.startswith("curves") for name in names)
 
 
 def test_one_strategy_and_one_seed_give_its_curve():
-    figures = by_name(curves({"margin": [[0.1, 0.2]]}), None)
+    figures = by_name(curves=curves({"margin": [[0.1, 0.2]]}))
     assert set(figures) == {"curves-d-b"}
     (axes,) = figures["curves-d-b"].draw().axes
     assert axes.get_title() == "d, b (one seed)"
 
 
 def test_another_metric_is_in_the_name(table):
-    names = set(by_name(table, None, metric="nll", prefix="x"))
+    names = set(by_name(curves=table, metric="nll"))
     assert {"curves-d-b-nll", "x-nll-penalty", "x-nll-areas"} <= names
 
 
 def test_lines_are_the_means_of_the_frame(table):
-    figure = by_name(table, None)["curves-d-b"]
+    figure = by_name(curves=table)["curves-d-b"]
     (axes,) = figure.draw().axes
     lines = {line.get_label(): line for line in axes.get_lines()}
     for name, rows in figure.frame.groupby("variant"):
@@ -98,7 +100,7 @@ def test_lines_are_the_means_of_the_frame(table):
 
 def test_the_legend_is_outside_of_the_panels(table):
     with SCREEN.applied():
-        drawn = by_name(table, None)["curves-d-b"].draw()
+        drawn = by_name(curves=table)["curves-d-b"].draw()
         drawn.savefig(io.BytesIO())
     (legend,) = drawn.legends
     box = legend.get_window_extent()
@@ -107,7 +109,7 @@ def test_the_legend_is_outside_of_the_panels(table):
 
 
 def test_paper_embeds_truetype_fonts(table, tmp_path):
-    figure = by_name(table, None, look=PAPER)["curves-d-b"]
+    figure = by_name(PAPER, curves=table)["curves-d-b"]
     with PAPER.applied():
         figure.draw().savefig(tmp_path / "f.pdf")
     content = (tmp_path / "f.pdf").read_bytes()
@@ -126,4 +128,4 @@ def inflated(stream):
 
 
 def test_random_selection_alone_has_no_differences():
-    assert set(by_name(curves({"random": [[0.1, 0.2], [0.2, 0.3]]}), None)) == {"curves-d-b"}
+    assert set(by_name(curves=curves({"random": [[0.1, 0.2], [0.2, 0.3]]}))) == {"curves-d-b"}

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.analysis.labels_saved import LEVELS, labels_needed, labels_saved, summarise_saved
+from alupdate.analysis.labels_saved import SHARES, labels_needed, labels_saved, summarise_saved
 from tests.support import references_statistics as reference
 from tests.support.curve_tables import curves
 
@@ -68,4 +68,4 @@ def test_labels_needed_is_the_first_crossing_of_the_running_maximum(heights, tar
 @given(HEIGHTS)
 def test_the_reference_saves_nothing_against_itself(heights):
     table = curves({"random": [heights], "margin": [heights]})
-    assert labels_saved(table)["saved"].tolist() == [0.0] * len(LEVELS)
+    assert labels_saved(table)["saved"].tolist() == [0.0] * len(SHARES)

@@ -20,7 +20,7 @@ def test_known_ranks():
     table = pd.DataFrame({"a": [0.9, 0.8], "b": [0.8, 0.8], "c": [0.1, 0.9]})
     ranking = rank(table)
     assert ranking.ranks.to_dict() == {"a": 1.75, "c": 2.0, "b": 2.25}
-    assert rank(table, higher_is_better=False).ranks.to_dict() == {"b": 1.75, "c": 2.0, "a": 2.25}
+    assert rank(table, better_if_higher=False).ranks.to_dict() == {"b": 1.75, "c": 2.0, "a": 2.25}
 
 
 def test_friedman_and_pairwise_tests_are_those_of_scipy_and_scikit_posthocs():

@@ -4,17 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.analysis.areas import normalised_area
-from alupdate.analysis.candidates import candidate_batches
+from alupdate.analysis.aulc import aulc_per_run, summarise_aulc
+from alupdate.analysis.candidates import by_candidate_batches
+from alupdate.analysis.catalogue import analysis_input, result_tables
 from alupdate.analysis.curves import difference_curves, mean_curves
-from alupdate.analysis.render import LATEX, ResultTable, csv, escape, latex, markdown
-from alupdate.analysis.tables import result_tables
+from alupdate.analysis.question import ResultTable
+from alupdate.analysis.render import LATEX, csv, escape, latex, markdown
+from alupdate.results.reader import Results
 from alupdate.utils.errors import InputError
 from tests.support.curve_tables import curves, random_curves, study
 
 
-def by_name(tables):
-    return {table.name: table for table in tables}
+def by_name(**tables):
+    return {table.name: table for table in result_tables(analysis_input(Results("x", **tables)))}
 
 
 def test_curves_give_every_table():
@@ -22,7 +24,7 @@ def test_curves_give_every_table():
     sequential = random_curves(5, ("margin",)).assign(batch="sequential")
     table = pd.concat([random_curves(0), sequential, other])
     table["run"] += table["batch"] + table["dataset"]
-    tables = by_name(result_tables(table, None))
+    tables = by_name(curves=table)
     assert set(tables) == {
         "areas-accuracy", "sequential-accuracy", "lookahead-accuracy", "ranks-d-b-accuracy",
         "wilcoxon-d-b-accuracy", "final", "penalty-accuracy", "labels-saved-accuracy",
@@ -38,27 +40,27 @@ def test_curves_give_every_table():
 
 
 def test_updates_give_every_table():
-    tables = by_name(result_tables(None, study()))
+    tables = by_name(updates=study())
     assert set(tables) == {"gap-closed", "speedup-n-initial", "speedup-n-new"}
     assert tables["gap-closed"].frame["note"].str.contains("too few for a claim").all()
 
 
 def test_nothing_gives_no_table():
-    assert result_tables(None, None) == []
-    assert result_tables(pd.DataFrame(), None) == []
+    assert by_name() == {}
+    assert by_name(curves=pd.DataFrame()) == {}
 
 
 def test_areas_alone_give_the_tables_of_areas():
-    areas = normalised_area(random_curves())
-    with_curves = by_name(result_tables(random_curves(), None))
-    for name, table in by_name(result_tables(None, None, areas)).items():
+    areas = aulc_per_run(random_curves())
+    with_curves = by_name(curves=random_curves())
+    for name, table in by_name(areas=areas).items():
         pd.testing.assert_frame_equal(table.frame, with_curves[name].frame)
 
 
 def test_unfinished_runs_are_left_out():
     table = random_curves()
     cut = (table["strategy"] == "margin") & (table["seed"] == 3) & (table["cycle"] > 2)
-    areas = by_name(result_tables(table[~cut], None))["areas-accuracy"].frame
+    areas = by_name(curves=table[~cut])["areas-accuracy"].frame
     assert areas.set_index("variant")["seeds"].to_dict() == {
         "margin": 6, "random": 7, "lookahead (oracle)": 7
     }  # fmt: skip
@@ -67,11 +69,11 @@ def test_unfinished_runs_are_left_out():
 def test_runs_that_cannot_be_told_apart_are_refused():
     twice = pd.concat([random_curves(), random_curves().assign(run="again")])
     with pytest.raises(InputError, match="differ only in settings"):
-        result_tables(twice, None)
+        by_name(curves=twice)
 
 
 def test_few_seeds_are_said_in_every_table_that_compares():
-    tables = by_name(result_tables(random_curves(n_seeds=3), None))
+    tables = by_name(curves=random_curves(n_seeds=3))
     for name in ("areas-accuracy", "final", "labels-saved-accuracy", "lookahead-accuracy"):
         assert tables[name].frame["note"].str.contains("too few").all(), name
     assert "too few" in tables["penalty-accuracy"].caption
@@ -83,7 +85,7 @@ def test_data_sets_are_blocks_for_the_variants_that_all_have():
     parts[2] = parts[2][parts[2]["strategy"] != "margin"]
     table = pd.concat(parts)
     table["run"] += table["dataset"]
-    ranks = by_name(result_tables(table, None))["ranks-datasets-accuracy"]
+    ranks = by_name(curves=table)["ranks-datasets-accuracy"]
     assert ranks.frame["variant"].tolist() == ["lookahead (oracle)", "random"]
     assert (ranks.frame["blocks"] == 3).all()
     assert "left out, as not everything was run: margin" in ranks.caption
@@ -103,10 +105,10 @@ def test_means_and_differences_of_known_curves():
 
 def test_candidate_batches_are_read_from_the_labels():
     table = random_curves(strategies=("random", "lookahead_10", "lookahead_300", "lookaheadx"))
-    found = candidate_batches(normalised_area(table))
+    found = by_candidate_batches(summarise_aulc(aulc_per_run(table)))
     assert found["n_batches"].tolist() == [10, 300]
     assert (found["base"] == "lookahead").all()
-    assert candidate_batches(normalised_area(random_curves())).empty
+    assert by_candidate_batches(summarise_aulc(aulc_per_run(random_curves()))).empty
 
 
 TABLE = ResultTable(

@@ -3,17 +3,16 @@ import math
 import pandas as pd
 import pytest
 
-from alupdate.analysis.update_figures import accuracy_by_update, gap_dots, robustness, speedup_bars
-from alupdate.analysis.updates import (
-    best_gamma,
-    best_gaps,
-    gamma_means,
-    gap_closed,
-    size_means,
-    speedups,
-)
+from alupdate.analysis.accuracy_by_size import accuracy_by_update, size_means
+from alupdate.analysis.gap_closed import best_gaps, gap_closed, gap_dots
+from alupdate.analysis.step_sizes import gamma_means, robustness
+from alupdate.analysis.styles import MethodStyles
+from alupdate.analysis.update_speedups import speedup_bars, update_speedups
+from alupdate.analysis.updates import best_gamma
 from alupdate.utils.errors import InputError
 from tests.support.curve_tables import study
+
+STYLES = MethodStyles.of(study())
 
 
 def test_gap_closed_is_the_ratio_of_the_sums():
@@ -78,7 +77,7 @@ def test_a_seed_without_a_gap_has_no_error():
 
 
 def test_speedups_are_medians():
-    table = speedups(study(), "n_new")
+    table = update_speedups(study(), "n_new")
     assert table["speedup"].tolist() == pytest.approx([100, 100])
     assert table["lbfgs_speedup"].tolist() == pytest.approx([50, 50])
     assert table["measurements"].tolist() == [4, 4]
@@ -96,19 +95,19 @@ def test_means_are_over_seeds_with_their_error():
 def test_two_posteriors_are_two_lines():
     second = study()
     second = second[second["method"] == "map"].assign(likelihood="gaussian")
-    lines = robustness(gamma_means(pd.concat([study(), second]))).axes[0].get_lines()
+    lines = robustness(gamma_means(pd.concat([study(), second])), STYLES).axes[0].get_lines()
     assert {line.get_label() for line in lines} == {
         "base", "retrain", "map (gaussian, 0.3)", "map (per_class, 0.3)"
     }  # fmt: skip
 
 
 def test_figures_show_every_method():
-    lines = robustness(gamma_means(study())).axes[0].get_lines()
+    lines = robustness(gamma_means(study()), STYLES).axes[0].get_lines()
     assert {line.get_label() for line in lines} == {"base", "retrain", "map"}
     panels = accuracy_by_update(study()).axes
     assert panels[0].get_title() == "10 initial labels"
-    tables = {size: speedups(study(), size) for size in ("n_initial", "n_new")}
-    panels = speedup_bars(tables).axes
+    tables = {size: update_speedups(study(), size) for size in ("n_initial", "n_new")}
+    panels = speedup_bars(tables, STYLES).axes
     tops = [[bar.get_y() + bar.get_height() for bar in panel.patches] for panel in panels]
     fast, slow = pytest.approx(100), pytest.approx(50)
     assert tops == [[fast, fast], [slow, slow]]
@@ -117,7 +116,7 @@ def test_figures_show_every_method():
 def test_gaps_far_below_zero_are_arrows():
     gaps = best_gaps(study())
     below = pd.concat([gaps, gaps.assign(name="monte_carlo", method="monte_carlo", gap=-6.0)])
-    (panel,) = gap_dots(below).axes
+    (panel,) = gap_dots(below, STYLES).axes
     assert [text.get_text() for text in panel.texts if "-6.0" in text.get_text()]
     assert panel.get_xlim()[0] == -0.5
 

@@ -28,10 +28,10 @@ def fit_gaussian(features: Tensor, labels: Tensor) -> LastLayerPosterior:
 def test_the_choice_is_near_the_best_on_digits(name: str) -> None:
     """The loss on unseen points is closer to the best gamma's than to that of a bad one."""
     features, labels = digits()
-    bought, new, test = slice(0, 100), slice(60, 100), slice(1000, None)
+    acquired, new, test = slice(0, 100), slice(60, 100), slice(1000, None)
     rule = update_rule(name)
     gamma = choose_gamma(
-        rule, fit_gaussian, features[bought], labels[bought], 40, np.random.default_rng(0)
+        rule, fit_gaussian, features[acquired], labels[acquired], 40, np.random.default_rng(0)
     )
     posterior = fit_gaussian(features[:60], labels[:60])
     losses = [

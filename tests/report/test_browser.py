@@ -6,7 +6,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from alupdate.report.page import charts_of, facts, page, render
+from alupdate.report.page import charts_of, page, render
+from alupdate.report.summary import facts
 from alupdate.results.reader import read_results
 from alupdate.results.records import CURVE_COLUMNS
 from tests.support.experiments import write_run, write_study
@@ -136,7 +137,7 @@ def test_pointing_reads_the_values_of_all_visible_lines(tab, chart, experiment):
     reading = chart.locator(".reading")
     assert not reading.is_visible()
     point_at(tab, chart, 0.98)
-    assert reading.locator("caption").inner_text() == "labels bought: 30"
+    assert reading.locator("caption").inner_text() == "labels acquired: 30"
     assert reading.locator("tr").count() == 4
     rows = curve(experiment)
     last = rows[rows["n_labelled"] == 30]["accuracy"]
@@ -153,7 +154,7 @@ def test_arrow_keys_read_the_values_too(chart):
     chart.locator(".plot").focus()
     for key, labels in (("ArrowRight", 10), ("ArrowRight", 20), ("ArrowLeft", 10)):
         chart.locator(".plot").press(key)
-        assert chart.locator(".reading caption").inner_text() == f"labels bought: {labels}"
+        assert chart.locator(".reading caption").inner_text() == f"labels acquired: {labels}"
     chart.locator(".plot").press("Escape")
     assert not chart.locator(".reading").is_visible()
 
@@ -190,7 +191,7 @@ def test_values_are_there_as_a_table(chart, experiment):
     assert table.locator("tbody tr").count() == 3
     assert table.locator("th:not([scope])").count() == 0
     assert table.locator("caption").inner_text() == (
-        "test accuracy (higher is better), by labels bought"
+        "test accuracy (higher is better), by labels acquired"
     )
     rows = curve(experiment)
     first = rows[rows["n_labelled"] == 10]["accuracy"].mean()

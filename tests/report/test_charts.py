@@ -9,19 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alupdate.analysis.theme import MARKERS, PALETTE, Style
+from alupdate.analysis.styles import MARKERS, PALETTE, Style
 from alupdate.report import svg_style as svg_style_module
 from alupdate.report.charts import (
     Chart,
-    Metric,
+    ChartMetric,
     Series,
+    acquired_classes,
     as_json,
-    bought_classes,
     curve_chart,
     panels,
     update_charts,
 )
-from alupdate.report.page import common, ranges, varying
 from alupdate.report.svg_style import (
     DARK_BACKGROUND,
     MIN_CONTRAST,
@@ -44,7 +43,7 @@ def chart(frame, median=False, reference=None):
         x_label="",
         x_log=False,
         selectors=(),
-        metrics=(Metric("score", "score", median=median),),
+        metrics=(ChartMetric("score", "score", median=median),),
         series=(Series("a", LINE), Series("b", LINE)),
         frame=frame,
         reference=reference,
@@ -141,9 +140,9 @@ def test_differences_are_paired_by_seed(rows):
 
 @settings(max_examples=25)
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=5), min_size=1, max_size=4))
-def test_classes_bought_are_counted_up_to_each_cycle(batches):
+def test_classes_acquired_are_counted_up_to_each_cycle(batches):
     rows = [("run", cycle, label) for cycle, batch in enumerate(batches) for label in batch]
-    found = bought_classes(pd.DataFrame(rows, columns=["run", "cycle", "label"]))
+    found = acquired_classes(pd.DataFrame(rows, columns=["run", "cycle", "label"]))
     for cycle, row in enumerate(found.to_dict("records")):
         counts = Counter(label for batch in batches[: cycle + 1] for label in batch)
         total = counts.total()
@@ -211,8 +210,8 @@ def test_updates_are_shown_at_their_best_gamma(updates):
     best = max(means, key=lambda gamma: means[gamma])
     names = [entry.name for entry in by_new.series]
     assert names == [
-        "base", "retrain", "retrain_lbfgs", "map, gamma 1", "map, gamma auto",
-        f"second_order, gamma {best:g}",
+        "base", "retrain", "retrain_lbfgs", f"second_order, gamma {best:g}", "map, gamma 1",
+        "map, gamma auto",
     ]  # fmt: skip
     assert by_initial.x_label == "initial labels"
     assert by_gamma.x_label == "step size gamma"
@@ -286,26 +285,3 @@ def test_dashes_are_multiples_of_the_line_width():
         "light": "#000000", "dark": "#ffffff", "marker": "o", "hollow": True, "dash": "8 4"
     }  # fmt: skip
     assert svg_style(LINE)["dash"] == ""
-
-
-@given(st.sets(st.integers(0, 50), min_size=1))
-def test_ranges_name_exactly_the_numbers(numbers):
-    found = set()
-    for part in ranges(numbers).split(", "):
-        first, *last = part.split("\N{EN DASH}")
-        found |= set(range(int(first), int(last[0] if last else first) + 1))
-    assert found == numbers
-
-
-def test_settings_are_common_or_vary():
-    runs = [
-        {"strategy.name": "a", "seed": "0", "size": "10", "strategy.k": "3"},
-        {"strategy.name": "b", "seed": "1", "size": "10"},
-        {"strategy.name": "b", "seed": "2", "size": "10"},
-    ]
-    assert common(runs) == {"size": "10"}
-    found = {entry.key: entry for entry in varying(runs)}
-    assert found["strategy.name"].values == (("a", 1), ("b", 2))
-    assert found["seed"].values == (("0\N{EN DASH}2", 3),)
-    assert (found["strategy.k"].owners, found["strategy.k"].is_choice) == (("a",), False)
-    assert found["seed"].is_choice

@@ -64,7 +64,7 @@ def experiment(tmp_path_factory):
             folder,
             seed=seed,
             strategy={"name": "lookahead"},
-            oracle="strategy lookahead is an oracle: it sees labels that are not bought",
+            oracle="strategy lookahead is an oracle: it sees labels not acquired yet",
         )
         write_study(folder, seed)
     write_run(folder, seed=8, state="failed", error=f"ValueError: {ATTACK}")
@@ -124,7 +124,7 @@ def test_what_was_run_is_said(text):
     said = Outline(text).text
     for words in (
         "12 finished of 14",
-        "strategy lookahead is an oracle: it sees labels that are not bought.",
+        "strategy lookahead is an oracle: it sees labels not acquired yet.",
         "2 runs are missing from figures or tables",
         "ValueError:",
         "has no column dataset",
@@ -133,7 +133,7 @@ def test_what_was_run_is_said(text):
         "Gap to retraining closed by each update",
         "versions.torch",
         "git_revision",
-        "update.solverrecipe",
+        "training.solverrecipe",
     ):
         assert words in said, words
 
@@ -154,7 +154,7 @@ def test_a_gathered_file_makes_a_page_that_says_what_is_not_known(tmp_path):
     found = outline(ROOT / "results" / "reference" / "strategies-mnist5k.csv")
     assert "settings, versions, machine and state of the runs are not known here" in found.text
     assert "What was run" not in found.text
-    assert "sees labels not yet acquired" in found.text
+    assert "sees labels not acquired yet" in found.text
 
 
 def test_the_data_of_charts_are_json(text):

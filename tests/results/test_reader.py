@@ -8,7 +8,8 @@ from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alupdate.report.page import facts, page
+from alupdate.report.page import page
+from alupdate.report.summary import facts
 from alupdate.results.csv_tables import KINDS, TEXT
 from alupdate.results.reader import read_results
 from alupdate.results.status import read_status

@@ -8,7 +8,7 @@ import signal
 import pytest
 from filelock import FileLock
 
-from alupdate.results.status import LOCK, RunStatus, is_held, read_status, record_death
+from alupdate.results.status import LOCK, RunStatus, is_held, mark_crashed, read_status
 
 
 def hold(folder, ready):
@@ -42,7 +42,7 @@ def test_a_lock_is_held_until_its_process_dies(holder, tmp_path):
 
 def test_a_run_that_another_process_took_over_is_left_alone(holder, tmp_path):
     write(tmp_path, state="running", failures=0)
-    record_death(tmp_path, "killed")
+    mark_crashed(tmp_path, "killed")
     assert read_status(tmp_path).state == "running"
 
 
@@ -53,7 +53,7 @@ def test_nothing_there_is_not_held(tmp_path):
 
 def test_a_death_counts_as_a_failure_and_keeps_the_facts(tmp_path):
     write(tmp_path, state="running", failures=1, host="here", started="2026-01-01T00:00:00+00:00")
-    record_death(tmp_path, "killed")
+    mark_crashed(tmp_path, "killed")
     status = read_status(tmp_path)
     assert (status.state, status.error, status.failures) == ("failed", "killed", 2)
     assert status.seconds > 0
@@ -62,13 +62,13 @@ def test_a_death_counts_as_a_failure_and_keeps_the_facts(tmp_path):
 
 def test_a_death_before_anything_was_written_counts_too(tmp_path):
     for times in (1, 2):
-        record_death(tmp_path / "new", "killed")
+        mark_crashed(tmp_path / "new", "killed")
         assert read_status(tmp_path / "new").failures == times
 
 
 def test_a_complete_run_stays_complete(tmp_path):
     write(tmp_path, state="completed")
-    record_death(tmp_path, "killed")
+    mark_crashed(tmp_path, "killed")
     assert read_status(tmp_path).state == "completed"
 
 

@@ -6,7 +6,7 @@ import torch
 
 from alupdate.laplace.updates import fit, update_rule
 from alupdate.strategies.lookahead import ExpectedLookahead
-from tests.support.problems import FORESEEN, make_query
+from tests.support.problems import HYPOTHETICAL, make_query
 
 
 def own_loss(probabilities, loss):
@@ -43,7 +43,7 @@ def naive(query, rule, size, loss, points, candidates, n_labels):
     return chosen
 
 
-@pytest.mark.parametrize(("update", "likelihood"), FORESEEN)
+@pytest.mark.parametrize(("update", "likelihood"), HYPOTHETICAL)
 @pytest.mark.parametrize("loss", ["nll", "error", "brier"])
 @pytest.mark.parametrize("n_labels", [2, 10])
 def test_equals_updating_on_every_label(update, likelihood, loss, n_labels):

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from alupdate.laplace.updates import fit, update_rule
 from alupdate.strategies.lookahead import GreedyLookahead
-from tests.support.problems import FORESEEN, make_query
+from tests.support.problems import HYPOTHETICAL, make_query
 
 
 def naive(query, size):
@@ -31,7 +31,7 @@ def _updated(query, posterior, i):
     return query.rule.apply(posterior, query.features[[i]], label, query.gamma).posterior
 
 
-@pytest.mark.parametrize(("update", "likelihood"), FORESEEN)
+@pytest.mark.parametrize(("update", "likelihood"), HYPOTHETICAL)
 @pytest.mark.parametrize("in_parts", [False, True])
 def test_equals_updating_on_every_candidate(update, likelihood, in_parts):
     for seed in range(1 if in_parts else 4):

@@ -12,20 +12,36 @@ import pytest
 import torch
 
 from alupdate import strategies
-from alupdate.config import SequentialBatch
+from alupdate.config import (
+    ActiveLearningTask,
+    PosteriorConfig,
+    RunConfig,
+    SequentialBatch,
+    TopBatch,
+    TrainingConfig,
+    UpdateConfig,
+)
 from alupdate.config.options import make_option, options
+from alupdate.data.arrays import Npz
+from alupdate.data.dataset import Dataset, Vectors
+from alupdate.data.pool import Annotator, Pool
+from alupdate.experiment.selection import Selector
 from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.updates import fit, update_rule
+from alupdate.models.learner import Model
+from alupdate.models.plain import PlainBackbone
 from alupdate.strategies.bait import Bait
 from alupdate.strategies.base import ScoringStrategy, build_batch
 from alupdate.strategies.lookahead import BatchMix, Lookahead
 from alupdate.strategies.select import select, utilities
+from alupdate.utils.seeds import Stream, generator
 from tests.strategies.test_contract import ALL
 from tests.support.problems import make_query
 
 MODULES = [
     entry.name for entry in pkgutil.iter_modules(strategies.__path__, "alupdate.strategies.")
 ]
+SCORED = [key for key in ALL if hasattr(options("strategy")[ALL[key][0]], "utilities")]
 SCORELESS = {"random", "badge", "typiclust", "lookahead"}
 FOR_SCORES = {
     "bait": {"oversample": 1},  # otherwise it picks more, and takes some away
@@ -94,7 +110,7 @@ def test_a_sequential_batch_is_that_of_a_run(name, update):
     assert asked == found[:4].tolist()
 
 
-@pytest.mark.parametrize("key", [key for key in ALL if ALL[key][0] not in SCORELESS])
+@pytest.mark.parametrize("key", SCORED)
 def test_the_highest_utility_is_the_first_pick(key):
     name, settings = ALL[key]
     settings = settings | FOR_SCORES.get(name, {})
@@ -112,6 +128,7 @@ def test_the_highest_utility_is_the_first_pick(key):
 @pytest.mark.parametrize("name", sorted(SCORELESS))
 def test_strategies_without_utilities_say_so(name):
     assert name in options("strategy")
+    assert name not in SCORED
     with pytest.raises(ValueError, match=f"strategy={name}: does not score single instances"):
         utilities(name, **pool_of(make_query()))
 
@@ -250,8 +267,9 @@ def test_wrong_arguments_are_one_line(message):
 
 def test_built_in_strategies_that_look_at_no_label_need_none():
     pool = pool_of(make_query()) | {"labels": None}
-    for name in set(options("strategy")) - {"skactiveml", "plugin"}:
-        assert len(select(name, 3, **pool)) == 3
+    for name, option in options("strategy").items():
+        if not option.uses_labels:
+            assert len(select(name, 3, **pool)) == 3
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -280,3 +298,57 @@ def test_a_config_names_its_module_or_class_without_loading_it():
     assert "strategy" not in vars(nowhere)
     falcun = make_option("strategy", {"name": "skactiveml", "query_strategy": "Falcun"})
     assert "library_class" not in vars(falcun)
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A model on 60 instances, 12 of them labelled, and the data set of a run."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=80)
+    rows = (rng.normal(size=(80, 5)) + labels[:, None]).astype(np.float32)
+    dataset = Dataset(
+        "small", Vectors(rows[:60]), labels[:60], Vectors(rows[60:]), labels[60:], ("a", "b", "c")
+    )
+    pool, test = (with_bias(torch.from_numpy(part)) for part in (rows[:60], rows[60:]))
+    indices = rng.permutation(60)[:12]
+    posterior = fit(torch.from_numpy(rng.normal(size=(3, 6))).float(), pool[indices])
+    labelled = Pool.unlabelled(60).label(indices, labels[indices])
+    return dataset, labelled, Model(pool, test, posterior)
+
+
+@pytest.mark.parametrize("name", ["margin", "bald", "badge", "typiclust", "lookahead"])
+@pytest.mark.parametrize("batch", ["top_b", "sequential"])
+def test_chooses_what_a_run_chooses(name, batch, run):
+    """The same candidates in the same order, and the generator of the run's cycle."""
+    dataset, pool, model = run
+    settings = ALL[name][1]
+    built = SequentialBatch(name=batch, size=4) if batch == "sequential" else TopBatch(batch, 4)
+    config = RunConfig(
+        dataset=Npz(path="none"),
+        backbone=PlainBackbone(name="identity"),
+        strategy=make_option("strategy", {"name": name, **settings}),
+        batch=built,
+        posterior=PosteriorConfig(),
+        training=TrainingConfig(),
+        update=UpdateConfig(name="second_order", gamma=2.0),
+        task=ActiveLearningTask(name="active_learning"),
+        subset=30,
+    )
+    expected = Selector(config, dataset, Annotator(dataset.train_labels)).select(3, pool, model)
+    candidates = generator(0, Stream.SUBSET, 3).permutation(pool.candidates())[:30]
+    order = np.concatenate([candidates, pool.indices])
+    found = select(
+        name,
+        4,
+        features=model.pool[order],
+        posterior=model.posterior,
+        labelled=range(30, 42),
+        labels=pool.labels,
+        batch=batch,
+        annotate=lambda positions: dataset.train_labels[order[positions]],
+        gamma=2.0,
+        seed=generator(0, Stream.STRATEGY, 3),
+        oracle=(dataset.train_labels[order], model.test, dataset.test_labels),
+        **settings,
+    )
+    assert order[found].tolist() == expected.tolist()

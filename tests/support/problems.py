@@ -65,14 +65,14 @@ problems = st.builds(
 )
 
 
-FORESEEN = [
+HYPOTHETICAL = [
     ("first_order", "gaussian"),
     ("second_order", "gaussian"),
     ("second_order", "categorical"),
     ("map", "gaussian"),
     ("map", "per_class"),
 ]
-"""Updates and likelihoods whose effect look-ahead foresees without sampling."""
+"""Updates and likelihoods that look-ahead evaluates without sampling."""
 
 
 def make_query(

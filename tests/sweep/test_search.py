@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from alupdate.analysis.areas import normalised_area
+from alupdate.analysis.aulc import aulc_per_run
 from tests.support.runs import run_small
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
@@ -20,7 +20,7 @@ def test_the_best_trial_is_that_with_the_largest_area(monkeypatch, tmp_path):
     folder = tmp_path / "results" / "default"
     best = yaml.safe_load((folder / "optimization_results.yaml").read_text())
     curves = [pd.read_csv(path) for path in folder.glob("*/curve.csv")]
-    areas = [normalised_area(curve, "accuracy")["area"].item() for curve in curves]
+    areas = [aulc_per_run(curve, "accuracy")["area"].item() for curve in curves]
     assert len(areas) == 3
     assert best["best_value"] == pytest.approx(max(areas))
     ends = {path: path.stat().st_mtime_ns for path in folder.glob("*/curve.csv")}

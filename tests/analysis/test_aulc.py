@@ -2,33 +2,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alupdate.analysis.areas import (
-    compare,
-    normalised_area,
-    oracle_comparisons,
-    oracle_gaps,
-    sequential_gains,
-    summarise,
-)
+from alupdate.analysis.aulc import aulc_per_run, compare, summarise_aulc
+from alupdate.analysis.batch_construction import sequential_gains
 from alupdate.analysis.curves import learning_curve
+from alupdate.analysis.oracles import oracle_comparisons, oracle_gaps
 from alupdate.utils.errors import InputError
 from tests.support.curve_tables import curves
 
 
 def test_area_of_a_straight_line_is_its_mean_height():
-    areas = normalised_area(curves({"random": [[0.2, 0.4, 0.6]]}))
+    areas = aulc_per_run(curves({"random": [[0.2, 0.4, 0.6]]}))
     assert areas["area"].tolist() == pytest.approx([0.4])
 
 
 def test_area_does_not_depend_on_the_order_of_rows():
     table = curves({"random": [[0.1, 0.9, 0.3]]})
-    assert normalised_area(table.iloc[::-1])["area"].tolist() == pytest.approx([0.55])
+    assert aulc_per_run(table.iloc[::-1])["area"].tolist() == pytest.approx([0.55])
 
 
 def test_summary_and_paired_difference():
     table = curves({"random": [[0.1, 0.1], [0.3, 0.3]], "margin": [[0.3, 0.3], [0.4, 0.4]]})
-    areas = normalised_area(table)
-    summary = summarise(areas).set_index("strategy")
+    areas = aulc_per_run(table)
+    summary = summarise_aulc(areas).set_index("strategy")
     assert summary.index.tolist() == ["margin", "random"]
     assert summary.loc["random", "mean"] == pytest.approx(0.2)
     assert summary.loc["random", "standard_error"] == pytest.approx(0.1)
@@ -40,7 +35,7 @@ def test_summary_and_paired_difference():
 
 def test_only_common_seeds_are_paired():
     table = curves({"random": [[0.1, 0.1]], "margin": [[0.3, 0.3], [0.9, 0.9]]})
-    difference = compare(normalised_area(table), {"strategy": "random"}).iloc[0]
+    difference = compare(aulc_per_run(table), {"strategy": "random"}).iloc[0]
     assert difference["seeds"] == 1
     assert difference["difference"] == pytest.approx(0.2)
     assert np.isnan(difference["t_p"])
@@ -50,12 +45,12 @@ def test_runs_that_the_table_cannot_tell_apart_are_refused():
     twice = pd.concat([curves({"random": [[0.1, 0.1]]}), curves({"random": [[0.2, 0.2]]})])
     twice["run"] = ["a", "a", "b", "b"]
     with pytest.raises(InputError, match="runs a and b differ only in settings"):
-        normalised_area(twice)
+        aulc_per_run(twice)
 
 
 def test_unknown_reference_is_refused():
     with pytest.raises(ValueError, match="names 0 variants"):
-        compare(normalised_area(curves({"random": [[0.1, 0.1]]})), {"strategy": "entropy"})
+        compare(aulc_per_run(curves({"random": [[0.1, 0.1]]})), {"strategy": "entropy"})
 
 
 def test_figure_has_a_line_per_strategy_and_dashes_oracles():
@@ -66,11 +61,11 @@ def test_figure_has_a_line_per_strategy_and_dashes_oracles():
     assert lines["lookahead (oracle)"].get_linestyle() == "--"
     assert lines["random"].get_linestyle() == "-"
     np.testing.assert_allclose(lines["random"].get_ydata(), [0.15, 0.25])
-    assert axes.get_xlabel() == "labels bought"
+    assert axes.get_xlabel() == "labels acquired"
 
 
 def test_a_single_checkpoint_is_its_own_area():
-    assert normalised_area(curves({"random": [[0.4]]}))["area"].tolist() == [0.4]
+    assert aulc_per_run(curves({"random": [[0.4]]}))["area"].tolist() == [0.4]
 
 
 def test_sequential_gains_pair_by_seed():
@@ -81,7 +76,7 @@ def test_sequential_gains_pair_by_seed():
             ("margin", "sequential"): [[0.2, 0.2], [0.5, 0.5]],
         }
     )
-    (gain,) = sequential_gains(normalised_area(table)).to_dict("records")
+    (gain,) = sequential_gains(aulc_per_run(table)).to_dict("records")
     assert gain["strategy"] == "margin"
     assert gain["difference"] == pytest.approx(0.15)
     assert gain["standard_error"] == pytest.approx(0.05)
@@ -90,10 +85,10 @@ def test_sequential_gains_pair_by_seed():
 
 def test_oracles_meet_the_best_variant_without_oracle():
     table = curves({"random": [[0.1, 0.1]], "margin": [[0.3, 0.3]], "lookahead": [[0.2, 0.2]]})
-    (gap,) = oracle_gaps(normalised_area(table)).to_dict("records")
+    (gap,) = oracle_gaps(aulc_per_run(table)).to_dict("records")
     assert (gap["strategy"], gap["other_strategy"]) == ("lookahead", "margin")
     assert gap["difference"] == pytest.approx(-0.1)
-    ((name, others),) = oracle_comparisons(normalised_area(table))
+    ((name, others),) = oracle_comparisons(aulc_per_run(table))
     assert name == "lookahead"
     assert dict(zip(others["strategy"], others["difference"], strict=True)) == pytest.approx(
         {"random": -0.1, "margin": 0.1}
@@ -103,6 +98,6 @@ def test_oracles_meet_the_best_variant_without_oracle():
 def test_variants_without_a_common_seed_are_said():
     table = curves({"random": [[0.1, 0.1]], "margin": [[0.3, 0.3], [0.4, 0.4]]})
     apart = table[(table["strategy"] == "random") | (table["seed"] == 1)]
-    (row,) = compare(normalised_area(apart), {"strategy": "random"}).to_dict("records")
+    (row,) = compare(aulc_per_run(apart), {"strategy": "random"}).to_dict("records")
     assert np.isnan(row["difference"])
     assert row["note"] == "no common seed"

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alupdate.analysis.growth import growth_table, slope
+from alupdate.analysis.benchmark_growth import growth_table, slope
 
 
 @pytest.mark.parametrize("exponent", [-1.0, 0.0, 0.5, 1.0, 2.0])

@@ -1,4 +1,4 @@
-"""How many times faster each step is than what it is compared with."""
+"""How many times faster is each operation than what the benchmark compares it with?"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from alupdate.analysis.growth import growth, growth_table
-from alupdate.analysis.theme import BLUE, GREY, SCREEN, VERMILLION, Look, ResultFigure
+from alupdate.analysis.question import AnalysisInput, ResultFigure
+from alupdate.analysis.styles import BLUE, GREY, VERMILLION
+from alupdate.analysis.theme import SCREEN, Theme
 
 LIMITS = (
     "the products and exponentials alone",
@@ -17,9 +18,11 @@ LIMITS = (
     "python -c pass",
 )
 """What nothing can be faster than: no alternative."""
+OPERATION_HEIGHT = 2.6
+"""In lines of text: its name, what it is compared with, a gap."""
 
 
-def speedup_table(benchmark: pd.DataFrame) -> pd.DataFrame:
+def benchmark_ratios(benchmark: pd.DataFrame) -> pd.DataFrame:
     """Return one line per pair: section, operation, against, ratio, and the two medians.
 
     The operation is ``what`` without the sizes, which begin with a number or with a name and "=".
@@ -36,24 +39,20 @@ def speedup_table(benchmark: pd.DataFrame) -> pd.DataFrame:
     return pairs[columns].reset_index(drop=True)
 
 
-LINES = 2.6
-"""Height of an operation, in lines of text: its name, what it is compared with, a gap."""
-
-
-def speedups(table: pd.DataFrame, look: Look = SCREEN) -> Figure:
-    """Draw a line per operation, with a dot per size; left of 1 we are slower.
+def draw_ratios(table: pd.DataFrame, theme: Theme = SCREEN) -> Figure:
+    """Draw a line per operation, with a dot per size; left of 1 it is slower.
 
     The axis is logarithmic. The number on the right is the median of the dots.
 
     Args:
-        table: from ``alupdate.analysis.speedups``.
-        look: sizes and fonts.
+        table: from ``benchmark_ratios``.
+        theme: sizes and fonts.
     """
     sections = list(table.groupby("section", sort=False))
     pairs = [list(rows.groupby(["operation", "against"], sort=False)) for _, rows in sections]
-    heights = [LINES * len(group) for group in pairs]
-    height = look.line * (0.76 * sum(heights) + 2 * len(sections) + 2)
-    figure = Figure((look.width, height), layout="constrained")
+    heights = [OPERATION_HEIGHT * len(group) for group in pairs]
+    height = theme.line * (0.76 * sum(heights) + 2 * len(sections) + 2)
+    figure = Figure((theme.width, height), layout="constrained")
     panels = figure.subplots(len(sections), 1, squeeze=False, sharex=True, height_ratios=heights)
     for panel, (name, _), group in zip(panels.ravel(), sections, pairs, strict=True):
         _panel(
@@ -87,31 +86,15 @@ def _panel(panel: Axes, lines: "list[tuple[str, pd.Series[float]]]") -> None:
     panel.grid(axis="y", visible=False)
 
 
-def benchmark_figures(benchmark: pd.DataFrame, prefix: str, look: Look) -> Iterator[ResultFigure]:
-    """Yield how costs grow, and how many times faster each step is than what it is compared with.
-
-    Args:
-        benchmark: rows of scripts/benchmark.py.
-        prefix: of the figures' names.
-        look: sizes and fonts.
-    """
-    grown = growth_table(benchmark)
-    if len(grown):
+def ratio_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
+    """Yield all ratios of the benchmark, by section."""
+    table = pd.DataFrame() if given.benchmark is None else benchmark_ratios(given.benchmark)
+    if len(table):
         yield ResultFigure(
-            f"{prefix}-growth",
-            "How cost grows",
-            "Median seconds and resident memory against one size at a time, the others held. "
-            "Slopes are exponents, fitted over the upper half of the range.",
-            grown,
-            partial(growth, grown, look),
-        )
-    pairs = speedup_table(benchmark)
-    if len(pairs):
-        yield ResultFigure(
-            f"{prefix}-speedups",
+            f"{given.name}-speedups",
             "Times faster than the alternative",
             "Ratios of median seconds, measured in turn in one process; a dot per size, their "
             "median on the right. Vermillion: slower.",
-            pairs,
-            partial(speedups, pairs, look),
+            table,
+            partial(draw_ratios, table, theme),
         )

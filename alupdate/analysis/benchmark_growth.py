@@ -1,4 +1,7 @@
-"""How seconds and memory grow with one size at a time."""
+"""How do seconds and memory of an operation grow with one size at a time?"""
+
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -7,16 +10,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import ArrayLike
 
-from alupdate.analysis.theme import (
-    BLACK,
-    BLUE,
-    PALETTE,
-    SCREEN,
-    VERMILLION,
-    Look,
-    Style,
-    legend_below,
-)
+from alupdate.analysis.question import AnalysisInput, ResultFigure
+from alupdate.analysis.styles import BLACK, BLUE, PALETTE, VERMILLION, Style
+from alupdate.analysis.theme import SCREEN, Theme, legend_below
+
+OPERATION_STYLES = {
+    "update": Style(BLACK, "^", "-"),
+    "look-ahead": Style(VERMILLION, "o", "-"),
+    "sequential margin query": Style(BLUE, "s", "-", hollow=True),
+}
+"""By the start of an operation's name."""
+ROOM = 0.11
+"""Share of a panel's height that a line with a slope takes."""
+FEW = 2.0
+"""Decades of an axis below which it also has ticks at 2 and 5."""
+WHOLE_PROCESS = "own process"
+"""In the names of operations whose memory is that of the whole process."""
 
 
 def slope(sizes: ArrayLike, costs: ArrayLike) -> float:
@@ -28,6 +37,10 @@ def slope(sizes: ArrayLike, costs: ArrayLike) -> float:
     Args:
         sizes: (n,), positive.
         costs: (n,), positive.
+
+    Example:
+        >>> round(slope([10, 100, 1000], [1.0, 100.0, 10000.0]), 6)
+        2.0
     """
     x, y = np.log(np.asarray(sizes, dtype=float)), np.log(np.asarray(costs, dtype=float))
     distinct = np.unique(x)
@@ -61,32 +74,18 @@ def growth_table(benchmark: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(groups, ignore_index=True) if groups else empty
 
 
-STYLES = {
-    "update": Style(BLACK, "^", "-"),
-    "look-ahead": Style(VERMILLION, "o", "-"),
-    "sequential margin query": Style(BLUE, "s", "-", hollow=True),
-}
-"""By the start of an operation's name."""
-ROOM = 0.11
-"""Share of a panel's height that a line with a slope takes."""
-FEW = 2.0
-"""Decades of an axis below which it also has ticks at 2 and 5."""
-WHOLE_PROCESS = "own process"
-"""In the names of operations whose memory is that of the whole process."""
-
-
-def growth(table: pd.DataFrame, look: Look = SCREEN) -> Figure:
+def draw_growth(table: pd.DataFrame, theme: Theme = SCREEN) -> Figure:
     """Draw seconds above, MiB below, against each variable; both axes are logarithmic.
 
     Args:
-        table: from ``alupdate.analysis.growth.growth_table``.
-        look: sizes and fonts.
+        table: from ``growth_table``.
+        theme: sizes and fonts.
     """
     variables = list(dict.fromkeys(table["variable"]))
-    columns = min(len(variables), 5 if look.name == "screen" else 3)
+    columns = min(len(variables), 5 if theme.name == "screen" else 3)
     blocks = -(-len(variables) // columns)
-    width = 1.3 * look.width if look.name == "screen" and columns > 3 else look.width
-    figure = Figure((width, 2 * blocks * look.panel * 0.85), layout="constrained")
+    width = 1.3 * theme.width if theme.name == "screen" and columns > 3 else theme.width
+    figure = Figure((width, 2 * blocks * theme.panel * 0.85), layout="constrained")
     axes = figure.subplots(2 * blocks, columns, squeeze=False)
     for panel in axes.ravel():
         panel.set_axis_off()
@@ -101,7 +100,7 @@ def growth(table: pd.DataFrame, look: Look = SCREEN) -> Figure:
             if column == 0:
                 panel.set_ylabel("seconds" if cost == "seconds" else "MiB")
         panel.set_xlabel(variable)
-    legend_below(figure, panels, look)
+    legend_below(figure, panels, theme)
     return figure
 
 
@@ -132,8 +131,8 @@ def _panel(panel: Axes, here: pd.DataFrame, cost: str) -> None:
 
 
 def style_of_operation(operation: str, place: int) -> Style:
-    """Return how an operation looks: always the same for those we know, by its place otherwise."""
-    for start, style in STYLES.items():
+    """Return the style of an operation: fixed for well-known ones, by its place for others."""
+    for start, style in OPERATION_STYLES.items():
         if operation.startswith(start):
             return Style(
                 style.colour,
@@ -142,3 +141,17 @@ def style_of_operation(operation: str, place: int) -> Style:
                 WHOLE_PROCESS not in operation and style.hollow,
             )
     return Style(PALETTE[place % len(PALETTE)], "D", "--")
+
+
+def growth_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
+    """Yield seconds and memory against each size that the benchmark varied."""
+    table = pd.DataFrame() if given.benchmark is None else growth_table(given.benchmark)
+    if len(table):
+        yield ResultFigure(
+            f"{given.name}-growth",
+            "How cost grows",
+            "Median seconds and resident memory against one size at a time, the others held. "
+            "Slopes are exponents, fitted over the upper half of the range.",
+            table,
+            partial(draw_growth, table, theme),
+        )

@@ -1,0 +1,83 @@
+"""Every table and figure that results allow, question by question.
+
+A new question is a module of this package with functions that yield its tables and its figures,
+and its lines in the lists below.
+"""
+
+from collections.abc import Callable, Iterator
+
+from alupdate.analysis.accuracy_by_size import size_figures
+from alupdate.analysis.aulc import aulc_figures, aulc_per_run, aulc_tables
+from alupdate.analysis.batch_construction import batch_figures, batch_tables
+from alupdate.analysis.benchmark_growth import growth_figures
+from alupdate.analysis.benchmark_speedups import ratio_figures
+from alupdate.analysis.candidates import candidate_figures
+from alupdate.analysis.curves import curve_figures, curve_tables
+from alupdate.analysis.gap_closed import gap_figures, gap_tables
+from alupdate.analysis.labels_saved import labels_saved_figures, labels_saved_tables
+from alupdate.analysis.oracles import oracle_figures, oracle_tables
+from alupdate.analysis.penalty import penalty_figures, penalty_tables
+from alupdate.analysis.question import AnalysisInput, ResultFigure, ResultTable
+from alupdate.analysis.ranks import rank_figures, rank_tables
+from alupdate.analysis.step_sizes import gamma_figures
+from alupdate.analysis.styles import MethodStyles, VariantStyles
+from alupdate.analysis.theme import SCREEN, Theme
+from alupdate.analysis.update_speedups import speedup_figures, speedup_tables
+from alupdate.analysis.variants import finished
+from alupdate.results.reader import Results
+from alupdate.utils.errors import InputError
+from alupdate.utils.metrics import PRIMARY
+
+TABLES: tuple[Callable[[AnalysisInput], Iterator[ResultTable]], ...] = (
+    aulc_tables, batch_tables, oracle_tables, rank_tables, curve_tables, penalty_tables,
+    labels_saved_tables, gap_tables, speedup_tables,
+)  # fmt: skip
+"""Functions that yield tables, in the order in which they are shown."""
+FIGURES: tuple[Callable[[AnalysisInput, Theme], Iterator[ResultFigure]], ...] = (
+    curve_figures, penalty_figures, labels_saved_figures, aulc_figures, batch_figures,
+    oracle_figures, candidate_figures, rank_figures, size_figures, gamma_figures, gap_figures,
+    speedup_figures, growth_figures, ratio_figures,
+)  # fmt: skip
+"""Functions that yield figures, in the order in which they are drawn."""
+
+
+def analysis_input(results: Results, metric: str = PRIMARY) -> AnalysisInput:
+    """Return what the questions read.
+
+    Args:
+        results: of an experiment. Runs with fewer cycles than others of their setting are left
+            out, as they are not finished.
+        metric: a column of curve.csv, by which strategies are compared.
+
+    Raises:
+        InputError: runs differ in settings that the table does not show, or areas were computed
+            of another metric.
+    """
+    tables = (results.curves, results.updates, results.areas, results.benchmark)
+    curves, updates, areas, benchmark = (
+        table if table is not None and len(table) else None for table in tables
+    )
+    if areas is not None and metric != PRIMARY:
+        raise InputError(f"metric: {metric} is not known of areas; they are of {PRIMARY}")
+    named = areas if curves is None else curves
+    done = None if curves is None else finished(curves)
+    return AnalysisInput(
+        name=results.name,
+        metric=metric,
+        curves=done,
+        aulc=areas if done is None else aulc_per_run(done, metric),
+        updates=updates,
+        benchmark=benchmark,
+        variants=VariantStyles() if named is None else VariantStyles.of(named),
+        methods=MethodStyles() if updates is None else MethodStyles.of(updates),
+    )
+
+
+def result_tables(given: AnalysisInput) -> list[ResultTable]:
+    """Return every table that the data allow."""
+    return [table for tables in TABLES for table in tables(given)]
+
+
+def result_figures(given: AnalysisInput, theme: Theme = SCREEN) -> list[ResultFigure]:
+    """Return every figure that the data allow."""
+    return [figure for figures in FIGURES for figure in figures(given, theme)]

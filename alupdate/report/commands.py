@@ -1,0 +1,292 @@
+"""The commands that read results: ``alupdate tables``, ``figures``, ``report`` and their like."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alupdate.utils.errors import DONE, INTERRUPTED, WRONG_INPUT, InputError
+from alupdate.utils.files import replace_file
+from alupdate.utils.metrics import METRIC_NAMES, PRIMARY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from alupdate.results.reader import Results
+
+SOURCE = "results/<experiment>, a single run's directory, or a CSV file of gathered runs"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        help: one line.
+        description: what it writes.
+        arguments: adds its arguments to a parser.
+        run: does it; what it raises is explained in one line.
+    """
+
+    help: str
+    description: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one of ``COMMANDS``, and return the exit code.
+
+    Args:
+        arguments: the name of the command, and its own arguments.
+    """
+    try:
+        chosen = _parser().parse_args(arguments)
+    except SystemExit as answer:  # of argparse, which has said why
+        return int(answer.code or DONE)
+    try:
+        COMMANDS[chosen.command].run(chosen)
+    except InputError as error:
+        return _say(str(error), WRONG_INPUT)
+    except OSError as error:
+        named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _say(named, WRONG_INPUT)
+    except KeyboardInterrupt:
+        return _say("interrupted", INTERRUPTED)
+    return DONE
+
+
+def _say(line: str, code: int) -> int:
+    print(f"error: {line}" if code == WRONG_INPUT else line, file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="alupdate")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, command in COMMANDS.items():
+        command.arguments(
+            commands.add_parser(name, help=command.help, description=command.description)
+        )
+    return parser
+
+
+def _metric_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--metric", choices=METRIC_NAMES, default=PRIMARY,
+        help="the metric by which strategies are compared (default: %(default)s)",
+    )  # fmt: skip
+
+
+def _table_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, help=f"{SOURCE}, or of areas")
+    parser.add_argument(
+        "folder", type=Path, nargs="?",
+        help="where the files go (default: the folder tables beside the data)",
+    )  # fmt: skip
+    _metric_argument(parser)
+
+
+def _tables(chosen: argparse.Namespace) -> None:
+    from alupdate.analysis.catalogue import analysis_input, result_tables
+    from alupdate.analysis.render import markdown, write_table
+
+    source: Path = chosen.source
+    folder = chosen.folder or (source if source.is_dir() else source.parent) / "tables"
+    tables = result_tables(analysis_input(_read(source, chosen.metric), chosen.metric))
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        print(markdown(table))
+        write_table(table, folder)
+    print(f"{len(tables)} tables in {folder}")
+
+
+def _figure_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, help=f"{SOURCE}, of areas or of benchmark rows")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", help="where the files go (default: beside the data)"
+    )
+    _metric_argument(parser)
+    parser.add_argument(
+        "--paper", action="store_true",
+        help="the text width of Springer's LNCS (12.2 cm), serif letters of 8 pt, embedded fonts",
+    )  # fmt: skip
+    parser.add_argument(
+        "--only", nargs="+", default=["*"], metavar="PATTERN",
+        help='draw the figures whose names match one of these, as in "curves-*" "*-ranks-*"',
+    )  # fmt: skip
+
+
+def _figures(chosen: argparse.Namespace) -> None:
+    from alupdate.analysis.catalogue import analysis_input, result_figures
+    from alupdate.analysis.render import write_figure
+    from alupdate.analysis.theme import PAPER, SCREEN
+
+    source: Path = chosen.source
+    folder = chosen.folder or (source if source.is_dir() else source.parent)
+    theme = PAPER if chosen.paper else SCREEN
+    figures = result_figures(analysis_input(_read(source, chosen.metric), chosen.metric), theme)
+    wanted = [f for f in figures if any(fnmatch(f.name, pattern) for pattern in chosen.only)]
+    if not wanted:
+        names = ", ".join(figure.name for figure in figures)
+        raise InputError(f"--only: {' '.join(chosen.only)} matches no figure of {names}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for figure in wanted:
+        try:
+            write_figure(figure, folder, theme)
+        except InputError as error:
+            print(f"left out {figure.name}: {error}", file=sys.stderr)
+        else:
+            print(folder / f"{figure.name}.png")
+
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, help=SOURCE)
+    parser.add_argument(
+        "target", type=Path, nargs="?", metavar="OUTPUT.html",
+        help="the page (default: report.html in the directory, or beside the CSV under its name)",
+    )  # fmt: skip
+
+
+def _report(chosen: argparse.Namespace) -> None:
+    from alupdate.report.page import page
+    from alupdate.results.reader import read_results
+
+    source: Path = chosen.source
+    beside = source / "report.html" if source.is_dir() else source.with_suffix(".html")
+    target: Path = chosen.target or beside
+    _write(target, page(read_results(source)))
+    print(target)
+
+
+def _area_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", type=Path, metavar="OUTPUT.csv", help="the file to write")
+    parser.add_argument(
+        "sources", type=Path, nargs="+", metavar="results/<experiment>", help="experiments"
+    )
+
+
+def _areas(chosen: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from alupdate.analysis.aulc import aulc_with_seconds
+
+    parts = []
+    for folder in chosen.sources:
+        results = _read(folder, PRIMARY)
+        if results.curves is None or results.timings is None:
+            raise InputError(f"{folder}: holds no runs of task=active_learning")
+        part = aulc_with_seconds(results.curves, results.timings)
+        part.insert(0, "experiment", folder.name)
+        parts.append(part)
+    table = pd.concat(parts)
+    _write(chosen.target, table.to_csv(index=False, lineterminator="\n", float_format="%.5g"))
+    print(f"{chosen.target}: {len(table)} runs")
+
+
+def _gather_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="results/<experiment>", help="the runs")
+    parser.add_argument("target", type=Path, metavar="OUTPUT.csv", help="the file to write")
+    parser.add_argument(
+        "name", nargs="?", default="curve.csv",
+        help="which file of each run: curve.csv (default), timings.csv, updates.csv, ...",
+    )  # fmt: skip
+
+
+def _gather(chosen: argparse.Namespace) -> None:
+    table = _rows(chosen.source, chosen.name)
+    _write(chosen.target, table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    print(f"{chosen.target}: {len(table)} rows of {table['run'].nunique()} runs")
+
+
+def _rows(source: Path, file: str) -> "pd.DataFrame":
+    """Return the rows of one kind of file of all completed runs.
+
+    Raises:
+        InputError: there are no such rows.
+    """
+    from alupdate.results.csv_tables import KINDS
+    from alupdate.results.reader import read_results
+
+    fields = {kind.file: field for field, kind in KINDS.items() if kind.file}
+    if file not in fields:
+        raise InputError(f"{file}: is no table of a run; available: {', '.join(fields)}")
+    results = read_results(source)
+    _say_missing(results)
+    table: pd.DataFrame | None = getattr(results, fields[file])
+    if table is None:
+        raise InputError(f"{source}: holds no {file} of a completed run")
+    return table
+
+
+def _read(source: Path, metric: str) -> "Results":
+    """Return results that have the metric; a line says of each run that is left out why.
+
+    Raises:
+        InputError: there are none.
+    """
+    from alupdate.results.reader import read_results
+
+    results = read_results(source)
+    _say_missing(results)
+    results.require(metric)
+    return results
+
+
+def _say_missing(results: "Results") -> None:
+    for line in results.notes():
+        print(line, file=sys.stderr)
+
+
+def _write(target: Path, text: str) -> None:
+    """Replace a file.
+
+    Raises:
+        InputError: it cannot be written; what was there before is untouched.
+    """
+    try:
+        replace_file(target, text)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror})") from error
+
+
+COMMANDS = {
+    "tables": Command(
+        "print all tables of an experiment, and write them as Markdown, LaTeX and CSV",
+        "Print every table that the runs of an experiment allow, as Markdown, and write each as "
+        "a .md, a .tex (for the LaTeX package booktabs) and a .csv.",
+        _table_arguments,
+        _tables,
+    ),
+    "figures": Command(
+        "draw all figures of an experiment",
+        "Draw every figure that the runs of an experiment allow, as .png and .pdf, and write the "
+        "numbers behind each as .csv.",
+        _figure_arguments,
+        _figures,
+    ),
+    "report": Command(
+        "write one HTML page about an experiment",
+        "Write one self-contained HTML page about an experiment: figures, tables, settings, "
+        "failures.",
+        _report_arguments,
+        _report,
+    ),
+    "areas": Command(
+        "write the AULC of every run of some experiments",
+        "Write one row per run: its AULC, the area under its curve of test accuracy, and the "
+        "median seconds of a query.",
+        _area_arguments,
+        _areas,
+    ),
+    "gather": Command(
+        "gather one kind of CSV file of all runs",
+        "Gather one kind of CSV file of all runs of an experiment into one compact file.",
+        _gather_arguments,
+        _gather,
+    ),
+}
+"""What ``alupdate NAME ...`` and ``scripts/NAME.py ...`` do."""
