@@ -27,7 +27,7 @@ from alupdate.sweep.command import SweepError
 from alupdate.sweep.plan import check_sweep
 from alupdate.sweep.status import show_overview
 from alupdate.sweep.worker import JobError, run_and_score
-from alupdate.utils.display import Display
+from alupdate.utils.display import Display, forgiving, printable, protect_streams
 from alupdate.utils.errors import (
     DONE,
     FAILED,
@@ -36,10 +36,10 @@ from alupdate.utils.errors import (
     InputError,
     explain_os_error,
     first_line,
+    save_traceback,
     suggestion,
 )
 from alupdate.utils.paths import conf_dir, experiment_dir
-from alupdate.utils.streams import forgiving, printable, protect_streams, save_traceback
 
 if TYPE_CHECKING:
     from alupdate.experiment.result import Overrides, RunResult
@@ -69,7 +69,7 @@ def extract_features() -> None:
 def exit_code(arguments: list[str]) -> int:
     """Run the command line; return 0 done, 1 a run failed, 2 wrong input, 130 interrupted."""
     if arguments and arguments[0] in COMMANDS:
-        return run_command(arguments)
+        return _guarded(lambda: run_command(arguments))
     if {"-h", "--help"} & set(arguments):
         from alupdate.config.help import help_text
 
@@ -134,18 +134,18 @@ def _guarded(step: Callable[[], int]) -> int:
     except JobError as error:
         code = WRONG_INPUT if error.result.outcome in ("invalid", "busy") else FAILED
         return _say(f"{error.result.outcome}: {error.result.reason}", code)
-    except RunError as error:
-        return _say(f"failed: {error}", FAILED)
     except KeyboardInterrupt:
         return _say("interrupted; the same command resumes the run", INTERRUPTED)
-    except (InputError, OSError, *HYDRA_ERRORS) as error:
+    except Exception as error:
+        return _say_error(error)
+
+
+def _say_error(error: Exception) -> int:
+    """Say in one line what went wrong; the traceback of what nothing foresees goes to a file."""
+    if isinstance(error, RunError):
+        return _say(f"failed: {error}", FAILED)
+    if isinstance(error, (InputError, OSError, *HYDRA_ERRORS)):
         return _say(f"error: {_explain(error)}", WRONG_INPUT)
-    except Exception as error:  # before a run directory exists; those of runs are RunErrors
-        return _say_unexpected(error)
-
-
-def _say_unexpected(error: Exception) -> int:
-    """Say in one line what nothing has foreseen; the traceback goes to a file."""
     if _comes_from(error, "optuna"):
         return _say(f"error: hydra/sweeper=optuna: {first_line(error)}", WRONG_INPUT)
     path = save_traceback(error)

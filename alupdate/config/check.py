@@ -222,12 +222,9 @@ def _check_consistency(config: RunConfig) -> None:
 def _check_names(config: RunConfig) -> None:
     """Refuse names of files that no file system takes, before a folder of them is made."""
     name = f"{run_prefix(config)}-{'0' * 8}"
-    parts = {
-        "the name of the run": name,
-        "experiment_name": config.experiment_name,
-        **{"results_dir": part for part in Path(config.results_dir).parts if _too_long(part)},
-    }
-    for key, part in parts.items():
+    folders = [("results_dir", part) for part in Path(config.results_dir).parts]
+    names = [("the name of the run", name), ("experiment_name", config.experiment_name)]
+    for key, part in (*names, *folders):
         if _too_long(part):
             raise InputError(
                 f"{key}: {part[:20]}... has {len(part.encode())} bytes; a file name can have "

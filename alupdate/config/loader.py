@@ -5,6 +5,7 @@ packages on the search path. Here only the plug-ins with presets are accepted th
 is checked before Hydra reads it.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,15 +51,14 @@ _STREAMS = {"ext://sys.stdout", "ext://sys.stderr"}
 _UNSAFE_VARIABLES = ("PYTHON", "LD_", "DYLD_")
 _MAX_BYTES, _MAX_NODES = 1_000_000, 100_000
 """Of a YAML file; the nodes are counted after its aliases are expanded."""
-_PLAIN_TAGS = {
-    f"tag:yaml.org,2002:{kind}"
-    for kind in ("null", "bool", "int", "float", "str", "map", "seq", "merge", "value", "timestamp")
-}
+_PLAIN_TAG = re.compile(
+    r"tag:yaml\.org,2002:(null|bool|int|float|str|map|seq|merge|value|timestamp)"
+)
 
 
 @contextmanager
 def checked_loading() -> Iterator[None]:
-    """Let the applications of Hydra that start meanwhile load their configs by ``CheckedLoader``."""
+    """Let the applications of Hydra that start meanwhile load configs by ``CheckedLoader``."""
     names: Any = hydra_application
     before = names.ConfigLoaderImpl
     names.ConfigLoaderImpl = CheckedLoader
@@ -153,7 +153,8 @@ def _leaves(parent: DictConfig | ListConfig, key: Any, path: str) -> Iterator[tu
     try:
         value = None if OmegaConf.is_missing(parent, key) else parent[key]
     except OmegaConfBaseException:
-        value = OmegaConf.to_container(parent, resolve=False)[key]  # type: ignore[call-overload]
+        written: Any = OmegaConf.to_container(parent, resolve=False)
+        value = written[key]
     if isinstance(value, DictConfig | ListConfig):
         keys = value if isinstance(value, DictConfig) else range(len(value))
         if not len(value):
@@ -199,7 +200,7 @@ def _count(node: yaml.Node, path: Path, counts: dict[int, int]) -> int:
         if counts[id(node)] == 0:
             raise InputError(f"{where}: contains itself")
         return counts[id(node)]
-    if node.tag not in _PLAIN_TAGS:
+    if not _PLAIN_TAG.fullmatch(node.tag):
         raise InputError(f"{where}: the tag {node.tag} is not for configs; write plain values")
     counts[id(node)] = 0
     total = 1

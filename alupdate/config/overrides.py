@@ -1,4 +1,4 @@
-"""Overrides as text: quoted for Hydra's grammar, and for the shell that a command is pasted into."""
+"""Overrides as text: quoted for Hydra's grammar, and for the shell a command is pasted into."""
 
 import re
 import shlex

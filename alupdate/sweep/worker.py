@@ -26,10 +26,9 @@ from alupdate.config.check import parse_config
 from alupdate.experiment.job import RunError, digests, run_job
 from alupdate.results.status import mark_crashed
 from alupdate.results.store import BusyError, RunStore
-from alupdate.utils.display import Display
+from alupdate.utils.display import Display, protect_streams
 from alupdate.utils.errors import InputError, explain_os_error
 from alupdate.utils.metrics import PRIMARY
-from alupdate.utils.streams import protect_streams
 
 LAUNCHER_PID, PARALLEL_JOBS = "ALUPDATE_LAUNCHER", "ALUPDATE_PARALLEL_JOBS"
 """Environment: the process that launches workers on this machine, and how many work at once."""

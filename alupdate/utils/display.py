@@ -4,14 +4,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
-
-from alupdate.utils.streams import forgiving, printable
 
 SECONDS_BETWEEN_LINES = 5.0
 WIDTH_OF_FILES = 300
@@ -32,6 +30,57 @@ class Rate:
         return f"{self._count / seconds:.0f} {self._unit}/s"
 
 
+class ForgivingStream:
+    """A text stream that drops what it cannot write: its reader is gone, its disk is full."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written; characters that the encoding lacks become escapes."""
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        try:
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        except (OSError, ValueError):  # the latter where it is closed
+            return 0
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def forgiving(stream: TextIO) -> TextIO:
+    """Return a stream whose loss is no error."""
+    known = isinstance(stream, ForgivingStream) or stream is None
+    return stream if known else cast("TextIO", ForgivingStream(stream))
+
+
+def protect_streams() -> None:
+    """Make standard output and standard error of this process forgiving."""
+    sys.stdout, sys.stderr = forgiving(sys.stdout), forgiving(sys.stderr)
+
+
+def printable(text: str) -> str:
+    r"""Return one line without control characters, so that a name cannot steer a terminal.
+
+    Example:
+        >>> print(printable("a\x1b[31mb"))
+        a\x1b[31mb
+    """
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
 class _Terminal(Console):
     """A console that loses what it cannot print, where rich would end the process."""
 
@@ -39,6 +88,10 @@ class _Terminal(Console):
     def file(self) -> IO[str]:
         """The stream at this moment."""
         return forgiving(sys.stderr if self.stderr else sys.stdout)
+
+    @file.setter
+    def file(self, new: IO[str]) -> None:
+        raise AttributeError("a terminal writes to the streams of its process")
 
 
 class Display:
