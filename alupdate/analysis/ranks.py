@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
@@ -169,26 +170,38 @@ def critical_difference(
     except ImportError as error:
         message = "the critical-difference diagram needs: pip install 'alupdate[stats]'"
         raise InputError(message) from error
-    count = len(ranking.ranks)
-    height = theme.line * (1.0 * count + 7)
+    names = list(map(str, ranking.ranks.index))
+    places = range(len(names))  # not the names: the order of bars would be that of a set of texts
+    height = theme.line * (1.0 * len(names) + 7)
     figure = Figure(figsize=(theme.width, height), layout="constrained")
     axes = figure.subplots()
     critical_difference_diagram(
-        dict(ranking.ranks),
-        ranking.pairwise,
+        dict(zip(places, ranking.ranks, strict=True)),
+        pd.DataFrame(ranking.pairwise.to_numpy(), index=places, columns=places),
         alpha=ALPHA,
         ax=axes,
-        label_fmt_left="{label} ({rank:.2f})",
-        label_fmt_right="({rank:.2f}) {label}",
+        label_fmt_left="{label}",
+        label_fmt_right="{label}",
         label_props={"size": "small"},
-        color_palette=dict(colours),
+        color_palette={place: colours[name] for place, name in enumerate(names)},
         crossbar_props={"color": "black", "linewidth": 2.0, "marker": None},
         elbow_props={"linewidth": 1.0},
     )
+    _name_labels(axes, ranking.ranks)
     axes.grid(visible=False)
     heading = f"average rank, {title}\nn = {ranking.blocks}; Friedman p = {ranking.friedman_p:.1e}"
     axes.set_title("\n".join([heading, *filter(None, ranking.note.split("; "))]), size="medium")
     return figure
+
+
+def _name_labels(axes: Axes, ranks: "pd.Series[float]") -> None:
+    """Put names and average ranks in place of the labels, which are places in ``ranks``."""
+    for text in axes.texts:
+        place = int(text.get_text())
+        name, mean = ranks.index[place], f"({ranks.iloc[place]:.2f})"
+        text.set_text(
+            f"{name} {mean}" if text.get_horizontalalignment() == "right" else f"{mean} {name}"
+        )
 
 
 def rank_tables(given: AnalysisInput) -> Iterator[ResultTable]:

@@ -48,6 +48,20 @@ class Option:
             InputError: they do; the message names the keys.
         """
 
+    def digests(self) -> dict[str, str]:
+        """Return what lies outside the settings and decides the result, as part of its identity.
+
+        A name that is also a setting stands for it: a file that moved is the same, one that
+        changed is not.
+
+        Returns:
+            A file's name, or the setting that names it, to its SHA-256; a package to its version.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        return {}
+
     @property
     def display_name(self) -> str:
         """How tables and figures call it."""

@@ -23,6 +23,7 @@ NPZ_ERRORS = (
     TypeError,
     OSError,
     EOFError,
+    MemoryError,  # a header may claim any size
     NotImplementedError,
     zipfile.BadZipFile,
     zlib.error,

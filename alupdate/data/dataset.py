@@ -14,6 +14,8 @@ from typing_extensions import override
 
 from alupdate.config.options import Option
 from alupdate.config.values import SETTINGS, Count
+from alupdate.data.labels import known_labels, label_notes, shortened
+from alupdate.data.numbers import as_features
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
@@ -25,8 +27,6 @@ Kind = Literal["images", "vectors", "texts"]
 DIGEST_SIZE = 16
 SPLIT_SEED = 0
 """A split is part of the data set: the same for every seed of a run."""
-NAMED = 3
-"""How many names a message lists before it says how many more there are."""
 
 
 class Instances(Protocol):
@@ -65,9 +65,11 @@ class Vectors(Instances):
 
     Attributes:
         rows: (N, D).
+        columns: what the D features are called; empty where they have no names.
     """
 
     rows: FloatArray
+    columns: tuple[str, ...] = ()
 
     @override
     def __len__(self) -> int:
@@ -79,7 +81,7 @@ class Vectors(Instances):
 
     @override
     def take(self, positions: IntArray) -> "Vectors":
-        return Vectors(self.rows[positions])
+        return Vectors(self.rows[positions], self.columns)
 
 
 @dataclass(frozen=True)
@@ -273,6 +275,7 @@ def make_dataset(
     """
     for part, rows, labels in (("train", train, train_labels), ("test", test, test_labels)):
         _check_labels(where, part, len(rows), labels)
+    train_labels, test_labels = known_labels(train_labels, test_labels)
     classes, train_ids, test_ids = _class_indices(where, train_labels, test_labels)
     dataset = Dataset(
         name=name,
@@ -282,7 +285,7 @@ def make_dataset(
         test_labels=test_ids,
         classes=tuple(str(label) for label in classes),
     )
-    return replace(dataset, notes=(*_label_notes(classes, test_ids), *_duplicate_notes(dataset)))
+    return replace(dataset, notes=(*label_notes(classes, test_ids), *_duplicate_notes(dataset)))
 
 
 def from_arrays(
@@ -292,11 +295,15 @@ def from_arrays(
     test: NDArray[Any],
     test_labels: NDArray[Any],
     where: str,
+    columns: tuple[str, ...] = (),
 ) -> Dataset:
     """Return a data set of raw arrays named X_train, y_train, X_test and y_test.
 
     Rows are images if they are uint8 with 3 or 4 axes, and vectors otherwise (further axes are
     flattened).
+
+    Args:
+        columns: what the features are called, where rows are vectors.
 
     Raises:
         InputError: shapes differ, values are not finite numbers, or as ``make_dataset``.
@@ -315,8 +322,17 @@ def from_arrays(
             "test; they must agree"
         )
     images = train.dtype == np.uint8 and test.dtype == np.uint8 and train.ndim in (3, 4)
-    wrap = _as_images if images else _as_vectors
-    return make_dataset(name, wrap(train), train_labels, wrap(test), test_labels, where)
+    if images:
+        pool, held_out = _as_images(train), _as_images(test)
+        return make_dataset(name, pool, train_labels, held_out, test_labels, where)
+    flat = (rows.reshape(len(rows), -1) for rows in (train, test))
+    named = zip(flat, ("X_train", "X_test"), strict=True)
+    (pool_rows, notes), (test_rows, _) = (
+        as_features(rows, f"{where}: {part}", columns) for rows, part in named
+    )
+    vectors = (Vectors(rows, columns) for rows in (pool_rows, test_rows))
+    dataset = make_dataset(name, next(vectors), train_labels, next(vectors), test_labels, where)
+    return replace(dataset, notes=(*notes, *dataset.notes))
 
 
 def _check_rows(where: str, part: str, rows: NDArray[Any]) -> None:
@@ -345,7 +361,8 @@ def _check_labels(where: str, part: str, count: int, labels: NDArray[Any]) -> No
         )
     if count == 0:
         raise InputError(f"{where}: there are no {part} instances")
-    if labels.dtype.kind not in "iuUSb":
+    strings = labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels)
+    if labels.dtype.kind not in "iuUSb" and not strings:
         raise InputError(
             f"{where}: y_{part} holds {labels.dtype}; labels must be integers or strings"
         )
@@ -356,28 +373,20 @@ def _class_indices(
 ) -> tuple[NDArray[Any], IntArray, IntArray]:
     classes = np.unique(train_labels)
     if len(classes) < 2:
-        raise InputError(f"{where}: y_train has one class only ({classes[0]}); need two or more")
+        raise InputError(
+            f"{where}: y_train has one class only ({shortened(classes[0])}); need two or more"
+        )
     known = np.isin(test_labels, classes)
     if not known.all():
         raise InputError(
-            f"{where}: y_test has classes that y_train lacks, such as {test_labels[~known][0]} "
+            f"{where}: y_test has classes that y_train lacks, such as "
+            f"{shortened(test_labels[~known][0])} "
             f"in row {int(np.argmin(known))}"
         )
     train_ids, test_ids = (
         np.searchsorted(classes, labels).astype(np.int64) for labels in (train_labels, test_labels)
     )
     return classes, train_ids, test_ids
-
-
-def _label_notes(classes: NDArray[Any], test_ids: IntArray) -> list[str]:
-    """Say which classes are never tested, and which integers stand for classes."""
-    notes = []
-    absent = np.setdiff1d(np.arange(len(classes)), test_ids)
-    if len(absent):
-        notes.append(f"{_few(classes[absent])}: no test instance has this class")
-    if classes.dtype.kind in "iu" and not np.array_equal(classes, np.arange(len(classes))):
-        notes.append(f"labels are the integers {_few(classes)}: taken as classes in this order")
-    return notes
 
 
 def _duplicate_notes(dataset: Dataset) -> list[str]:
@@ -387,18 +396,8 @@ def _duplicate_notes(dataset: Dataset) -> list[str]:
     return [f"{shared} of {len(dataset.test)} test instances are in the pool, too (exact copies)"]
 
 
-def _few(names: NDArray[Any]) -> str:
-    listed = ", ".join(str(name) for name in names[:NAMED])
-    more = len(names) - NAMED
-    return f"{listed} and {more} more" if more > 0 else listed
-
-
 def _as_images(rows: NDArray[np.uint8]) -> Images:
     return ArrayImages(rows if rows.ndim == 4 else rows[..., None])
-
-
-def _as_vectors(rows: NDArray[Any]) -> Vectors:
-    return Vectors(rows.reshape(len(rows), -1).astype(np.float32))
 
 
 def stratified_split(

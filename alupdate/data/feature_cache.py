@@ -40,10 +40,17 @@ RowsDone = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Features:
-    """Feature vectors of a data set: pool (N, D) and test (T, D)."""
+    """Feature vectors of a data set.
+
+    Attributes:
+        pool: (N, D).
+        test: (T, D).
+        notes: what a user should know about them, a line each.
+    """
 
     pool: FloatArray
     test: FloatArray
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -27,6 +27,7 @@ from alupdate.data.dataset import (
     make_dataset,
 )
 from alupdate.data.image_files import decode
+from alupdate.data.labels import as_strings, known_labels
 from alupdate.data.parquet import class_names, label_values, read_parquet_file
 from alupdate.data.tables import TABLE_ENDINGS, Table, common_labels, read_text_table
 from alupdate.utils.display import Display
@@ -98,9 +99,11 @@ class HubDataset(DatasetOption):
             _read_split(files[split], root, source, where) for split in ("train", "test")
         )
         labels, test_labels = common_labels(train.labels, test.labels, where)
-        return make_dataset(
+        dataset = make_dataset(
             self.display_name, train.instances, labels, test.instances, test_labels, where
         )
+        notes = dict.fromkeys((*train.notes, *test.notes))
+        return replace(dataset, notes=(*notes, *dataset.notes))
 
     def _downloaded(self, source: _Source, cache: Path) -> str:
         if self.download:
@@ -181,10 +184,11 @@ def _is_image(content: bytes) -> bool:
 
 @dataclass(frozen=True)
 class _Split:
-    """The instances and labels (N,) of one split."""
+    """The instances and labels (N,) of one split, and what a user should know about its files."""
 
     instances: Texts | HubImages
     labels: NDArray[Any]
+    notes: tuple[str, ...] = ()
 
 
 def local_files(root: str) -> list[Path]:
@@ -239,7 +243,7 @@ def _split_of(path: Path) -> str | None:
 
 def _read_split(paths: list[Path], root: str, source: _Source, where: str) -> _Split:
     parts = [_read_file(path, source, f"{where}: {path.relative_to(root)}") for path in paths]
-    labels: NDArray[Any] = np.concatenate([part.labels for part in parts])
+    labels: NDArray[Any] = np.concatenate(known_labels(*(part.labels for part in parts)))
     texts: list[str] = []
     images: list[bytes] = []
     for part in parts:
@@ -247,7 +251,9 @@ def _read_split(paths: list[Path], root: str, source: _Source, where: str) -> _S
             texts += part.instances.strings
         else:
             images += part.instances.encoded
-    return _Split(HubImages(tuple(images)) if images else Texts(tuple(texts)), labels)
+    named = zip(paths, parts, strict=True)
+    notes = tuple(f"{path.name}: {note}" for path, part in named for note in part.notes)
+    return _Split(HubImages(tuple(images)) if images else Texts(tuple(texts)), labels, notes)
 
 
 def _read_file(path: Path, source: _Source, where: str) -> _Split:
@@ -257,8 +263,8 @@ def _read_file(path: Path, source: _Source, where: str) -> _Split:
             raise InputError(f"{where}: images are read from Parquet files only")
         table = read_text_table(str(path), where)
         content, label = _columns(source, table.columns, where)
-        labels: NDArray[Any] = np.array(table.texts(label, where))
-        return _Split(Texts(tuple(table.texts(content, where))), labels)
+        labels: NDArray[Any] = as_strings(table.texts(label, where))
+        return _Split(Texts(tuple(table.texts(content, where))), labels, table.notes)
     parquet = read_parquet_file(str(path), where, "hub")
     content, label = _columns(source, tuple(parquet.column_names), where)
     labels = _labels(parquet, label, where)
@@ -292,5 +298,5 @@ def _labels(table: Any, column: str, where: str) -> NDArray[Any]:
         raise InputError(
             f"{where}: {column} is {labels[row]} in row {row + 1}; it must be 0 to {len(names) - 1}"
         )
-    named: NDArray[Any] = np.array(names)[labels]
+    named: NDArray[Any] = as_strings(names)[labels]
     return named

@@ -3,6 +3,7 @@
 Each is read from your own copy, from an image folder or zip, or from a download in the cache.
 """
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
 
@@ -26,6 +28,7 @@ from alupdate.data.image_folder import (
 )
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, first_line
+from alupdate.utils.files import sha256_of
 
 TORCHVISION_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
 """What torchvision's readers raise on files that are missing or damaged."""
@@ -78,6 +81,10 @@ class NamedImages(DatasetOption):
             InputError: files are missing or damaged.
         """
 
+    def own_files(self, root: Path) -> list[Path]:
+        """Return the files of the data set's own layout; none where they are a folder of images."""
+        return []
+
     def refuse_other_layouts(self, root: Path, where: str) -> None:
         """Refuse a layout that must not be taken for an image folder; there is none by default.
 
@@ -104,9 +111,28 @@ class NamedImages(DatasetOption):
 
     @override
     def digest(self, cache: Path, display: Display) -> str | None:
-        if self.root is None or self._own_root(self.root) is not None:
+        if self.root is None:
             return None
-        return folder_digest(self.root, f"dataset.root={self.root}", cache, display)
+        where = f"dataset.root={self.root}"
+        own = self._own_root(self.root)
+        if own is None:
+            return folder_digest(self.root, where, cache, display)
+        return self._own_digest(own, where, cache, display)
+
+    def _own_digest(self, root: Path, where: str, cache: Path, display: Display) -> str:
+        """Return a SHA-256 of the data set's own layout: of its images, and of all other files."""
+        folder = root / self.own_folder
+        kept = self.own_files(root)
+        content = hashlib.sha256()
+        if not kept:
+            content.update(folder_digest(str(folder), where, cache, display).encode())
+            endings = Image.registered_extensions()
+            listed = (p for p in folder.rglob("*") if p.suffix.lower() not in endings)
+            kept = [path for path in listed if path.is_file()]
+        for path in sorted(kept):
+            if path.is_file():  # reading complains of files that are missing
+                content.update(f"{path.relative_to(root)} {sha256_of(path)}\n".encode())
+        return content.hexdigest()
 
     def _own_root(self, root: str) -> Path | None:
         """Return the folder with the data set's own layout, or None for an image folder or zip.
@@ -222,6 +248,11 @@ class Cifar(NamedImages):
         download_and_extract_archive(address, str(root), md5=files.md5, remove_finished=True)
 
     @override
+    def own_files(self, root: Path) -> list[Path]:
+        files = CIFAR[self.name]
+        return [root / files.folder / f for f in (files.names, *files.train, *files.test)]
+
+    @override
     def refuse_other_layouts(self, root: Path, where: str) -> None:
         files = CIFAR[self.name]
         if root.name == files.pickled or (root / files.pickled).exists():
@@ -280,17 +311,35 @@ class TorchvisionSet:
         folder: below the root, what is there once the data set is.
         pool: which splits the pool is made of.
         axes: of the arrays it holds, to bring them to (N, H, W, 3); None for lists of files.
+        files: below the root, those of the arrays.
     """
 
     reader: str
     folder: str
     pool: tuple[str, ...] = ("train",)
     axes: tuple[int, ...] | None = None
+    files: tuple[str, ...] = ()
 
 
 TORCHVISION = {
-    "stl10": TorchvisionSet("STL10", "stl10_binary", axes=(0, 2, 3, 1)),
-    "svhn": TorchvisionSet("SVHN", "train_32x32.mat", axes=(0, 2, 3, 1)),
+    "stl10": TorchvisionSet(
+        "STL10",
+        "stl10_binary",
+        axes=(0, 2, 3, 1),
+        files=(
+            "stl10_binary/class_names.txt",
+            "stl10_binary/train_X.bin",
+            "stl10_binary/train_y.bin",
+            "stl10_binary/test_X.bin",
+            "stl10_binary/test_y.bin",
+        ),
+    ),
+    "svhn": TorchvisionSet(
+        "SVHN",
+        "train_32x32.mat",
+        axes=(0, 2, 3, 1),
+        files=("train_32x32.mat", "test_32x32.mat"),
+    ),
     "dtd": TorchvisionSet("DTD", "dtd/dtd", pool=("train", "val")),
     "food101": TorchvisionSet("Food101", "food-101"),
     "flowers102": TorchvisionSet("Flowers102", "flowers-102", pool=("train", "val")),
@@ -307,6 +356,10 @@ class TorchvisionImages(NamedImages):
     @override
     def own_folder(self) -> str:
         return TORCHVISION[self.name].folder
+
+    @override
+    def own_files(self, root: Path) -> list[Path]:
+        return [root / name for name in TORCHVISION[self.name].files]
 
     @override
     def fetch(self, root: Path) -> None:

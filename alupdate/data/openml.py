@@ -13,8 +13,9 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, PathText, Share, Text
-from alupdate.data.dataset import NAMED, Dataset, DatasetOption, from_arrays, stratified_split
+from alupdate.data.dataset import Dataset, DatasetOption, from_arrays, stratified_split
 from alupdate.data.downloads import connection_timeout
+from alupdate.data.labels import NAMED
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, first_line
 
@@ -51,9 +52,9 @@ class OpenmlTable(DatasetOption):
         table, notes = _fetch(self.table, self.version, kept, where)
         labels, features = _labels(table.target, where), _features(table.data, where)
         train, test = stratified_split(labels, self.test_share, where)
-        dataset = from_arrays(
-            self.display_name, features[train], labels[train], features[test], labels[test], where
-        )
+        columns = tuple(map(str, table.data.columns))
+        parts = (features[train], labels[train], features[test], labels[test])
+        dataset = from_arrays(self.display_name, *parts, where, columns)
         return replace(dataset, notes=(*notes, *dataset.notes))
 
 
@@ -85,7 +86,7 @@ def _fetch(name: str, version: int, kept: Path, where: str) -> tuple[Any, list[s
     return table, notes
 
 
-def _features(table: "pd.DataFrame", where: str) -> NDArray[np.float32]:
+def _features(table: "pd.DataFrame", where: str) -> NDArray[np.float64]:
     import pandas as pd
 
     others = [str(name) for name in table if not pd.api.types.is_numeric_dtype(table[name])]
@@ -95,14 +96,14 @@ def _features(table: "pd.DataFrame", where: str) -> NDArray[np.float32]:
             f"{where}: the features {', '.join(others[:NAMED])}{more} are not numbers; make your "
             "own table of numbers of it and use dataset=npz or parquet"
         )
-    return table.to_numpy(dtype=np.float32, na_value=np.nan)
+    return table.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _labels(target: Any, where: str) -> NDArray[np.str_]:
+def _labels(target: Any, where: str) -> NDArray[Any]:
     import pandas as pd
 
     if not isinstance(target, pd.Series):
         raise InputError(f"{where}: has no single column of classes")
     if pd.api.types.is_float_dtype(target):
         raise InputError(f"{where}: {target.name} holds numbers, not classes")
-    return target.astype(str).to_numpy(dtype=np.str_)
+    return np.array(target.astype(str), dtype=object)

@@ -12,11 +12,16 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Text
 from alupdate.data.dataset import FloatArray, Vectors
+from alupdate.data.labels import as_strings
+from alupdate.data.numbers import is_lost, lost_notes
 from alupdate.data.tables import LabelledRows, TableFiles, require_column
 from alupdate.utils.errors import InputError
 
 INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the row numbers that it stores: no feature."""
+
+BITS = 32
+"""Of a feature."""
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -41,10 +46,11 @@ class Parquet(TableFiles):
             rows = _lists(table.column(self.feature_column), self.feature_column, where)
             return LabelledRows(Vectors(rows), labels)
         columns = _numeric_columns(table, self.label_column, where)
-        rows = _numbers(table, columns, where)
-        unused = tuple(c for c in available if c not in (*columns, self.label_column))
-        notes = (f"{', '.join(unused)}: not numeric, left out",) if unused else ()
-        return LabelledRows(Vectors(rows), labels, columns, notes)
+        rows, lost = _numbers(table, columns, where)
+        used = {*columns, self.label_column}
+        unused = tuple(c for c in available if c not in used)
+        notes = (*((f"{', '.join(unused)}: not numeric, left out",) if unused else ()), *lost)
+        return LabelledRows(Vectors(rows, columns), labels, columns, notes)
 
 
 def read_parquet_file(path: str, where: str, extra: str) -> Any:
@@ -103,7 +109,11 @@ def label_values(column: Any, name: str, where: str) -> NDArray[Any]:
     if not any(is_kind(kind) for is_kind in known):
         raise InputError(f"{where}: column {name} holds {kind}; labels must be integers or strings")
     refuse_missing(column, name, where)
-    labels: NDArray[Any] = np.array(column.to_pylist())
+    if not types.is_integer(kind):
+        values = column.to_pylist()
+        return np.array(values) if types.is_boolean(kind) else as_strings(values)
+    flat = column.cast(kind) if types.is_dictionary(column.type) else column
+    labels: NDArray[Any] = flat.to_numpy()
     return labels
 
 
@@ -139,17 +149,22 @@ def _is_numeric(kind: Any) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
-def _numbers(table: Any, columns: tuple[str, ...], where: str) -> FloatArray:
-    """Return columns of numbers as rows (N, D)."""
-    for name in columns:
-        require_column(name, tuple(table.column_names), where, "dataset.path")
+def _numbers(table: Any, columns: tuple[str, ...], where: str) -> tuple[FloatArray, list[str]]:
+    """Return columns of numbers as rows (N, D), and notes on those that 32 bits do not hold."""
+    places = {name: j for j, name in enumerate(table.column_names)}
+    if len(places) < table.num_columns:
+        for name in columns:
+            require_column(name, tuple(table.column_names), where, "dataset.path")
     rows = np.empty((table.num_rows, len(columns)), np.float32)
+    lost = []
     for j, name in enumerate(columns):
-        column = table.column(name)
+        column = table.column(places[name])
         refuse_missing(column, name, where)
-        rows[:, j] = _as_floats(column)
+        rows[:, j] = floats = _as_floats(column)
+        if column.type.bit_width > BITS and is_lost(floats, column.to_numpy()):
+            lost.append(name)
     _refuse_infinite(rows, columns, where)
-    return rows
+    return rows, lost_notes(lost)
 
 
 def _lists(column: Any, name: str, where: str) -> FloatArray:

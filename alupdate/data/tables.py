@@ -25,14 +25,16 @@ from alupdate.data.dataset import (
     make_dataset,
     stratified_split,
 )
+from alupdate.data.labels import as_strings
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, suggestion
-from alupdate.utils.files import file_digest
+from alupdate.utils.files import file_digest, require_regular
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 TABLE_ENDINGS = (*DELIMITERS, *JSON_LINES)
 LARGEST_CELL = 2**31 - 1
+PLAIN_QUOTES = "quotation marks are taken as characters: as quotes they join or break rows"
 INT64_DIGITS = 18
 """Every number of so many digits fits into 64 bits."""
 
@@ -110,7 +112,8 @@ class TableFiles(DatasetOption):
         dataset = make_dataset(
             self.display_name, train.instances, labels, test.instances, test_labels, where
         )
-        return _with_notes(dataset, train.notes)
+        more = (note for note in test.notes if note not in train.notes)
+        return _with_notes(dataset, (*train.notes, *more))
 
     def _split_file(self, path: str) -> Dataset:
         """Return the data set of one file, of which a share is held out."""
@@ -148,9 +151,9 @@ class Csv(TableFiles):
     @override
     def read_file(self, path: str, where: str) -> LabelledRows:
         table = read_text_table(path, where)
-        labels: NDArray[np.str_] = np.array(table.texts(self.label_column, "dataset.label_column"))
+        labels = as_strings(table.texts(self.label_column, "dataset.label_column"))
         texts = table.texts(self.text_column, "dataset.text_column")
-        return LabelledRows(Texts(tuple(texts)), labels)
+        return LabelledRows(Texts(tuple(texts)), labels, notes=table.notes)
 
 
 def _difference(train: tuple[str, ...], test: tuple[str, ...]) -> str:
@@ -185,7 +188,7 @@ def common_labels(
 
 
 def _kind(labels: NDArray[Any]) -> str:
-    return "strings" if labels.dtype.kind == "U" else "numbers"
+    return "strings" if labels.dtype.kind in "UO" else "numbers"
 
 
 def integers_if_all(*parts: NDArray[Any]) -> list[NDArray[Any]]:
@@ -193,7 +196,7 @@ def integers_if_all(*parts: NDArray[Any]) -> list[NDArray[Any]]:
 
     "07" stays a string, and with it all others: it may be another class than "7".
     """
-    if all(part.dtype.kind == "U" and _all_integers(part) for part in parts):
+    if all(part.dtype.kind in "UO" and _all_integers(part) for part in parts):
         return [part.astype(np.int64) for part in parts]
     return list(parts)
 
@@ -203,7 +206,7 @@ def _all_integers(labels: NDArray[Any]) -> bool:
         len(label.removeprefix("-")) <= INT64_DIGITS
         and label.removeprefix("-").isdecimal()
         and str(int(label)) == label
-        for label in np.unique(labels).tolist()
+        for label in set(labels.tolist())
     )
 
 
@@ -216,12 +219,14 @@ class Table:
         unit: what a row is called: row or line.
         columns: their names.
         rows: each row's number as a person counts in the file, and its cells by column.
+        notes: what a user should know about the file, a line each.
     """
 
     where: str
     unit: str
     columns: tuple[str, ...]
     rows: list[tuple[int, dict[str, Any]]]
+    notes: tuple[str, ...] = ()
 
     def texts(self, column: str, key: str) -> list[str]:
         """Return a column whose cells must be texts; ``key`` is the setting that names it.
@@ -270,7 +275,10 @@ def read_text_table(path: str, where: str) -> Table:
 def _content(path: str, where: str) -> str:
     """Return a file's text, without a byte order mark."""
     try:
+        require_regular(Path(path))
         raw = Path(path).read_bytes()
+    except MemoryError as error:
+        raise InputError(f"{where}: is larger than this machine's memory; split it") from error
     except FileNotFoundError as error:
         raise InputError(f"{where}: no such file") from error
     except OSError as error:
@@ -288,8 +296,57 @@ def _content(path: str, where: str) -> str:
 
 
 def _separated(content: str, delimiter: str, where: str) -> Table:
-    """Parse CSV or TSV; rows are counted as a spreadsheet does, the header being row 1."""
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+    """Parse CSV or TSV; rows are counted as a spreadsheet does, the header being row 1.
+
+    In many TSV files a quotation mark is a character like any other, so that one at the start of
+    a cell would swallow the rows up to the next one. Where marks that quote are no valid reading,
+    or make one row of several lines each of which is a whole row by itself, they are characters.
+    In CSV files marks quote; a row of several such lines is named.
+    """
+    plain = _unquoted(content, delimiter, where)
+    try:
+        quoted = _parsed(content, delimiter, where, csv.QUOTE_MINIMAL)
+    except InputError:
+        if plain is None or delimiter == ",":
+            raise
+        return replace(plain, notes=(PLAIN_QUOTES,))
+    if plain is None or len(plain.rows) == len(quoted.rows):
+        return quoted
+    if delimiter == ",":
+        return replace(quoted, notes=(_joined_note(quoted, plain),))
+    return replace(plain, notes=(PLAIN_QUOTES,))
+
+
+def _unquoted(content: str, delimiter: str, where: str) -> Table | None:
+    """Parse a file as if quotation marks were characters; None where that gives no table."""
+    if '"' not in content:
+        return None
+    try:
+        return _parsed(content, delimiter, where, csv.QUOTE_NONE)
+    except InputError:
+        return None
+
+
+def _joined_note(quoted: Table, plain: Table) -> str:
+    """Name the first row that is made of several lines."""
+    breaks = (any("\n" in cell for cell in cells.values()) for _, cells in quoted.rows)
+    first = next((row[0] for row, joined in zip(quoted.rows, breaks, strict=True) if joined), 1)
+    return (
+        f"row {first} opens a quotation that goes over several lines, each of which would be a "
+        f"whole row ({len(quoted.rows)} rows instead of {len(plain.rows)}); double the mark if it "
+        "is a character"
+    )
+
+
+def _parsed(content: str, delimiter: str, where: str, quoting: Literal[0, 3]) -> Table:
+    """Parse by one meaning of quotation marks.
+
+    Raises:
+        InputError: a row cannot be read, or has another number of cells than the header.
+    """
+    reader = csv.reader(
+        io.StringIO(content, newline=""), delimiter=delimiter, strict=True, quoting=quoting
+    )
     number = 0
     columns: tuple[str, ...] = ()
     rows: list[tuple[int, dict[str, Any]]] = []

@@ -15,11 +15,11 @@ from alupdate.config import (
     StatusTask,
     UpdatingTask,
 )
+from alupdate.config.options import Option
 from alupdate.results.store import RunStore
 from alupdate.trackers import catch_up, make_tracker, tracked
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, first_line
-from alupdate.utils.files import file_digest
 from alupdate.utils.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def run_job(config: RunConfig) -> None:
     if _is_done(store, config, display):
         catch_up(tracker, store, display)
         return
+    changed = store.changes()
+    for note in changed:
+        display.say(f"note: {note}")
     setup, task = _prepared(config, store, display)
     with store.locked():
         if _is_done(store, config, display):  # by another process, while this one made ready
@@ -69,6 +72,8 @@ def run_job(config: RunConfig) -> None:
                 facts["oracle"] = _oracle_note(config)
                 log.warning(facts["oracle"])
                 display.say(f"note: {facts['oracle']}")
+            for note in changed:
+                log.warning(note)
             for note in setup.dataset.notes:
                 log.warning("%s: %s", setup.dataset.name, note)
             store.begin(facts)
@@ -117,19 +122,33 @@ def _is_done(store: RunStore, config: RunConfig, display: Display) -> bool:
     return done
 
 
-def digests(config: RunConfig, display: Display) -> dict[str, str]:
-    """Return the content of the files that the config names by their place: key to SHA-256.
+def digests(
+    config: RunConfig, display: Display, known: dict[str, dict[str, str]] | None = None
+) -> dict[str, str]:
+    """Return the content of all files that decide the result: key or name to SHA-256.
+
+    Args:
+        config: of the run.
+        display: shows progress.
+        known: what was found for options of earlier configs; new ones are added.
 
     Raises:
         InputError: a file is missing.
     """
-    contents = {}
-    digest = config.dataset.digest(cache_dir(config.cache_dir), display)
-    if digest is not None:
-        contents["dataset"] = digest
-    own_weights = config.backbone.own_weights
-    if own_weights is not None:
-        contents["weights"] = file_digest("backbone.weights", own_weights)
+    known = {} if known is None else known
+    cache = cache_dir(config.cache_dir)
+    place = repr((config.dataset, cache))
+    if place not in known:
+        digest = config.dataset.digest(cache, display)
+        known[place] = {} if digest is None else {"dataset": digest}
+    contents = dict(known[place])
+    used: list[Option] = [config.backbone]
+    if not isinstance(config.task, UpdatingTask):
+        used.append(config.strategy)
+    for option in used:
+        if repr(option) not in known:
+            known[repr(option)] = option.digests()
+        contents |= known[repr(option)]
     return contents
 
 

@@ -1,7 +1,7 @@
 """From a config to data, features and a learner: everything before the first cycle."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,7 +52,8 @@ def prepare(config: RunConfig, display: Display) -> Setup:
     device = choose_device(config.device)
     start = time.perf_counter()
     dataset = config.dataset.load(cache_dir(config.cache_dir), display)
-    learner = _make_learner(config, dataset, device, display)
+    learner, notes = _make_learner(config, dataset, device, display)
+    dataset = replace(dataset, notes=(*dataset.notes, *notes))
     for note in dataset.notes:
         display.say(f"note: {dataset.name}: {note}")
     return Setup(dataset, learner, device, time.perf_counter() - start)
@@ -73,14 +74,15 @@ def choose_device(name: str) -> torch.device:
 
 def _make_learner(
     config: RunConfig, dataset: Dataset, device: torch.device, display: Display
-) -> Learner:
+) -> tuple[Learner, tuple[str, ...]]:
+    """Return the learner, and what a user should know about the features."""
     settings, backbone = learner_settings(config), config.backbone
     if not backbone.frozen:
         rng, rate = generator(config.seed, Stream.MODEL_INIT), config.training.learning_rate
         trainable = backbone.trainable(dataset, rate, rng, device, display)
-        return NetworkLearner(trainable, settings, device)
+        return NetworkLearner(trainable, settings, device), ()
     features = backbone.features(dataset, device, cache_dir(config.cache_dir), display)
-    return FrozenLearner(features, len(dataset.classes), settings, device)
+    return FrozenLearner(features, len(dataset.classes), settings, device), features.notes
 
 
 def learner_settings(config: RunConfig) -> LearnerSettings:
@@ -125,7 +127,7 @@ def describe(config: RunConfig, task: DescribeTask, display: Display) -> None:
     majority = np.bincount(dataset.train_labels).argmax()
     share = float((dataset.test_labels == majority).mean())
     rows.append(("linear probe, test accuracy", f"{accuracy:.3f} (largest class: {share:.3f})"))
-    rows += [("note", note) for note in dataset.notes]
+    rows += [("note", note) for note in (*dataset.notes, *features.notes)]
     display.table(dataset.name, ["", "value"], [list(row) for row in rows])
 
 

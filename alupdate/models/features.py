@@ -21,6 +21,7 @@ from alupdate.config.values import SETTINGS, Flag
 from alupdate.data.dataset import Dataset, FloatArray, Instances, IntArray, Kind, Vectors
 from alupdate.data.feature_cache import Extraction, Features, RowsDone, cached_rows
 from alupdate.models.end_to_end import Trainable
+from alupdate.models.scales import standardise
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
 
@@ -210,7 +211,7 @@ def extracted(dataset: Dataset, extractor: Extractor, cache: Path, display: Disp
         display: shows progress.
 
     Raises:
-        InputError: the cache cannot be written.
+        InputError: the cache cannot be written, or a feature is not finite.
     """
     known = len(dataset.train)
     count = known + len(dataset.test)
@@ -247,27 +248,16 @@ def _rows(dataset: Dataset, extractor: Extractor, start: int, stop: int) -> Floa
         (dataset.train, np.arange(start, min(stop, known))),
         (dataset.test, np.arange(max(start, known), stop) - known),
     ]
-    return np.concatenate([extractor.features(p.take(i)) for p, i in parts if len(i)])
+    rows = np.concatenate([extractor.features(p.take(i)) for p, i in parts if len(i)])
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        count = f"{int((~finite).sum())} of {len(rows)} {extractor.unit}"
+        raise InputError(
+            f"backbone={extractor.name}: its features of {count} of {dataset.name} are NaN or "
+            "infinite; check the weights, and their preprocessing"
+        )
+    return rows
 
 
 def _file_name(key: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "_" for c in key)
-
-
-def standardise(features: Features) -> Features:
-    """Standardise features: shift and scale each to mean 0 and variance 1 on the pool.
-
-    No label is used. Features that (nearly) do not vary on the pool are set to 0, so that a test
-    instance in which one does vary is not blown up.
-
-    Example:
-        >>> pool, test = np.array([[1.0], [3.0]], np.float32), np.array([[5.0]], np.float32)
-        >>> standardise(Features(pool, test)).test.tolist()
-        [[3.0]]
-    """
-    mean = features.pool.mean(axis=0, dtype=np.float64)
-    deviation = features.pool.std(axis=0, dtype=np.float64)
-    varies = deviation > 1e-6 * max(1.0, float(np.abs(mean).max(initial=0.0)))
-    scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
-    shift, factor = mean.astype(np.float32), scale.astype(np.float32)
-    return Features((features.pool - shift) * factor, (features.test - shift) * factor)

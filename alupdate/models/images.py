@@ -31,6 +31,7 @@ from alupdate.models.training import seeded
 from alupdate.models.weights import WeightsFile
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import file_digest
 from alupdate.utils.paths import expanded
 
 ByteArray = NDArray[np.uint8]
@@ -89,6 +90,11 @@ class ImageBackbone(CachedBackbone):
     @override
     def own_weights(self) -> str | None:
         return self.weights if self.weights.endswith(WEIGHTS_ENDING) else None
+
+    @override
+    def digests(self) -> dict[str, str]:
+        own = self.own_weights
+        return {} if own is None else {"weights": file_digest("backbone.weights", own)}
 
     @override
     def check(self) -> None:

@@ -173,6 +173,9 @@ def _loaded(model: str, size: int, tensors: Mapping[str, Tensor], source: str) -
     heads = published_config(model).classifier or ()
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
     kept = {k: v for k, v in tensors.items() if not k.startswith(tuple(f"{h}." for h in heads))}
+    if not kept:  # timm would take an empty file for none, and fetch another
+        raise InputError(f"{source}: is not {model}: it holds no tensor of the network's body")
+    _refuse_infinite(kept, source)
     # With as many classes here as there, timm loads strictly; without, it forgives every gap.
     overlay = {"state_dict": dict(kept), "num_classes": 0, "custom_load": False, "label_offset": 0}
     with seeded(0):
@@ -184,6 +187,17 @@ def _loaded(model: str, size: int, tensors: Mapping[str, Tensor], source: str) -
             raise InputError(f"{source}: is not {model}: {difference}") from error
     vars(network)["pretrained_cfg"].pop("state_dict")
     return network
+
+
+def _refuse_infinite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights that are no finite 32-bit numbers, in which the network computes.
+
+    Raises:
+        InputError: naming the first such tensor.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.float().isfinite().all():
+            raise InputError(f"{source}: tensor {name} holds NaN or infinite numbers")
 
 
 def dimension_of(network: nn.Module, model: str, size: int) -> int:

@@ -11,8 +11,9 @@ from typing_extensions import override
 from alupdate.config.values import SETTINGS, Flag
 from alupdate.data.dataset import Dataset, Vectors
 from alupdate.data.feature_cache import Features
-from alupdate.models.features import Backbone, standardise
+from alupdate.models.features import Backbone
 from alupdate.models.images import image_arrays
+from alupdate.models.scales import check_scales, standardise
 from alupdate.utils.display import Display
 
 
@@ -40,7 +41,10 @@ class PlainBackbone(Backbone):
         self, dataset: Dataset, device: torch.device, cache: Path, display: Display
     ) -> Features:
         features = flatten(dataset, self.name)
-        return standardise(features) if self.standardise else features
+        if not isinstance(dataset.train, Vectors):
+            return standardise(features) if self.standardise else features
+        scaled = standardise if self.standardise else check_scales
+        return scaled(features, dataset.train.columns)
 
 
 def flatten(dataset: Dataset, backbone: str) -> Features:

@@ -67,6 +67,11 @@ class TextBackbone(CachedBackbone):
     max_length: Tokens = 128
 
     @override
+    def digests(self) -> dict[str, str]:
+        own = self.model != PACKAGED_MODEL and Path(self.model).is_dir()
+        return {"model": text_files(self.model).digest} if own else {}
+
+    @override
     def extractor(self, device: torch.device) -> Extractor:
         return TextNetwork(self, device)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +20,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
+from alupdate.utils.errors import InputError
 from alupdate.utils.threads import one_blas_thread, threads_for
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 GRADIENT_TOLERANCE = 1e-6
 LBFGS_ITERATIONS = 5000
 """At most."""
+LARGE_SIZE = 1e4
+"""Features of this size are not standardised: on a pool of N rows, standardised ones have a root
+mean square of at most N^(1/2) on some of the rows."""
+JITTER = 1e-10
 
 
 class RAdam:
@@ -225,13 +231,14 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
     objective is strictly convex, so the start does not matter. Its minimiser lies in the span of
     the features: with Phi^T = Q R (Q of shape (D, N)) the rotated problem has N columns and the
     same optimum W = V Q^T, which is what makes few labels cheap. From N = D / 2 on, the rotation
-    takes longer than what it saves.
+    takes longer than what it saves. Where columns differ so much in size that L-BFGS does not
+    get there, the same objective is minimised in whitened columns (``whitening``).
 
     Args:
         features: (N, D), labels: (N,).
 
     Raises:
-        RuntimeError: the gradient did not fall below ``GRADIENT_TOLERANCE``.
+        InputError: the gradient did not fall below ``GRADIENT_TOLERANCE``.
 
     Example:
         >>> features, labels = torch.eye(3), torch.arange(3)
@@ -240,35 +247,110 @@ def optimal_linear(features: Tensor, labels: Tensor, n_classes: int, weight_deca
         (torch.Size([3, 3]), [0, 1, 2])
     """
     rows = features.cpu().double()
+    targets = torch.nn.functional.one_hot(labels.cpu(), n_classes).T.double()
+    solution = None
+    if not _badly_scaled(rows):
+        solution, basis = _rotated_optimum(rows, targets, weight_decay)
+        if solution is not None and basis is not None:
+            solution = solution @ basis.T
+    if solution is None:
+        solution = _whitened_optimum(rows, targets, weight_decay)
+    if solution is None:
+        raise InputError(
+            "the optimum of the last layer was not found: the features differ too much in size; "
+            "use backbone.standardise=true"
+        )
+    return solution.to(features)
+
+
+def _badly_scaled(rows: Tensor) -> bool:
+    """Return whether the size of a column is beyond what standardised features can have."""
+    sizes = rows.square().mean(dim=0).sqrt()
+    sizes = sizes[sizes > 0]
+    return bool((sizes > LARGE_SIZE).any() or (sizes < 1 / LARGE_SIZE).any())
+
+
+def _rotated_optimum(
+    rows: Tensor, targets: Tensor, weight_decay: float
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the optimum V (C, r) on N rotated columns if N < D / 2, and the rotation (D, N).
+
+    The optimum is None where L-BFGS did not reach it, and the rotation where there is none.
+    """
     basis = None
     if 2 * len(rows) < rows.shape[1]:
         basis, triangle = torch.linalg.qr(rows.T)
         rows = triangle.T.contiguous()
-    targets = torch.nn.functional.one_hot(labels.cpu(), n_classes).T.double()
-    with threads_for(rows.numel() * n_classes), one_blas_thread():
+    flat, steepest = _lbfgs(
+        _objective, len(targets) * rows.shape[1], (rows, rows.T.contiguous(), targets, weight_decay)
+    )
+    reached = steepest <= 10 * GRADIENT_TOLERANCE
+    return flat.reshape(len(targets), -1) if reached else None, basis
+
+
+def _whitened_optimum(rows: Tensor, targets: Tensor, weight_decay: float) -> Tensor | None:
+    """Return the optimum (C, D), found in whitened columns; None if the gradient stays large.
+
+    With W = V A the logits are V (A phi), and the penalty is weight_decay / 2 tr(V A A^T V^T): the
+    objective is the same function, so that its optimum is, too, for the unscaled weight decay.
+    """
+    transform = whitening(rows, weight_decay)
+    white = rows @ transform.T
+    penalty = weight_decay * transform @ transform.T
+    arguments = (white, white.T.contiguous(), targets, penalty)
+    start = np.zeros(len(targets) * rows.shape[1])
+    first = float(np.abs(_whitened_objective(start, *arguments)[1]).max())
+    tolerance = GRADIENT_TOLERANCE * min(1.0, first)
+    flat, steepest = _lbfgs(_whitened_objective, len(start), arguments, tolerance)
+    if not steepest <= 10 * GRADIENT_TOLERANCE:
+        return None
+    return flat.reshape(len(targets), -1) @ transform
+
+
+def whitening(rows: Tensor, weight_decay: float) -> Tensor:
+    """Return a matrix A (D, D) such that the objective curves alike along all rows of V = W A^-1.
+
+    Up to a factor, the objective's curvature at W = 0 is H = Phi^T Phi / N + weight_decay I. With
+    D = diag(H)^(-1/2) and the Cholesky factor L of D H D, A = L^-1 D gives A H A^T = I. The jitter
+    on the diagonal of D H D keeps L invertible; it makes A less exact, and changes no optimum.
+
+    Args:
+        rows: (N, D), in 64 bits.
+        weight_decay: of the objective.
+    """
+    scale = (rows.square().mean(dim=0) + weight_decay).clamp_min(torch.finfo(rows.dtype).tiny)
+    scale = scale.rsqrt()
+    scaled = rows * scale
+    curvature = scaled.T @ scaled / len(rows) + torch.diag(weight_decay * scale.square() + JITTER)
+    lower = torch.linalg.cholesky(curvature)
+    transform: Tensor = torch.linalg.solve_triangular(lower, torch.diag(scale), upper=False)
+    return transform
+
+
+def _lbfgs(
+    objective: Callable[..., tuple[float, NDArray[np.float64]]],
+    size: int,
+    arguments: tuple[Any, ...],
+    tolerance: float = GRADIENT_TOLERANCE,
+) -> tuple[Tensor, float]:
+    """Return what L-BFGS found from zeros (size,), and the largest entry of the gradient there."""
+    targets: Tensor = arguments[2]
+    with threads_for(arguments[0].numel() * len(targets)), one_blas_thread():
         result = minimize(
-            _objective,
-            np.zeros(n_classes * rows.shape[1]),
-            args=(rows, rows.T.contiguous(), targets, weight_decay),
+            objective,
+            np.zeros(size),
+            args=arguments,
             jac=True,
             method="L-BFGS-B",
             options={
                 "maxiter": LBFGS_ITERATIONS,
                 "maxfun": 2 * LBFGS_ITERATIONS,
                 "maxcor": 10,
-                "gtol": GRADIENT_TOLERANCE,
+                "gtol": tolerance,
                 "ftol": 0.0,
             },
         )
-    steepest = float(np.abs(result.jac).max())
-    if steepest > 10 * GRADIENT_TOLERANCE:
-        raise RuntimeError(
-            f"L-BFGS stopped with a gradient of {steepest:.1e} after {result.nit} iterations: "
-            f"{result.message}"
-        )
-    solution = torch.from_numpy(np.asarray(result.x).reshape(n_classes, -1))
-    weights: Tensor = (solution if basis is None else solution @ basis.T).to(features)
-    return weights
+    return torch.from_numpy(np.asarray(result.x)), float(np.abs(result.jac).max())
 
 
 def _objective(
@@ -284,11 +366,27 @@ def _objective(
         weight_decay: of the squared weights.
     """
     weights = torch.from_numpy(flat).view(len(targets), -1)
-    log_probabilities = torch.log_softmax(weights @ columns, dim=0)
-    value = -(targets * log_probabilities).sum() / len(rows)
-    errors = log_probabilities.exp_().sub_(targets).div_(len(rows))
+    value, errors = _cross_entropy(weights, columns, targets)
     gradient = (errors @ rows).add_(weights, alpha=weight_decay)
-    return float(value) + weight_decay / 2 * float(flat @ flat), gradient.numpy().ravel()
+    return value + weight_decay / 2 * float(flat @ flat), gradient.numpy().ravel()
+
+
+def _whitened_objective(
+    flat: NDArray[np.float64], rows: Tensor, columns: Tensor, targets: Tensor, penalty: Tensor
+) -> tuple[float, NDArray[np.float64]]:
+    """Return the same with a penalty tr(V P V^T) / 2 for a matrix P (r, r)."""
+    weights = torch.from_numpy(flat).view(len(targets), -1)
+    value, errors = _cross_entropy(weights, columns, targets)
+    pull = weights @ penalty
+    gradient = (errors @ rows).add_(pull)
+    return value + float((weights * pull).sum()) / 2, gradient.numpy().ravel()
+
+
+def _cross_entropy(weights: Tensor, columns: Tensor, targets: Tensor) -> tuple[float, Tensor]:
+    """Return the mean cross entropy, and its gradient (C, N) with respect to the logits."""
+    log_probabilities = torch.log_softmax(weights @ columns, dim=0)
+    value = -(targets * log_probabilities).sum() / columns.shape[1]
+    return float(value), log_probabilities.exp_().sub_(targets).div_(columns.shape[1])
 
 
 @contextmanager

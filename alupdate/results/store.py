@@ -7,6 +7,7 @@ are written again.
 """
 
 import errno
+import glob
 import hashlib
 import json
 import logging
@@ -46,7 +47,7 @@ class RunStore:
 
         Args:
             config: of the run.
-            digests: what files that the config names by their place hold: key to SHA-256.
+            digests: what the files hold that decide the result: key or name to SHA-256.
         """
         self._config = config
         self._settings = _settings(config)
@@ -67,6 +68,23 @@ class RunStore:
     def settings(self) -> dict[str, Any]:
         """Everything that decides the result, and where the data lie."""
         return self._settings
+
+    def changes(self) -> list[str]:
+        """Say which files differ from those of earlier runs with the very same settings."""
+        prefix = f"{glob.escape(run_prefix(self._config))}-*"
+        contents, notes = self._facts["sha256"], []
+        for folder in sorted(self.path.parent.glob(prefix)):
+            earlier = read_document(folder).get("sha256")
+            if folder == self.path or not isinstance(earlier, dict):
+                continue
+            names = sorted(earlier.keys() | contents.keys())
+            changed = [name for name in names if earlier.get(name) != contents.get(name)]
+            if changed and _same(folder / "config.yaml", self._settings):
+                notes.append(
+                    f"{', '.join(changed)}: changed since {folder}, which stays as it is; this is "
+                    "another run"
+                )
+        return notes
 
     def status(self) -> dict[str, Any]:
         """Return what status.json holds; nothing if there is no (readable) status."""
@@ -185,12 +203,20 @@ def _settings(config: RunConfig) -> dict[str, Any]:
 
 def _digest(settings: dict[str, Any], contents: dict[str, str], places: frozenset[str]) -> str:
     """Return the run's identity: its settings, and the content of files instead of their place."""
-    where_weights_lie = contents.keys() & {"weights"}
     dataset = {k: v for k, v in settings["dataset"].items() if k not in places}
-    backbone = {k: v for k, v in settings["backbone"].items() if k not in where_weights_lie}
+    backbone = {k: v for k, v in settings["backbone"].items() if k not in contents}
     replaced = {"dataset": dataset, "backbone": backbone, "sha256": contents}
     document = {"format": FORMAT_VERSION} | settings | replaced
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _same(path: Path, settings: dict[str, Any]) -> bool:
+    """Return whether a run's config.yaml has these settings."""
+    try:
+        found = yaml.safe_load(path.read_bytes())
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return False
+    return bool(found == yaml.safe_load(yaml.safe_dump(settings)))
 
 
 def _checksum(steps: list[dict[str, Any]]) -> str:

@@ -15,10 +15,13 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, OpenMapping
 from alupdate.strategies.base import Positions, Query, Strategy, StrategyOption, checked
+from alupdate.strategies.sources import module_sources
 from alupdate.utils.errors import InputError, first_line
 
 ENTRY_POINTS = "alupdate.strategies"
 """The entry-point group in which installed packages announce their strategies."""
+NOTED = "__alupdate_sources__"
+"""Where a module keeps the digests of its files from the time of its import."""
 
 ModuleName = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
@@ -51,6 +54,13 @@ class Plugin(StrategyOption):
         _ = self.strategy
 
     @override
+    def digests(self) -> dict[str, str]:
+        for entry in entry_points(group=ENTRY_POINTS, name=self.module):
+            package = {} if entry.dist is None else {entry.dist.name: entry.dist.version}
+            return package | module_sources(entry.module)
+        return module_sources(self.module)
+
+    @override
     def select(self, query: Query, size: int) -> Positions:
         strategy = self.strategy
         with _current_directory_importable():
@@ -75,7 +85,9 @@ class Plugin(StrategyOption):
         Raises:
             InputError: there is no such module, it cannot be imported, or it makes no strategy.
         """
+        files = self.digests()
         make = _maker(self.module, self._key)
+        self._refuse_stale(files)
         try:
             with _current_directory_importable():
                 made: Any = make(dict(self.settings))
@@ -88,6 +100,22 @@ class Plugin(StrategyOption):
             )
         strategy: Strategy = made
         return strategy
+
+    def _refuse_stale(self, files: dict[str, str]) -> None:
+        """Refuse a module that was edited after this process imported it.
+
+        What its files were then is noted in the module itself.
+        """
+        module = sys.modules.get(self.module)
+        if module is None or entry_points(group=ENTRY_POINTS, name=self.module):
+            return
+        noted = vars(module).setdefault(NOTED, files)
+        for name in sorted(noted.keys() | files.keys()):
+            if noted.get(name) != files.get(name):
+                raise InputError(
+                    f"{self._key}: {name} has changed since this process imported it; start a new "
+                    "process"
+                )
 
     @property
     def _key(self) -> str:

@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from functools import cache, cached_property
+from importlib import metadata
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -29,6 +30,7 @@ OWN_CLASSIFIERS = {
 }
 """Those that ask a classifier for more than probabilities, or refit it, bring their own."""
 
+PACKAGE = "scikit-activeml"
 COMMITTEE = 10
 """Members of the committees that some strategies want, drawn from the posterior."""
 
@@ -51,6 +53,13 @@ class ScikitActiveml(StrategyOption):
     uses_labels: ClassVar[bool] = True
     query_strategy: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_]\w*$")]
     parameters: OpenMapping = Field(default_factory=dict)
+
+    @override
+    def digests(self) -> dict[str, str]:
+        try:
+            return {PACKAGE: metadata.version(PACKAGE)}
+        except metadata.PackageNotFoundError:  # ``load`` says so
+            return {}
 
     @override
     def load(self) -> None:

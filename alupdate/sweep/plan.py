@@ -94,10 +94,7 @@ def plan_runs(
     contents: dict[str, dict[str, str]] = {}
     runs: dict[Path, PlannedRun] = {}
     for overrides, config in zip(jobs, configs, strict=True):
-        source = repr((config.dataset, config.backbone, config.cache_dir))
-        if source not in contents:
-            contents[source] = digests(config, display)
-        store = RunStore(config, contents[source])
+        store = RunStore(config, digests(config, display, contents))
         if not runs:
             make_tracker(config, store)
         status, complete = read_status(store.path), store.is_complete()

@@ -1,7 +1,9 @@
 """Atomic writes, and checksums of files."""
 
+import errno
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 from alupdate.utils.errors import InputError
@@ -32,12 +34,26 @@ def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> No
         raise
 
 
+def require_regular(path: Path) -> None:
+    """Refuse what has no end, such as a pipe or a device: reading it might take for ever.
+
+    Raises:
+        OSError: there is no such file, or it is no regular one.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal digits.
 
     Raises:
         OSError: it cannot be read.
     """
+    require_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -98,6 +98,14 @@ def test_lines_are_the_means_of_the_frame(table):
     assert not lines["random"].is_dashed()
 
 
+def test_ranks_are_named_with_their_means(table):
+    figure = by_name(curves=table)["x-ranks-d-b"]
+    said = {text.get_text() for panel in figure.draw().axes for text in panel.texts}
+    expected = [(row["variant"], f"({row['mean_rank']:.2f})") for _, row in figure.frame.iterrows()]
+    assert len(said) == len(expected)
+    assert all(f"{name} {mean}" in said or f"{mean} {name}" in said for name, mean in expected)
+
+
 def test_the_legend_is_outside_of_the_panels(table):
     with SCREEN.applied():
         drawn = by_name(curves=table)["curves-d-b"].draw()

@@ -49,7 +49,19 @@ def test_own_layout_is_read(name, tmp_path):
     assert (len(dataset.train), len(dataset.test)) == SIZES.get(name, (6, 6))
     assert dataset.kind == "images"
     assert dataset.notes == ()
-    assert digest(name, tmp_path, tmp_path / "root") is None
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_own_layout_is_known_by_its_content(name, tmp_path):
+    digests = []
+    for place in ("here", "there"):
+        build(name, tmp_path / place)
+        digests.append(digest(name, tmp_path, tmp_path / place))
+    assert digests[0] == digests[1]
+    files = sorted(path for path in (tmp_path / "there").rglob("*") if path.is_file())
+    largest = max(files, key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-1] + b"!")
+    assert digest(name, tmp_path, tmp_path / "there") != digests[0]
 
 
 @pytest.mark.parametrize("name", THREE)

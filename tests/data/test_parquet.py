@@ -1,4 +1,5 @@
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -169,3 +170,24 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(InputError, match=r"pip install 'alupdate\[parquet\]'"):
         read(path)
+
+
+def test_a_table_of_many_columns(tmp_path):
+    """Each column is looked up once: quadratic time would take minutes."""
+    columns = {f"c{i}": np.arange(4) for i in range(5000)} | {"label": [0, 1, 0, 1]}
+    start = time.process_time()
+    dataset = read(write(tmp_path / "wide.parquet", columns), test_share=0.5)
+    assert dataset.train.rows.shape == (2, 5000)
+    assert time.process_time() - start < 20
+
+
+def test_columns_that_32_bits_make_constant_are_named(tmp_path):
+    columns = COLUMNS | {"time": 1_700_000_000 + np.arange(N)}
+    (_, note) = read(write(tmp_path / "d.parquet", columns)).notes
+    assert note.startswith("features time: differ by less than 32-bit numbers can tell")
+
+
+def test_large_unsigned_labels_stay_apart(tmp_path):
+    labels = np.array([2**63, 2**63 + 1] * 10, np.uint64)
+    dataset = read(write(tmp_path / "d.parquet", COLUMNS | {"label": labels}))
+    assert dataset.classes == (str(2**63), str(2**63 + 1))

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -181,3 +182,69 @@ def test_a_class_that_only_the_test_file_has_is_named(tmp_path):
     test = write(tmp_path / "test.csv", [("x", "c")])
     with pytest.raises(InputError, match="classes that y_train lacks, such as c"):
         read(train=train, test=test)
+
+
+def rows_with(changed, delimiter="\t"):
+    lines = [f"text{delimiter}label"]
+    for i in range(40):
+        text = changed.get(i, f"number {i}")
+        lines.append(f"{text}{delimiter}{'pos' if i % 2 else 'neg'}")
+    return "\n".join(lines) + "\n"
+
+
+def load(path, content):
+    path.write_text(content)
+    return Csv(path=str(path)).load(path.parent, Display(enabled=False))
+
+
+def all_texts(dataset):
+    return set(dataset.train.strings) | set(dataset.test.strings)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {10: '"We liked it at once', 30: 'and we left early ."'},
+        {10: '"Superb, said the papers', 30: 'they called it "a mess"'},
+        {10: '"Superb" said the papers'},
+        {10: '"never closed'},
+    ],
+)
+def test_an_open_quotation_swallows_no_rows_of_a_tsv(changed, tmp_path):
+    dataset = load(tmp_path / "d.tsv", rows_with(changed))
+    assert len(dataset.train) + len(dataset.test) == 40
+    assert set(changed.values()) <= all_texts(dataset)
+    assert dataset.notes[0].startswith("quotation marks are taken as characters")
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('"a ""quoted"" word"', 'a "quoted" word'),
+        ('"two\nlines"', "two\nlines"),
+        ('"a\ttab"', "a\ttab"),
+        ('a 5" screen', 'a 5" screen'),
+    ],
+)
+def test_quoted_cells_of_a_tsv_are_read_as_ever(cell, text, tmp_path):
+    dataset = load(tmp_path / "d.tsv", rows_with({10: cell}))
+    assert text in all_texts(dataset)
+    assert dataset.notes == ()
+
+
+def test_an_open_quotation_of_a_csv_is_named(tmp_path):
+    changed = {10: '"We liked it at once', 30: 'and we left early ."'}
+    dataset = load(tmp_path / "d.csv", rows_with(changed, ","))
+    assert len(dataset.train) + len(dataset.test) == 20
+    assert dataset.notes[0].startswith("row 12 opens a quotation that goes over several lines")
+    assert load(tmp_path / "e.csv", rows_with({10: '"two\nlines"'}, ",")).notes == ()
+
+
+def test_what_has_no_end_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    for name in ("pipe.csv", "zero.csv"):
+        option = Csv(path=str(tmp_path / name))
+        for step in (option.digest, option.load):
+            with pytest.raises(InputError, match=f"{name}: is no regular file"):
+                step(tmp_path, Display(enabled=False))

@@ -7,8 +7,8 @@ from alupdate.data.dataset import Texts, from_arrays, make_dataset
 from alupdate.data.feature_cache import Features
 from alupdate.models.cnn import CnnBackbone, initial_network
 from alupdate.models.end_to_end import train_network
-from alupdate.models.features import standardise
 from alupdate.models.plain import PlainBackbone, flatten
+from alupdate.models.scales import standardise
 from alupdate.models.texts import TextBackbone
 from alupdate.models.training import Recipe
 from alupdate.utils.display import Display

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from alupdate.models import networks
 from alupdate.models.images import ImageBackbone, ImageNetwork
 from alupdate.models.networks import HUB_FILE, LITE
+from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import sha256_of
 from tests.support.image_problems import few_images, saved_weights, small_network
@@ -156,3 +157,46 @@ def test_damaged_hub_weights_are_refused(monkeypatch, tmp_path):
     hub_file(monkeypatch, tmp_path, "0" * 64)
     with pytest.raises(InputError, match="is damaged"):
         find_weights(RESNET18)
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Note every name that is looked up, and find none."""
+    asked = []
+
+    def refuse(host, *arguments, **options):
+        asked.append(host)
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    return asked
+
+
+@pytest.mark.parametrize("kept", [("fc.weight", "fc.bias"), ()])
+def test_a_file_without_the_body_is_refused_and_nothing_fetched(kept, tmp_path, no_network):
+    path = tmp_path / "head.safetensors"
+    save_file({name: torch.zeros(3) for name in kept}, path)
+    with pytest.raises(InputError, match="is not resnet18: it holds no tensor of the network's"):
+        features_with(path, "resnet18")
+    assert no_network == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value, tmp_path, tensors):
+    name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[name] = tensors[name].clone()
+    tensors[name].view(-1)[0] = value
+    path = tmp_path / "damaged.safetensors"
+    save_file(tensors, path)
+    with pytest.raises(InputError, match=f"tensor {name} holds NaN or infinite numbers"):
+        features_with(path)
+
+
+def test_features_that_are_not_finite_are_refused_and_not_kept(tmp_path, tensors):
+    path = tmp_path / "large.safetensors"
+    large = {n: t * 1e30 if t.ndim == 4 else t for n, t in tensors.items()}
+    save_file(large | {n: t * 0 for n, t in tensors.items() if n.endswith("running_var")}, path)
+    network = small_network("test_resnet", weights=str(path))
+    with pytest.raises(InputError, match="are NaN or infinite; check the weights"):
+        network.features(few_images(), CPU, tmp_path / "cache", Display(enabled=False))
+    assert not list((tmp_path / "cache").rglob("*.npy"))

@@ -1,0 +1,147 @@
+"""Scales of features: standardising, and what a user should know where nothing is standardised."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alupdate.data.dataset import FloatArray
+from alupdate.data.feature_cache import Features
+from alupdate.data.labels import NAMED
+from alupdate.utils.errors import InputError
+
+CONSTANT = 1e-6
+"""A column that varies by less, relative to its mean, is taken as constant: 32-bit numbers keep
+seven digits, so that what varies there is rounding."""
+SPREAD = 1e3
+"""Ratio of the sizes of two features from which on a user is told, where none is standardised."""
+LARGEST = 1e15
+"""Features beyond it are refused: their squares times a few more factors leave 32 bits."""
+BLOCK = 4096
+"""Rows that are squared at a time."""
+SAFE = 1e18
+"""Columns within 1/SAFE..SAFE are standardised in 32 bits."""
+
+
+def standardise(features: Features, columns: Sequence[str] = ()) -> Features:
+    """Standardise features: shift and scale each to mean 0 and variance 1 on the pool.
+
+    No label is used. Every column is judged by itself. One that (nearly) does not vary on the pool
+    is set to 0, so that a test instance in which it does vary is not blown up.
+
+    Args:
+        features: of pool and test set.
+        columns: what they are called; a column whose variation is lost is named in a note.
+
+    Raises:
+        InputError: a test instance is so far from the pool that 32 bits do not hold it.
+
+    Example:
+        >>> pool, test = np.array([[1.0], [3.0]], np.float32), np.array([[5.0]], np.float32)
+        >>> standardise(Features(pool, test)).test.tolist()
+        [[3.0]]
+    """
+    mean = features.pool.mean(axis=0, dtype=np.float64)
+    deviation = features.pool.std(axis=0, dtype=np.float64)
+    varies = deviation > CONSTANT * np.abs(mean)
+    scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
+    kind = np.float32 if _within(mean, deviation[varies]) else np.float64
+    shift, factor = mean.astype(kind), scale.astype(kind)
+    with np.errstate(over="ignore"):
+        pool, test = (
+            ((rows - shift) * factor).astype(np.float32, copy=False)
+            for rows in (features.pool, features.test)
+        )
+    _refuse_infinite(test, columns)
+    still = np.flatnonzero(~varies & (deviation > 0))  # of constants, too: their mean is rounded
+    lost = still[np.ptp(features.pool[:, still], axis=0) > 0]
+    return Features(pool, test, (*features.notes, *_lost_notes(lost, columns)))
+
+
+def _within(mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> bool:
+    """Return whether differences and quotients of 32-bit numbers stay within their range."""
+    largest = max(np.abs(mean).max(initial=0.0), deviation.max(initial=0.0))
+    return bool(largest < SAFE and deviation.min(initial=1.0) > 1 / SAFE)
+
+
+def _refuse_infinite(rows: FloatArray, columns: Sequence[str]) -> None:
+    finite = np.isfinite(rows)
+    if not finite.all():
+        row, column = (int(i) for i in np.argwhere(~finite)[0])
+        raise InputError(
+            f"feature {_name(column, columns)}: row {row} of the test set is too far from the pool "
+            "to be standardised; repair or remove it"
+        )
+
+
+def _lost_notes(lost: NDArray[np.int64], columns: Sequence[str]) -> list[str]:
+    if not len(lost):
+        return []
+    return [
+        f"features {_few(lost, columns)}: vary by less than a millionth of their mean, taken as "
+        "constant; subtract their mean in the file"
+    ]
+
+
+def check_scales(features: Features, columns: Sequence[str] = ()) -> Features:
+    """Add a note where features that are used as they are differ in size by orders of magnitude.
+
+    Weight decay, prior and learning rate are the same for all columns: small ones have no effect
+    beside large ones, and large ones make training diverge. The size of a column is its root mean
+    square on the pool.
+
+    Args:
+        features: of pool and test set.
+        columns: what they are called.
+
+    Raises:
+        InputError: values are too large to be used as they are.
+
+    Example:
+        >>> pool = np.array([[1.0, 5e6], [2.0, 3e6]], np.float32)
+        >>> check_scales(Features(pool, pool), ("rooms", "price")).notes[0][:46]
+        'features differ in size: price (4e+06) beside '
+    """
+    remedy = "use backbone.standardise=true"
+    for rows in (features.pool, features.test):
+        outside = np.abs(rows).max(axis=0, initial=0.0) > LARGEST
+        if outside.any():
+            name = _name(int(outside.argmax()), columns)
+            raise InputError(f"feature {name}: has values beyond {LARGEST:.0e}; {remedy}")
+    sizes = _sizes(features.pool)
+    order = np.argsort(sizes, kind="stable")
+    order = order[sizes[order] > 0]
+    if not len(order):
+        return features
+    small, large = sizes[order[0]], sizes[order[-1]]
+    note = None
+    if large > SPREAD * small:
+        top = order[::-1][: min(NAMED, int((sizes > SPREAD * small).sum()))]
+        listed = ", ".join(f"{_name(int(j), columns)} ({sizes[j]:.1g})" for j in top)
+        smallest = f"{_name(int(order[0]), columns)} ({small:.1g})"
+        note = f"features differ in size: {listed} beside {smallest}"
+    elif large > SPREAD or large < 1 / SPREAD:
+        note = f"features are of size {small:.1g} to {large:.1g}"
+    if note is None:
+        return features
+    consequence = f"they are used as they are, and results suffer; {remedy}"
+    return Features(features.pool, features.test, (*features.notes, f"{note}; {consequence}"))
+
+
+def _sizes(rows: FloatArray) -> NDArray[np.float64]:
+    """Return the root mean square of each column, without a copy of all rows in 64 bits."""
+    squares = np.zeros(rows.shape[1])
+    for start in range(0, len(rows), BLOCK):
+        squares += np.square(rows[start : start + BLOCK], dtype=np.float64).sum(axis=0)
+    sizes: NDArray[np.float64] = np.sqrt(squares / len(rows))
+    return sizes
+
+
+def _name(column: int, columns: Sequence[str]) -> str:
+    return columns[column] if columns else f"number {column}"
+
+
+def _few(positions: NDArray[np.int64], columns: Sequence[str]) -> str:
+    listed = ", ".join(_name(int(j), columns) for j in positions[:NAMED])
+    more = len(positions) - NAMED
+    return f"{listed} and {more} more" if more > 0 else listed
