@@ -3,25 +3,31 @@
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from alupdate.config import RunConfig, StatusTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
+from alupdate.config.loader import checked_loading
+from alupdate.config.overrides import check_arguments
 from alupdate.experiment.job import RunError, run_job
 from alupdate.report.commands import COMMANDS, run_command
 from alupdate.sweep.command import SweepError
+from alupdate.sweep.plan import check_sweep
 from alupdate.sweep.status import show_overview
 from alupdate.sweep.worker import JobError, run_and_score
-from alupdate.utils.display import Display
+from alupdate.utils.display import Display, forgiving, printable, protect_streams
 from alupdate.utils.errors import (
     DONE,
     FAILED,
@@ -29,7 +35,9 @@ from alupdate.utils.errors import (
     WRONG_INPUT,
     InputError,
     explain_os_error,
+    first_line,
     redacted,
+    save_traceback,
     suggestion,
 )
 from alupdate.utils.paths import conf_dir, experiment_dir
@@ -48,19 +56,21 @@ _FLAGS = sorted(_MULTIRUN | _SHOWS | _WHERE | {"-sc", "--shell-completion"})
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    protect_streams()
     signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(exit_code(sys.argv[1:]))
 
 
 def extract_features() -> None:
     """Extract and keep the features of a data set, as ``task=features`` does."""
+    protect_streams()
     sys.exit(exit_code([*sys.argv[1:], "task=features"]))
 
 
 def exit_code(arguments: list[str]) -> int:
     """Run the command line; return 0 done, 1 a run failed, 2 wrong input, 130 interrupted."""
     if arguments and arguments[0] in COMMANDS:
-        return run_command(arguments)
+        return _guarded(lambda: run_command(arguments))
     if {"-h", "--help"} & set(arguments):
         from alupdate.config.help import help_text
 
@@ -71,7 +81,7 @@ def exit_code(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     """Run one job, or let Hydra do what one of its flags asks for, such as a sweep."""
-    _refuse_targets(arguments)
+    check_arguments(arguments)
     # Hydra prints its errors and exits with 1 unless it is told to raise them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     overrides, flags = _separated(arguments)
@@ -85,6 +95,8 @@ def _run_hydra(overrides: list[str], flags: list[str]) -> int:
 
     Hydra takes no multirun flag where something is only shown; ``task=rerun`` implies it elsewhere.
     """
+    for override in OverridesParser.create().parse_overrides(overrides):
+        check_sweep(override)
     used = [flag for flag in flags if flag not in _MULTIRUN]
     if not any(flag.partition("=")[0] in _SHOWS for flag in flags):
         is_sweep = len(used) < len(flags) or "task=rerun" in overrides
@@ -99,7 +111,8 @@ def _run_hydra(overrides: list[str], flags: list[str]) -> int:
 
     sys.argv[1:] = [*overrides, *used]  # Hydra takes no flags between overrides
     main = hydra.main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=CONFIG)
-    main(job)()
+    with checked_loading():
+        main(job)()
     return max(codes, default=DONE)
 
 
@@ -122,12 +135,29 @@ def _guarded(step: Callable[[], int]) -> int:
     except JobError as error:
         code = WRONG_INPUT if error.result.outcome in ("invalid", "busy") else FAILED
         return _say(f"{error.result.outcome}: {error.result.reason}", code)
-    except RunError as error:
-        return _say(f"failed: {error}", FAILED)
     except KeyboardInterrupt:
         return _say("interrupted; the same command resumes the run", INTERRUPTED)
-    except (InputError, OSError, *HYDRA_ERRORS) as error:
+    except Exception as error:
+        return _say_error(error)
+
+
+def _say_error(error: Exception) -> int:
+    """Say in one line what went wrong; the traceback of what nothing foresees goes to a file."""
+    if isinstance(error, RunError):
+        return _say(f"failed: {error}", FAILED)
+    if isinstance(error, (InputError, OSError, *HYDRA_ERRORS)):
         return _say(f"error: {_explain(error)}", WRONG_INPUT)
+    if _comes_from(error, "optuna"):
+        return _say(f"error: hydra/sweeper=optuna: {first_line(error)}", WRONG_INPUT)
+    path = save_traceback(error)
+    details = "" if path is None else f" (details in {path})"
+    return _say(f"failed: {first_line(error, typed=True)}{details}", FAILED)
+
+
+def _comes_from(error: Exception, package: str) -> bool:
+    """Return whether an error was raised in a package, or in what it called."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return any(package in Path(file).parts for file in files[-3:])
 
 
 def _explain(error: Exception) -> str:
@@ -153,19 +183,13 @@ def _separated(arguments: list[str]) -> tuple[list[str], list[str]]:
     return overrides, flags
 
 
-def _refuse_targets(arguments: list[str]) -> None:
-    for argument in arguments:
-        if "_target_" in argument:
-            raise InputError(f"{argument}: configs never name Python objects; remove this key")
-
-
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Let a batch system's signal end a command as Ctrl-C does: in order."""
     raise KeyboardInterrupt
 
 
 def _say(line: str, code: int) -> int:
-    print(redacted(line), file=sys.stderr)
+    print(printable(redacted(line)), file=forgiving(sys.stderr))
     return code
 
 

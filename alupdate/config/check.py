@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any, get_args
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -11,8 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from alupdate.config import RerunTask, RunConfig, StatusTask, UpdatingTask
+from alupdate.config import RerunTask, RunConfig, StatusTask, UpdatingTask, run_prefix
+from alupdate.config.loader import INSTANTIATION_KEYS
 from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
+from alupdate.config.overrides import how_to_quote
 from alupdate.config.values import RETRAIN
 from alupdate.laplace.names import MAP
 from alupdate.utils.errors import InputError, first_line, suggestion
@@ -83,7 +86,7 @@ def refuse_targets(tree: Any, path: str = "") -> None:
     if isinstance(tree, Mapping):
         for key, value in tree.items():
             here = f"{path}.{key}" if path else str(key)
-            if str(key) in {"_target_", "_partial_", "_args_"}:
+            if str(key) in INSTANTIATION_KEYS:
                 raise InputError(f"{here}: configs never name Python objects; remove this key")
             refuse_targets(value, here)
     elif isinstance(tree, list):
@@ -111,7 +114,8 @@ def explain_hydra_error(error: Exception) -> str:
 
 def _explain_override(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as KEY=VALUE ({first_line(error)})"
+        line = f"{error.override}: cannot be read as KEY=VALUE ({first_line(error)})"
+        return line + how_to_quote(str(error.override))
     several = re.match(r"Ambiguous value for argument '(.+)'\n", str(error))
     if several is not None:
         return f"{several.group(1)}: a single run takes one value; -m runs one job for each"
@@ -162,6 +166,8 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return tuple(member for member in inner if is_dataclass(member))
 
 
+_LONGEST_NAME = 255
+"""Bytes in the name of a file or folder."""
 MOVED = {
     "update.likelihood": "posterior.likelihood",
     "update.prior_precision": "posterior.prior_precision",
@@ -176,9 +182,14 @@ MOVED = {
 
 
 def _unknown_key(key: str) -> str:
+    if key in ("experiment", "setting"):
+        return f"{key}: the file must begin with the line # @package _global_"
     if key in MOVED:
         return f"{key}: is now {MOVED[key]}"
-    return f"{key}: no such key; {suggestion(key, sorted(set(_all_keys())))}see --help"
+    parent, _, last = key.rpartition(".")
+    if parent in ("strategy.settings", "strategy.parameters"):
+        return f"{key}: give {parent}={{{last}: VALUE}}"
+    return f"{key}: no such key; {suggestion(key, sorted(set(_all_keys()) - {key}))}see --help"
 
 
 def _all_keys() -> Iterator[str]:
@@ -197,6 +208,7 @@ def _check_consistency(config: RunConfig) -> None:
             f"subset={config.subset}: must be at least batch.size={config.batch.size}, "
             "or null for the whole pool"
         )
+    _check_names(config)
     _check_backbone(config)
     _check_likelihoods(config)
     _check_step_sizes(config)
@@ -205,6 +217,23 @@ def _check_consistency(config: RunConfig) -> None:
             f"posterior.predictive={config.posterior.predictive}: task=updating compares map "
             "predictions"
         )
+
+
+def _check_names(config: RunConfig) -> None:
+    """Refuse names of files that no file system takes, before a folder of them is made."""
+    name = f"{run_prefix(config)}-{'0' * 8}"
+    folders = [("results_dir", part) for part in Path(config.results_dir).parts]
+    names = [("the name of the run", name), ("experiment_name", config.experiment_name)]
+    for key, part in (*names, *folders):
+        if _too_long(part):
+            raise InputError(
+                f"{key}: {part[:20]}... has {len(part.encode())} bytes; a file name can have "
+                f"{_LONGEST_NAME}"
+            )
+
+
+def _too_long(name: str) -> bool:
+    return len(name.encode()) > _LONGEST_NAME
 
 
 def _check_backbone(config: RunConfig) -> None:

@@ -8,6 +8,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.version import VersionBase
 
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
+from alupdate.config.loader import checked_loading
+from alupdate.config.overrides import check_arguments
 from alupdate.config.schema import RunConfig
 from alupdate.utils.errors import InputError
 from alupdate.utils.paths import conf_dir
@@ -30,6 +32,7 @@ def compose_config(overrides: Sequence[str]) -> RunConfig:
         >>> config.dataset.name, config.seed
         ('digits', 3)
     """
+    check_arguments(overrides)
     try:
         with own_hydra():
             return parse_config(hydra.compose(CONFIG, list(overrides)))
@@ -48,8 +51,11 @@ def own_hydra() -> Iterator[None]:
     application, version = outer.hydra, base.version_base
     outer.clear()
     try:
-        with hydra.initialize_config_dir(
-            str(conf_dir()), job_name=JOB_NAME, version_base=VERSION_BASE
+        with (
+            checked_loading(),
+            hydra.initialize_config_dir(
+                str(conf_dir()), job_name=JOB_NAME, version_base=VERSION_BASE
+            ),
         ):
             yield
     finally:

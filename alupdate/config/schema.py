@@ -18,6 +18,7 @@ from alupdate.config.values import (
     FolderName,
     LikelihoodName,
     Natural,
+    PathText,
     Positive,
     StepSize,
     Text,
@@ -229,10 +230,11 @@ class RunConfig:
     subset: Count | None = 1000
     force: Flag = False
     max_failures: Count | None = 3
-    results_dir: Text = "results"
+    allow_plugins: Flag = False
+    results_dir: PathText = "results"
     experiment_name: FolderName = "default"
-    experiment_dir: Text | None = None
-    cache_dir: Text | None = None
+    experiment_dir: PathText | None = None
+    cache_dir: PathText | None = None
     device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     threads: Count | None = None
     progress: Flag = True
@@ -243,6 +245,7 @@ PLACES = frozenset({"results_dir", "experiment_name", "experiment_dir"})
 HOW_TO_RUN = PLACES | {
     "tracker",
     "force",
+    "allow_plugins",
     "cache_dir",
     "max_failures",
     "device",

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainVa
 
 from alupdate.laplace.names import PER_CLASS, Likelihood
 from alupdate.utils.errors import suggestion
-from alupdate.utils.paths import conf_dir
+from alupdate.utils.paths import conf_dir, expanded
 
 SETTINGS = ConfigDict(extra="forbid")
 
@@ -27,6 +27,8 @@ def _displayable(value: str) -> str:
 
 
 Label = Annotated[Text, AfterValidator(_displayable)]
+PathText = Annotated[Text, AfterValidator(expanded)]
+"""Where a file or folder is; a leading ``~`` becomes the home directory."""
 FolderName = Annotated[str, Field(strict=True, pattern=r"^[\w][\w.+-]*$")]
 Natural = Annotated[int, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -34,6 +36,12 @@ Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 Scalar = bool | int | float | str | None
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+
+OpenMapping = Annotated[
+    dict[str, Scalar], BeforeValidator(lambda value: {} if value is None else value)
+]
+"""Settings of code that is not this program's. Its presets say null: Hydra lets a command replace
+null by a mapping, but add no keys to an empty one."""
 
 RETRAIN = "retrain"
 """The option of the group ``update`` that is no update rule."""

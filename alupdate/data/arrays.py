@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Text
+from alupdate.config.values import SETTINGS, PathText
 from alupdate.data.dataset import Dataset, DatasetOption, from_arrays, stratified_split
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -65,7 +65,7 @@ class Npz(DatasetOption):
 
     places: ClassVar[frozenset[str]] = frozenset({"path"})
     name: Literal["npz"] = "npz"
-    path: Text
+    path: PathText
 
     @override
     def read(self, cache: Path, display: Display) -> Dataset:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Flag, Text
+from alupdate.config.values import SETTINGS, Flag, PathText
 from alupdate.data.dataset import (
     Dataset,
     DatasetOption,
@@ -84,7 +84,7 @@ class HubDataset(DatasetOption):
 
     places: ClassVar[frozenset[str]] = frozenset({"root", "download"})
     name: Literal["snacks", "banking77", "clinc150", "agnews", "dbpedia", "trec"]
-    root: Text | None = None
+    root: PathText | None = None
     download: Flag = True
 
     @override

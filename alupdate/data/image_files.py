@@ -31,7 +31,7 @@ from alupdate.data.decoding import (
 from alupdate.data.image_sources import ImageSource
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import printable, replace_file
+from alupdate.utils.files import printable_name, replace_file
 from alupdate.utils.paths import cache_folder
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Index:
         first = unreadable[0]
         return (
             f"{len(unreadable)} of {len(self.paths)} images cannot be read, the first is "
-            f"{printable(str(self.paths[first]))} ({self.problems[first]})"
+            f"{printable_name(str(self.paths[first]))} ({self.problems[first]})"
         )
 
     def take(self, positions: IntArray) -> "Index":
@@ -171,7 +171,7 @@ def naming(where: str, name: str) -> Iterator[None]:
         done = "read" if _passes(error) else "decoded"
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(
-            f"{where}: {printable(name)} cannot be {done} "
+            f"{where}: {printable_name(name)} cannot be {done} "
             f"({' '.join(reason.split()) or type(error).__name__})"
         ) from error
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Share, Text
+from alupdate.config.values import SETTINGS, PathText, Share
 from alupdate.data.dataset import (
     Dataset,
     DatasetOption,
@@ -24,7 +24,7 @@ from alupdate.data.image_files import ImageFiles, index_of
 from alupdate.data.image_sources import image_source
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import printable
+from alupdate.utils.files import printable_name
 
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")
@@ -43,7 +43,7 @@ class ImageFolder(DatasetOption):
 
     places: ClassVar[frozenset[str]] = frozenset({"path"})
     name: Literal["imagefolder"] = "imagefolder"
-    path: Text
+    path: PathText
     test_share: Share = 0.2
     unreadable: Literal["error", "skip"] = "error"
 
@@ -118,9 +118,9 @@ def _refuse_odd_names(paths: NDArray[np.str_], where: str) -> None:
         InputError: the name of one is not UTF-8, or has characters that cannot be printed.
     """
     for folder in sorted({posixpath.dirname(path) for path in paths.tolist()}):
-        if printable(folder) != folder:
+        if printable_name(folder) != folder:
             raise InputError(
-                f"{where}: the name of folder {printable(folder)} is not UTF-8 or cannot be "
+                f"{where}: the name of folder {printable_name(folder)} is not UTF-8 or cannot be "
                 "printed; rename it"
             )
 
@@ -181,7 +181,7 @@ def _unused(paths: NDArray[np.str_], used: list[int]) -> list[str]:
         return []
     return [
         f"{len(others)} images in folders of other splits are not used, such as "
-        f"{printable(str(others[0]))}"
+        f"{printable_name(str(others[0]))}"
     ]
 
 
@@ -246,5 +246,5 @@ def _require_depth(
     for part, path in zip(parts, paths, strict=True):
         if len(part) < depth:
             raise InputError(
-                f"{where}: {printable(path)} lies in no class folder; expected {layout}"
+                f"{where}: {printable_name(path)} lies in no class folder; expected {layout}"
             )

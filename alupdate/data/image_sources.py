@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from alupdate.data.decoding import image_endings
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import Status, files_below, printable, replace_file, sha256_of
+from alupdate.utils.files import Status, files_below, printable_name, replace_file, sha256_of
 
 LARGEST_IMAGE_BYTES = 2**28
 """Of one image file; one that claims more is taken for an attack on memory."""
@@ -46,7 +46,7 @@ class Listing:
     def notes(self) -> list[str]:
         """Return what was left out, a line per reason with a count and an example."""
         return [
-            f"left out: {reason} ({len(paths)}, such as {printable(min(paths))})"
+            f"left out: {reason} ({len(paths)}, such as {printable_name(min(paths))})"
             for reason, paths in self.left_out.items()
             if paths
         ]

@@ -16,7 +16,7 @@ from PIL import Image
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Flag, Text
+from alupdate.config.values import SETTINGS, Flag, PathText
 from alupdate.data.dataset import ArrayImages, Dataset, DatasetOption, Images, make_dataset
 from alupdate.data.downloads import downloaded
 from alupdate.data.image_files import ImageFiles, index_of
@@ -54,7 +54,7 @@ class NamedImages(DatasetOption):
     """
 
     places: ClassVar[frozenset[str]] = frozenset({"root", "download"})
-    root: Text | None = None
+    root: PathText | None = None
     download: Flag = True
 
     @property

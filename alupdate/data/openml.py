@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Count, Share, Text
+from alupdate.config.values import SETTINGS, Count, PathText, Share, Text
 from alupdate.data.dataset import Dataset, DatasetOption, from_arrays, stratified_split
 from alupdate.data.downloads import connection_timeout
 from alupdate.data.labels import NAMED
@@ -38,7 +38,7 @@ class OpenmlTable(DatasetOption):
     name: Literal["openml", "letter", "pendigits"]
     table: Text
     version: Count = 1
-    root: Text | None = None
+    root: PathText | None = None
     test_share: Share = 0.2
 
     @override

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Share, Text
+from alupdate.config.values import SETTINGS, PathText, Share, Text
 from alupdate.data.dataset import (
     Dataset,
     DatasetOption,
@@ -68,9 +68,9 @@ class TableFiles(DatasetOption):
     """
 
     places: ClassVar[frozenset[str]] = frozenset({"path", "train", "test"})
-    path: Text | None = None
-    train: Text | None = None
-    test: Text | None = None
+    path: PathText | None = None
+    train: PathText | None = None
+    test: PathText | None = None
     label_column: Text = "label"
     test_share: Share = 0.2
 

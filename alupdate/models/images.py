@@ -32,6 +32,7 @@ from alupdate.models.weights import WeightsFile
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import file_digest
+from alupdate.utils.paths import expanded
 
 ByteArray = NDArray[np.uint8]
 Pixels = Annotated[int, Field(strict=True, ge=16, le=1024)]
@@ -51,7 +52,7 @@ PADDING = 8
 
 def _weights(value: str) -> str:
     if value in ("pretrained", "random") or value.endswith(WEIGHTS_ENDING):
-        return value
+        return expanded(value)
     raise ValueError(
         f"must be pretrained, random, or a file that ends in {WEIGHTS_ENDING} (others are not read)"
     )

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Text
+from alupdate.config.values import SETTINGS, PathText
 from alupdate.data.dataset import FloatArray, Instances, Kind, Texts
 from alupdate.models.features import CachedBackbone, Extractor
 from alupdate.models.weights import PackagedFile, check_hub_file
@@ -62,7 +62,7 @@ class TextBackbone(CachedBackbone):
     preload: ClassVar[tuple[str, ...]] = ("transformers",)
 
     name: Literal["minilm", "bert", "transformers"]
-    model: Text
+    model: PathText
     pooling: Literal["mean", "class_token"] = "class_token"
     max_length: Tokens = 128
 

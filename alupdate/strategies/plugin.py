@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Scalar
+from alupdate.config.values import SETTINGS, OpenMapping
 from alupdate.strategies.base import Positions, Query, Strategy, StrategyOption, checked
 from alupdate.strategies.sources import module_sources
 from alupdate.utils.errors import InputError, first_line
@@ -42,7 +42,7 @@ class Plugin(StrategyOption):
     name: Literal["plugin"] = "plugin"
     uses_labels: ClassVar[bool] = True
     module: ModuleName
-    settings: dict[str, Scalar] = Field(default_factory=dict)
+    settings: OpenMapping = Field(default_factory=dict)
 
     @property
     @override

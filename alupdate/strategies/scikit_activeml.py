@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Scalar
+from alupdate.config.values import SETTINGS, OpenMapping, Scalar
 from alupdate.laplace.predictive import sample_weights
 from alupdate.strategies.base import Positions, Query, StrategyOption, checked
 from alupdate.utils.errors import InputError, suggestion
@@ -52,7 +52,7 @@ class ScikitActiveml(StrategyOption):
     name: Literal["skactiveml"] = "skactiveml"
     uses_labels: ClassVar[bool] = True
     query_strategy: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_]\w*$")]
-    parameters: dict[str, Scalar] = Field(default_factory=dict)
+    parameters: OpenMapping = Field(default_factory=dict)
 
     @override
     def digests(self) -> dict[str, str]:

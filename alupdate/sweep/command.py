@@ -13,7 +13,8 @@ from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from alupdate.config import HOW_TO_RUN, PLACES
+from alupdate.config import HOW_TO_RUN, PLACES, RunConfig
+from alupdate.config.overrides import override_text, shell_command
 from alupdate.sweep.launch import (
     Launch,
     SweepResults,
@@ -36,6 +37,8 @@ from alupdate.utils.display import Display
 from alupdate.utils.errors import DONE, FAILED, WRONG_INPUT, InputError, first_line
 from alupdate.utils.paths import experiment_dir
 
+ALLOW_PLUGINS = "allow_plugins"
+"""The key that lets ``task=rerun`` run plug-ins that a manifest names."""
 _FAILURES_SHOWN = 20
 _LABELS = ("completed", "already done", "failed", "invalid", "pending")
 
@@ -73,6 +76,8 @@ def run_sweep(
     """
     jobs = _jobs(master, params, arguments)
     configs = check_jobs(jobs, Composer.of(master))
+    if master.task.name == "rerun":
+        _refuse_plugins(configs, arguments)
     display = Display(configs[0].progress)
     if all(keeps_results(config) for config in configs):
         runs = plan_runs(jobs, configs, display)
@@ -105,15 +110,19 @@ def _failed_jobs(folder: Path, given: Sequence[Override]) -> list[list[str]]:
         InputError: there is no such experiment, nothing failed in it, or other keys are given.
     """
     for override in given:
-        if override.key_or_group not in HOW_TO_RUN | {"task"}:
+        if override.key_or_group not in HOW_TO_RUN | {"task", ALLOW_PLUGINS}:
             raise InputError(
                 f"{override.input_line}: cannot change with task=rerun, which runs what "
                 f"{MANIFEST} says"
             )
     if not folder.is_dir():
         raise InputError(f"experiment_dir={folder}: no such directory")
-    place = [f"results_dir={folder.parent}", f"experiment_name={folder.name}"]
-    anew = [o.input_line or "" for o in given if o.key_or_group in HOW_TO_RUN - PLACES]
+    place = [
+        override_text("results_dir", str(folder.parent)),
+        override_text("experiment_name", folder.name),
+    ]
+    how = HOW_TO_RUN - PLACES - {ALLOW_PLUGINS}
+    anew = [o.input_line or "" for o in given if o.key_or_group in how]
     jobs = []
     for row in read_manifest(folder):
         now = current_row(folder / row.run, shlex.split(row.overrides))
@@ -123,6 +132,26 @@ def _failed_jobs(folder: Path, given: Sequence[Override]) -> list[list[str]]:
     if not jobs:
         raise InputError(f"experiment_dir={folder}: nothing failed in it")
     return jobs
+
+
+def _refuse_plugins(configs: Sequence[RunConfig], arguments: Sequence[str]) -> None:
+    """Refuse to run code that only a manifest names, unless the command itself allows it.
+
+    Raises:
+        InputError: naming the module.
+    """
+    given = {override.key_or_group: override.value() for override in parse_overrides(arguments)}
+    modules = filter(None, map(_plugin_module, configs))
+    for module in modules if given.get(ALLOW_PLUGINS) is not True else ():
+        raise InputError(
+            f"strategy.module={module}: {MANIFEST} names this module, and task=rerun would run "
+            f"its code; give {ALLOW_PLUGINS}=true if you trust it"
+        )
+
+
+def _plugin_module(config: RunConfig) -> str | None:
+    """Return the module of the user's own that a run imports."""
+    return getattr(config.strategy, "module", None)
 
 
 def _run_pending(runs: Sequence[PlannedRun], launch: Launch, display: Display) -> int:
@@ -228,6 +257,7 @@ def _show_failures(runs: Sequence[PlannedRun], results: SweepResults, display: D
     if len(bad) > _FAILURES_SHOWN:
         display.complain(f"... and {len(bad) - _FAILURES_SHOWN} more in {MANIFEST}")
     for folder in _experiments(bad):
-        display.complain(
-            f"run only these again: python -m alupdate.run task=rerun experiment_dir={folder}"
-        )
+        again = ["task=rerun", override_text("experiment_dir", str(folder))]
+        if any(_plugin_module(run.config) for run in bad):
+            again.append(f"{ALLOW_PLUGINS}=true")
+        display.complain(f"run only these again: {shell_command(again)}")

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -25,6 +26,9 @@ from alupdate.results.store import RunStore
 from alupdate.trackers import make_tracker
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
+
+MAX_JOBS = 100_000
+"""Of one sweep; all their configs are composed before the first job starts."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,8 @@ def expand(params: Mapping[str, object], given: Sequence[Override]) -> list[list
         given: overrides from the command line; they take precedence over ``params``.
 
     Raises:
-        InputError: a value is an interval, which only a search can sample.
+        InputError: a value is an interval, which only a search can sample; a key has no values, or
+            there are too many jobs.
     """
     defaults = parse_overrides([f"{key}={value}" for key, value in params.items()])
     values: dict[str, list[str]] = {}
@@ -118,13 +123,38 @@ def expand(params: Mapping[str, object], given: Sequence[Override]) -> list[list
         if not override.is_sweep_override():
             values[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
+            check_sweep(override)
             values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            if not values[key]:
+                raise InputError(f"{override.input_line}: has no values")
         else:
             raise InputError(
                 f"{override.input_line}: an interval has no end of values; list some, or search "
                 "with hydra/sweeper=optuna"
             )
+    if math.prod(map(len, values.values())) > MAX_JOBS:
+        raise InputError(f"the sweep: has more than {MAX_JOBS} jobs; split it")
     return [list(job) for job in itertools.product(*values.values())]
+
+
+def check_sweep(override: Override) -> None:
+    """Refuse a range that is empty, endless or too long to be a sweep.
+
+    Raises:
+        InputError: it is.
+    """
+    sweep = override.value()
+    if not isinstance(sweep, RangeSweep):
+        return
+    assert sweep.start is not None
+    assert sweep.stop is not None
+    if not sweep.step or not math.isfinite(float(sweep.start) + float(sweep.stop)):
+        raise InputError(f"{override.input_line}: has no end; give range(START, STOP, STEP)")
+    count = math.ceil((sweep.stop - sweep.start) / sweep.step)
+    if count <= 0:
+        raise InputError(f"{override.input_line}: has no values")
+    if count > MAX_JOBS:
+        raise InputError(f"{override.input_line}: has {count} values; a sweep can take {MAX_JOBS}")
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:

@@ -26,7 +26,7 @@ from alupdate.config.check import parse_config
 from alupdate.experiment.job import RunError, digests, run_job
 from alupdate.results.status import mark_crashed
 from alupdate.results.store import BusyError, RunStore
-from alupdate.utils.display import Display
+from alupdate.utils.display import Display, protect_streams
 from alupdate.utils.errors import InputError, explain_os_error
 from alupdate.utils.metrics import PRIMARY
 
@@ -202,6 +202,7 @@ def _work(config: RunConfig, sender: Connection, folder: str, environment: dict[
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    protect_streams()
     # Ctrl-C reaches all processes of a terminal; the parent passes it on once, as SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)

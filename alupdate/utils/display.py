@@ -1,13 +1,15 @@
 """Progress and messages of a run: a live bar, or plain lines where there is no terminal."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import IO, Any, TextIO, cast
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from alupdate.utils.errors import redacted
 
@@ -30,24 +32,88 @@ class Rate:
         return f"{self._count / seconds:.0f} {self._unit}/s"
 
 
+class ForgivingStream:
+    """A text stream that drops what it cannot write: its reader is gone, its disk is full."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written; characters that the encoding lacks become escapes."""
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        try:
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        except (OSError, ValueError):  # the latter where it is closed
+            return 0
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def forgiving(stream: TextIO) -> TextIO:
+    """Return a stream whose loss is no error."""
+    known = isinstance(stream, ForgivingStream) or stream is None
+    return stream if known else cast("TextIO", ForgivingStream(stream))
+
+
+def protect_streams() -> None:
+    """Make standard output and standard error of this process forgiving."""
+    sys.stdout, sys.stderr = forgiving(sys.stdout), forgiving(sys.stderr)
+
+
+def printable(text: str) -> str:
+    r"""Return one line without control characters, so that a name cannot steer a terminal.
+
+    Example:
+        >>> print(printable("a\x1b[31mb"))
+        a\x1b[31mb
+    """
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+class _Terminal(Console):
+    """A console that loses what it cannot print, where rich would end the process."""
+
+    @property
+    def file(self) -> IO[str]:
+        """The stream at this moment."""
+        return forgiving(sys.stderr if self.stderr else sys.stdout)
+
+    @file.setter
+    def file(self, new: IO[str]) -> None:
+        raise AttributeError("a terminal writes to the streams of its process")
+
+
 class Display:
     """Progress and messages of one run, on standard error; the final table on standard output."""
 
     def __init__(self, enabled: bool) -> None:
         self._enabled = enabled
-        self._errors = Console(stderr=True, highlight=False)
-        self._output = Console(highlight=False)
+        self._errors = _Terminal(stderr=True, highlight=False)
+        self._output = _Terminal(highlight=False)
         if not self._output.is_terminal:  # such as a file, where nothing is gained by folding
             self._output.width = WIDTH_OF_FILES
 
     def say(self, message: str) -> None:
         """Print one line."""
         if self._enabled:
-            self._errors.print(redacted(message), soft_wrap=True, markup=False)
+            self._errors.print(printable(redacted(message)), soft_wrap=True, markup=False)
 
     def complain(self, message: str) -> None:
         """Print one line, even where nothing else is shown."""
-        self._errors.print(redacted(message), soft_wrap=True, markup=False)
+        self._errors.print(printable(redacted(message)), soft_wrap=True, markup=False)
 
     @contextmanager
     def progress(self, title: str, total: int, done: int = 0) -> Iterator[Advance]:
@@ -56,17 +122,17 @@ class Display:
             yield lambda steps, note: None
         elif self._errors.is_terminal:
             with self._bar() as bar:
-                task = bar.add_task(title, total=total, completed=done, note="")
+                task = bar.add_task(printable(title), total=total, completed=done, note="")
                 yield lambda steps, note: bar.update(task, advance=steps, note=note)
         else:
             yield _PlainProgress(self.say, title, total, done).advance
 
     def _bar(self) -> Progress:
         return Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self._errors,
@@ -78,21 +144,26 @@ class Display:
             return
         table = Table()
         for column in columns:
-            table.add_column(column, justify="right")
+            table.add_column(_cell(column), justify="right")
         for row in rows:
-            table.add_row(*row)
-        self._output.print(title, soft_wrap=True, markup=False)
+            table.add_row(*map(_cell, row))
+        self._output.print(printable(title), soft_wrap=True, markup=False)
         self._output.print(table)
 
     def report(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
         """Print a table of words under its title, even where nothing else is shown."""
         table = Table(show_lines=False)
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(_cell(column), overflow="fold")
         for row in rows:
-            table.add_row(*(escape(redacted(cell)) for cell in row))
-        self._output.print(title, soft_wrap=True, markup=False)
+            table.add_row(*(_cell(redacted(cell)) for cell in row))
+        self._output.print(printable(title), soft_wrap=True, markup=False)
         self._output.print(table)
+
+
+def _cell(text: str) -> Text:
+    """Return what a cell shows: names are no markup."""
+    return Text(printable(text))
 
 
 class _PlainProgress:

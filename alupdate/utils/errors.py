@@ -1,8 +1,12 @@
 """The exception for wrong input, exit codes, and one-line error messages."""
 
 import difflib
+import os
 import re
+import tempfile
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes of every command: success, a run failed, wrong input, stopped by a signal."""
@@ -66,3 +70,14 @@ def suggestion(name: str, allowed: Iterable[str]) -> str:
     """Return ``did you mean a or b? `` for the names nearest to ``name``, or an empty string."""
     nearest = difflib.get_close_matches(name, list(allowed), n=2, cutoff=0.5)
     return f"did you mean {' or '.join(nearest)}? " if nearest else ""
+
+
+def save_traceback(error: BaseException) -> Path | None:
+    """Write the traceback of an error to a new file, and return it; None if that fails."""
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="alupdate-", suffix=".log")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(traceback.format_exception(error))
+    except (OSError, MemoryError, RecursionError):
+        return None
+    return Path(path)

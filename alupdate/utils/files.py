@@ -108,11 +108,11 @@ def file_digest(key: str, path: str) -> str:
         raise InputError(f"{key}={path}: {error.strerror}") from error
 
 
-def printable(name: str) -> str:
+def printable_name(name: str) -> str:
     r"""Return a file's name with what a terminal or UTF-8 cannot show written as escapes.
 
     Example:
-        >>> printable("caf\udce9.png"), printable("a\x1b[31m")
+        >>> printable_name("caf\udce9.png"), printable_name("a\x1b[31m")
         ('caf\\xe9.png', 'a\\x1b[31m')
     """
     known = os.fsencode(name).decode("utf-8", errors="backslashreplace")

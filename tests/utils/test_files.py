@@ -3,7 +3,7 @@ import os
 import pytest
 
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import file_digest, printable, replace_file
+from alupdate.utils.files import file_digest, printable_name, replace_file
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
@@ -27,4 +27,4 @@ def test_a_link_at_the_name_of_a_partial_file_is_not_followed(tmp_path):
     [("käse", "käse"), (os.fsdecode(b"caf\xe9"), r"caf\xe9"), ("a\x1b[31m\n", r"a\x1b[31m\n")],
 )  # fmt: skip
 def test_names_are_printable(name, shown):
-    assert printable(name) == shown
+    assert printable_name(name) == shown
