@@ -165,13 +165,13 @@ def files_below(root: Path, where: str) -> Walk:
                 elif stat.S_ISDIR(status.st_mode):
                     here = _identity(status)
                     ways[here] += 1
-                    _refuse_circle(here in above, ways[here], f"{where}: {printable(path)}")
+                    _refuse_circle(here in above, ways[here], f"{where}: {printable_name(path)}")
                     walk.folders.append(path)
                     pending.append((f"{path}/", (*above, here)))
                 else:
                     walk.special.append(path)
     except OSError as error:
-        place = printable(str(error.filename))
+        place = printable_name(str(error.filename))
         raise InputError(f"{where}: {place} cannot be listed ({error.strerror})") from error
     return walk
 
