@@ -91,7 +91,7 @@ def small(command):
         added.append("strategy.n_batches=3")
     if not {"dataset", "backbone", "setting"} & given:
         added += ["dataset=digits", "backbone.image_size=32"]
-    if {"dataset=digits", "setting=digits"} & {*arguments, *added}:
+    if {"dataset=digits", "setting=digits", "dataset=mnist5k"} & {*arguments, *added}:
         added += ["dataset.n_train=300", "dataset.n_test=100"]
     kept = [re.sub(r"^n_cycles=.*", "n_cycles=1", argument) for argument in arguments]
     kept = [re.sub(r"n_trials=\d+", "n_trials=1", argument) for argument in kept]

@@ -61,7 +61,8 @@ def gap_closed(updates: pd.DataFrame) -> pd.DataFrame:
 
 def _ratio(sums: NDArray[np.float64]) -> tuple[float, float]:
     """Return the pooled ratio of sums (seeds, 2) and the standard error of the seeds' ratios."""
-    pooled = sums[:, 0].sum() / sums[:, 1].sum()
+    gained, possible = sums[:, 0].sum(), sums[:, 1].sum()
+    pooled = gained / possible if possible else np.nan  # retraining gained nothing
     if (sums[:, 1] <= 0).any():
         return float(pooled), np.nan
     ratios = sums[:, 0] / sums[:, 1]
@@ -96,7 +97,8 @@ def best_gaps(updates: pd.DataFrame) -> pd.DataFrame:
     """
     gaps = gap_closed(updates)
     table = gaps.assign(name=in_series(gaps)["series"])
-    best = table.groupby([*SETTING, "name"])["gap"].idxmax()
+    known = table.dropna(subset="gap")  # without the cells in which retraining gained nothing
+    best = known.groupby([*SETTING, "name"])["gap"].idxmax()
     return table.loc[best].reset_index(drop=True)
 
 
@@ -178,6 +180,8 @@ def gap_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
     if given.updates is None or not has_updates(given.updates):
         return
     gaps = best_gaps(given.updates)
+    if gaps.empty:  # retraining gained nothing anywhere: there is no gap to close
+        return
     yield ResultFigure(
         f"{given.name}-gap",
         "Gap to retraining closed",

@@ -2,7 +2,8 @@
 
 Hydra calls what a config names in some places of its own: callbacks, launcher, sweeper, logging and
 packages on the search path. Here only the plug-ins with presets are accepted there, and a YAML file
-is checked before Hydra reads it.
+is checked before Hydra reads it. No public hook of Hydra comes before it calls them, so this
+module, and no other, uses private ones.
 """
 
 import re

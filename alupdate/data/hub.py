@@ -114,7 +114,8 @@ class HubDataset(DatasetOption):
         wanted = HubFiles(source.repository, "dataset", patterns, source.revision)
         remedy = f"{change}, or give dataset.root=FOLDER with its files"
         try:
-            folder = cache_folder(cache, "hub")
+            known = cache / "hub"
+            folder = cache_folder(cache, "hub") if self.download or known.is_dir() else known
         except OSError as error:
             raise InputError(f"cache_dir: cannot write {cache} ({error.strerror})") from error
         return str(download(wanted, where, remedy, folder, self.download))

@@ -22,7 +22,6 @@ import yaml
 from filelock import FileLock, Timeout
 
 from alupdate.config import HOW_TO_RUN, RunConfig, UpdatingTask, run_prefix
-from alupdate.results.csv_tables import read_run_table
 from alupdate.results.provenance import now, provenance
 from alupdate.results.records import MAIN_TABLES, cycles_of, run_tables, updates_of
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
@@ -139,6 +138,8 @@ class RunStore:
         names = {self.main_table.name}
         if not self._is_updating:
             names |= {"timings.csv", "queries.csv"}
+        from alupdate.results.csv_tables import read_run_table  # pandas takes half a second
+
         try:
             for name in names:
                 read_run_table(self.path / name)

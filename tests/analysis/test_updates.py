@@ -127,3 +127,16 @@ def test_accuracy_along_both_sizes(along):
     assert len(figure.axes) == (1 if along == "n_new" else 2)
     labels = {line.get_label() for line in figure.axes[0].get_lines()}
     assert labels == {"base", "retrain", "map, gamma 1"}
+
+
+def test_where_retraining_gains_nothing_there_is_no_gap_and_no_figure():
+    rows = [
+        {"dataset": "d", "backbone": "b", "seed": seed, "n_initial": 10, "n_new": 2}
+        | {"method": method, "likelihood": "", "prior_precision": math.nan, "gamma": gamma}
+        | {"step_size": "", "accuracy": 0.5, "seconds": 1.0, "speedup": 1.0, "run": f"r{seed}"}
+        for seed in (0, 1)
+        for method, gamma in (("base", math.nan), ("retrain", math.nan), ("map", 1.0))
+    ]
+    gaps = gap_closed(pd.DataFrame(rows))
+    assert gaps["gap"].isna().all()
+    assert best_gaps(pd.DataFrame(rows)).empty

@@ -92,7 +92,7 @@ def test_what_fails_too_often_is_left_alone_until_it_is_asked_for(sweep, monkeyp
     folder = Path.cwd()
     assert run_small(monkeypatch, folder, "task=rerun") == 2  # which takes no settings of a run
     assert "cannot change with task=rerun" in capsys.readouterr().err
-    assert exit_code(["task=rerun", "progress=false"]) == 0
+    assert exit_code(["task=rerun", "progress=false", "allow_plugins=true"]) == 0
     assert states() == ["completed"]
     assert exit_code(["task=rerun"]) == 2
     assert "nothing failed in it" in capsys.readouterr().err
