@@ -391,7 +391,7 @@ def test_dates_in_settings_are_text(folder):
 FILES = ("status.json", "config.yaml", "curve.csv", "timings.csv", "sweep.csv")
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FILES), st.integers(0, 2000), st.binary(max_size=5), st.integers(0, 20))
 def test_whatever_is_in_one_file_the_others_are_read(folder, name, place, inserted, dropped):
     run = margin_run(folder)
