@@ -44,7 +44,8 @@ class Scale:
             [[1.0]]
         """
         with np.errstate(over="ignore"):
-            return ((rows - self.shift) * self.factor).astype(np.float32, copy=False)
+            scaled: FloatArray = ((rows - self.shift) * self.factor).astype(np.float32, copy=False)
+        return scaled
 
 
 def standardise(features: Features, columns: Sequence[str] = ()) -> Features:
