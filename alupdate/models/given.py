@@ -19,12 +19,14 @@ from alupdate.data.dataset import (
     Instances,
     IntArray,
     Texts,
+    Vectors,
     as_digests,
     digest,
 )
 from alupdate.data.decoding import Depth, opened, pixels_of
-from alupdate.data.image_files import naming
+from alupdate.data.image_files import ImageFiles, naming
 from alupdate.data.numbers import as_features
+from alupdate.models.features import Parts
 from alupdate.models.model_files import Inputs
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import require_regular
@@ -84,6 +86,31 @@ def check_columns(found: tuple[str, ...], wanted: tuple[str, ...], where: str) -
         if name not in wanted:
             raise InputError(f"{where}: has the feature column {name}, which the model lacks")
     raise InputError(f"{where}: its feature columns come in another order than the model's")
+
+
+def fitting_parts(parts: Parts, inputs: Inputs) -> Parts:
+    """Return instances as a model takes them.
+
+    Raises:
+        InputError: they are of another kind, their features have other names, images another size
+            or values that the model's images could not have.
+    """
+    where = parts.name
+    if parts.kind != inputs.kind:
+        raise InputError(f"{where}: has {parts.kind}, but the model takes {inputs.kind}")
+    fitting = list(parts.instances)
+    for i, part in enumerate(parts.instances):
+        if isinstance(part, Vectors):
+            check_columns(part.columns, inputs.columns, where)
+            check_dimension(part.rows.shape[1], inputs, where)
+        if not isinstance(part, Images) or not len(part):
+            continue
+        if inputs.shape is not None and part.shape != inputs.shape:
+            found = "images of several sizes" if part.shape is None else f"images {part.shape}"
+            raise InputError(f"{where}: has {found}, but the model takes {inputs.shape}")
+        if isinstance(part, ImageFiles) and inputs.bits is not None:
+            fitting[i] = part.with_depth(Depth(*inputs.bits))
+    return Parts(where, tuple(fitting))
 
 
 def check_dimension(found: int, inputs: Inputs, where: str) -> None:

@@ -26,7 +26,7 @@ from alupdate.laplace.posterior import LastLayerPosterior
 from alupdate.laplace.predictive import predict
 from alupdate.laplace.rules import N_HYPOTHESES, UpdateRule
 from alupdate.models.features import Backbone, Parts
-from alupdate.models.given import check_dimension, given_instances
+from alupdate.models.given import check_dimension, fitting_parts, given_instances
 from alupdate.models.learner import make_rule
 from alupdate.models.model_files import (
     FACTOR,
@@ -253,6 +253,7 @@ class SavedModel:
         Raises:
             InputError: the instances are not what the model takes.
         """
+        parts = fitting_parts(parts, self.inputs)
         found = self.backbone.raw_features(parts, self._device, cache, display)
         for rows in found:
             check_dimension(rows.shape[1], self.inputs, parts.name)
