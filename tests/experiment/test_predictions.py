@@ -133,7 +133,7 @@ def own(monkeypatch):
     """Predict with a model on data of the user's."""
 
     def run(model, data, folder, **changes):
-            monkeypatch.setattr(f"{__name__}.GIVEN", [data])
+        monkeypatch.setattr(f"{__name__}.GIVEN", [data])
         monkeypatch.chdir(folder)
         model.save(folder / "model")
         config = compose_config(["task=predict", "model=model", "dataset=digits"])
