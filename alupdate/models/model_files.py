@@ -62,7 +62,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelFacts:
     """Where a model comes from.
 
     Attributes:
@@ -111,7 +111,7 @@ class Document:
     backbone: dict[str, Any]
     identity: str
     inputs: Inputs
-    facts: Facts
+    facts: ModelFacts
     temperature: Positive | None
 
 

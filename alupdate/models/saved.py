@@ -34,8 +34,8 @@ from alupdate.models.model_files import (
     MODEL_FORMAT,
     SHIFT,
     Document,
-    Facts,
     Inputs,
+    ModelFacts,
     model_file,
     packed,
     posterior_from,
@@ -104,7 +104,7 @@ class SavedModel:
     classes: tuple[str, ...]
     backbone: Backbone
     inputs: Inputs
-    facts: Facts
+    facts: ModelFacts
     scale: Scale | None = None
     temperature: float | None = None
 

@@ -12,11 +12,11 @@ from alupdate.config.options import make_option
 from alupdate.laplace.names import GAUSSIAN, Likelihood
 from alupdate.laplace.updates import laplace_posterior
 from alupdate.models.features import Backbone
-from alupdate.models.model_files import Facts, Inputs, _checksum
+from alupdate.models.model_files import Inputs, ModelFacts, _checksum
 from alupdate.models.saved import SavedModel, labels_digest
 from alupdate.models.scales import Scale
 
-FACTS = Facts(6, labels_digest([("0", "a")]), "0" * 64, 3, "0.1.0", "2026-11-27")
+FACTS = ModelFacts(6, labels_digest([("0", "a")]), "0" * 64, 3, "0.1.0", "2026-11-27")
 
 
 def backbone_of(**settings: Any) -> Backbone:
