@@ -59,6 +59,10 @@ class OwnData(DatasetOption, ABC):
     classes: tuple[Text, ...] | None = None
     on_conflict: Conflict = "error"
 
+    def labels_beside(self) -> Path | None:
+        """Return the labels file that lies with the data, where there is one."""
+        return None
+
     @abstractmethod
     def partly_labelled(self, cache: Path, display: Display) -> PartlyLabelled:
         """Return the pool with the labels that there are.

@@ -111,6 +111,12 @@ class FrozenLearner(Learner):
         self._test = _with_bias_column(features.test, device)
         self._settings, self._classes = settings, n_classes
 
+    def for_classes(self, n_classes: int) -> "FrozenLearner":
+        """Return the learner on the same features for another number of classes."""
+        learner = copy.copy(self)
+        learner._classes = n_classes
+        return learner
+
     @property
     @override
     def rows(self) -> Rows:
