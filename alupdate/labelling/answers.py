@@ -14,13 +14,13 @@ from alupdate.utils.paths import cache_dir
 
 
 def taken_in(
-    config: RunConfig, labels_file: Path, batch: Path, display: Display
-) -> PartlyLabelled:
-    """Add new answers to the labels file, and return the pool with all labels.
+    config: RunConfig, folder: Path, batch: Path, display: Display
+) -> tuple[PartlyLabelled, Path]:
+    """Add new answers to the labels file, and return the pool with all labels, and that file.
 
     Args:
         config: of the command; it may name the file of answers.
-        labels_file: of the campaign; it need not exist yet.
+        folder: of the campaign.
         batch: batch.csv, whose label column may have been filled in.
         display: says how many answers were added.
 
@@ -28,22 +28,24 @@ def taken_in(
         InputError: a file is malformed, or an answer contradicts a label; nothing was added.
     """
     assert isinstance(config.task, SuggestTask)
+    assert isinstance(config.dataset, OwnData)
     named = config.task.answers
     source = batch if named is None else Path(named)
     key = f"{batch}" if named is None else f"task.answers={named}"
+    data, labels_file = read_labels(config, folder, display)
     if named is None and not batch.is_file():
-        return read_labels(config, labels_file, display)
+        return data, labels_file
     given = [answer for _, answer in read_labels_file(str(source), key).rows]
     known = _answers_of(labels_file)
     new = _not_known(given, known)
     if not new:
-        return read_labels(config, labels_file, display)
+        return data, labels_file
     _check(config, source, display)
     if config.dataset.on_conflict != "last":
         _refuse_conflicts(new, known, key, labels_file)
     append_answers(labels_file, new)
     display.say(f"{labels_file}: {len(new)} answers added from {source}")
-    return read_labels(config, labels_file, display)
+    return read_labels(config, folder, display)
 
 
 def _answers_of(labels_file: Path) -> list[Answer]:

@@ -6,6 +6,7 @@ the same next batch and the same model. Everything else in the folder is made fr
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +21,7 @@ from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.own_data import OwnData, PartlyLabelled
 from alupdate.data.pool import Pool
 from alupdate.experiment.selection import Selector
-from alupdate.experiment.setup import DEFAULT_THREADS, choose_device, learner_settings
+from alupdate.experiment.setup import Setup, prepared
 from alupdate.labelling.suggester import Suggester
 from alupdate.models.learner import FrozenLearner
 from alupdate.results.status import LOCK
@@ -43,16 +44,14 @@ class Campaign:
         folder: of the campaign's files.
         labels_file: where labels are read from and appended to.
         data: the pool with its labels.
-        learner: on the pool's features.
-        device: where tensors live.
+        setup: features of pool and test set, and the learner on them.
     """
 
     config: RunConfig
     folder: Path
     labels_file: Path
     data: PartlyLabelled
-    learner: FrozenLearner
-    device: torch.device
+    setup: Setup
 
     @property
     def pool(self) -> Pool:
@@ -63,17 +62,19 @@ class Campaign:
     def test_labels(self) -> torch.Tensor | None:
         """The labels (T,) of the test set; None where there are none."""
         labels = self.data.test_labels
-        return None if labels is None else torch.from_numpy(labels).to(self.device)
+        return None if labels is None else torch.from_numpy(labels).to(self.setup.device)
 
     def suggester(self, selector: Selector) -> Suggester:
         """Return what chooses, for the classes that there are now."""
-        n_classes = len(self.data.classes)
-        return Suggester(self.config, selector, self.learner, len(self.data.names), n_classes)
+        learner, n_classes = self.setup.learner, len(self.data.classes)
+        assert isinstance(learner, FrozenLearner)
+        for_classes = learner.for_classes(max(2, n_classes))
+        return Suggester(self.config, selector, for_classes, len(self.data.names), n_classes)
 
     def with_labels(self, data: PartlyLabelled) -> "Campaign":
         """Return the campaign after more labels of the same pool, and perhaps of more classes."""
-        learner = self.learner.for_classes(max(2, len(data.classes)))
-        return replace(self, data=data, learner=learner)
+        dataset = replace(self.setup.dataset, classes=data.classes)
+        return replace(self, data=data, setup=replace(self.setup, dataset=dataset))
 
 
 def check_task(config: RunConfig) -> None:
@@ -134,25 +135,31 @@ def campaign_folder(config: RunConfig) -> Path:
     return Path(config.results_dir) / config.experiment_name / name
 
 
-def labels_file_of(config: RunConfig, folder: Path) -> Path:
-    """Return the file that labels are appended to: as configured, found beside the data, or own."""
-    assert isinstance(config.dataset, OwnData)
-    if config.dataset.labels is not None:
-        return Path(config.dataset.labels)
-    return config.dataset.labels_beside() or folder / LABELS
+def read_labels(config: RunConfig, folder: Path, display: Display) -> tuple[PartlyLabelled, Path]:
+    """Return the pool with its labels, and the file that new labels are appended to.
 
+    That is the configured one, the one that lies with the data, or one in the campaign's folder. It
+    need not exist yet.
 
-def read_labels(config: RunConfig, labels_file: Path, display: Display) -> PartlyLabelled:
-    """Return the pool with the labels of the campaign's file; none where it does not exist yet.
+    Args:
+        config: of the command.
+        folder: of the campaign.
+        display: shows progress.
 
     Raises:
         InputError: the data or the labels are malformed.
     """
     assert isinstance(config.dataset, OwnData)
-    path = str(labels_file) if labels_file.exists() else None
-    own = replace(config.dataset, labels=path)
-    own.check()
-    return own.partly_labelled(cache_dir(config.cache_dir), display)
+    configured, own = config.dataset.labels, folder / LABELS
+    found = next((path for path in (configured, str(own)) if path and Path(path).exists()), None)
+    data = replace(config.dataset, labels=found).partly_labelled(
+        cache_dir(config.cache_dir), display
+    )
+    if configured is not None:
+        if found != configured:
+            display.say(f"note: {configured}: does not exist yet")
+        return data, Path(configured)
+    return data, own if data.labels_file is None else Path(data.labels_file)
 
 
 def open_campaign(
@@ -163,15 +170,8 @@ def open_campaign(
     Raises:
         InputError: data, backbone and device do not go together.
     """
-    torch.set_num_threads(config.threads or DEFAULT_THREADS)
-    device = choose_device(config.device)
-    dataset = _as_dataset(data)
-    features = config.backbone.features(dataset, device, cache_dir(config.cache_dir), display)
-    for note in (*data.notes, *features.notes):
-        display.say(f"note: {data.name}: {note}")
-    n_classes = max(2, len(data.classes))
-    learner = FrozenLearner(features, n_classes, learner_settings(config), device)
-    return Campaign(config, folder, labels_file, data, learner, device)
+    setup = prepared(config, _as_dataset(data), time.perf_counter(), display)
+    return Campaign(config, folder, labels_file, data, setup)
 
 
 def _as_dataset(data: PartlyLabelled) -> Dataset:
@@ -185,4 +185,5 @@ def _as_dataset(data: PartlyLabelled) -> Dataset:
         test=test,
         test_labels=np.zeros(len(test), dtype=np.int64),
         classes=data.classes,
+        notes=data.notes,
     )

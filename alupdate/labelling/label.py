@@ -12,13 +12,7 @@ from alupdate.data.dataset import Images, Texts, Vectors
 from alupdate.data.image_files import ImageFiles
 from alupdate.data.image_sources import Folder
 from alupdate.data.own_data import PartlyLabelled
-from alupdate.labelling.campaign import (
-    check_task,
-    labels_file_of,
-    locked_folder,
-    open_campaign,
-    read_labels,
-)
+from alupdate.labelling.campaign import check_task, locked_folder, open_campaign, read_labels
 from alupdate.labelling.outcome import keep_outcome
 from alupdate.labelling.session import Session
 from alupdate.labelling.terminal import (
@@ -35,7 +29,7 @@ MOST_KEYS = 9
 """Classes that have a key of their own."""
 SHOWN_FEATURES = 12
 """Features of a vector that are printed."""
-HELP = "1-9: its class   /: type a class   a: all classes   s: skip   d: don't know   u: undo   q: quit"
+HELP = "1-9: its class   /: type a class   a: all   s: skip   d: don't know   u: undo   q: quit"
 
 
 def label(config: RunConfig, display: Display) -> None:
@@ -48,8 +42,7 @@ def label(config: RunConfig, display: Display) -> None:
     assert isinstance(config.task, LabelTask)
     viewer = Viewer(config.task.viewer)
     with locked_folder(config) as folder, terminal_keys() as keys:
-        labels_file = labels_file_of(config, folder)
-        data = read_labels(config, labels_file, display)
+        data, labels_file = read_labels(config, folder, display)
         session = Session(open_campaign(config, folder, data, labels_file, display), display)
         display.say(f"answers go to {labels_file}")
         try:

@@ -5,6 +5,8 @@ import io
 from pathlib import Path
 
 from alupdate.config import RunConfig
+from alupdate.data.pool import Pool
+from alupdate.experiment.kept_model import saved_model_of
 from alupdate.experiment.learning import score_model
 from alupdate.labelling.campaign import Campaign
 from alupdate.labelling.suggester import Suggester
@@ -24,12 +26,19 @@ def keep_outcome(campaign: Campaign, suggester: Suggester, display: Display) -> 
     if not suggester.is_ready(pool):
         return
     model = suggester.model(pool)
+    if campaign.config.keep_model is not False:
+        _keep_model(campaign, model, pool, display)
     _keep_scores(campaign, suggester, model, display)
 
 
-def _keep_scores(
-    campaign: Campaign, suggester: Suggester, model: Model, display: Display
-) -> None:
+def _keep_model(campaign: Campaign, model: Model, pool: Pool, display: Display) -> None:
+    kept = saved_model_of(
+        campaign.config, campaign.setup, model, pool, campaign.data.names, display
+    )
+    display.say(f"model: {kept.save(campaign.folder)}")
+
+
+def _keep_scores(campaign: Campaign, suggester: Suggester, model: Model, display: Display) -> None:
     truth = campaign.test_labels
     if truth is None:
         return

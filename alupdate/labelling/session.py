@@ -116,7 +116,7 @@ class Session:
 
     def _reload(self) -> None:
         """Read the labels again: one was taken back, or there is a new class."""
-        found = read_labels(self.campaign.config, self.campaign.labels_file, self._display)
+        found, _ = read_labels(self.campaign.config, self.campaign.folder, self._display)
         self.campaign = self.campaign.with_labels(found)
         self._begin()
 

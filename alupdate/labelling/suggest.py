@@ -10,7 +10,6 @@ from alupdate.labelling.batch_files import BATCH, PAGE, batch_csv, batch_page, s
 from alupdate.labelling.campaign import (
     Campaign,
     check_task,
-    labels_file_of,
     locked_folder,
     open_campaign,
 )
@@ -33,8 +32,7 @@ def suggest(config: RunConfig, display: Display) -> None:
     assert isinstance(config.task, SuggestTask)
     selector = Selector(config)
     with locked_folder(config) as folder:
-        labels_file = labels_file_of(config, folder)
-        data = taken_in(config, labels_file, folder / BATCH, display)
+        data, labels_file = taken_in(config, folder, folder / BATCH, display)
         campaign = open_campaign(config, folder, data, labels_file, display)
         suggester = campaign.suggester(selector)
         chosen = suggester.suggest(campaign.pool, data.skipped)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from alupdate.config import RunConfig, SequentialBatch
 from alupdate.data.dataset import IntArray
@@ -242,9 +243,11 @@ class _FirstBatch(Offering):
         self._suggestions = suggestions
 
     @property
+    @override
     def suggestions(self) -> Suggestions:
         return self._suggestions
 
+    @override
     def take(self, index: int, label: int) -> None:
         left = self._suggestions.indices != index
         self._suggestions = replace(
@@ -261,6 +264,7 @@ class _BatchOfStrategy(Offering):
         self._opened, self._strategy = opened, strategy
 
     @property
+    @override
     def suggestions(self) -> Suggestions:
         indices = self._opened.offered
         return Suggestions(
@@ -270,5 +274,6 @@ class _BatchOfStrategy(Offering):
             self._strategy,
         )
 
+    @override
     def take(self, index: int, label: int) -> None:
         self._opened.take(index, label)

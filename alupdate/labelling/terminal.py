@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from typing_extensions import override
+
 from alupdate.utils.display import printable
 from alupdate.utils.errors import InputError
 
@@ -38,12 +40,14 @@ class Keys(Protocol):
 class TerminalKeys(Keys):
     """The terminal of this process, key by key."""
 
+    @override
     def key(self) -> str:
         character = self._read()
         if character == ESCAPE:
             self._drain()
         return character
 
+    @override
     def line(self, question: str) -> str:
         self._write(question)
         typed = ""
@@ -62,6 +66,7 @@ class TerminalKeys(Keys):
         self._write("\n")
         return typed.strip()
 
+    @override
     def show(self, text: str) -> None:
         self._write(f"{text}\n")
 
