@@ -14,7 +14,8 @@ from alupdate.config.values import SETTINGS, Text
 from alupdate.data.dataset import FloatArray, Vectors
 from alupdate.data.labels import as_strings
 from alupdate.data.numbers import is_lost, lost_notes
-from alupdate.data.tables import LabelledRows, TableFiles, require_column
+from alupdate.data.tables import LabelledRows, TableFiles
+from alupdate.data.text_tables import require_column
 from alupdate.utils.errors import InputError
 
 INDEX = re.compile(r"__index_level_\d+__")
