@@ -2,11 +2,11 @@
 
 import hashlib
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
@@ -14,20 +14,20 @@ from typing_extensions import override
 from alupdate.config.values import SETTINGS, PathText, Share, Text
 from alupdate.data.dataset import (
     Dataset,
-    DatasetOption,
     Instances,
     Texts,
     make_dataset,
     stratified_split,
 )
-from alupdate.data.labels import as_strings
+from alupdate.data.labels import as_strings, few, integers_if_all, shortened
+from alupdate.data.own_data import PARTLY, OwnData, OwnInstances, all_or_none
 from alupdate.data.text_tables import read_text_table
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import file_digest
 
-INT64_DIGITS = 18
-"""Every number of so many digits fits into 64 bits."""
+DEFAULT_LABEL = "label"
+"""The column of labels where none is named: a pool without labels need not have it."""
 
 
 @dataclass(frozen=True)
@@ -36,42 +36,50 @@ class LabelledRows:
 
     Attributes:
         instances: N of them.
-        labels: (N,), strings or integers.
+        labels: (N,), strings or integers; where labels may be missing objects, None for none.
+        names: (N,), what each is called in a labels file; no two alike.
         columns: what the entries of feature vectors are called; empty for texts.
         notes: what a user should know about the file, a line each.
     """
 
     instances: Instances
     labels: NDArray[Any]
+    names: tuple[str, ...]
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 @checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
-class TableFiles(DatasetOption):
+class TableFiles(OwnData):
     """A table in one file with a test share, or in a training and a test file.
 
     Attributes:
         path: the one file.
         train, test: the two files.
         label_column: the column of labels.
+        instance_column: the column that names the instances; None for the numbers of rows.
         test_share: how much of every class is held out of the one file.
     """
 
-    places: ClassVar[frozenset[str]] = frozenset({"path", "train", "test"})
+    places: ClassVar[frozenset[str]] = frozenset({"path", "train", "test", "labels"})
     path: PathText | None = None
     train: PathText | None = None
     test: PathText | None = None
-    label_column: Text = "label"
+    label_column: Text = DEFAULT_LABEL
+    instance_column: Text | None = None
     test_share: Share = 0.2
 
     @abstractmethod
-    def read_file(self, path: str, where: str) -> LabelledRows:
+    def read_file(
+        self, path: str, where: str, names: str | None, partly: bool = False
+    ) -> LabelledRows:
         """Return the rows of a file.
 
         Args:
             path: of the file.
             where: how to call it in an error message.
+            names: the column that names the instances; None for the numbers of rows.
+            partly: whether labels may be missing.
 
         Raises:
             InputError: it is missing or malformed.
@@ -79,6 +87,7 @@ class TableFiles(DatasetOption):
 
     @override
     def check(self) -> None:
+        super().check()
         wanted = "give dataset.path=FILE, or dataset.train=FILE and dataset.test=FILE"
         parts = {"train": self.train, "test": self.test}
         given = [key for key, path in parts.items() if path is not None]
@@ -89,27 +98,68 @@ class TableFiles(DatasetOption):
             raise InputError(f"{missing}: a value is required; {wanted}")
 
     @override
-    def read(self, cache: Path, display: Display) -> Dataset:
+    def read_labelled(self, cache: Path, display: Display) -> Dataset:
         if self.path is not None:
             return self._split_file(self.path)
         assert self.train is not None
         assert self.test is not None
-        train = self.read_file(self.train, f"dataset.train={self.train}")
-        test = self.read_file(self.test, f"dataset.test={self.test}")
         where = f"dataset.train={self.train} with {self.test}"
-        if train.columns != test.columns:
-            raise InputError(f"{where}: {_difference(train.columns, test.columns)}")
+        train, test = self._two_files(self.train, self.test, where, partly=False)
         labels, test_labels = common_labels(train.labels, test.labels, where)
         dataset = make_dataset(
             self.display_name, train.instances, labels, test.instances, test_labels, where
         )
-        more = (note for note in test.notes if note not in train.notes)
-        return _with_notes(dataset, (*train.notes, *more))
+        return _with_notes(dataset, _all_notes(train, test))
+
+    def _two_files(
+        self, train_path: str, test_path: str, where: str, partly: bool
+    ) -> tuple[LabelledRows, LabelledRows]:
+        """Return the rows of the pool's and the test set's file, which must go together."""
+        train_key, test_key = f"dataset.train={train_path}", f"dataset.test={test_path}"
+        train = self.read_file(train_path, train_key, self.instance_column, partly)
+        test = self.read_file(test_path, test_key, None, partly)
+        if train.columns != test.columns:
+            raise InputError(f"{where}: {_difference(train.columns, test.columns)}")
+        return train, test
+
+    @override
+    def instances(self, cache: Path, display: Display) -> OwnInstances:
+        if self.path is not None:
+            where = f"dataset.path={self.path}"
+            rows = self.read_file(self.path, where, self.instance_column, partly=True)
+            return OwnInstances(
+                where, rows.instances, rows.names, rows.labels.tolist(), notes=rows.notes
+            )
+        assert self.train is not None
+        assert self.test is not None
+        where = f"dataset.train={self.train} with {self.test}"
+        train, test = self._two_files(self.train, self.test, where, partly=True)
+        return OwnInstances(
+            where,
+            train.instances,
+            train.names,
+            train.labels.tolist(),
+            test=test.instances,
+            test_labels=all_or_none(
+                test.labels.tolist(),
+                [f"row {name}" for name in test.names],
+                f"dataset.test={self.test}",
+            ),
+            notes=_all_notes(train, test),
+        )
+
+    @override
+    def held_out(self) -> float:
+        return self.test_share
+
+    def lacks_labels(self, columns: Sequence[str]) -> bool:
+        """Return whether a file has no column of labels; one that is named must be there."""
+        return self.label_column == DEFAULT_LABEL and DEFAULT_LABEL not in columns
 
     def _split_file(self, path: str) -> Dataset:
         """Return the data set of one file, of which a share is held out."""
         where = f"dataset.path={path}"
-        rows = self.read_file(path, where)
+        rows = self.read_file(path, where, self.instance_column)
         (labels,) = integers_if_all(rows.labels)
         kept, held_out = stratified_split(labels, self.test_share, where)
         train, test = rows.instances.take(kept), rows.instances.take(held_out)
@@ -119,7 +169,7 @@ class TableFiles(DatasetOption):
         return _with_notes(dataset, rows.notes)
 
     @override
-    def digest(self, cache: Path, display: Display) -> str:
+    def digest_of_data(self, cache: Path, display: Display) -> str:
         named = {"path": self.path, "train": self.train, "test": self.test}
         parts = [file_digest(f"dataset.{key}", path) for key, path in named.items() if path]
         return hashlib.sha256("".join(parts).encode()).hexdigest()
@@ -140,11 +190,24 @@ class Csv(TableFiles):
     text_column: Text = "text"
 
     @override
-    def read_file(self, path: str, where: str) -> LabelledRows:
+    def read_file(
+        self, path: str, where: str, names: str | None, partly: bool = False
+    ) -> LabelledRows:
         table = read_text_table(path, where)
-        labels = as_strings(table.texts(self.label_column, "dataset.label_column"))
-        texts = table.texts(self.text_column, "dataset.text_column")
-        return LabelledRows(Texts(tuple(texts)), labels, notes=table.notes)
+        texts = Texts(tuple(table.texts(self.text_column, "dataset.text_column")))
+        numbers = [number for number, _ in table.rows]
+        called = names and table.texts(names, "dataset.instance_column")
+        named = distinct_names(called or numbers, numbers, f"{where}: {table.unit}")
+        key = "dataset.label_column"
+        notes = table.notes
+        if not partly:
+            labels = as_strings(table.texts(self.label_column, key, PARTLY))
+        elif self.lacks_labels(table.columns):
+            labels = as_strings([None] * len(numbers))
+            notes = (*notes, missing_note(self.label_column, table.columns, where))
+        else:
+            labels = as_strings(table.texts_if_any(self.label_column, key))
+        return LabelledRows(texts, labels, named, notes=notes)
 
 
 def _difference(train: tuple[str, ...], test: tuple[str, ...]) -> str:
@@ -155,6 +218,37 @@ def _difference(train: tuple[str, ...], test: tuple[str, ...]) -> str:
     if extra:
         return f"the training file lacks the feature column {extra[0]}"
     return "the feature columns come in another order in the test file"
+
+
+def _all_notes(train: LabelledRows, test: LabelledRows) -> tuple[str, ...]:
+    return (*train.notes, *(note for note in test.notes if note not in train.notes))
+
+
+def distinct_names(names: Sequence[object], rows: Sequence[int], unit: str) -> tuple[str, ...]:
+    """Return what instances (N,) are called as strings.
+
+    Args:
+        names: (N,), any values whose strings tell them apart.
+        rows: (N,), the number of each one's row.
+        unit: how to call a row in an error message.
+
+    Raises:
+        InputError: two have the same name.
+    """
+    strings = tuple(str(name) for name in names)
+    first: dict[str, int] = {}
+    for name, row in zip(strings, rows, strict=True):
+        if first.setdefault(name, row) != row:
+            raise InputError(
+                f"{unit} {row}: the instance {shortened(name)} is in {first[name]}, too; names in "
+                "dataset.instance_column must differ"
+            )
+    return strings
+
+
+def missing_note(column: str, columns: Sequence[str], where: str) -> str:
+    """Say that a file has no column of labels."""
+    return f"{where}: no column is called {column}, so it holds no labels (of {few(columns)})"
 
 
 def _with_notes(dataset: Dataset, notes: tuple[str, ...]) -> Dataset:
@@ -180,22 +274,3 @@ def common_labels(
 
 def _kind(labels: NDArray[Any]) -> str:
     return "strings" if labels.dtype.kind in "UO" else "numbers"
-
-
-def integers_if_all(*parts: NDArray[Any]) -> list[NDArray[Any]]:
-    """Return strings as integers if every one of all parts is the plain spelling of one.
-
-    "07" stays a string, and with it all others: it may be another class than "7".
-    """
-    if all(part.dtype.kind in "UO" and _all_integers(part) for part in parts):
-        return [part.astype(np.int64) for part in parts]
-    return list(parts)
-
-
-def _all_integers(labels: NDArray[Any]) -> bool:
-    return all(
-        len(label.removeprefix("-")) <= INT64_DIGITS
-        and label.removeprefix("-").isdecimal()
-        and str(int(label)) == label
-        for label in set(labels.tolist())
-    )

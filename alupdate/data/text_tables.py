@@ -77,7 +77,7 @@ class Table:
             raise InputError(f"{here}: {column} must be a string or an integer, not {kind}")
         if not value.strip():
             raise InputError(f"{here}: {column} is empty; fill or remove it{advice}")
-        if not _encodable(value):
+        if not is_encodable(value):
             raise InputError(f"{here}: {column} holds half of a surrogate pair; repair it")
         return value
 
@@ -95,7 +95,7 @@ def read_text_table(path: str, where: str) -> Table:
     ending = Path(path).suffix.lower()
     if ending not in TABLE_ENDINGS:
         raise InputError(f"{where}: must end in one of {', '.join(TABLE_ENDINGS)}")
-    content = decoded(_content(path, where), where)
+    content = utf8_text(_content(path, where), where)
     if ending in DELIMITERS:
         table = separated(content, DELIMITERS[ending], where)
     else:
@@ -131,7 +131,7 @@ def naming_file(where: str) -> Iterator[None]:
         raise InputError(f"{where}: {error.strerror}") from error
 
 
-def decoded(raw: bytes, where: str) -> str:
+def utf8_text(raw: bytes, where: str) -> str:
     """Return a file's text, without a byte order mark.
 
     Raises:
@@ -255,7 +255,8 @@ def _json_object(line: str, here: str) -> dict[str, Any]:
     return value
 
 
-def _encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
+    """Return whether a text can be written as UTF-8: it has no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
