@@ -55,7 +55,7 @@ class Parquet(TableFiles):
         called: Sequence[object] = rows
         if names is not None:
             require_column(names, available, where, "dataset.instance_column")
-            called = label_values(table.column(names), names, where, "").tolist()
+            called = label_values(table.column(names), names, where).tolist()
         named = distinct_names(called, rows, f"{where}: row")
         if self.feature_column is not None:
             require_column(self.feature_column, available, where, "dataset.feature_column")
@@ -75,11 +75,13 @@ class Parquet(TableFiles):
         if partly and self.lacks_labels(columns):
             note = missing_note(self.label_column, columns, where)
             return as_strings([None] * table.num_rows), (note,)
-        require_column(self.label_column, columns, where, "dataset.label_column")
+        advice = "" if partly else PARTLY
+        require_column(self.label_column, columns, where, "dataset.label_column", advice)
         column = table.column(self.label_column)
         if partly:
             return labels_if_any(column, self.label_column, where), ()
-        labels = label_values(column, self.label_column, where, PARTLY)
+        refuse_missing(column, self.label_column, where, PARTLY)
+        labels = label_values(column, self.label_column, where)
         _refuse_blank(labels, self.label_column, where)
         return labels, ()
 
@@ -133,14 +135,8 @@ def refuse_missing(column: Any, name: str, where: str, advice: str = "") -> None
         )
 
 
-def label_values(column: Any, name: str, where: str, advice: str = "") -> NDArray[Any]:
+def label_values(column: Any, name: str, where: str) -> NDArray[Any]:
     """Return a ``pyarrow`` column of labels (N,) as integers or strings.
-
-    Args:
-        column: the labels.
-        name: of the column.
-        where: how to call the file in an error message.
-        advice: what else to say where a value is missing.
 
     Raises:
         InputError: it holds something else, or a value is missing.
@@ -151,7 +147,7 @@ def label_values(column: Any, name: str, where: str, advice: str = "") -> NDArra
     known = (types.is_integer, types.is_boolean, types.is_string, types.is_large_string)
     if not any(is_kind(kind) for is_kind in known):
         raise InputError(f"{where}: column {name} holds {kind}; labels must be integers or strings")
-    refuse_missing(column, name, where, advice)
+    refuse_missing(column, name, where)
     if not types.is_integer(kind):
         values = column.to_pylist()
         return np.array(values) if types.is_boolean(kind) else as_strings(values)

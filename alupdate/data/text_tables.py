@@ -43,12 +43,12 @@ class Table:
         Args:
             column: its name.
             key: the setting that names it.
-            advice: what else to say of an empty cell.
+            advice: what else to say of what is missing.
 
         Raises:
             InputError: there is no such column, or a cell is empty or no text.
         """
-        require_column(column, self.columns, self.where, key)
+        require_column(column, self.columns, self.where, key, advice)
         return [
             self._text(number, cells.get(column), column, advice) for number, cells in self.rows
         ]
@@ -264,8 +264,17 @@ def is_encodable(text: str) -> bool:
     return True
 
 
-def require_column(column: str, available: tuple[str, ...], where: str, key: str) -> None:
+def require_column(
+    column: str, available: tuple[str, ...], where: str, key: str, advice: str = ""
+) -> None:
     """Refuse a column that is not there, or there twice.
+
+    Args:
+        column: its name.
+        available: the columns that there are.
+        where: how to call the file in an error message.
+        key: the setting that names the column.
+        advice: what else to say.
 
     Raises:
         InputError: naming the columns that there are.
@@ -276,5 +285,5 @@ def require_column(column: str, available: tuple[str, ...], where: str, key: str
     problem = "there are two of this name" if count else "no such column"
     raise InputError(
         f"{key}={column}: {problem} in {where}; {suggestion(column, available)}"
-        f"available: {', '.join(available)}"
+        f"available: {', '.join(available)}{advice}"
     )

@@ -88,7 +88,7 @@ def test_a_correction_keeps_its_place_and_a_removed_label_loses_it():
         (
             [Answer("p", "a"), Answer("p", "b")],
             {},
-            "row 3: p is labelled b, but row 2 says a; corr",
+            "row 3: p is labelled b, but row 2 says a;",
         ),
         ([Answer("p", "b")], {"labels": ("a",) * 4}, "row 2: p is labelled b, but the data say a;"),
         ([Answer("p", "a"), Answer("p", "", "unknown")], {}, "row 3: p is unknown, but row 2 says"),

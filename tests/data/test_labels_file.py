@@ -39,7 +39,10 @@ def written(path, content):
 
 
 def test_rows_are_read_with_their_numbers(tmp_path):
-    content = "instance,label,status\n1,cat,\n\n2,,skipped\n3,,\n4, ,unknown\n5,dog,labelled\n1,x,removed\n"
+    content = (
+        "instance,label,status\n1,cat,\n\n2,,skipped\n3,,\n4, ,unknown\n5,dog,labelled\n"
+        "1,x,removed\n"
+    )
     assert read(written(tmp_path / "l.csv", content)).rows == (
         (2, Answer("1", "cat")),
         (4, Answer("2", "", "skipped")),
@@ -223,15 +226,23 @@ def test_a_kill_at_any_byte_loses_no_whole_row(header, tmp_path):
     content = whole.read_bytes()
     for size in range(len(content) + 1):
         path = written(tmp_path / "l.csv", content[:size])
-        try:
-            found = answers_of(path)
-        except InputError as error:
-            assert size < len(content.splitlines()[0])
-            assert "\n" not in str(error)
+        if size < len(content.splitlines()[0]):
             continue
+        found = answers_of(path)
         kept = sum(size >= end for end in sizes)
         # of the row after those, all but its line end may be there
         assert found in (answers[:kept], answers[: kept + (size + 1 in sizes)])
+
+
+def test_a_header_that_was_cut_holds_no_answers_or_is_one_line(tmp_path):
+    header = "instance,label,status"
+    for size in range(len(header) + 1):
+        path = written(tmp_path / "l.csv", header[:size])
+        if not size or size >= len("instance,label"):
+            assert answers_of(path) == []
+        else:
+            with pytest.raises(InputError, match=r"^dataset\.labels=l\.csv: has no column [^\n]*$"):
+                read(path)
 
 
 def half_rows(path, count, stop):
