@@ -12,7 +12,7 @@ from alupdate.data.pool import Pool
 from alupdate.experiment.setup import Setup, learner_settings
 from alupdate.models.calibration import choose_temperature
 from alupdate.models.learner import Model, labelled
-from alupdate.models.model_files import Facts, model_file
+from alupdate.models.model_files import ModelFacts, model_file
 from alupdate.models.saved import SavedModel, inputs_of, labels_digest, load_model
 from alupdate.results.provenance import now
 from alupdate.utils.display import Display
@@ -79,7 +79,7 @@ def saved_model_of(
         classes=setup.dataset.classes,
         backbone=config.backbone,
         inputs=inputs_of(setup.dataset.train, config.backbone, dimension),
-        facts=Facts(
+        facts=ModelFacts(
             n_labelled=len(pool.indices),
             labels=labels_of(setup, pool, names),
             settings=settings_digest(config),

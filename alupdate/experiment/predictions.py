@@ -20,6 +20,7 @@ from alupdate.models.model_files import model_file
 from alupdate.models.saved import SavedModel, load_model
 from alupdate.utils.display import Display
 from alupdate.utils.files import distinct_name, file_digest, replaced_file, safe_name
+from alupdate.utils.metrics import ACCURACY
 from alupdate.utils.paths import cache_dir
 
 PREDICTIONS = "predictions.csv"
@@ -211,4 +212,4 @@ def _report(
             f"note: {name}: has {len(others)} classes that the model has not learnt, such as "
             f"{min(others)}: their instances count as wrong"
         )
-    display.table(name, ["part", "instances", "with a label", "accuracy"], table)
+    display.table(name, ["part", "instances", "with a label", ACCURACY], table)

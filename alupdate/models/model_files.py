@@ -6,7 +6,7 @@ a checksum of its own: a file that was cut off, edited or mixed up with another 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from torch import Tensor
 
 from alupdate.config.options import requirement
+from alupdate.config.values import Positive
 from alupdate.data.dataset import Kind
 from alupdate.laplace.inputs import FLOATS
 from alupdate.laplace.names import PER_CLASS, Likelihood
@@ -61,7 +62,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelFacts:
     """Where a model comes from.
 
     Attributes:
@@ -89,7 +90,7 @@ class Document:
     Attributes:
         format: version of the two files.
         sha256, size: of the file of tensors.
-        layouts: the order in which each tensor's axes lie in memory.
+        strides: of each tensor in memory.
         form, likelihood, prior_precision: of the posterior.
         classes: their names.
         backbone: its settings.
@@ -102,7 +103,7 @@ class Document:
     format: int
     sha256: str
     size: int
-    layouts: dict[str, list[int]]
+    strides: dict[str, list[int]]
     form: Form
     likelihood: Likelihood
     prior_precision: float | None
@@ -110,8 +111,8 @@ class Document:
     backbone: dict[str, Any]
     identity: str
     inputs: Inputs
-    facts: Facts
-    temperature: float | None
+    facts: ModelFacts
+    temperature: Positive | None
 
 
 def model_file(path: str | Path) -> Path:
@@ -120,14 +121,16 @@ def model_file(path: str | Path) -> Path:
     return place if place.suffix == TENSORS_ENDING else place / MODEL_FILE
 
 
-def layout(tensor: Tensor) -> list[int]:
-    """Return the axes of a tensor from the slowest to the fastest in memory.
-
-    A product of matrices may differ in its last digit with how they lie in memory; so a model that
-    is read back lies as the one that was written.
-    """
-    strides: tuple[int, ...] = tensor.stride()
-    return sorted(range(tensor.ndim), key=lambda axis: -strides[axis])
+def dense(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+    """Return whether strides let a tensor fill its memory, without gaps or overlaps."""
+    if len(sizes) != len(strides) or not all(0 <= stride < 2**62 for stride in strides):
+        return False
+    filled = 1
+    for stride, size in sorted(zip(strides, sizes, strict=True)):
+        if size > 1 and stride != filled:
+            return False
+        filled *= size
+    return True
 
 
 def posterior_tensors(posterior: LastLayerPosterior) -> tuple[Form, dict[str, Tensor]]:
@@ -204,15 +207,19 @@ def _check_shapes(n_classes: int, tensors: Mapping[str, Tensor]) -> None:
 
 
 def packed(tensors: Mapping[str, Tensor]) -> tuple[bytes, dict[str, list[int]]]:
-    """Return the content of a safetensors file, and the layouts of the tensors in it."""
+    """Return the content of a safetensors file, and the strides of the tensors in it.
+
+    A product of matrices may differ in its last digit with how they lie in memory; so a model that
+    is read back lies as the one that was written.
+    """
     from safetensors.torch import save
 
-    layouts = {name: layout(tensor) for name, tensor in tensors.items()}
-    stored = {
-        name: tensor.detach().cpu().permute(layouts[name]).contiguous()
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    strides = {
+        name: list((tensor if dense(tensor.shape, tensor.stride()) else stored[name]).stride())
         for name, tensor in tensors.items()
     }
-    return save(stored), layouts
+    return save(stored), strides
 
 
 def write_model(file: Path, content: bytes, document: Document) -> None:
@@ -260,13 +267,12 @@ def _unpacked(file: Path, content: bytes, document: Document) -> dict[str, Tenso
         raise InputError(f"{file}: is no safetensors file ({error})") from error
     tensors = {}
     for name, tensor in stored.items():
-        order = document.layouts.get(name)
-        if tensor.dtype not in FLOATS or order is None or sorted(order) != [*range(tensor.ndim)]:
+        strides = document.strides.get(name, [])
+        if tensor.dtype not in FLOATS or not dense(tensor.shape, strides):
             raise InputError(f"{file}: {name} has another type or layout than a model's tensors")
         if not torch.isfinite(tensor).all():
             raise InputError(f"{file}: {name} holds NaN or infinite values")
-        back = [order.index(axis) for axis in range(tensor.ndim)]
-        tensors[name] = tensor.clone().permute(back)  # into memory that is aligned as any tensor's
+        tensors[name] = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype).copy_(tensor)
     return tensors
 
 

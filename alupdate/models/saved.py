@@ -34,8 +34,8 @@ from alupdate.models.model_files import (
     MODEL_FORMAT,
     SHIFT,
     Document,
-    Facts,
     Inputs,
+    ModelFacts,
     model_file,
     packed,
     posterior_from,
@@ -104,7 +104,7 @@ class SavedModel:
     classes: tuple[str, ...]
     backbone: Backbone
     inputs: Inputs
-    facts: Facts
+    facts: ModelFacts
     scale: Scale | None = None
     temperature: float | None = None
 
@@ -207,12 +207,12 @@ class SavedModel:
         size = sum(tensor.nbytes for tensor in tensors.values())
         if size > LARGEST_TENSORS // 2:
             raise InputError(f"{file}: would have {size} bytes, too many for a model")
-        content, layouts = packed(tensors)
+        content, strides = packed(tensors)
         document = Document(
             format=MODEL_FORMAT,
             sha256=hashlib.sha256(content).hexdigest(),
             size=len(content),
-            layouts=layouts,
+            strides=strides,
             form=form,
             likelihood=self.posterior.likelihood,
             prior_precision=_prior_precision(self.posterior),
