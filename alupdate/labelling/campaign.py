@@ -150,7 +150,12 @@ def read_labels(config: RunConfig, folder: Path, display: Display) -> tuple[Part
         InputError: the data or the labels are malformed.
     """
     assert isinstance(config.dataset, OwnData)
-    configured, own = config.dataset.labels, folder / LABELS
+    configured, own, beside = config.dataset.labels, folder / LABELS, config.dataset.labels_beside()
+    if configured is None and own.exists() and beside is not None:
+        raise InputError(
+            f"{own} and {beside}: both hold labels; put all of them into one file and name it by "
+            "dataset.labels"
+        )
     found = next((path for path in (configured, str(own)) if path and Path(path).exists()), None)
     data = replace(config.dataset, labels=found).partly_labelled(
         cache_dir(config.cache_dir), display

@@ -1,18 +1,26 @@
-"""What a campaign leaves behind: its model, and how good that is on a test set."""
+"""What a campaign keeps from one command to the next: its model, and scores on a test set."""
 
 import csv
 import io
+from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
+
 from alupdate.config import RunConfig
+from alupdate.config.values import RETRAIN
 from alupdate.data.pool import Pool
-from alupdate.experiment.kept_model import saved_model_of
+from alupdate.experiment.kept_model import labels_of, saved_model_of, settings_digest
 from alupdate.experiment.learning import score_model
 from alupdate.labelling.campaign import Campaign
 from alupdate.labelling.suggester import Suggester
-from alupdate.models.learner import Model
+from alupdate.models.learner import FrozenLearner, Model
+from alupdate.models.model_files import model_file
+from alupdate.models.saved import SavedModel, load_model
+from alupdate.models.scales import Scale
 from alupdate.results.records import CycleRecord, tables
 from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
 from alupdate.utils.files import replace_file
 from alupdate.utils.metrics import SUMMARY
 
@@ -29,6 +37,48 @@ def keep_outcome(campaign: Campaign, suggester: Suggester, display: Display) -> 
     if campaign.config.keep_model is not False:
         _keep_model(campaign, model, pool, display)
     _keep_scores(campaign, suggester, model, display)
+
+
+def start_from_kept_model(campaign: Campaign, suggester: Suggester, display: Display) -> None:
+    """Let updates go on from the kept model, where it has learnt a part of the labels.
+
+    That part must be the first ones, up to the end of a batch, under the same settings, with the
+    same classes and the same scale of the features. The model is then, bit for bit, the one that
+    all labels from the first on would give.
+    """
+    config, pool = campaign.config, campaign.pool
+    if config.update.name == RETRAIN or not model_file(campaign.folder).is_file():
+        return
+    try:
+        kept = load_model(campaign.folder, campaign.setup.device)
+    except InputError as error:
+        display.say(f"note: {error}; the model is trained from the labels")
+        return
+    batches, learner = suggester.batches(pool), campaign.setup.learner
+    sizes = list(accumulate(len(indices) for indices, _ in batches))
+    count = kept.facts.n_labelled
+    if count not in sizes or not _is_part(kept, campaign, count):
+        return
+    assert isinstance(learner, FrozenLearner)
+    suggester.start_from(batches[: sizes.index(count) + 1], learner.model(kept.posterior))
+
+
+def _is_part(kept: SavedModel, campaign: Campaign, count: int) -> bool:
+    """Return whether a kept model is that of the first labels of a campaign."""
+    setup, pool = campaign.setup, campaign.pool
+    first = Pool(pool.size, pool.indices[:count], pool.labels[:count], pool.reserved)
+    return (
+        kept.facts.settings == settings_digest(campaign.config)
+        and kept.classes == setup.dataset.classes
+        and kept.facts.labels == labels_of(setup, first, campaign.data.names)
+        and _is_same(kept.scale, setup.scale)
+    )
+
+
+def _is_same(first: Scale | None, second: Scale | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return np.array_equal(first.shift, second.shift) and np.array_equal(first.factor, second.factor)
 
 
 def _keep_model(campaign: Campaign, model: Model, pool: Pool, display: Display) -> None:

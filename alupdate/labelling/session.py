@@ -10,6 +10,7 @@ from alupdate.data.labels_file import REMOVED, SKIPPED, UNKNOWN, Answer, append_
 from alupdate.data.pool import Pool
 from alupdate.experiment.selection import Selector
 from alupdate.labelling.campaign import Campaign, read_labels
+from alupdate.labelling.outcome import start_from_kept_model
 from alupdate.labelling.suggester import Offering, Suggester
 from alupdate.utils.display import Display
 
@@ -31,6 +32,7 @@ class Session:
         """Start from what the labels file says."""
         data = self.campaign.data
         self._suggester = self.campaign.suggester(self._selector)
+        start_from_kept_model(self.campaign, self._suggester, self._display)
         self._pool, self._skipped = self.campaign.pool, data.skipped
         self._place = {name: index for index, name in enumerate(data.names)}
         self._ids = {name: number for number, name in enumerate(data.classes)}

@@ -13,7 +13,7 @@ from alupdate.labelling.campaign import (
     locked_folder,
     open_campaign,
 )
-from alupdate.labelling.outcome import keep_outcome
+from alupdate.labelling.outcome import keep_outcome, start_from_kept_model
 from alupdate.labelling.suggester import Suggestions
 from alupdate.utils.display import Display
 from alupdate.utils.files import replace_file
@@ -35,6 +35,7 @@ def suggest(config: RunConfig, display: Display) -> None:
         data, labels_file = taken_in(config, folder, folder / BATCH, display)
         campaign = open_campaign(config, folder, data, labels_file, display)
         suggester = campaign.suggester(selector)
+        start_from_kept_model(campaign, suggester, display)
         chosen = suggester.suggest(campaign.pool, data.skipped)
         _write(campaign, chosen)
         keep_outcome(campaign, suggester, display)

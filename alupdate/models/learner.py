@@ -117,6 +117,10 @@ class FrozenLearner(Learner):
         learner._classes = n_classes
         return learner
 
+    def model(self, posterior: LastLayerPosterior) -> Model:
+        """Return a model of these features with a posterior that was learnt on them earlier."""
+        return Model(self._pool, self._test, posterior)
+
     @property
     @override
     def rows(self) -> Rows:
