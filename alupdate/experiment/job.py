@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from alupdate.config import (
     DescribeTask,
     FeaturesTask,
+    LabelTask,
     PredictTask,
     RerunTask,
     RunConfig,
     StatusTask,
+    SuggestTask,
     UpdatingTask,
 )
 from alupdate.config.options import Option
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from alupdate.experiment.task import Task, TaskSummary
 
 log = logging.getLogger("alupdate")
+SINGLE = (StatusTask, RerunTask, SuggestTask, LabelTask)
+"""Tasks that are no jobs of a sweep."""
 
 
 class RunError(Exception):
@@ -49,7 +53,7 @@ def run_job(config: RunConfig) -> None:
         RunError: the run broke; its finished cycles are kept, and the same command resumes it.
     """
     display = Display(config.progress)
-    if isinstance(config.task, StatusTask | RerunTask):
+    if isinstance(config.task, SINGLE):
         raise InputError(f"task={config.task.name}: is not for a sweep; leave -m out")
     if isinstance(config.task, DescribeTask | FeaturesTask | PredictTask):
         _run_without_store(config, display)

@@ -52,10 +52,25 @@ def prepare(config: RunConfig, display: Display) -> Setup:
     Raises:
         InputError: the data are malformed, or data, backbone and device do not go together.
     """
-    torch.set_num_threads(config.threads or DEFAULT_THREADS)
-    device = choose_device(config.device)
     start = time.perf_counter()
     dataset = config.dataset.load(cache_dir(config.cache_dir), display)
+    return prepared(config, dataset, start, display)
+
+
+def prepared(config: RunConfig, dataset: Dataset, start: float, display: Display) -> Setup:
+    """Return what a task on a data set works with.
+
+    Args:
+        config: names the backbone and the device.
+        dataset: pool and test set.
+        start: when its loading began, by ``time.perf_counter``.
+        display: shows progress, and the notes on data and features.
+
+    Raises:
+        InputError: data, backbone and device do not go together.
+    """
+    torch.set_num_threads(config.threads or DEFAULT_THREADS)
+    device = choose_device(config.device)
     learner, notes, scale = _make_learner(config, dataset, device, display)
     dataset = replace(dataset, notes=(*dataset.notes, *notes))
     for note in dataset.notes:
