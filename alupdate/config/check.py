@@ -12,7 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from alupdate.config import RerunTask, RunConfig, StatusTask, UpdatingTask, run_prefix
+from alupdate.config import (
+    ActiveLearningTask,
+    RerunTask,
+    RunConfig,
+    StatusTask,
+    UpdatingTask,
+    run_prefix,
+)
 from alupdate.config.loader import INSTANTIATION_KEYS
 from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
 from alupdate.config.overrides import how_to_quote
@@ -201,6 +208,10 @@ def _all_keys() -> Iterator[str]:
                 yield from (f"{top.name}.{nested.name}" for nested in fields(schema))
 
 
+USUAL_CANDIDATES = 1000
+"""Of a query from the whole pool, whose size is not known yet."""
+
+
 def _check_consistency(config: RunConfig) -> None:
     """Refuse combinations that cannot work, as far as they are known without the data."""
     if config.subset is not None and config.subset < config.batch.size:
@@ -212,6 +223,9 @@ def _check_consistency(config: RunConfig) -> None:
     _check_backbone(config)
     _check_likelihoods(config)
     _check_step_sizes(config)
+    if isinstance(config.task, ActiveLearningTask):
+        candidates = config.subset or max(USUAL_CANDIDATES, config.batch.size)
+        config.strategy.try_out(2, config.n_initial, candidates, config.batch.size)
     if isinstance(config.task, UpdatingTask) and config.posterior.predictive != MAP:
         raise InputError(
             f"posterior.predictive={config.posterior.predictive}: task=updating compares map "

@@ -14,8 +14,8 @@ from typing_extensions import override
 from alupdate.config.values import SETTINGS, PathText
 from alupdate.data.dataset import Dataset, DatasetOption, from_arrays, stratified_split
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError
-from alupdate.utils.files import file_digest
+from alupdate.utils.errors import InputError, cannot_read
+from alupdate.utils.files import file_digest, require_regular
 
 ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 NPZ_ERRORS = (
@@ -70,9 +70,8 @@ class Npz(DatasetOption):
     @override
     def read(self, cache: Path, display: Display) -> Dataset:
         where = f"dataset.path={self.path}"
-        if not Path(self.path).is_file():
-            raise InputError(f"{where}: no such file")
         try:
+            require_regular(Path(self.path))
             with open(self.path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 missing = [array for array in ARRAYS if array not in archive.files]
                 if missing:
@@ -81,6 +80,8 @@ class Npz(DatasetOption):
                     )
                 train, train_labels, test, test_labels = (archive[array] for array in ARRAYS)
         except NPZ_ERRORS as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise cannot_read(where, error) from error
             raise InputError(
                 f"{where}: cannot be read as a NumPy archive of plain arrays ({error})"
             ) from error

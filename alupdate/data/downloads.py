@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 from alupdate.utils.errors import InputError, first_line
 from alupdate.utils.locks import locked_file
 from alupdate.utils.paths import cache_folder

@@ -208,7 +208,7 @@ def index_of(source: ImageSource, cache: Path, display: Display) -> Index:
                 index = _decode_all(source, paths, display)
                 _write(kept, index)
     except OSError as error:
-        raise InputError(f"cache_dir: cannot write {folder} ({error.strerror or error})") from error
+        raise InputError(f"cache_dir: cannot use {folder} ({error.strerror or error})") from error
     return index
 
 

@@ -27,7 +27,7 @@ from alupdate.data.dataset import (
 )
 from alupdate.data.labels import as_strings
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError, suggestion
+from alupdate.utils.errors import InputError, cannot_read, suggestion
 from alupdate.utils.files import file_digest, require_regular
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
@@ -279,10 +279,8 @@ def _content(path: str, where: str) -> str:
         raw = Path(path).read_bytes()
     except MemoryError as error:
         raise InputError(f"{where}: is larger than this machine's memory; split it") from error
-    except FileNotFoundError as error:
-        raise InputError(f"{where}: no such file") from error
     except OSError as error:
-        raise InputError(f"{where}: {error.strerror}") from error
+        raise cannot_read(where, error) from error
     if not raw:
         raise InputError(f"{where}: is empty")
     try:

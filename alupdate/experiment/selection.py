@@ -15,6 +15,9 @@ from alupdate.strategies.base import Oracle, Query, build_batch
 from alupdate.utils.errors import InputError
 from alupdate.utils.seeds import Stream, generator
 
+MANY_CLASSES = 5
+"""With how many a strategy is tried out at most: with more, some take minutes."""
+
 
 class Selector:
     """Asks the configured strategy for the next batch."""
@@ -23,6 +26,7 @@ class Selector:
         self._config, self._dataset, self._annotator = config, dataset, annotator
         self._strategy = config.strategy
         self._strategy.load()
+        self._try_out()
         between = config.batch.update if isinstance(config.batch, SequentialBatch) else None
 
         def rule_of(name: str) -> UpdateRule:
@@ -32,6 +36,12 @@ class Selector:
         hypothetical = self._strategy.hypothetical_update
         self._rule = None if hypothetical is None else rule_of(hypothetical)
         self._tuned = self._rule or (self._between if between else None)
+
+    def _try_out(self) -> None:
+        config, pool = self._config, len(self._dataset.train)
+        candidates = max(config.batch.size, min(config.subset or pool, pool - config.n_initial))
+        classes = min(len(self._dataset.classes), MANY_CLASSES)
+        self._strategy.try_out(classes, config.n_initial, candidates, config.batch.size)
 
     @property
     def is_oracle(self) -> bool:

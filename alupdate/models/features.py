@@ -23,7 +23,7 @@ from alupdate.data.feature_cache import Extraction, Features, RowsDone, cached_r
 from alupdate.models.end_to_end import Trainable
 from alupdate.models.scales import standardise
 from alupdate.utils.display import Display, Rate
-from alupdate.utils.errors import InputError, explain_os_error
+from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.paths import cache_folder
 
 DEFAULT_BACKBONES = {"vectors": "identity", "images": "efficientnet_lite0", "texts": "minilm"}
@@ -232,9 +232,8 @@ def extracted(dataset: Dataset, extractor: Extractor, cache: Path, display: Disp
         try:
             return _rows(dataset, extractor, start, stop)
         except OSError as error:  # of the data or the weights: those of the cache are told apart
-            raise InputError(
-                f"features of {dataset.name} by {extractor.name}: {explain_os_error(error)}"
-            ) from error
+            where = f"features of {dataset.name} by {extractor.name}"
+            raise cannot_read(where, error) from error
 
     extraction = Extraction(
         count,
@@ -246,7 +245,7 @@ def extracted(dataset: Dataset, extractor: Extractor, cache: Path, display: Disp
         rows = cached_rows(cache_folder(cache, "features"), key, extraction)
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"cache_dir: cannot write {folder} ({reason})") from error
+        raise InputError(f"cache_dir: cannot use {folder} ({reason})") from error
     return Features(rows[:known], rows[known:])
 
 

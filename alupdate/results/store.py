@@ -25,7 +25,7 @@ from alupdate.config import HOW_TO_RUN, RunConfig, UpdatingTask, run_prefix
 from alupdate.results.provenance import now, provenance
 from alupdate.results.records import MAIN_TABLES, cycles_of, run_tables, updates_of
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
-from alupdate.utils.errors import InputError, first_line
+from alupdate.utils.errors import InputError, cannot_read, first_line
 from alupdate.utils.files import replace_file
 from alupdate.utils.locks import locked_file
 
@@ -225,7 +225,11 @@ class RunStore:
         log.warning("%s is damaged (%s); starting from the beginning", self.path / STATE, trouble)
 
     def _read_state(self) -> tuple[list[dict[str, Any]], str]:
-        """Return the finished steps, and what is wrong if they are none."""
+        """Return the finished steps, and what is wrong if they are none.
+
+        Raises:
+            InputError: the system does not read them now; another attempt may find them.
+        """
         try:
             document = json.loads((self.path / STATE).read_bytes())
             steps: list[dict[str, Any]] = document["steps"]
@@ -238,6 +242,8 @@ class RunStore:
             updates_of(steps) if self._is_updating else cycles_of(steps)
         except FileNotFoundError:
             return [], "it is missing"
+        except OSError as error:
+            raise cannot_read(str(self.path / STATE), error) from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             return [], first_line(error, typed=isinstance(error, KeyError))
         return steps, ""

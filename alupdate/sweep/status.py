@@ -25,7 +25,7 @@ from alupdate.results.records import csv_text
 from alupdate.results.status import STATUS, RunStatus, read_status, run_state
 from alupdate.sweep.plan import PlannedRun
 from alupdate.utils.display import Advance, Display
-from alupdate.utils.errors import InputError, redacted
+from alupdate.utils.errors import InputError, cannot_read, redacted
 from alupdate.utils.files import replace_file
 from alupdate.utils.locks import locked_file
 
@@ -108,9 +108,12 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
     path = folder / MANIFEST
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no text"
-        raise InputError(f"{path}: {reason}; a sweep (-m) writes it") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: {error.strerror}; a sweep (-m) writes it") from error
+    except OSError as error:
+        raise cannot_read(str(path), error) from error
+    except ValueError as error:
+        raise InputError(f"{path}: is no text; {_WRITTEN_AGAIN}") from error
     try:
         lines = list(csv.reader(io.StringIO(text)))
     except csv.Error as error:
@@ -188,9 +191,7 @@ def _run_folders(folder: Path) -> list[Path]:
     """Return the folders in an experiment that hold a status, or that may not be entered."""
     inside = sorted(entry for entry in folder.iterdir() if os.path.isdir(entry))
     return [
-        entry
-        for entry in inside
-        if os.path.exists(entry / STATUS) or not os.access(entry, os.X_OK)
+        entry for entry in inside if os.path.exists(entry / STATUS) or not os.access(entry, os.X_OK)
     ]
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, cannot_read
 
 Status = os.stat_result
 _Identity = tuple[int, int]
@@ -102,10 +102,23 @@ def file_digest(key: str, path: str) -> str:
     Raises:
         InputError: it cannot be read.
     """
+    return digest_of(Path(path), f"{key}={path}")
+
+
+def digest_of(path: Path, where: str) -> str:
+    """Return the SHA-256 of a file of the user's.
+
+    Args:
+        path: of the file.
+        where: how to call what needs it in an error message.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
-        return sha256_of(Path(path))
+        return sha256_of(path)
     except OSError as error:
-        raise InputError(f"{key}={path}: {error.strerror}") from error
+        raise cannot_read(where, error) from error
 
 
 def printable_name(name: str) -> str:

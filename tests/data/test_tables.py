@@ -170,7 +170,7 @@ def test_fault_is_one_line_that_names_file_and_row(name, tmp_path, monkeypatch):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"dataset.path=.*no.csv: no such file"):
+    with pytest.raises(InputError, match=r"dataset.path=.*no.csv: No such file"):
         one_file(tmp_path / "no.csv")
     (tmp_path / "d.csv").mkdir()
     with pytest.raises(InputError, match=r"dataset.path=.*d.csv: Is a directory"):

@@ -181,7 +181,9 @@ def test_a_missing_extra_is_one_line(extra, monkeypatch, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("uri", ["localhost:5000", "ftp://x/y", "''", "5", "sqlite:///", "sqlite:///:memory:"])
+@pytest.mark.parametrize(
+    "uri", ["localhost:5000", "ftp://x/y", "''", "5", "sqlite:///", "sqlite:///:memory:"]
+)
 def test_a_wrong_uri_is_one_line(uri, monkeypatch, tmp_path, capsys):
     command = ("tracker=mlflow", f"tracker.uri={uri}")
     assert run_command(monkeypatch, tmp_path, *command) == 2
@@ -308,7 +310,9 @@ def test_a_sweep_asks_a_store_that_is_down_once(monkeypatch, tmp_path, capsys):
 def test_an_address_that_is_a_directory_is_one_line(place, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "results").mkdir()
-    assert run_small(monkeypatch, tmp_path, "tracker=mlflow", f"tracker.uri='sqlite:///{place}'") == 2
+    assert (
+        run_small(monkeypatch, tmp_path, "tracker=mlflow", f"tracker.uri='sqlite:///{place}'") == 2
+    )
     (line,) = capsys.readouterr().err.splitlines()
     assert "results: is a directory; give a file, such as sqlite:///" in line
     assert list(tmp_path.rglob("*")) == [tmp_path / "results"]
