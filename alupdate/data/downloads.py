@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from alupdate.utils.errors import InputError, first_line
-from alupdate.utils.locks import locked_file
+from alupdate.utils.files import locked_file
 from alupdate.utils.paths import cache_folder
 
 TIMEOUT_SECONDS = 20.0

@@ -24,8 +24,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.data.dataset import FloatArray
-from alupdate.utils.files import replace_file, sha256_of
-from alupdate.utils.locks import locked_file
+from alupdate.utils.files import locked_file, replace_file, sha256_of
 
 if TYPE_CHECKING:
     import torch

@@ -30,8 +30,7 @@ from alupdate.data.decoding import (
 from alupdate.data.image_sources import ImageSource
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import printable_name, replace_file
-from alupdate.utils.locks import locked_file
+from alupdate.utils.files import locked_file, printable_name, replace_file
 from alupdate.utils.paths import cache_folder
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,7 @@ from filelock import Timeout
 
 from alupdate.results.provenance import now
 from alupdate.utils.errors import first_line
-from alupdate.utils.files import replace_file
-from alupdate.utils.locks import holder, locked_file
+from alupdate.utils.files import holder, locked_file, replace_file
 
 STATUS = "status.json"
 LOCK = ".lock"

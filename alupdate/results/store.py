@@ -26,8 +26,7 @@ from alupdate.results.provenance import now, provenance
 from alupdate.results.records import MAIN_TABLES, cycles_of, run_tables, updates_of
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
 from alupdate.utils.errors import InputError, cannot_read, first_line
-from alupdate.utils.files import replace_file
-from alupdate.utils.locks import locked_file
+from alupdate.utils.files import locked_file, replace_file
 
 FORMAT_VERSION = 6
 """Version of the result format and of what the numbers mean; part of every run's hash."""

@@ -181,8 +181,10 @@ class ScikitActiveml(StrategyOption):
 def made_up_query(classes: int, labelled: int, candidates: int) -> Query:
     """Return a query on random features; all classes are labelled, if there are enough labels."""
     rng = np.random.default_rng(0)
-    numbers = rng.normal(size=(classes + labelled + candidates, DIMENSION)).astype(np.float32)
-    weights, known, pool = torch.from_numpy(numbers).split([classes, labelled, candidates])
+    weights, known, pool = (
+        torch.from_numpy(rng.normal(size=(count, DIMENSION)).astype(np.float32))
+        for count in (classes, labelled, candidates)
+    )
     posterior = fit_posterior(weights, known, GAUSSIAN, 1.0)
     return Query.of(posterior, pool, known, torch.arange(labelled) % classes)
 

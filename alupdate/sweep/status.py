@@ -26,8 +26,7 @@ from alupdate.results.status import STATUS, RunStatus, read_status, run_state
 from alupdate.sweep.plan import PlannedRun
 from alupdate.utils.display import Advance, Display
 from alupdate.utils.errors import InputError, cannot_read, redacted
-from alupdate.utils.files import replace_file
-from alupdate.utils.locks import locked_file
+from alupdate.utils.files import locked_file, replace_file
 
 MANIFEST = "sweep.csv"
 log = logging.getLogger(__name__)

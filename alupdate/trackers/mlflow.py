@@ -25,7 +25,7 @@ from alupdate.trackers.mlflow_files import (
 )
 from alupdate.trackers.tracker import Point
 from alupdate.utils.errors import InputError
-from alupdate.utils.locks import locked_file
+from alupdate.utils.files import locked_file
 
 CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # MLflow's 7 take minutes; the next cycle tries again

@@ -104,7 +104,7 @@ def test_a_run_whose_lock_cannot_be_read_is_not_called_dead(number, monkeypatch,
     def refused(path, flags, *arguments):
         raise OSError(number, os.strerror(number), str(path))
 
-    monkeypatch.setattr("alupdate.utils.locks.os.open", refused)
+    monkeypatch.setattr("alupdate.utils.files.os.open", refused)
     state, reason = run_state(tmp_path, RUNNING)
     assert state == "unknown"
     assert os.strerror(number) in reason

@@ -6,7 +6,7 @@ import os
 import pytest
 from filelock import Timeout
 
-from alupdate.utils.locks import WARNED, holder, locked_file
+from alupdate.utils.files import WARNED, holder, locked_file
 from tests.support.locks import take_no_locks
 
 
