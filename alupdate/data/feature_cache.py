@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
-from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.data.dataset import FloatArray
-from alupdate.utils.files import replace_file, sha256_of
+from alupdate.utils.files import locked_file, replace_file, sha256_of
 
 if TYPE_CHECKING:
     import torch
@@ -120,7 +119,7 @@ def cached_rows(folder: Path, key: str, extraction: Extraction) -> FloatArray:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{key}.npy"
-    with FileLock(folder / f"{key}.lock"):
+    with locked_file(folder / f"{key}.lock"):
         kept = _load(path, extraction.count)
         if kept is None:
             _extract(path, extraction)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 from typing_extensions import override
 
@@ -31,7 +30,7 @@ from alupdate.data.decoding import (
 from alupdate.data.image_sources import ImageSource
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import printable_name, replace_file
+from alupdate.utils.files import locked_file, printable_name, replace_file
 from alupdate.utils.paths import cache_folder
 
 log = logging.getLogger(__name__)
@@ -219,13 +218,13 @@ def index_of(source: ImageSource, cache: Path, display: Display) -> Index:
     try:
         cache_folder(cache, "images")
         kept = folder / f"{source.key(folder)}.npz"
-        with FileLock(f"{kept}.lock"):
+        with locked_file(Path(f"{kept}.lock")):
             index = _read(kept, paths) if kept.is_file() else None
             if index is None:
                 index = _decode_all(source, paths, display)
                 _write(kept, index)
     except OSError as error:
-        raise InputError(f"cache_dir: cannot write {folder} ({error.strerror or error})") from error
+        raise InputError(f"cache_dir: cannot use {folder} ({error.strerror or error})") from error
     return index
 
 

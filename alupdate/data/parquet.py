@@ -24,7 +24,8 @@ from alupdate.data.tables import (
     missing_note,
 )
 from alupdate.data.text_tables import require_column
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, cannot_read
+from alupdate.utils.files import require_regular
 
 INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the row numbers that it stores: no feature."""
@@ -103,11 +104,12 @@ def read_parquet_file(path: str, where: str, extra: str) -> Any:
         raise InputError(
             f"{where}: reading Parquet needs pyarrow; run pip install 'alupdate[{extra}]'"
         ) from error
-    if not Path(path).is_file():
-        raise InputError(f"{where}: no such file")
     try:
+        require_regular(Path(path))
         table = pq.read_table(path, partitioning=None)
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise cannot_read(where, error) from error
         reason = " ".join(str(error).split())
         raise InputError(f"{where}: cannot be read as a Parquet file ({reason})") from error
     if not table.num_rows:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from alupdate.utils.errors import InputError, suggestion
+from alupdate.utils.errors import InputError, cannot_read, suggestion
 from alupdate.utils.files import require_regular
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
@@ -125,10 +125,8 @@ def naming_file(where: str) -> Iterator[None]:
         yield
     except MemoryError as error:
         raise InputError(f"{where}: is larger than this machine's memory; split it") from error
-    except FileNotFoundError as error:
-        raise InputError(f"{where}: no such file") from error
     except OSError as error:
-        raise InputError(f"{where}: {error.strerror}") from error
+        raise cannot_read(where, error) from error
 
 
 def utf8_text(raw: bytes, where: str) -> str:

@@ -172,10 +172,10 @@ def test_fault_is_one_line_that_names_file_and_row(name, tmp_path, monkeypatch):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"dataset.path=.*no.csv: no such file"):
+    with pytest.raises(InputError, match=r"dataset.path=.*no.csv: No such file"):
         one_file(tmp_path / "no.csv")
     (tmp_path / "d.csv").mkdir()
-    with pytest.raises(InputError, match=r"dataset.path=.*d.csv: Is a directory"):
+    with pytest.raises(InputError, match=r"dataset.path=.*d.csv: cannot be read \(Is a directory"):
         one_file(tmp_path / "d.csv")
 
 
@@ -248,5 +248,5 @@ def test_what_has_no_end_is_refused(tmp_path):
     for name in ("pipe.csv", "zero.csv"):
         option = Csv(path=str(tmp_path / name))
         for step in (option.digest, option.load):
-            with pytest.raises(InputError, match=f"{name}: is no regular file"):
+            with pytest.raises(InputError, match=f"{name}: cannot be read .is no regular file"):
                 step(tmp_path, Display(enabled=False))
