@@ -31,14 +31,24 @@ from alupdate.data.decoding import (
 from alupdate.data.image_sources import ImageSource
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import printable_name, replace_file
+from alupdate.utils.files import printable_name, regular_bytes, replace_file
 from alupdate.utils.paths import cache_folder
 
 log = logging.getLogger(__name__)
 IMAGES_BETWEEN_REPORTS = 64
 THREADS = min(16, os.cpu_count() or 1)
 """Each holds a decoded image or two."""
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    zlib.error,
+    zipfile.BadZipFile,
+    RuntimeError,
+)
 """What NumPy raises on archives that are not what they should be."""
 
 
@@ -278,7 +288,7 @@ def _write(path: Path, index: Index) -> None:
 def _read(path: Path, expected: list[str]) -> Index | None:
     """Return the kept index, or None (and say so in the log) if the file is damaged."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
+        with np.load(io.BytesIO(regular_bytes(path)), allow_pickle=False) as kept:
             raw = np.ascontiguousarray(kept["digests"], dtype=np.uint8)
             digests = raw.reshape(-1).view(f"V{DIGEST_SIZE}")
             index = Index(kept["paths"], digests, kept["sizes"], kept["problems"], kept["tops"])

@@ -14,7 +14,7 @@ from alupdate.config.values import SETTINGS, Text
 from alupdate.data.dataset import FloatArray, Vectors
 from alupdate.data.labels import as_strings
 from alupdate.data.numbers import is_lost, lost_notes
-from alupdate.data.tables import LabelledRows, TableFiles, require_column
+from alupdate.data.tables import LabelledRows, TableFiles, refuse_same_column, require_column
 from alupdate.utils.errors import InputError
 
 INDEX = re.compile(r"__index_level_\d+__")
@@ -34,6 +34,11 @@ class Parquet(TableFiles):
 
     name: Literal["parquet"] = "parquet"
     feature_column: Text | None = None
+
+    @override
+    def check(self) -> None:
+        super().check()
+        refuse_same_column("feature_column", self.feature_column, self.label_column)
 
     @override
     def read_file(self, path: str, where: str) -> LabelledRows:
@@ -73,7 +78,7 @@ def read_parquet_file(path: str, where: str, extra: str) -> Any:
     if not Path(path).is_file():
         raise InputError(f"{where}: no such file")
     try:
-        table = pq.read_table(path, partitioning=None)
+        table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{where}: cannot be read as a Parquet file ({reason})") from error

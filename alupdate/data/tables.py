@@ -28,9 +28,10 @@ from alupdate.data.dataset import (
 from alupdate.data.labels import as_strings
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, suggestion
-from alupdate.utils.files import file_digest, require_regular
+from alupdate.utils.files import file_digest, regular_bytes
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+SEPARATORS = (",", ";", "|", "\t")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 TABLE_ENDINGS = (*DELIMITERS, *JSON_LINES)
 LARGEST_CELL = 2**31 - 1
@@ -147,6 +148,11 @@ class Csv(TableFiles):
 
     name: Literal["csv"] = "csv"
     text_column: Text = "text"
+
+    @override
+    def check(self) -> None:
+        super().check()
+        refuse_same_column("text_column", self.text_column, self.label_column)
 
     @override
     def read_file(self, path: str, where: str) -> LabelledRows:
@@ -275,10 +281,7 @@ def read_text_table(path: str, where: str) -> Table:
 def _content(path: str, where: str) -> str:
     """Return a file's text, without a byte order mark."""
     try:
-        require_regular(Path(path))
-        raw = Path(path).read_bytes()
-    except MemoryError as error:
-        raise InputError(f"{where}: is larger than this machine's memory; split it") from error
+        raw = regular_bytes(Path(path))
     except FileNotFoundError as error:
         raise InputError(f"{where}: no such file") from error
     except OSError as error:
@@ -357,6 +360,7 @@ def _parsed(content: str, delimiter: str, where: str, quoting: Literal[0, 3]) ->
                     continue
                 if not columns:
                     columns = tuple(cells)
+                    _refuse_other_separator(columns, f"{where}: row {number}")
                 elif len(cells) != len(columns):
                     raise InputError(
                         f"{where}: row {number} has {len(cells)} cells, but the header has "
@@ -367,6 +371,16 @@ def _parsed(content: str, delimiter: str, where: str, quoting: Literal[0, 3]) ->
     except csv.Error as error:
         raise InputError(f"{where}: row {number + 1} cannot be read ({error})") from error
     return Table(where, "row", columns, rows)
+
+
+def _refuse_other_separator(columns: tuple[str, ...], here: str) -> None:
+    """Refuse a header of one column, whose name has what separates cells in other files."""
+    found = [character for character in SEPARATORS if character in columns[0]]
+    if len(columns) == 1 and found:
+        raise InputError(
+            f"{here}: cells are separated by {found[0]!r}; save it as .csv with commas, or as "
+            ".tsv with tabs"
+        )
 
 
 @contextmanager
@@ -391,7 +405,7 @@ def _json_lines(content: str, where: str) -> Table:
 
 def _json_object(line: str, here: str) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value = json.loads(line, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         reason = str(error).split(":")[0]
         raise InputError(f"{here} is not valid JSON ({reason})") from error
@@ -400,12 +414,34 @@ def _json_object(line: str, here: str) -> dict[str, Any]:
     return value
 
 
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object; of two with one name, JSON readers keep any.
+
+    Raises:
+        ValueError: two have the same name.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
 def _encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
     return True
+
+
+def refuse_same_column(key: str, column: str | None, label_column: str) -> None:
+    """Refuse labels as instances.
+
+    Raises:
+        InputError: both settings name one column.
+    """
+    if column == label_column:
+        raise InputError(f"dataset.{key}={column}: is the column of labels; name another one")
 
 
 def require_column(column: str, available: tuple[str, ...], where: str, key: str) -> None:
@@ -418,7 +454,7 @@ def require_column(column: str, available: tuple[str, ...], where: str, key: str
     if count == 1:
         return
     problem = "there are two of this name" if count else "no such column"
+    hint = "" if count else suggestion(column, available)
     raise InputError(
-        f"{key}={column}: {problem} in {where}; {suggestion(column, available)}"
-        f"available: {', '.join(available)}"
+        f"{key}={column}: {problem} in {where}; {hint}available: {', '.join(available)}"
     )

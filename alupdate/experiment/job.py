@@ -47,9 +47,8 @@ def run_job(config: RunConfig) -> None:
         InputError: the command or its data are wrong; nothing was written.
         RunError: the run broke; its finished cycles are kept, and the same command resumes it.
     """
+    check_task(config)
     display = Display(config.progress)
-    if isinstance(config.task, StatusTask | RerunTask):
-        raise InputError(f"task={config.task.name}: is not for a sweep; leave -m out")
     if isinstance(config.task, DescribeTask | FeaturesTask):
         _run_without_store(config, display)
         return
@@ -66,6 +65,16 @@ def run_job(config: RunConfig) -> None:
         summary = _run_task(config, store, setup, task, tracker, display)
     display.table(store.name, summary.columns, summary.rows)
     display.say(f"results: {store.main_table}")
+
+
+def check_task(config: RunConfig) -> None:
+    """Refuse a task that looks at runs, and is no job.
+
+    Raises:
+        InputError: it is one.
+    """
+    if isinstance(config.task, StatusTask | RerunTask):
+        raise InputError(f"task={config.task.name}: is not for a sweep; leave -m out")
 
 
 def _run_task(

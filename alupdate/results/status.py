@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from filelock import FileLock, Timeout
 
 from alupdate.results.provenance import now
-from alupdate.utils.files import replace_file
+from alupdate.utils.files import regular_bytes, replace_file
 
 STATUS = "status.json"
 LOCK = ".lock"
@@ -104,7 +104,7 @@ def mark_crashed(folder: Path, error: str) -> None:
 def read_document(folder: Path) -> dict[str, Any]:
     """Return all of status.json; nothing where it is missing or damaged."""
     try:
-        document = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+        document = json.loads(regular_bytes(folder / STATUS))
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -26,7 +26,7 @@ from alupdate.results.provenance import now, provenance
 from alupdate.results.records import MAIN_TABLES, cycles_of, run_tables, updates_of
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
 from alupdate.utils.errors import InputError, first_line
-from alupdate.utils.files import replace_file
+from alupdate.utils.files import regular_bytes, replace_file
 
 FORMAT_VERSION = 6
 """Version of the result format and of what the numbers mean; part of every run's hash."""
@@ -130,7 +130,7 @@ class RunStore:
 
     def _content(self, name: str) -> bytes | None:
         try:
-            return (self.path / name).read_bytes()
+            return regular_bytes(self.path / name)
         except OSError:
             return None
 
@@ -228,7 +228,7 @@ class RunStore:
     def _read_state(self) -> tuple[list[dict[str, Any]], str]:
         """Return the finished steps, and what is wrong if they are none."""
         try:
-            document = json.loads((self.path / STATE).read_bytes())
+            document = json.loads(regular_bytes(self.path / STATE))
             steps: list[dict[str, Any]] = document["steps"]
             if document["run"] != self.name:
                 raise ValueError(f"it is the state of {document['run']}")
@@ -285,7 +285,7 @@ def _digest(settings: dict[str, Any], contents: dict[str, str], places: frozense
 def _same(path: Path, settings: dict[str, Any]) -> bool:
     """Return whether a run's config.yaml has these settings."""
     try:
-        found = yaml.safe_load(path.read_bytes())
+        found = yaml.safe_load(regular_bytes(path))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return False
     return bool(found == yaml.safe_load(yaml.safe_dump(settings)))
