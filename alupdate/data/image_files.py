@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
+from PIL import UnidentifiedImageError
 from typing_extensions import override
 
 from alupdate.data.dataset import DIGEST_SIZE, Digests, Images, IntArray, as_digests, digest
@@ -179,11 +180,17 @@ def naming(where: str, name: str) -> Iterator[None]:
         raise
     except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
         done = "read" if _passes(error) else "decoded"
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(
-            f"{where}: {printable_name(name)} cannot be {done} "
-            f"({' '.join(reason.split()) or type(error).__name__})"
+            f"{where}: {printable_name(name)} cannot be {done} ({_reason(error)})"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says, in one line that is the same for every run."""
+    if isinstance(error, UnidentifiedImageError):  # it names an object in memory
+        return "is no image of a known format"
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(said.split()) or type(error).__name__
 
 
 def _passes(error: Exception) -> bool:
@@ -273,8 +280,7 @@ def _examine(source: ImageSource, path: str) -> _Examined:
         if _passes(error):
             with naming(source.where, path):
                 raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return _Examined(digest(content), problem=reason)
+        return _Examined(digest(content), problem=_reason(error))
 
 
 def _write(path: Path, index: Index) -> None:

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alupdate.utils.display import printable
+from alupdate.utils.display import printable, protect_streams
 from alupdate.utils.errors import DONE, INTERRUPTED, WRONG_INPUT, InputError, redacted
 from alupdate.utils.files import replace_file
 from alupdate.utils.metrics import METRIC_NAMES, PRIMARY
@@ -44,6 +44,7 @@ def run_command(arguments: Sequence[str]) -> int:
     Args:
         arguments: the name of the command, and its own arguments.
     """
+    protect_streams()
     try:
         chosen = _parser().parse_args(arguments)
     except SystemExit as answer:  # of argparse, which has said why

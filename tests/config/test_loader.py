@@ -28,6 +28,7 @@ CALLS = {
     ),
     "launcher": ("hydra: {launcher: {_target_: mymod.go}}", "hydra.launcher._target_=mymod.go"),
     "sweeper": ("hydra: {sweeper: {_target_: mymod.go}}", "hydra.sweeper._target_=mymod.go"),
+    "variable": ("hydra: {job: {env_set: {'A=B': x}}}", "hydra.job.env_set.A=B: no name or value"),
     "environment": ("hydra: {job: {env_set: {PYTHONPATH: /tmp}}}", "hydra.job.env_set.PYTHONPATH"),
 }
 
