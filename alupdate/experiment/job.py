@@ -21,6 +21,7 @@ from alupdate.trackers import catch_up, make_tracker, tracked
 from alupdate.trackers.tracker import Tracker
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, first_line, redacted
+from alupdate.utils.files import require_regular
 from alupdate.utils.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -252,6 +253,8 @@ class _RunLog(logging.FileHandler):
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
+    if path.exists():  # nothing reads a pipe
+        require_regular(path)
     handler = _RunLog(path, encoding="utf-8")
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     before = log.level, log.propagate

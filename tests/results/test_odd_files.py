@@ -1,36 +1,21 @@
 """Files of runs that are pipes, or hold what no run writes: nothing waits, and nothing breaks."""
 
 import os
-import signal
 from pathlib import Path
 
 import pytest
 
 from alupdate.config.loader import check_yaml
 from alupdate.data.image_sources import ListedFiles
-from alupdate.results.csv_tables import read_csv_table, read_gathered, SWEEP
+from alupdate.results.csv_tables import SWEEP, read_csv_table, read_gathered
 from alupdate.results.reader import read_results
 from alupdate.results.status import read_status
 from alupdate.sweep.status import overview, read_manifest
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import regular_bytes
 
-SECONDS = 5
 REFUSED = "no regular file"
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting():
-    """End a test that waits for the writer of a pipe."""
-
-    def stop(number, frame):
-        raise TimeoutError("it waits")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+pytestmark = pytest.mark.usefixtures("no_waiting")
 
 
 @pytest.mark.parametrize(
