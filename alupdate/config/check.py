@@ -243,6 +243,11 @@ def _check_backbone(config: RunConfig) -> None:
             "training.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
             f"backbone; use training=recipe where backbone={backbone.name} is trained"
         )
+    if config.initial != "random" and not backbone.frozen:
+        raise InputError(
+            f"initial={config.initial}: needs features before the first training, and so a frozen "
+            f"backbone; use initial=random where backbone={backbone.name} is trained"
+        )
 
 
 def _check_likelihoods(config: RunConfig) -> None:

@@ -162,8 +162,42 @@ class RerunTask:
     name: Literal["rerun"]
 
 
+@dataclass(frozen=True, config=SETTINGS)
+class SuggestTask:
+    """The next batch of a pool that people label: learn from all labels, choose, write files."""
+
+    name: Literal["suggest"]
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class LabelTask:
+    """Labelling in the terminal: show an instance, take its label, update, show the next.
+
+    Attributes:
+        viewer: the program that shows image files; ``auto`` for the system's, ``none`` for none.
+    """
+
+    name: Literal["label"]
+    viewer: Text = "auto"
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class PredictTask:
+    """Predictions of a saved model for any instances."""
+
+    name: Literal["predict"]
+
+
 TaskConfig = Annotated[
-    ActiveLearningTask | UpdatingTask | DescribeTask | FeaturesTask | StatusTask | RerunTask,
+    ActiveLearningTask
+    | UpdatingTask
+    | DescribeTask
+    | FeaturesTask
+    | StatusTask
+    | RerunTask
+    | SuggestTask
+    | LabelTask
+    | PredictTask,
     Field(discriminator="name"),
 ]
 
@@ -227,11 +261,15 @@ class RunConfig:
     tracker: TrackerConfig = NoTracker()
     seed: Natural = 0
     n_initial: Count = 10
+    initial: Literal["random", "typiclust", "coverage"] = "random"
     n_cycles: Natural = 20
     subset: Count | None = 1000
     force: Flag = False
     max_failures: Count | None = 3
     allow_plugins: Flag = False
+    keep_model: Flag | None = None
+    calibrate: Flag = False
+    model: PathText | None = None
     results_dir: PathText = "results"
     experiment_name: FolderName = "default"
     experiment_dir: PathText | None = None
@@ -247,6 +285,9 @@ HOW_TO_RUN = PLACES | {
     "tracker",
     "force",
     "allow_plugins",
+    "keep_model",
+    "calibrate",
+    "model",
     "cache_dir",
     "max_failures",
     "device",

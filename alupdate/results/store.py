@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,15 @@ from alupdate.utils.files import regular_bytes, replace_file
 FORMAT_VERSION = 6
 """Version of the result format and of what the numbers mean; part of every run's hash."""
 STATE = "state.json"
+ADDED: Mapping[str, Any] = {
+    "initial": "random",
+    "dataset.labels": None,
+    "dataset.classes": None,
+    "dataset.on_conflict": "error",
+}
+"""Settings that earlier versions did not have, and the values that stand for what those did: with
+them a run is the one that it was."""
+ABSENT = object()
 SECONDS_FOR_LOCK = 2.0
 """How long to try: whoever only looks whether a run is alive holds its lock for a moment."""
 log = logging.getLogger(__name__)
@@ -269,8 +279,14 @@ def _settings(config: RunConfig) -> dict[str, Any]:
     """Return everything that decides the result, and where the data lie."""
     ignored = HOW_TO_RUN
     if isinstance(config.task, UpdatingTask):
-        ignored |= {"strategy", "batch", "n_initial", "n_cycles", "subset"}
-    return {key: value for key, value in asdict(config).items() if key not in ignored}
+        ignored |= {"strategy", "batch", "n_initial", "initial", "n_cycles", "subset"}
+    settings = {key: value for key, value in asdict(config).items() if key not in ignored}
+    for key, former in ADDED.items():
+        *groups, last = key.split(".")
+        group = reduce(lambda tree, name: tree[name], groups, settings)
+        if group.get(last, ABSENT) == former:
+            del group[last]
+    return settings
 
 
 def _digest(settings: dict[str, Any], contents: dict[str, str], places: frozenset[str]) -> str:
