@@ -36,6 +36,7 @@ NPZ_ERRORS = (
     TypeError,
     OSError,
     EOFError,
+    OverflowError,
     MemoryError,  # a header may claim any size
     NotImplementedError,
     zipfile.BadZipFile,

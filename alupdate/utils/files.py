@@ -137,6 +137,20 @@ def require_regular(path: Path) -> None:
         raise OSError(errno.EINVAL, "is no regular file", str(path))
 
 
+def regular_bytes(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        OSError: as ``require_regular``, or it cannot be read, or is larger than the memory.
+    """
+    require_regular(path)
+    try:
+        return path.read_bytes()
+    except (MemoryError, OverflowError) as error:
+        too_large = "is larger than this machine's memory"
+        raise OSError(errno.EFBIG, too_large, str(path)) from error
+
+
 BYTES_OF_NAME = 180
 """Bytes of a name made of labels; file systems allow 255, of which endings need some."""
 
