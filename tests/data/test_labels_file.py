@@ -271,6 +271,13 @@ def test_a_file_that_grows_while_it_is_read_loses_nothing(tmp_path, monkeypatch)
     assert len(answers_of(path)) == 3000
 
 
+def test_a_file_that_never_stops_growing_is_read_up_to_its_last_line(tmp_path, monkeypatch):
+    path = written(tmp_path / "l.csv", "instance,label\n1,cat\n2,d")
+    monkeypatch.setattr(labels_file, "SECONDS_FOR_LINE_END", 60.0)
+    monkeypatch.setattr(labels_file, "SECONDS_FOR_GROWTH", 0.0)
+    assert answers_of(path) == [Answer("1", "cat")]
+
+
 def test_two_programs_that_append_mix_no_rows(tmp_path):
     path = tmp_path / "l.csv"
 
