@@ -211,6 +211,10 @@ def _all_keys() -> Iterator[str]:
                 yield from (f"{top.name}.{nested.name}" for nested in fields(schema))
 
 
+USUAL_CANDIDATES = 1000
+"""Of a query from the whole pool, whose size is not known yet."""
+
+
 def _check_consistency(config: RunConfig) -> None:
     """Refuse combinations that cannot work, as far as they are known without the data."""
     if config.subset is not None and config.subset < config.batch.size:
@@ -223,6 +227,9 @@ def _check_consistency(config: RunConfig) -> None:
     _check_backbone(config)
     _check_likelihoods(config)
     _check_step_sizes(config)
+    if isinstance(config.task, ActiveLearningTask):
+        candidates = config.subset or max(USUAL_CANDIDATES, config.batch.size)
+        config.strategy.try_out(2, config.n_initial, candidates, config.batch.size)
     if isinstance(config.task, UpdatingTask) and config.posterior.predictive != MAP:
         raise InputError(
             f"posterior.predictive={config.posterior.predictive}: task=updating compares map "

@@ -97,8 +97,8 @@ def read_labels_file(path: str, where: str) -> LabelsFile:
 def _settled(path: Path, where: str) -> bytes:
     """Return a file's content at a moment when nobody is writing it.
 
-    A file that is only appended to loses nothing: where it does not stop growing, this is what it
-    held when it was read last.
+    A file that is only appended to loses nothing: where it does not stop growing, these are the
+    lines that it held when it was read last.
     """
     with naming_file(where):
         require_regular(path)
@@ -115,7 +115,7 @@ def _settled(path: Path, where: str) -> bytes:
             if is_still and (is_ended or now - changed > SECONDS_FOR_LINE_END):
                 return raw
             if now - start > SECONDS_FOR_GROWTH:
-                return raw
+                return raw[: raw.rfind(b"\n") + 1]
             former = after
             time.sleep(SECONDS_BETWEEN_READS)
 
@@ -300,7 +300,7 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
     delimiter = DELIMITERS[ending]
     for answer in answers:
         _refuse_unreadable(answer, delimiter, where)
-    with naming_file(where):
+    with naming_file(where, writing=True):
         if path.exists():
             require_regular(path)
         with path.open("ab+", buffering=0) as file:

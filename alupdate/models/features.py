@@ -32,7 +32,7 @@ from alupdate.data.feature_cache import Extraction, Features, RowsDone, cached_r
 from alupdate.models.end_to_end import Trainable
 from alupdate.models.scales import standardise
 from alupdate.utils.display import Display, Rate
-from alupdate.utils.errors import InputError, explain_os_error
+from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.paths import cache_folder
 
 DEFAULT_BACKBONES = {"vectors": "identity", "images": "efficientnet_lite0", "texts": "minilm"}
@@ -303,9 +303,8 @@ def extracted(
         try:
             return _rows(parts, extractor, start, stop)
         except OSError as error:  # of the data or the weights: those of the cache are told apart
-            raise InputError(
-                f"features of {parts.name} by {extractor.name}: {explain_os_error(error)}"
-            ) from error
+            where = f"features of {parts.name} by {extractor.name}"
+            raise cannot_read(where, error) from error
 
     extraction = Extraction(count, computed, extractor.chunk, watched)
     rows = extraction.all_rows() if cache is None else _kept(parts, extractor, cache, extraction)
@@ -322,7 +321,7 @@ def _kept(parts: Parts, extractor: Extractor, cache: Path, extraction: Extractio
     except OSError as error:
         reason = error.strerror or error
         place = cache / "features"
-        raise InputError(f"cache_dir: cannot write {place} ({reason})") from error
+        raise InputError(f"cache_dir: cannot use {place} ({reason})") from error
 
 
 def _rows(parts: Parts, extractor: Extractor, start: int, stop: int) -> FloatArray:

@@ -98,7 +98,7 @@ def test_a_fault_is_one_line_that_names_file_and_row(content, tmp_path):
 def test_files_that_are_none(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     for name, message in {
-        "no.csv": "no such file",
+        "no.csv": "No such file",
         "l.xlsx": "must end in one of .csv, .tsv, .tab",
         "pipe.csv": "is no regular file",
     }.items():
@@ -168,7 +168,7 @@ UNWRITABLE = {
     "tab": ("l.tsv", "", Answer("1", "a\tb"), "use a .csv file"),
     "columns": ("l.csv", "text,label\n", Answer("1", "a"), "has no column instance"),
     "ending": ("l.txt", "", Answer("1", "a"), "must end in one of"),
-    "folder": ("none/l.csv", None, Answer("1", "a"), "no such file"),
+    "folder": ("none/l.csv", None, Answer("1", "a"), "cannot be written .No such file"),
 }
 
 
@@ -191,7 +191,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=r"l\.csv: No space left on device"):
+    with pytest.raises(InputError, match=r"l\.csv: cannot be written .No space left"):
         append_answers(path, [Answer("2", "dog")])
     assert path.read_text() == "instance,label,status\n1,cat,\n"
 
@@ -269,6 +269,13 @@ def test_a_file_that_grows_while_it_is_read_loses_nothing(tmp_path, monkeypatch)
         counts.append(len(found))
     writer.join()
     assert len(answers_of(path)) == 3000
+
+
+def test_a_file_that_never_stops_growing_is_read_up_to_its_last_line(tmp_path, monkeypatch):
+    path = written(tmp_path / "l.csv", "instance,label\n1,cat\n2,d")
+    monkeypatch.setattr(labels_file, "SECONDS_FOR_LINE_END", 60.0)
+    monkeypatch.setattr(labels_file, "SECONDS_FOR_GROWTH", 0.0)
+    assert answers_of(path) == [Answer("1", "cat")]
 
 
 def test_two_programs_that_append_mix_no_rows(tmp_path):
