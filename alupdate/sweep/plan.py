@@ -56,8 +56,12 @@ class PlannedRun:
 
     @property
     def needs_nothing(self) -> bool:
-        """Whether it is not launched: it is finished, and no tracker may have missed part of it."""
-        return self.is_finished and self.config.tracker.name == "none"
+        """Whether it is not launched: it is finished, and nothing else is wanted of it.
+
+        A tracker may have missed part of it, and its model may be missing.
+        """
+        others = self.config.tracker.name != "none" or bool(self.config.keep_model)
+        return self.is_finished and not others
 
     @property
     def is_given_up(self) -> bool:

@@ -11,11 +11,14 @@ import alupdate
 from alupdate.config.compose import compose_config
 from alupdate.experiment.kept_model import has_model, settings_digest
 from alupdate.models.saved import labels_digest
+from alupdate.results.status import RunStatus
+from alupdate.sweep.plan import PlannedRun
 from tests.models.test_saved import cut, flipped
 from tests.support.runs import SMALL, only_run, run_small
 from tests.support.saved import backbone_of
 
-RUN = ("dataset=digits", "backbone=pixels", "progress=false", *SMALL)
+FEWER = ("dataset.n_train=200", "dataset.n_test=100")
+RUN = ("dataset=digits", "backbone=pixels", "progress=false", *FEWER, *SMALL)
 
 
 def run(tmp_path, *more):
@@ -87,6 +90,17 @@ def test_damaged_files_are_written_anew(damage, tmp_path):
     run(tmp_path, "keep_model=true")
     assert (folder / "model.safetensors").read_bytes() == content
     assert has_model(folder, compose_config([*RUN]))
+
+
+def test_a_sweep_launches_finished_runs_whose_model_is_wanted(tmp_path):
+    def needs_nothing(*more):
+        return PlannedRun(
+            (), compose_config([*RUN, *more]), tmp_path, RunStatus(None), True
+        ).needs_nothing
+
+    assert needs_nothing()
+    assert not needs_nothing("keep_model=true")
+    assert not needs_nothing("force=true")
 
 
 REFUSED = {

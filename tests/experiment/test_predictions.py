@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from pydantic.dataclasses import dataclass
 
 import alupdate
@@ -23,7 +24,8 @@ from alupdate.utils.display import Display
 from tests.support.runs import SMALL, run_command
 from tests.support.saved import backbone_of, small_model, with_backbone
 
-DIGITS = ("dataset=digits", "backbone=pixels", "progress=false", *SMALL)
+FEWER = ("dataset.n_train=200", "dataset.n_test=100")
+DIGITS = ("dataset=digits", "backbone=pixels", "progress=false", *FEWER, *SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +53,11 @@ def test_predictions_of_a_run_are_those_of_its_model(
     predictive, calibrate, finished, monkeypatch, tmp_path
 ):
     settings = (f"posterior.predictive={predictive}", f"calibrate={str(calibrate).lower()}")
-    monkeypatch.setattr("alupdate.models.saved.ROWS_AT_ONCE", 600)
-    assert predict(monkeypatch, tmp_path, finished.path, "dataset=digits", *settings) == 0
+    monkeypatch.setattr("alupdate.models.saved.ROWS_AT_ONCE", 150)
+    assert predict(monkeypatch, tmp_path, finished.path, "dataset=digits", *FEWER, *settings) == 0
     table = table_of(tmp_path)
     assert tuple(table.columns[:5]) == FIXED
-    assert table["part"].tolist() == ["pool"] * 1297 + ["test"] * 500
+    assert table["part"].tolist() == ["pool"] * 200 + ["test"] * 100
     test = table[table["part"] == "test"]
     if predictive == "map":
         accuracy = (test["label"] == test["true_label"]).mean()
@@ -71,7 +73,7 @@ def test_predictions_of_a_run_are_those_of_its_model(
 
 def test_it_prints_the_accuracy_and_where_the_file_is(finished, monkeypatch, tmp_path, capsys):
     file = finished.path / "model.safetensors"
-    arguments = ("task=predict", f"model={file}", "dataset=digits")
+    arguments = ("task=predict", f"model={file}", "dataset=digits", *FEWER)
     assert run_command(monkeypatch, tmp_path, *arguments) == 0
     answer = capsys.readouterr()
     accuracy = finished.curve["accuracy"].iloc[-1]
@@ -89,7 +91,7 @@ def test_tables_figures_and_status_pass_over_predictions(finished, monkeypatch, 
     place = finished.path.parent
     before = alupdate.load_results(place)
     where = f"results_dir={place.parent}"
-    assert predict(monkeypatch, tmp_path, finished.path, "dataset=digits", where) == 0
+    assert predict(monkeypatch, tmp_path, finished.path, "dataset=digits", *FEWER, where) == 0
     assert [path.name[:12] for path in place.glob("pred*")] == ["predictions-"]
     after = alupdate.load_results(place)
     pd.testing.assert_frame_equal(after.curves, before.curves)
@@ -107,10 +109,13 @@ class FakeData(OwnData):
 
     name: str = "fake"
 
-    def read(self, cache, display):
+    def instances(self, cache, display):
         raise NotImplementedError
 
-    def digest(self, cache, display):
+    def read_labelled(self, cache, display):
+        raise NotImplementedError
+
+    def digest_of_data(self, cache, display):
         return "0"
 
     def partly_labelled(self, cache, display):
@@ -237,3 +242,37 @@ def test_missing_models_are_one_line(tmp_path, monkeypatch, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line == f"error: {tmp_path / 'none' / 'model.json'}: No such file or directory"
     assert not list(tmp_path.iterdir())
+
+
+def test_tables_texts_and_folders_without_labels(tmp_path, monkeypatch, capsys):
+    """Own data as they come: no labels, no test set."""
+    monkeypatch.chdir(tmp_path)
+    columns = ("b", "a")
+    model = replace(small_model(dimension=2), inputs=Inputs("vectors", 2, columns))
+    model.save(tmp_path / "table")
+    rows = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
+    pd.DataFrame(rows, columns=columns).to_parquet("new.parquet")
+    data = ("dataset=parquet", "dataset.path=new.parquet")
+    assert predict(monkeypatch, tmp_path, "table", *data) == 0
+    table = table_of(tmp_path, "parquet")
+    assert table["instance"].tolist() == ["1", "2", "3", "4"]
+    expected = model.predict(rows)
+    assert table[["p_a", "p_b", "p_c"]].astype(float).to_numpy() == pytest.approx(
+        expected, abs=1e-6
+    )
+    assert set(table["true_label"]) == {""}
+    pd.DataFrame(rows, columns=["a", "b"]).to_parquet("other.parquet")
+    capsys.readouterr()
+    assert predict(monkeypatch, tmp_path, "table", data[0], "dataset.path=other.parquet") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "error: parquet: its feature columns come in another order than the model's"
+    pixels = with_backbone(backbone_of(name="pixels"), Inputs("images", 12, (), (2, 2, 3)))
+    pixels.save(tmp_path / "pixels")
+    folder = tmp_path / "photos" / "unlabelled"
+    folder.mkdir(parents=True)
+    for i in range(3):
+        Image.new("RGB", (2, 2), (i, 0, 0)).save(folder / f"{i}.png")
+    photos = ("dataset=imagefolder", "dataset.path=photos")
+    assert predict(monkeypatch, tmp_path, "pixels", *photos) == 0
+    names = table_of(tmp_path, "imagefolder")["instance"].tolist()
+    assert names == [f"unlabelled/{i}.png" for i in range(3)]
