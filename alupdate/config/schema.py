@@ -22,11 +22,13 @@ from alupdate.config.values import (
     Positive,
     StepSize,
     Text,
+    Threads,
     UpdateName,
     UpdateOrRetrain,
 )
 from alupdate.laplace.names import GAUSSIAN, MAP, SECOND_ORDER, Predictive
 from alupdate.utils.files import safe_name
+from alupdate.utils.paths import expanded
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -163,9 +165,14 @@ class RerunTask:
 
 @dataclass(frozen=True, config=SETTINGS)
 class SuggestTask:
-    """The next batch of a pool that people label: learn from all labels, choose, write files."""
+    """The next batch of a pool that people label: learn from all labels, choose, write files.
+
+    Attributes:
+        answers: a file of labels that is added to the labels file first; None for batch.csv.
+    """
 
     name: Literal["suggest"]
+    answers: PathText | None = None
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -201,12 +208,16 @@ TaskConfig = Annotated[
 ]
 
 
-URI = re.compile(r"databricks(://\S+)?|(https?|(sqlite|postgresql|mysql|mssql)(\+\w+)?)://\S+")
+URI = re.compile(
+    r"databricks(://\S+)?|(https?|(postgresql|mysql|mssql)(\+\w+)?)://\S+|"
+    r"sqlite(\+\w+)?:///(?!:memory:)\S+"
+)
 
 
 def _mlflow_uri(value: str) -> str:
     if URI.fullmatch(value):
-        return value
+        scheme, separator, place = value.partition(":///")
+        return f"{scheme}{separator}{expanded(place)}"
     raise ValueError("must be a URI of MLflow, such as http://localhost:5000 or sqlite:///runs.db")
 
 
@@ -273,8 +284,8 @@ class RunConfig:
     experiment_name: FolderName = "default"
     experiment_dir: PathText | None = None
     cache_dir: PathText | None = None
-    device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    threads: Count | None = None
+    device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+    threads: Threads | None = None
     progress: Flag = True
 
 

@@ -25,8 +25,8 @@ from alupdate.data.dataset import (
 from alupdate.data.labels import known_labels, text_if_any
 from alupdate.data.own_data import PARTLY, OwnData, OwnInstances, all_or_none
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError
-from alupdate.utils.files import file_digest
+from alupdate.utils.errors import InputError, cannot_read
+from alupdate.utils.files import file_digest, require_regular
 
 NO_LABEL = -1
 """What y_train holds where there is no label."""
@@ -36,6 +36,7 @@ NPZ_ERRORS = (
     TypeError,
     OSError,
     EOFError,
+    OverflowError,
     MemoryError,  # a header may claim any size
     NotImplementedError,
     zipfile.BadZipFile,
@@ -166,12 +167,13 @@ def _arrays(path: str, where: str) -> dict[str, NDArray[Any]]:
     Raises:
         InputError: it cannot be read, or needs unpickling.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{where}: no such file")
     try:
+        require_regular(Path(path))
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {array: archive[array] for array in ARRAYS if array in archive.files}
     except NPZ_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise cannot_read(where, error) from error
         raise InputError(
             f"{where}: cannot be read as a NumPy archive of plain arrays ({error})"
         ) from error

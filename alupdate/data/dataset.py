@@ -161,17 +161,11 @@ class Dataset:
     @property
     def kind(self) -> Kind:
         """What the instances are."""
-        if isinstance(self.train, Vectors):
-            return "vectors"
-        return "texts" if isinstance(self.train, Texts) else "images"
+        return kind_of(self.train)
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over all instances (the labels do not enter features)."""
-        content = hashlib.sha256(self.kind.encode())
-        for part in (self.train, self.test):
-            content.update(f"{len(part)}".encode())
-            content.update(part.digests().tobytes())
-        return content.hexdigest()
+        return fingerprint_of(self.train, self.test)
 
     def reduced(self, n_train: int | None, n_test: int | None) -> "Dataset":
         """Return a data set with random parts of pool and test set; the classes stay.
@@ -203,6 +197,22 @@ class Dataset:
         former = _counts(self)
         others = [note for note in self.notes if note not in former]
         return replace(smaller, notes=(*others, *_counts(smaller)))
+
+
+def kind_of(instances: Instances) -> Kind:
+    """Return what instances are."""
+    if isinstance(instances, Vectors):
+        return "vectors"
+    return "texts" if isinstance(instances, Texts) else "images"
+
+
+def fingerprint_of(*parts: Instances) -> str:
+    """Return a SHA-256 over all instances of parts that belong together."""
+    content = hashlib.sha256(kind_of(parts[0]).encode())
+    for part in parts:
+        content.update(f"{len(part)}".encode())
+        content.update(part.digests().tobytes())
+    return content.hexdigest()
 
 
 @checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)

@@ -118,7 +118,7 @@ class HubDataset(DatasetOption):
             known = cache / "hub"
             folder = cache_folder(cache, "hub") if self.download or known.is_dir() else known
         except OSError as error:
-            raise InputError(f"cache_dir: cannot write {cache} ({error.strerror})") from error
+            raise InputError(f"cache_dir: cannot use {cache} ({error.strerror})") from error
         return str(download(wanted, where, remedy, folder, self.download))
 
     @override

@@ -63,6 +63,11 @@ class ImageFolder(OwnData):
         return self.test_share
 
     @override
+    def labels_beside(self) -> Path | None:
+        beside = Path(self.path) / LABELS_FILE
+        return beside if beside.is_file() else None
+
+    @override
     def instances(self, cache: Path, display: Display) -> OwnInstances:
         where = f"dataset.path={self.path}"
         images, unread, notes = _readable(self, where, cache, display)
@@ -72,9 +77,8 @@ class ImageFolder(OwnData):
         train, test = layout.train, layout.test
         names = tuple(paths[train].tolist())
         labels = [str(label) or None for label in layout.labels[train]]
-        beside = Path(self.path) / LABELS_FILE
-        is_used = self.labels is None and None in labels and beside.is_file()
-        if is_used:
+        beside = self.labels_beside() if None in labels else None
+        if self.labels is None and beside is not None:
             notes = [f"labels are read from {beside}", *notes]
         test_labels = [str(label) or None for label in layout.labels[test]]
         return OwnInstances(
@@ -85,7 +89,7 @@ class ImageFolder(OwnData):
             integers=False,
             test=images.take(test) if len(test) else None,
             test_labels=all_or_none(test_labels, paths[test].tolist(), where),
-            labels_file=str(beside) if is_used else None,
+            labels_file=None if beside is None else str(beside),
             unread=unread,
             notes=(*notes, *layout.notes),
         )

@@ -300,7 +300,7 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
     delimiter = DELIMITERS[ending]
     for answer in answers:
         _refuse_unreadable(answer, delimiter, where)
-    with naming_file(where):
+    with naming_file(where, writing=True):
         if path.exists():
             require_regular(path)
         with path.open("ab+", buffering=0) as file:

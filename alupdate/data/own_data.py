@@ -181,6 +181,10 @@ class OwnData(DatasetOption, ABC):
     def digest_of_data(self, cache: Path, display: Display) -> str:
         """Return a SHA-256 of the data without the labels file; arguments as ``digest``."""
 
+    def labels_beside(self) -> Path | None:
+        """Return the labels file that lies with the data, where one is read unasked."""
+        return None
+
     def held_out(self) -> float | None:
         """Return which share of every class a simulation tests on where there is no test set."""
         return None

@@ -22,9 +22,11 @@ from alupdate.data.tables import (
     TableFiles,
     distinct_names,
     missing_note,
+    refuse_same_column,
 )
 from alupdate.data.text_tables import require_column
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, cannot_read
+from alupdate.utils.files import require_regular
 
 INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the row numbers that it stores: no feature."""
@@ -43,6 +45,11 @@ class Parquet(TableFiles):
 
     name: Literal["parquet"] = "parquet"
     feature_column: Text | None = None
+
+    @override
+    def check(self) -> None:
+        super().check()
+        refuse_same_column("feature_column", self.feature_column, self.label_column)
 
     @override
     def read_file(
@@ -103,11 +110,12 @@ def read_parquet_file(path: str, where: str, extra: str) -> Any:
         raise InputError(
             f"{where}: reading Parquet needs pyarrow; run pip install 'alupdate[{extra}]'"
         ) from error
-    if not Path(path).is_file():
-        raise InputError(f"{where}: no such file")
     try:
-        table = pq.read_table(path, partitioning=None)
+        require_regular(Path(path))
+        table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise cannot_read(where, error) from error
         reason = " ".join(str(error).split())
         raise InputError(f"{where}: cannot be read as a Parquet file ({reason})") from error
     if not table.num_rows:

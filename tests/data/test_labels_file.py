@@ -98,7 +98,7 @@ def test_a_fault_is_one_line_that_names_file_and_row(content, tmp_path):
 def test_files_that_are_none(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     for name, message in {
-        "no.csv": "no such file",
+        "no.csv": "No such file",
         "l.xlsx": "must end in one of .csv, .tsv, .tab",
         "pipe.csv": "is no regular file",
     }.items():
@@ -168,7 +168,7 @@ UNWRITABLE = {
     "tab": ("l.tsv", "", Answer("1", "a\tb"), "use a .csv file"),
     "columns": ("l.csv", "text,label\n", Answer("1", "a"), "has no column instance"),
     "ending": ("l.txt", "", Answer("1", "a"), "must end in one of"),
-    "folder": ("none/l.csv", None, Answer("1", "a"), "no such file"),
+    "folder": ("none/l.csv", None, Answer("1", "a"), "cannot be written .No such file"),
 }
 
 
@@ -191,7 +191,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=r"l\.csv: No space left on device"):
+    with pytest.raises(InputError, match=r"l\.csv: cannot be written .No space left"):
         append_answers(path, [Answer("2", "dog")])
     assert path.read_text() == "instance,label,status\n1,cat,\n"
 
