@@ -26,7 +26,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from typing_extensions import override
 
-from alupdate.utils.errors import InputError, first_line
+from alupdate.utils.errors import InputError, cannot_read, first_line
 from alupdate.utils.files import regular_bytes
 from alupdate.utils.paths import conf_dir
 
@@ -219,14 +219,16 @@ def check_yaml(path: Path) -> None:
     Raises:
         InputError: naming the file and the line.
     """
-    size = path.stat().st_size
-    if size > _MAX_BYTES:
-        raise InputError(f"{path}: has {size} bytes; a config has {_MAX_BYTES} at most")
     try:
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise InputError(f"{path}: has {size} bytes; a config has {_MAX_BYTES} at most")
         root = yaml.compose(regular_bytes(path).decode(), Loader=yaml.SafeLoader)
         if not isinstance(root, yaml.MappingNode):
             raise InputError(f"{path}: must hold lines of the kind KEY: VALUE")
         _count(root, path, {}, 0)
+    except OSError as error:
+        raise cannot_read(str(path), error) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is no text in UTF-8 (byte {error.start})") from error
     except yaml.YAMLError as error:

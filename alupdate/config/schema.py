@@ -28,6 +28,7 @@ from alupdate.config.values import (
 )
 from alupdate.laplace.names import GAUSSIAN, MAP, SECOND_ORDER, Predictive
 from alupdate.utils.files import safe_name
+from alupdate.utils.paths import expanded
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -164,9 +165,14 @@ class RerunTask:
 
 @dataclass(frozen=True, config=SETTINGS)
 class SuggestTask:
-    """The next batch of a pool that people label: learn from all labels, choose, write files."""
+    """The next batch of a pool that people label: learn from all labels, choose, write files.
+
+    Attributes:
+        answers: a file of labels that is added to the labels file first; None for batch.csv.
+    """
 
     name: Literal["suggest"]
+    answers: PathText | None = None
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -202,12 +208,16 @@ TaskConfig = Annotated[
 ]
 
 
-URI = re.compile(r"databricks(://\S+)?|(https?|(sqlite|postgresql|mysql|mssql)(\+\w+)?)://\S+")
+URI = re.compile(
+    r"databricks(://\S+)?|(https?|(postgresql|mysql|mssql)(\+\w+)?)://\S+|"
+    r"sqlite(\+\w+)?:///(?!:memory:)\S+"
+)
 
 
 def _mlflow_uri(value: str) -> str:
     if URI.fullmatch(value):
-        return value
+        scheme, separator, place = value.partition(":///")
+        return f"{scheme}{separator}{expanded(place)}"
     raise ValueError("must be a URI of MLflow, such as http://localhost:5000 or sqlite:///runs.db")
 
 

@@ -27,6 +27,10 @@ def _displayable(value: str) -> str:
 
 
 Label = Annotated[Text, AfterValidator(_displayable)]
+ClassName = Annotated[
+    Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)
+]
+"""What a class is called; an integer stands for its decimal digits."""
 
 
 def _without_null(value: str) -> str:

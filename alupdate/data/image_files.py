@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 from typing_extensions import override
@@ -32,7 +31,7 @@ from alupdate.data.decoding import (
 from alupdate.data.image_sources import ImageSource
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import printable_name, regular_bytes, replace_file
+from alupdate.utils.files import locked_file, printable_name, regular_bytes, replace_file
 from alupdate.utils.paths import cache_folder
 
 log = logging.getLogger(__name__)
@@ -147,6 +146,23 @@ class ImageFiles(Images):
     def take(self, positions: IntArray) -> "ImageFiles":
         return ImageFiles(self.source, self.index.take(positions), self.depth)
 
+    def with_depth(self, depth: Depth) -> "ImageFiles":
+        """Return the images with files of more than 8 bits read as those of another data set.
+
+        Raises:
+            InputError: an image has values beyond that depth.
+        """
+        if depth == self.depth or not self.index.tops.any():
+            return self
+        for path, tops in zip(self.index.paths.tolist(), self.index.tops.tolist(), strict=True):
+            if not depth.holds(tuple(tops)):
+                raise InputError(
+                    f"{self.source.where}: {printable_name(path)} has values beyond those of the "
+                    "images that the model has learnt; convert it to 8 bits"
+                )
+        digests = with_depth(self.index.digests, self.index.tops, depth)
+        return ImageFiles(self.source, replace(self.index, digests=digests), depth)
+
     def notes(self) -> list[str]:
         """Return how files with more than 8 bits are read."""
         return self.depth.notes(self.index.tops)
@@ -219,13 +235,13 @@ def index_of(source: ImageSource, cache: Path, display: Display) -> Index:
     try:
         cache_folder(cache, "images")
         kept = folder / f"{source.key(folder)}.npz"
-        with FileLock(f"{kept}.lock"):
+        with locked_file(Path(f"{kept}.lock")):
             index = _read(kept, paths) if kept.is_file() else None
             if index is None:
                 index = _decode_all(source, paths, display)
                 _write(kept, index)
     except OSError as error:
-        raise InputError(f"cache_dir: cannot write {folder} ({error.strerror or error})") from error
+        raise InputError(f"cache_dir: cannot use {folder} ({error.strerror or error})") from error
     return index
 
 

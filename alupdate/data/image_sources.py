@@ -15,7 +15,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from alupdate.data.decoding import image_endings
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.files import (
     Status,
     files_below,
@@ -142,7 +142,7 @@ class ListedFiles(ImageSource):
             named = sorted(set(self.paths))
             return Listing({path: _stamp((self.root / path).stat()) for path in named}, {})
         except OSError as error:
-            raise InputError(f"{self.where}: {error.filename}: {error.strerror}") from error
+            raise cannot_read(self.where, error) from error
 
     @override
     def read(self, path: str) -> bytes:
@@ -207,7 +207,7 @@ class Archive(ImageSource):
                 return known
             found = sha256_of(self.path)
         except OSError as error:
-            raise InputError(f"{self.where}: cannot be read ({error.strerror})") from error
+            raise cannot_read(self.where, error) from error
         replace_file(kept, json.dumps({"stamp": stamp, "sha256": found}))
         return found
 

@@ -25,6 +25,8 @@ NONE: IntArray = np.empty(0, dtype=np.int64)
 """No instances."""
 COLD_START = {"typiclust": TypiClust(), "coverage": ProbCover()}
 """Strategies that need no model."""
+MANY_CLASSES = 5
+"""With how many a strategy is tried out at most: with more, some take minutes."""
 
 
 class Selector:
@@ -43,6 +45,8 @@ class Selector:
         self._config, self._dataset = config, dataset
         self.strategy = config.strategy
         self.strategy.load()
+        if dataset is not None:
+            self._try_out(dataset)
         between = config.batch.update if isinstance(config.batch, SequentialBatch) else None
 
         def rule_of(name: str) -> UpdateRule:
@@ -52,6 +56,12 @@ class Selector:
         hypothetical = self.strategy.hypothetical_update
         self._rule = None if hypothetical is None else rule_of(hypothetical)
         self._tuned = self._rule or (self.between if between else None)
+
+    def _try_out(self, dataset: Dataset) -> None:
+        config, pool = self._config, len(dataset.train)
+        candidates = max(config.batch.size, min(config.subset or pool, pool - config.n_initial))
+        classes = min(len(dataset.classes), MANY_CLASSES)
+        self.strategy.try_out(classes, config.n_initial, candidates, config.batch.size)
 
     @property
     def is_oracle(self) -> bool:

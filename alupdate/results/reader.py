@@ -45,7 +45,7 @@ class Run:
     Attributes:
         name: in the column ``run`` of its tables; of the directory where there are none.
         state: running | completed | failed | interrupted; a run whose process is gone counts as
-            interrupted.
+            interrupted, and one of which that is not known as unknown.
         reason: why it is not completed; empty where it is.
         oracle: what the strategy sees beyond acquired labels; empty for practical strategies.
         settings: from config.yaml, ``group.key`` to value as text.

@@ -13,21 +13,21 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from alupdate.config import HOW_TO_RUN, RunConfig, UpdatingTask, run_prefix
 from alupdate.results.provenance import now, provenance
 from alupdate.results.records import MAIN_TABLES, cycles_of, run_tables, updates_of
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
-from alupdate.utils.errors import InputError, first_line
-from alupdate.utils.files import regular_bytes, replace_file
+from alupdate.utils.errors import InputError, cannot_read, first_line
+from alupdate.utils.files import locked_file, regular_bytes, replace_file
 
 FORMAT_VERSION = 6
 """Version of the result format and of what the numbers mean; part of every run's hash."""
@@ -35,6 +35,7 @@ STATE = "state.json"
 ADDED: Mapping[str, Any] = {
     "initial": "random",
     "dataset.labels": None,
+    "dataset.instance_column": None,
     "dataset.classes": None,
     "dataset.on_conflict": "error",
 }
@@ -167,19 +168,17 @@ class RunStore:
             BusyError: another process is running this very run.
             InputError: the directory cannot be made.
         """
-        lock = FileLock(self.path / LOCK)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=SECONDS_FOR_LOCK)
-        except Timeout as error:
-            raise BusyError(f"{self.path}: another process is running this run") from error
-        except OSError as error:
-            raise InputError(f"results_dir: cannot write {self.path} ({error.strerror})") from error
-        self._lock_file = self._inode()
-        try:
+        with ExitStack() as stack:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked_file(self.path / LOCK, SECONDS_FOR_LOCK))
+            except Timeout as error:
+                raise BusyError(f"{self.path}: another process is running this run") from error
+            except OSError as error:
+                reason = f"cannot write {self.path} ({error.strerror})"
+                raise InputError(f"results_dir: {reason}") from error
+            self._lock_file = self._inode()
             yield
-        finally:
-            lock.release()
 
     def begin(self, facts: dict[str, Any]) -> None:
         """Write config.yaml and the status ``running``; ``facts`` go into the status."""
@@ -236,7 +235,11 @@ class RunStore:
         log.warning("%s is damaged (%s); starting from the beginning", self.path / STATE, trouble)
 
     def _read_state(self) -> tuple[list[dict[str, Any]], str]:
-        """Return the finished steps, and what is wrong if they are none."""
+        """Return the finished steps, and what is wrong if they are none.
+
+        Raises:
+            InputError: the system does not read them now; another attempt may find them.
+        """
         try:
             document = json.loads(regular_bytes(self.path / STATE))
             steps: list[dict[str, Any]] = document["steps"]
@@ -249,6 +252,8 @@ class RunStore:
             updates_of(steps) if self._is_updating else cycles_of(steps)
         except FileNotFoundError:
             return [], "it is missing"
+        except OSError as error:
+            raise cannot_read(str(self.path / STATE), error) from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             return [], first_line(error, typed=isinstance(error, KeyError))
         return steps, ""

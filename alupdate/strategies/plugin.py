@@ -24,7 +24,7 @@ from alupdate.strategies.base import (
     checked,
 )
 from alupdate.strategies.sources import module_sources
-from alupdate.utils.errors import InputError, first_line
+from alupdate.utils.errors import InputError, cannot_read, first_line
 
 ENTRY_POINTS = "alupdate.strategies"
 """The entry-point group in which installed packages announce their strategies."""
@@ -63,10 +63,15 @@ class Plugin(StrategyOption):
 
     @override
     def digests(self) -> dict[str, str]:
+        module, package = self.module, dict[str, str]()
         for entry in entry_points(group=ENTRY_POINTS, name=self.module):
             package = {} if entry.dist is None else {entry.dist.name: entry.dist.version}
-            return package | module_sources(entry.module)
-        return module_sources(self.module)
+            module = entry.module
+            break
+        try:
+            return package | module_sources(module)
+        except OSError as error:
+            raise cannot_read(self._key, error) from error
 
     @override
     def select(self, query: Query, size: int) -> Positions:

@@ -23,7 +23,7 @@ from alupdate.config.compose import CONFIG
 from alupdate.experiment.job import digests
 from alupdate.results.status import RunStatus, read_status
 from alupdate.results.store import RunStore
-from alupdate.trackers import make_tracker
+from alupdate.trackers import SweepTrackers
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
@@ -37,7 +37,7 @@ class PlannedRun:
 
     Attributes:
         overrides: arguments of ``python -m alupdate.run`` that make it.
-        config: composed from them, and checked.
+        config: composed from them, and checked; without a tracker that does not work.
         path: directory of its results.
         before: its status when the sweep began.
         complete: whether it was complete when the sweep began.
@@ -89,16 +89,16 @@ def plan_runs(
     """Return the runs of a sweep, each once, in the order of the jobs.
 
     Raises:
-        InputError: a file or the package of a tracker is missing.
+        InputError: a file or the package of a tracker is missing, or its address is a directory.
     """
     contents: dict[str, dict[str, str]] = {}
     runs: dict[Path, PlannedRun] = {}
+    trackers = SweepTrackers(display)
     for overrides, config in zip(jobs, configs, strict=True):
         store = RunStore(config, digests(config, display, contents))
-        if not runs:
-            make_tracker(config, store)
         status, complete = read_status(store.path), store.is_complete()
-        run = PlannedRun(tuple(overrides), config, store.path, status, complete)
+        used = trackers.usable(config, store)
+        run = PlannedRun(tuple(overrides), used, store.path, status, complete)
         runs.setdefault(store.path, run)
     if len(runs) < len(jobs):
         display.say(f"note: {len(jobs)} jobs are {len(runs)} different runs")

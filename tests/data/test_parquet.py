@@ -156,7 +156,7 @@ def test_fault_is_one_line_that_names_file_and_row(name, tmp_path):
 
 
 def test_missing_or_damaged_file(tmp_path):
-    with pytest.raises(InputError, match=r"dataset.path=.*no.parquet: no such file"):
+    with pytest.raises(InputError, match=r"dataset.path=.*no.parquet: No such file"):
         read(tmp_path / "no.parquet")
     path = tmp_path / "d.parquet"
     write(path, COLUMNS)

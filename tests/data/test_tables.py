@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alupdate.data.labels import integers_if_all
 from alupdate.data.parquet import Parquet
-from alupdate.data.tables import Csv, integers_if_all, read_text_table
+from alupdate.data.tables import Csv
+from alupdate.data.text_tables import read_text_table
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
@@ -172,10 +174,10 @@ def test_fault_is_one_line_that_names_file_and_row(name, tmp_path, monkeypatch):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"dataset.path=.*no.csv: no such file"):
+    with pytest.raises(InputError, match=r"dataset.path=.*no.csv: No such file"):
         one_file(tmp_path / "no.csv")
     (tmp_path / "d.csv").mkdir()
-    with pytest.raises(InputError, match=r"dataset.path=.*d.csv: Is a directory"):
+    with pytest.raises(InputError, match=r"dataset.path=.*d.csv: cannot be read \(Is a directory"):
         one_file(tmp_path / "d.csv")
 
 
@@ -248,7 +250,7 @@ def test_what_has_no_end_is_refused(tmp_path):
     for name in ("pipe.csv", "zero.csv"):
         option = Csv(path=str(tmp_path / name))
         for step in (option.digest, option.load):
-            with pytest.raises(InputError, match=f"{name}: is no regular file"):
+            with pytest.raises(InputError, match=f"{name}: cannot be read .is no regular file"):
                 step(tmp_path, Display(enabled=False))
 
 
