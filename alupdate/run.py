@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from alupdate.config import RunConfig, StatusTask
+from alupdate.config import LabelTask, RunConfig, StatusTask, SuggestTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
 from alupdate.config.loader import checked_loading
@@ -121,6 +121,14 @@ def _run_one(config: RunConfig) -> int:
     if isinstance(config.task, StatusTask):
         folder = experiment_dir(config.experiment_dir, config.results_dir, config.experiment_name)
         show_overview(folder, Display(config.progress))
+    elif isinstance(config.task, SuggestTask):
+        from alupdate.labelling.suggest import suggest
+
+        suggest(config, Display(config.progress))
+    elif isinstance(config.task, LabelTask):
+        from alupdate.labelling.label import label
+
+        label(config, Display(config.progress))
     else:
         run_job(config)
     return DONE

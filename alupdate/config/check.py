@@ -14,9 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import (
     ActiveLearningTask,
+    LabelTask,
+    PredictTask,
     RerunTask,
     RunConfig,
     StatusTask,
+    SuggestTask,
     UpdatingTask,
     run_prefix,
 )
@@ -220,6 +223,7 @@ def _check_consistency(config: RunConfig) -> None:
             "or null for the whole pool"
         )
     _check_names(config)
+    _check_kept_model(config)
     _check_backbone(config)
     _check_likelihoods(config)
     _check_step_sizes(config)
@@ -231,6 +235,30 @@ def _check_consistency(config: RunConfig) -> None:
             f"posterior.predictive={config.posterior.predictive}: task=updating compares map "
             "predictions"
         )
+
+
+def _check_kept_model(config: RunConfig) -> None:
+    """Refuse to keep, calibrate or use a model where there is none."""
+    task, backbone = config.task.name, config.backbone
+    makes_model = isinstance(config.task, ActiveLearningTask | SuggestTask | LabelTask)
+    predicts = isinstance(config.task, PredictTask)
+    if config.keep_model and not makes_model:
+        raise InputError(f"keep_model=true: task={task} makes no model that could be kept")
+    if config.keep_model and not backbone.frozen:
+        raise InputError(
+            f"keep_model=true: backbone={backbone.name} is trained end to end; a model is kept on "
+            "fixed features only, so use a frozen backbone"
+        )
+    keeps = config.keep_model or (
+        config.keep_model is None and not isinstance(config.task, ActiveLearningTask)
+    )
+    if config.calibrate and not predicts and not (makes_model and keeps):
+        remedy = "add keep_model=true" if makes_model else f"task={task} has none"
+        raise InputError(f"calibrate=true: is for a model that is kept; {remedy}")
+    if config.model is not None and not predicts:
+        raise InputError(f"model={config.model}: is for task=predict; task={task} does not use it")
+    if config.model is None and predicts:
+        raise InputError("model: a value is required, as in model=results/.../model.safetensors")
 
 
 def _check_names(config: RunConfig) -> None:

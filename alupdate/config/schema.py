@@ -164,9 +164,14 @@ class RerunTask:
 
 @dataclass(frozen=True, config=SETTINGS)
 class SuggestTask:
-    """The next batch of a pool that people label: learn from all labels, choose, write files."""
+    """The next batch of a pool that people label: learn from all labels, choose, write files.
+
+    Attributes:
+        answers: a file of labels that is added to the labels file first; None for batch.csv.
+    """
 
     name: Literal["suggest"]
+    answers: PathText | None = None
 
 
 @dataclass(frozen=True, config=SETTINGS)

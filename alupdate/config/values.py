@@ -27,6 +27,10 @@ def _displayable(value: str) -> str:
 
 
 Label = Annotated[Text, AfterValidator(_displayable)]
+ClassName = Annotated[
+    Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)
+]
+"""What a class is called; an integer stands for its decimal digits."""
 PathText = Annotated[Text, AfterValidator(expanded)]
 """Where a file or folder is; a leading ``~`` becomes the home directory."""
 FolderName = Annotated[str, Field(strict=True, pattern=r"^[\w][\w.+-]*$")]

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from alupdate.models.scales import Scale
+
 log = logging.getLogger(__name__)
 ROWS_BETWEEN_COMMITS = 1024
 CHECKSUM_BLOCK = 2**24
@@ -48,11 +50,13 @@ class Features:
         pool: (N, D).
         test: (T, D).
         notes: what a user should know about them, a line each.
+        scale: by which they were standardised; None where they are as the backbone gives them.
     """
 
     pool: FloatArray
     test: FloatArray
     notes: tuple[str, ...] = ()
+    scale: "Scale | None" = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,15 @@ class Extraction:
     rows: Callable[[int, int], FloatArray]
     chunk: int
     watched: Callable[[int], AbstractContextManager[RowsDone]]
+
+    def all_rows(self) -> FloatArray:
+        """Return the features (count, D), computed in memory."""
+        parts = []
+        with self.watched(0) as advance:
+            for start in range(0, self.count, self.chunk):
+                parts.append(self.rows(start, min(start + self.chunk, self.count)))
+                advance(len(parts[-1]))
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,23 @@ class ImageFiles(Images):
     def take(self, positions: IntArray) -> "ImageFiles":
         return ImageFiles(self.source, self.index.take(positions), self.depth)
 
+    def with_depth(self, depth: Depth) -> "ImageFiles":
+        """Return the images with files of more than 8 bits read as those of another data set.
+
+        Raises:
+            InputError: an image has values beyond that depth.
+        """
+        if depth == self.depth or not self.index.tops.any():
+            return self
+        for path, tops in zip(self.index.paths.tolist(), self.index.tops.tolist(), strict=True):
+            if not depth.holds(tuple(tops)):
+                raise InputError(
+                    f"{self.source.where}: {printable_name(path)} has values beyond those of the "
+                    "images that the model has learnt; convert it to 8 bits"
+                )
+        digests = with_depth(self.index.digests, self.index.tops, depth)
+        return ImageFiles(self.source, replace(self.index, digests=digests), depth)
+
     def notes(self) -> list[str]:
         """Return how files with more than 8 bits are read."""
         return self.depth.notes(self.index.tops)

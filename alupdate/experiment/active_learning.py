@@ -12,11 +12,13 @@ from alupdate.analysis.theme import fix_margins
 from alupdate.config import RunConfig
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
+from alupdate.experiment.kept_model import saved_model_of
 from alupdate.experiment.learning import Batch, Learning, score_model
 from alupdate.experiment.selection import Selector, first_picks, holdout
 from alupdate.experiment.setup import Setup, check_sizes
 from alupdate.experiment.task import TaskSummary, median_seconds, timed
 from alupdate.models.learner import Model, updated_model
+from alupdate.models.saved import SavedModel
 from alupdate.results.csv_tables import read_run_table
 from alupdate.results.records import Comparison, CycleRecord, cycles_of, tables
 from alupdate.results.store import RunStore
@@ -78,6 +80,17 @@ class ActiveLearning:
         if model is None:
             raise InputError(f"{store.path}: holds no finished cycle")
         return model
+
+    def saved_model(self, store: RunStore, display: Display) -> SavedModel:
+        """Return the model after the last recorded cycle as it can be kept.
+
+        Raises:
+            InputError: no cycle is recorded.
+        """
+        pool = self._pool_after(self._finished(store))
+        return saved_model_of(
+            self._config, self._setup, self.model_of(store), pool, display=display
+        )
 
     def _finished(self, store: RunStore) -> list[CycleRecord]:
         """Return the recorded cycles; none where their labels are not those of the data."""

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from alupdate.config import (
     DescribeTask,
     FeaturesTask,
+    LabelTask,
+    PredictTask,
     RerunTask,
     RunConfig,
     StatusTask,
+    SuggestTask,
     UpdatingTask,
 )
 from alupdate.config.options import Option
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from alupdate.experiment.task import Task, TaskSummary
 
 log = logging.getLogger("alupdate")
+SINGLE = (StatusTask, RerunTask, SuggestTask, LabelTask)
+"""Tasks that are no jobs of a sweep."""
 
 
 class RunError(Exception):
@@ -48,9 +53,9 @@ def run_job(config: RunConfig) -> None:
         RunError: the run broke; its finished cycles are kept, and the same command resumes it.
     """
     display = Display(config.progress)
-    if isinstance(config.task, StatusTask | RerunTask):
+    if isinstance(config.task, SINGLE):
         raise InputError(f"task={config.task.name}: is not for a sweep; leave -m out")
-    if isinstance(config.task, DescribeTask | FeaturesTask):
+    if isinstance(config.task, DescribeTask | FeaturesTask | PredictTask):
         _run_without_store(config, display)
         return
     store = RunStore(config, digests(config, display))
@@ -58,12 +63,14 @@ def run_job(config: RunConfig) -> None:
     _repair_tables(store, config, display)
     if _is_done(store, config, display):
         catch_up(tracker, store, display)
+        _keep_model_of_finished(config, store, display)
         return
     setup, task = _prepared(config, store, display)
     with store.locked():
         if _is_done(store, config, display):  # by another process, while this one made ready
             return
         summary = _run_task(config, store, setup, task, tracker, display)
+        _keep_model(config, store, task, display)
     display.table(store.name, summary.columns, summary.rows)
     display.say(f"results: {store.main_table}")
 
@@ -99,6 +106,28 @@ def _run_task(
             store.set_state("completed")
         log.info("completed")
     return summary
+
+
+def _keep_model(config: RunConfig, store: RunStore, task: "Task", display: Display) -> None:
+    """Write the model of a finished run into its directory, if that is asked for."""
+    from alupdate.experiment.active_learning import ActiveLearning
+
+    if config.keep_model and isinstance(task, ActiveLearning):
+        display.say(f"model: {task.saved_model(store, display).save(store.path)}")
+
+
+def _keep_model_of_finished(config: RunConfig, store: RunStore, display: Display) -> None:
+    """Make the model of a run that has finished without it, or whose files are damaged."""
+    if not config.keep_model:
+        return
+    from alupdate.experiment.kept_model import has_model
+    from alupdate.experiment.setup import prepare
+
+    if has_model(store.path, config):
+        return
+    task = make_task(config, prepare(config, display))
+    with store.locked():
+        _keep_model(config, store, task, display)
 
 
 def _prepared(config: RunConfig, store: RunStore, display: Display) -> "tuple[Setup, Task]":
@@ -184,6 +213,10 @@ def _run_without_store(config: RunConfig, display: Display) -> None:
         from alupdate.experiment.setup import describe
 
         describe(config, config.task, display)
+    elif isinstance(config.task, PredictTask):
+        from alupdate.experiment.predictions import write_predictions
+
+        write_predictions(config, display)
     else:
         from alupdate.experiment.setup import load_with_features
 

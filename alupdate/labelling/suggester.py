@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from alupdate.config import RunConfig, SequentialBatch
 from alupdate.data.dataset import IntArray
@@ -93,6 +94,7 @@ class Suggester:
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
         self._size, self._classes = size, n_classes
         self._known: tuple[list[Batch], Model] | None = None
+        self._latest: tuple[list[Batch], Model] | None = None
 
     def start_from(self, batches: Sequence[Batch], model: Model) -> None:
         """Use a model that was learned from these batches earlier."""
@@ -176,6 +178,8 @@ class Suggester:
 
     def _model_after(self, batches: list[Batch]) -> Model:
         """Return the model after some batches, from the last one where that covers a part."""
+        if self._latest is not None and _are_equal(self._latest[0], batches):
+            return self._latest[1]
         start = Pool.unlabelled(self._size)
         learned = 0 if self._known is None else _common(self._known[0], batches)
         cycles = range(learned, len(batches))
@@ -193,6 +197,7 @@ class Suggester:
                     model = self._learning.after(cycle, pool, model, batch)
         if len(batches) == 1 or len(batches[-1][0]) == self._config.batch.size:
             self._known = batches, model
+        self._latest = batches, model
         return model
 
     def _left_of_first(self, pool: Pool, skipped: IntArray) -> Suggestions:
@@ -227,6 +232,10 @@ def _common(known: Sequence[Batch], batches: Sequence[Batch]) -> int:
     return min(len(known), len(batches))
 
 
+def _are_equal(known: Sequence[Batch], batches: Sequence[Batch]) -> bool:
+    return len(known) == len(batches) == _common(known, batches)
+
+
 class _FirstBatch(Offering):
     """Instances that were chosen before there is a model."""
 
@@ -234,9 +243,11 @@ class _FirstBatch(Offering):
         self._suggestions = suggestions
 
     @property
+    @override
     def suggestions(self) -> Suggestions:
         return self._suggestions
 
+    @override
     def take(self, index: int, label: int) -> None:
         left = self._suggestions.indices != index
         self._suggestions = replace(
@@ -253,6 +264,7 @@ class _BatchOfStrategy(Offering):
         self._opened, self._strategy = opened, strategy
 
     @property
+    @override
     def suggestions(self) -> Suggestions:
         indices = self._opened.offered
         return Suggestions(
@@ -262,5 +274,6 @@ class _BatchOfStrategy(Offering):
             self._strategy,
         )
 
+    @override
     def take(self, index: int, label: int) -> None:
         self._opened.take(index, label)

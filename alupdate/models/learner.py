@@ -111,6 +111,16 @@ class FrozenLearner(Learner):
         self._test = _with_bias_column(features.test, device)
         self._settings, self._classes = settings, n_classes
 
+    def for_classes(self, n_classes: int) -> "FrozenLearner":
+        """Return the learner on the same features for another number of classes."""
+        learner = copy.copy(self)
+        learner._classes = n_classes
+        return learner
+
+    def model(self, posterior: LastLayerPosterior) -> Model:
+        """Return a model of these features with a posterior that was learnt on them earlier."""
+        return Model(self._pool, self._test, posterior)
+
     @property
     @override
     def rows(self) -> Rows:

@@ -35,6 +35,7 @@ STATE = "state.json"
 ADDED: Mapping[str, Any] = {
     "initial": "random",
     "dataset.labels": None,
+    "dataset.instance_column": None,
     "dataset.classes": None,
     "dataset.on_conflict": "error",
 }

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from filelock import FileLock
 
@@ -34,12 +34,21 @@ def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> No
         synced: whether the data reaches the disk before the rename, so that all this holds after
             a power cut, too; slow, and not needed for what can be made again.
     """
-    data = content.encode() if isinstance(content, str) else content
+    with replaced_file(path, synced=synced) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replaced_file(path: Path, *, synced: bool = True) -> Iterator[IO[bytes]]:
+    """Yield a file that takes the place of ``path`` when the block ends, and not if it fails.
+
+    Arguments and errors are those of ``replace_file``.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.unlink(missing_ok=True)  # of a process of this number, or a link
         with partial.open("xb") as file:
-            file.write(data)
+            yield file
             if synced:
                 file.flush()
                 os.fsync(file.fileno())

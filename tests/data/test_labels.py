@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from alupdate.data.dataset import from_arrays
-from alupdate.data.labels import LONGEST_CLASS_NAME, as_strings, known_labels, label_notes
-from alupdate.data.tables import integers_if_all
+from alupdate.data.labels import (
+    LONGEST_CLASS_NAME,
+    as_strings,
+    integers_if_all,
+    known_labels,
+    label_notes,
+)
 from alupdate.utils.errors import InputError
 
 ROWS = np.arange(8.0).reshape(4, 2)

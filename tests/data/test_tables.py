@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.data.tables import Csv, integers_if_all, read_text_table
+from alupdate.data.labels import integers_if_all
+from alupdate.data.tables import Csv
+from alupdate.data.text_tables import read_text_table
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 

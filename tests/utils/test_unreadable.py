@@ -14,7 +14,7 @@ from alupdate.config.loader import check_yaml
 from alupdate.config.options import make_option
 from alupdate.data.arrays import Npz
 from alupdate.data.parquet import Parquet
-from alupdate.data.tables import read_text_table
+from alupdate.data.text_tables import read_text_table
 from alupdate.models.networks import LITE
 from alupdate.models.texts import _digest
 from alupdate.models.weights import WeightsFile, read_tensors
