@@ -62,8 +62,9 @@ class ForgivingStream:
 
 def forgiving(stream: TextIO | None) -> TextIO:
     """Return a stream whose loss is no error; None is one that was closed before the start."""
-    if isinstance(stream, ForgivingStream):
-        return cast("TextIO", stream)
+    given: object = stream
+    if isinstance(given, ForgivingStream):
+        return cast("TextIO", given)
     if stream is None:
         stream = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     return cast("TextIO", ForgivingStream(stream))
