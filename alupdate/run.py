@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from alupdate.config import LabelTask, RunConfig, StatusTask, SuggestTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
-from alupdate.config.loader import checked_loading
+from alupdate.config.loader import check_flags, checked_loading
 from alupdate.config.overrides import check_arguments
 from alupdate.experiment.job import RunError, run_job
 from alupdate.report.commands import COMMANDS, run_command
@@ -178,7 +178,7 @@ def _separated(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Return the overrides, and Hydra's flags with their values.
 
     Raises:
-        InputError: a flag is unknown; Hydra's own message would have more than one line.
+        InputError: a flag is unknown or has a wrong value.
     """
     overrides, flags = list[str](), list[str]()
     for previous, argument in pairwise(["", *arguments]):
@@ -188,6 +188,7 @@ def _separated(arguments: list[str]) -> tuple[list[str], list[str]]:
             raise InputError(f"{name}: no such flag; {hint}see --help and --hydra-help")
         is_value = previous in _SHOWS | _WHERE and "=" not in argument
         (flags if argument.startswith("-") or is_value else overrides).append(argument)
+    check_flags(flags)
     return overrides, flags
 
 

@@ -22,6 +22,7 @@ from alupdate.config.values import (
     Positive,
     StepSize,
     Text,
+    Threads,
     UpdateName,
     UpdateOrRetrain,
 )
@@ -283,8 +284,8 @@ class RunConfig:
     experiment_name: FolderName = "default"
     experiment_dir: PathText | None = None
     cache_dir: PathText | None = None
-    device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    threads: Count | None = None
+    device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+    threads: Threads | None = None
     progress: Flag = True
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.data.dataset import FloatArray
-from alupdate.utils.files import locked_file, replace_file, sha256_of
+from alupdate.utils.files import locked_file, regular_bytes, replace_file, sha256_of
 
 if TYPE_CHECKING:
     import torch
@@ -134,7 +134,7 @@ def _load(path: Path, count: int) -> FloatArray | None:
     if not path.is_file():
         return None
     try:
-        contents = TypeAdapter(_Contents).validate_json(path.with_suffix(".json").read_bytes())
+        contents = TypeAdapter(_Contents).validate_json(regular_bytes(path.with_suffix(".json")))
         size = (contents.count, contents.dimension)
         found = path.stat().st_size
         if contents.count != count or found != 4 * count * contents.dimension:
@@ -197,7 +197,7 @@ def _resumed(partial: Path, progress_file: Path, count: int) -> _Progress:
     if partial.is_symlink():
         return nothing
     try:
-        progress = TypeAdapter(_Progress).validate_json(progress_file.read_bytes())
+        progress = TypeAdapter(_Progress).validate_json(regular_bytes(progress_file))
         if not 0 < progress.done <= count or progress.dimension < 1:
             return nothing
         found = _crc(partial, 4 * progress.done * progress.dimension)

@@ -16,7 +16,15 @@ from typing_extensions import override
 
 from alupdate.data.decoding import image_endings
 from alupdate.utils.errors import InputError, cannot_read
-from alupdate.utils.files import Status, files_below, printable_name, replace_file, sha256_of
+from alupdate.utils.files import (
+    Status,
+    files_below,
+    printable_name,
+    regular_bytes,
+    replace_file,
+    require_regular,
+    sha256_of,
+)
 
 LARGEST_IMAGE_BYTES = 2**28
 """Of one image file; one that claims more is taken for an attack on memory."""
@@ -206,7 +214,7 @@ class Archive(ImageSource):
 
 def _known_digest(kept: Path, stamp: str) -> str | None:
     try:
-        document = json.loads(kept.read_bytes())
+        document = json.loads(regular_bytes(kept))
         return str(document["sha256"]) if document["stamp"] == stamp else None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
@@ -224,6 +232,7 @@ def _content(path: Path) -> bytes:
         OSError: it cannot be read.
         ValueError: it is larger than an image is.
     """
+    require_regular(path)
     with path.open("rb") as file:
         content = file.read(LARGEST_IMAGE_BYTES + 1)
     if len(content) > LARGEST_IMAGE_BYTES:

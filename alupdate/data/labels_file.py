@@ -7,7 +7,6 @@ may append to it at this very moment, and may have been killed within a row.
 
 import codecs
 import csv
-import fcntl
 import io
 import os
 import time
@@ -28,7 +27,7 @@ from alupdate.data.text_tables import (
     utf8_text,
 )
 from alupdate.utils.errors import InputError, suggestion
-from alupdate.utils.files import require_regular
+from alupdate.utils.files import lock_opened, require_regular
 
 INSTANCE_COLUMNS = ("instance", "file")
 """What the column of instances may be called."""
@@ -97,8 +96,8 @@ def read_labels_file(path: str, where: str) -> LabelsFile:
 def _settled(path: Path, where: str) -> bytes:
     """Return a file's content at a moment when nobody is writing it.
 
-    A file that is only appended to loses nothing: where it does not stop growing, this is what it
-    held when it was read last.
+    A file that is only appended to loses nothing: where it does not stop growing, these are the
+    lines that it held when it was read last.
     """
     with naming_file(where):
         require_regular(path)
@@ -115,7 +114,7 @@ def _settled(path: Path, where: str) -> bytes:
             if is_still and (is_ended or now - changed > SECONDS_FOR_LINE_END):
                 return raw
             if now - start > SECONDS_FOR_GROWTH:
-                return raw
+                return raw[: raw.rfind(b"\n") + 1]
             former = after
             time.sleep(SECONDS_BETWEEN_READS)
 
@@ -300,11 +299,11 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
     delimiter = DELIMITERS[ending]
     for answer in answers:
         _refuse_unreadable(answer, delimiter, where)
-    with naming_file(where):
+    with naming_file(where, writing=True):
         if path.exists():
             require_regular(path)
         with path.open("ab+", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock_opened(file.fileno(), path)
             file.seek(0)
             raw = file.read()
             _append(file, len(raw), _continuation(raw, answers, delimiter, where))

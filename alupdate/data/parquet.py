@@ -22,6 +22,7 @@ from alupdate.data.tables import (
     TableFiles,
     distinct_names,
     missing_note,
+    refuse_same_column,
 )
 from alupdate.data.text_tables import require_column
 from alupdate.utils.errors import InputError, cannot_read
@@ -44,6 +45,11 @@ class Parquet(TableFiles):
 
     name: Literal["parquet"] = "parquet"
     feature_column: Text | None = None
+
+    @override
+    def check(self) -> None:
+        super().check()
+        refuse_same_column("feature_column", self.feature_column, self.label_column)
 
     @override
     def read_file(
@@ -106,7 +112,7 @@ def read_parquet_file(path: str, where: str, extra: str) -> Any:
         ) from error
     try:
         require_regular(Path(path))
-        table = pq.read_table(path, partitioning=None)
+        table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise cannot_read(where, error) from error

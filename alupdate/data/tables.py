@@ -190,6 +190,11 @@ class Csv(TableFiles):
     text_column: Text = "text"
 
     @override
+    def check(self) -> None:
+        super().check()
+        refuse_same_column("text_column", self.text_column, self.label_column)
+
+    @override
     def read_file(
         self, path: str, where: str, names: str | None, partly: bool = False
     ) -> LabelledRows:
@@ -270,6 +275,16 @@ def common_labels(
             f"{where}: labels are {kinds[0]} in train and {kinds[1]} in test; they must agree"
         )
     return labels, test_labels
+
+
+def refuse_same_column(key: str, column: str | None, label_column: str) -> None:
+    """Refuse labels as instances.
+
+    Raises:
+        InputError: both settings name one column.
+    """
+    if column == label_column:
+        raise InputError(f"dataset.{key}={column}: is the column of labels; name another one")
 
 
 def _kind(labels: NDArray[Any]) -> str:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alupdate.utils.errors import InputError, cannot_read, suggestion
-from alupdate.utils.files import require_regular
+from alupdate.utils.files import regular_bytes
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+SEPARATORS = (",", ";", "|", "\t")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 TABLE_ENDINGS = (*DELIMITERS, *JSON_LINES)
 LARGEST_CELL = 2**31 - 1
@@ -107,25 +108,24 @@ def read_text_table(path: str, where: str) -> Table:
 
 def _content(path: str, where: str) -> bytes:
     with naming_file(where):
-        require_regular(Path(path))
-        raw = Path(path).read_bytes()
+        raw = regular_bytes(Path(path))
     if not raw:
         raise InputError(f"{where}: is empty")
     return raw
 
 
 @contextmanager
-def naming_file(where: str) -> Iterator[None]:
-    """Say in one line why a file cannot be read.
+def naming_file(where: str, *, writing: bool = False) -> Iterator[None]:
+    """Say in one line why a file cannot be read or written.
 
     Raises:
-        InputError: reading it fails.
+        InputError: reading or writing it fails.
     """
     try:
         yield
-    except MemoryError as error:
-        raise InputError(f"{where}: is larger than this machine's memory; split it") from error
     except OSError as error:
+        if writing:
+            raise InputError(f"{where}: cannot be written ({error.strerror})") from error
         raise cannot_read(where, error) from error
 
 
@@ -210,6 +210,7 @@ def _parsed(content: str, delimiter: str, where: str, quoting: Literal[0, 3]) ->
                     continue
                 if not columns:
                     columns = tuple(cells)
+                    _refuse_other_separator(columns, f"{where}: row {number}")
                 elif len(cells) != len(columns):
                     raise InputError(
                         f"{where}: row {number} has {len(cells)} cells, but the header has "
@@ -220,6 +221,16 @@ def _parsed(content: str, delimiter: str, where: str, quoting: Literal[0, 3]) ->
     except csv.Error as error:
         raise InputError(f"{where}: row {number + 1} cannot be read ({error})") from error
     return Table(where, "row", columns, rows)
+
+
+def _refuse_other_separator(columns: tuple[str, ...], here: str) -> None:
+    """Refuse a header of one column, whose name has what separates cells in other files."""
+    found = [character for character in SEPARATORS if character in columns[0]]
+    if len(columns) == 1 and found:
+        raise InputError(
+            f"{here}: cells are separated by {found[0]!r}; save it as .csv with commas, or as "
+            ".tsv with tabs"
+        )
 
 
 @contextmanager
@@ -244,13 +255,25 @@ def _json_lines(content: str, where: str) -> Table:
 
 def _json_object(line: str, here: str) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value = json.loads(line, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         reason = str(error).split(":")[0]
         raise InputError(f"{here} is not valid JSON ({reason})") from error
     if not isinstance(value, dict):
         raise InputError(f'{here} must be a JSON object such as {{"text": ..., "label": ...}}')
     return value
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object; of two with one name, JSON readers keep any.
+
+    Raises:
+        ValueError: two have the same name.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice")
+    return found
 
 
 def is_encodable(text: str) -> bool:
@@ -281,7 +304,7 @@ def require_column(
     if count == 1:
         return
     problem = "there are two of this name" if count else "no such column"
+    hint = "" if count else suggestion(column, available)
     raise InputError(
-        f"{key}={column}: {problem} in {where}; {suggestion(column, available)}"
-        f"available: {', '.join(available)}{advice}"
+        f"{key}={column}: {problem} in {where}; {hint}available: {', '.join(available)}{advice}"
     )

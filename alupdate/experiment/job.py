@@ -24,6 +24,7 @@ from alupdate.trackers import catch_up, make_tracker, tracked
 from alupdate.trackers.tracker import Tracker
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, first_line, redacted
+from alupdate.utils.files import require_regular
 from alupdate.utils.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -52,9 +53,8 @@ def run_job(config: RunConfig) -> None:
         InputError: the command or its data are wrong; nothing was written.
         RunError: the run broke; its finished cycles are kept, and the same command resumes it.
     """
+    check_task(config)
     display = Display(config.progress)
-    if isinstance(config.task, SINGLE):
-        raise InputError(f"task={config.task.name}: is not for a sweep; leave -m out")
     if isinstance(config.task, DescribeTask | FeaturesTask | PredictTask):
         _run_without_store(config, display)
         return
@@ -73,6 +73,16 @@ def run_job(config: RunConfig) -> None:
         _keep_model(config, store, task, display)
     display.table(store.name, summary.columns, summary.rows)
     display.say(f"results: {store.main_table}")
+
+
+def check_task(config: RunConfig) -> None:
+    """Refuse a task that is no job of a sweep.
+
+    Raises:
+        InputError: it is one.
+    """
+    if isinstance(config.task, SINGLE):
+        raise InputError(f"task={config.task.name}: is not for a sweep; leave -m out")
 
 
 def _run_task(
@@ -276,6 +286,8 @@ class _RunLog(logging.FileHandler):
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
+    if path.exists():  # nothing reads a pipe
+        require_regular(path)
     handler = _RunLog(path, encoding="utf-8")
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     before = log.level, log.propagate

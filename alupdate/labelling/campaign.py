@@ -77,7 +77,7 @@ class Campaign:
         return replace(self, data=data, setup=replace(self.setup, dataset=dataset))
 
 
-def check_task(config: RunConfig) -> None:
+def check_labelling(config: RunConfig) -> None:
     """Refuse what only a simulation can do.
 
     Raises:

@@ -12,7 +12,7 @@ from alupdate.data.dataset import Images, Texts, Vectors
 from alupdate.data.image_files import ImageFiles
 from alupdate.data.image_sources import Folder
 from alupdate.data.own_data import PartlyLabelled
-from alupdate.labelling.campaign import check_task, locked_folder, open_campaign, read_labels
+from alupdate.labelling.campaign import check_labelling, locked_folder, open_campaign, read_labels
 from alupdate.labelling.outcome import keep_outcome
 from alupdate.labelling.session import Session
 from alupdate.labelling.terminal import (
@@ -38,7 +38,7 @@ def label(config: RunConfig, display: Display) -> None:
     Raises:
         InputError: the data, the labels or the command are wrong, or there is no terminal.
     """
-    check_task(config)
+    check_labelling(config)
     assert isinstance(config.task, LabelTask)
     viewer = Viewer(config.task.viewer)
     with locked_folder(config) as folder, terminal_keys() as keys:

@@ -9,7 +9,7 @@ from alupdate.labelling.answers import taken_in
 from alupdate.labelling.batch_files import BATCH, PAGE, batch_csv, batch_page, shown_instances
 from alupdate.labelling.campaign import (
     Campaign,
-    check_task,
+    check_labelling,
     locked_folder,
     open_campaign,
 )
@@ -28,7 +28,7 @@ def suggest(config: RunConfig, display: Display) -> None:
     Raises:
         InputError: the data, the labels or the command are wrong; no file was changed.
     """
-    check_task(config)
+    check_labelling(config)
     assert isinstance(config.task, SuggestTask)
     selector = Selector(config)
     with locked_folder(config) as folder:

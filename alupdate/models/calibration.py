@@ -81,7 +81,7 @@ def folds(labels: IntArray, rng: np.random.Generator) -> IntArray:
 
     Example:
         >>> folds(np.repeat([0, 1], 5), np.random.default_rng(0)).tolist()
-        [4, 3, 1, 0, 2, 2, 0, 3, 1, 4]
+        [3, 4, 1, 2, 0, 2, 0, 1, 4, 3]
     """
     order = rng.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]

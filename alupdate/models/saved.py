@@ -20,7 +20,7 @@ from torch import Tensor
 
 from alupdate.config.options import make_option, options
 from alupdate.data.dataset import FloatArray, Instances, Vectors
-from alupdate.laplace.names import MAP, PREDICTIVES, SECOND_ORDER, Predictive
+from alupdate.laplace.names import MAP, MONTE_CARLO, PREDICTIVES, SECOND_ORDER, Predictive
 from alupdate.laplace.per_class import LowRankCovariances, PerClassPosterior
 from alupdate.laplace.posterior import LastLayerPosterior
 from alupdate.laplace.predictive import predict
@@ -95,7 +95,7 @@ class SavedModel:
         >>> updated = model.update(digits[:1], ["3"], gamma=10.0)
         >>> updated.facts.n_labelled
         21
-        >>> file = updated.save(results / "mine")
+        >>> file = updated.save(f"{results}/mine")
         >>> bool((alupdate.load_model(file).predict(digits) == updated.predict(digits)).all())
         True
     """
@@ -280,9 +280,11 @@ class SavedModel:
             rows: (N, D + 1), as ``scaled`` gives them.
             predictive, calibrated: as in ``predict``, checked.
         """
-        wide = Logits64(self.posterior, (self.temperature or 1.0) if calibrated else 1.0)
+        kind = rows.dtype if predictive == MONTE_CARLO else torch.float64  # samples take long
+        divisor = (self.temperature or 1.0) if calibrated else 1.0
+        tempered = Tempered(self.posterior, divisor, kind)
         rng = generator(self.facts.seed, Stream.PREDICTIVE)  # the same noise for all instances
-        return predict(wide, rows, predictive, rng).numpy(force=True)
+        return predict(tempered, rows, predictive, rng).double().numpy(force=True)
 
     def check_predictive(self, predictive: str, calibrated: bool) -> None:
         """Refuse ways of predicting that the model does not have.
@@ -340,33 +342,35 @@ class SavedModel:
 
 
 @dataclass(frozen=True)
-class Logits64:
-    """A posterior whose logits are in 64 bits and divided by a temperature.
+class Tempered:
+    """A posterior whose logits are divided by a temperature.
 
     Attributes:
         posterior: of the model.
         temperature: T; the variances are divided by T^2.
+        dtype: of all that it returns; in 64 bits rounding makes no two classes equally probable.
     """
 
     posterior: LastLayerPosterior
     temperature: float
+    dtype: torch.dtype
 
     @property
     def mean(self) -> Tensor:
         """The mean weights (C, D)."""
-        return self.posterior.mean.double() / self.temperature
+        return self.posterior.mean.to(self.dtype) / self.temperature
 
     def logits(self, features: Tensor) -> Tensor:
         """Return the logits (N, C)."""
-        return self.posterior.logits(features).double() / self.temperature
+        return self.posterior.logits(features).to(self.dtype) / self.temperature
 
     def variances(self, features: Tensor) -> Tensor:
         """Return their variances (N, K)."""
-        return self.posterior.variances(features).double() / self.temperature**2
+        return self.posterior.variances(features).to(self.dtype) / self.temperature**2
 
     def covariance_matrices(self) -> Tensor:
         """Return the covariances of the weights (K, D, D)."""
-        return self.posterior.covariance_matrices().double() / self.temperature**2
+        return self.posterior.covariance_matrices().to(self.dtype) / self.temperature**2
 
 
 def _prior_precision(posterior: LastLayerPosterior) -> float | None:

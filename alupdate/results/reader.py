@@ -27,6 +27,7 @@ from alupdate.results.csv_tables import (
 from alupdate.results.records import MAIN_TABLES
 from alupdate.results.status import STATUS, State, read_status, run_state
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import regular_bytes
 from alupdate.utils.metrics import find_metric
 
 COPIES = "mlflow-artifacts"
@@ -333,7 +334,7 @@ def _read_run(folder: Path) -> Run:
 
 def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[Any, Any]:
     try:
-        document = parse(path.read_text(encoding="utf-8"))
+        document = parse(regular_bytes(path).decode())
     except FileNotFoundError as error:
         raise InputError(f"{path.name} is missing") from error
     except OSError as error:

@@ -10,7 +10,7 @@ from filelock import Timeout
 
 from alupdate.results.provenance import now
 from alupdate.utils.errors import first_line
-from alupdate.utils.files import holder, locked_file, replace_file
+from alupdate.utils.files import holder, locked_file, regular_bytes, replace_file
 
 STATUS = "status.json"
 LOCK = ".lock"
@@ -115,7 +115,7 @@ def mark_crashed(folder: Path, error: str) -> None:
 def read_document(folder: Path) -> dict[str, Any]:
     """Return all of status.json; nothing where it is missing or damaged."""
     try:
-        document = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+        document = json.loads(regular_bytes(folder / STATUS))
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -27,7 +27,7 @@ from alupdate.results.provenance import now, provenance
 from alupdate.results.records import MAIN_TABLES, cycles_of, run_tables, updates_of
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
 from alupdate.utils.errors import InputError, cannot_read, first_line
-from alupdate.utils.files import locked_file, replace_file
+from alupdate.utils.files import locked_file, regular_bytes, replace_file
 
 FORMAT_VERSION = 6
 """Version of the result format and of what the numbers mean; part of every run's hash."""
@@ -141,7 +141,7 @@ class RunStore:
 
     def _content(self, name: str) -> bytes | None:
         try:
-            return (self.path / name).read_bytes()
+            return regular_bytes(self.path / name)
         except OSError:
             return None
 
@@ -241,7 +241,7 @@ class RunStore:
             InputError: the system does not read them now; another attempt may find them.
         """
         try:
-            document = json.loads((self.path / STATE).read_bytes())
+            document = json.loads(regular_bytes(self.path / STATE))
             steps: list[dict[str, Any]] = document["steps"]
             if document["run"] != self.name:
                 raise ValueError(f"it is the state of {document['run']}")
@@ -306,7 +306,7 @@ def _digest(settings: dict[str, Any], contents: dict[str, str], places: frozense
 def _same(path: Path, settings: dict[str, Any]) -> bool:
     """Return whether a run's config.yaml has these settings."""
     try:
-        found = yaml.safe_load(path.read_bytes())
+        found = yaml.safe_load(regular_bytes(path))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return False
     return bool(found == yaml.safe_load(yaml.safe_dump(settings)))

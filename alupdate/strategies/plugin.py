@@ -96,10 +96,13 @@ class Plugin(StrategyOption):
         try:
             with _current_directory_importable():
                 made: Any = make(dict(self.settings))
-        except (Exception, SystemExit) as error:
+                usable = callable(getattr(made, "select", None)) and hasattr(made, "needs_oracle")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             reason = first_line(error, typed=True)
             raise InputError(f"{self._key}: make_strategy failed: {reason}") from error
-        if not callable(getattr(made, "select", None)) or not hasattr(made, "needs_oracle"):
+        if not usable:
             raise InputError(
                 f"{self._key}: make_strategy must return an object with needs_oracle and select"
             )
@@ -141,7 +144,9 @@ def _maker(module: str, name: str) -> Callable[[dict[str, Any]], Any]:
                 f"{name}: no such module in the current directory or among installed packages"
             ) from error
         raise InputError(f"{name}: {first_line(error, typed=True)}") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise InputError(f"{name}: cannot be imported: {first_line(error, typed=True)}") from error
     make = getattr(found, "make_strategy", None)
     if not callable(make):

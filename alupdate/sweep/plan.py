@@ -13,7 +13,7 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep, Sweep
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -138,12 +138,14 @@ def expand(params: Mapping[str, object], given: Sequence[Override]) -> list[list
 
 
 def check_sweep(override: Override) -> None:
-    """Refuse a range that is empty, endless or too long to be a sweep.
+    """Refuse a range that is empty, endless or too long to be a sweep, and a sweep in a list.
 
     Raises:
         InputError: it is.
     """
     sweep = override.value()
+    if isinstance(sweep, ChoiceSweep) and any(isinstance(value, Sweep) for value in sweep.list):
+        raise InputError(f"{override.input_line}: a list of values holds a sweep; write them out")
     if not isinstance(sweep, RangeSweep):
         return
     assert sweep.start is not None

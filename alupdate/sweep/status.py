@@ -26,7 +26,7 @@ from alupdate.results.status import STATUS, RunStatus, read_status, run_state
 from alupdate.sweep.plan import PlannedRun
 from alupdate.utils.display import Advance, Display
 from alupdate.utils.errors import InputError, cannot_read, redacted
-from alupdate.utils.files import locked_file, replace_file
+from alupdate.utils.files import locked_file, regular_bytes, replace_file
 
 MANIFEST = "sweep.csv"
 log = logging.getLogger(__name__)
@@ -56,6 +56,8 @@ class ManifestRow:
 
 
 _COLUMNS = tuple(field.name for field in fields(ManifestRow))
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
+"""What is raised where a file of a run is missing, damaged, or holds something else."""
 _STATES = ("completed", "running", "waiting", "interrupted", "unknown", "failed", "invalid")
 _PENDING = ("running", "waiting", "interrupted", "unknown")
 _BEGUN = ("running", "interrupted", "unknown", "failed")
@@ -106,7 +108,7 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
     """
     path = folder / MANIFEST
     try:
-        text = path.read_text(encoding="utf-8")
+        text = regular_bytes(path).decode()
     except FileNotFoundError as error:
         raise InputError(f"{path}: {error.strerror}; a sweep (-m) writes it") from error
     except OSError as error:
@@ -225,13 +227,13 @@ def _now(folder: Path, row: ManifestRow) -> ManifestRow:
 def _cycles(path: Path) -> tuple[int, int]:
     """Return how many steps of a run are done, and how many it has; 0 where that is not known."""
     try:
-        done = len(json.loads((path / "state.json").read_text(encoding="utf-8"))["steps"])
-    except (OSError, ValueError, KeyError, TypeError):
+        done = len(json.loads(regular_bytes(path / "state.json"))["steps"])
+    except UNREADABLE:
         done = 0
     try:
-        config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+        config = yaml.safe_load(regular_bytes(path / "config.yaml"))
         wanted = int(config["n_cycles"]) + 1
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+    except (*UNREADABLE, OverflowError, yaml.YAMLError):
         wanted = 0
     return done, wanted
 

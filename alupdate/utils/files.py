@@ -93,6 +93,20 @@ def locked_file(path: Path, timeout: float = -1.0) -> Iterator[None]:
         lock.release()
 
 
+def lock_opened(descriptor: int, path: Path) -> None:
+    """Wait for the lock of an open file, which its closing frees; as ``locked_file`` without locks.
+
+    Raises:
+        OSError: it cannot be locked although the file system takes locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        _warn(path, error)
+
+
 def _warn(path: Path, error: OSError) -> None:
     if not os.environ.get(WARNED):
         os.environ[WARNED] = "1"
@@ -135,6 +149,20 @@ def require_regular(path: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "is no regular file", str(path))
+
+
+def regular_bytes(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        OSError: as ``require_regular``, or it cannot be read, or is larger than the memory.
+    """
+    require_regular(path)
+    try:
+        return path.read_bytes()
+    except (MemoryError, OverflowError) as error:
+        too_large = "is larger than this machine's memory"
+        raise OSError(errno.EFBIG, too_large, str(path)) from error
 
 
 BYTES_OF_NAME = 180

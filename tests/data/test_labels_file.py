@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from alupdate.data import labels_file
 from alupdate.data.labels_file import Answer, append_answers, read_labels_file
 from alupdate.utils.errors import InputError
+from tests.support.locks import take_no_locks
 
 CELLS = st.text(
     st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from('\r\n\t,";\u2028é'),
@@ -168,7 +169,7 @@ UNWRITABLE = {
     "tab": ("l.tsv", "", Answer("1", "a\tb"), "use a .csv file"),
     "columns": ("l.csv", "text,label\n", Answer("1", "a"), "has no column instance"),
     "ending": ("l.txt", "", Answer("1", "a"), "must end in one of"),
-    "folder": ("none/l.csv", None, Answer("1", "a"), "No such file"),
+    "folder": ("none/l.csv", None, Answer("1", "a"), "cannot be written .No such file"),
 }
 
 
@@ -191,7 +192,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=r"l\.csv: No space left on device"):
+    with pytest.raises(InputError, match=r"l\.csv: cannot be written .No space left"):
         append_answers(path, [Answer("2", "dog")])
     assert path.read_text() == "instance,label,status\n1,cat,\n"
 
@@ -271,6 +272,13 @@ def test_a_file_that_grows_while_it_is_read_loses_nothing(tmp_path, monkeypatch)
     assert len(answers_of(path)) == 3000
 
 
+def test_a_file_that_never_stops_growing_is_read_up_to_its_last_line(tmp_path, monkeypatch):
+    path = written(tmp_path / "l.csv", "instance,label\n1,cat\n2,d")
+    monkeypatch.setattr(labels_file, "SECONDS_FOR_LINE_END", 60.0)
+    monkeypatch.setattr(labels_file, "SECONDS_FOR_GROWTH", 0.0)
+    assert answers_of(path) == [Answer("1", "cat")]
+
+
 def test_two_programs_that_append_mix_no_rows(tmp_path):
     path = tmp_path / "l.csv"
 
@@ -287,3 +295,10 @@ def test_two_programs_that_append_mix_no_rows(tmp_path):
     assert rows[0] == ["instance", "label", "status"]
     assert [row[0] for row in rows if row[1] == "a"] == [f"a{i}" for i in range(60)]
     assert len(rows) == 121
+
+
+def test_answers_are_kept_where_no_file_can_be_locked(tmp_path, monkeypatch):
+    take_no_locks(monkeypatch)
+    path = written(tmp_path / "l.csv", "instance,label,status\n1,cat,\n")
+    append_answers(path, [Answer("2", "dog")])
+    assert "2,dog" in path.read_text()

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alupdate.data.labels import integers_if_all
+from alupdate.data.parquet import Parquet
 from alupdate.data.tables import Csv
 from alupdate.data.text_tables import read_text_table
 from alupdate.utils.display import Display
@@ -250,3 +252,23 @@ def test_what_has_no_end_is_refused(tmp_path):
         for step in (option.digest, option.load):
             with pytest.raises(InputError, match=f"{name}: cannot be read .is no regular file"):
                 step(tmp_path, Display(enabled=False))
+
+
+def test_a_name_that_is_twice_in_an_object_is_refused(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "x", "label": "y"}\n')
+    with pytest.raises(InputError, match=r"line 1 is not valid JSON \(a name is there twice\)"):
+        one_file(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("separator", [";", "|", "\t"])
+def test_another_separator_is_named(separator, tmp_path):
+    path = write_separated(tmp_path / "a.csv", ROWS, separator)
+    with pytest.raises(InputError, match="cells are separated by " + re.escape(repr(separator))):
+        one_file(path)
+
+
+def test_labels_are_no_texts():
+    with pytest.raises(InputError, match="text_column=label: is the column of labels"):
+        Csv(path="a.csv", text_column="label").check()
+    with pytest.raises(InputError, match="feature_column=y: is the column of labels"):
+        Parquet(path="a.parquet", feature_column="y", label_column="y").check()

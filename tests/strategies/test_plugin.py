@@ -80,6 +80,13 @@ def test_an_entry_point_of_an_installed_package(write, tmp_path, monkeypatch):
         ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
         ("x = (", "cannot be imported: SyntaxError"),
         ("import sys; sys.exit(3)", "cannot be imported: SystemExit: 3"),
+        ("raise GeneratorExit", "cannot be imported: GeneratorExit"),
+        ("class Own(BaseException): ...\nraise Own('no')", "cannot be imported: Own: no"),
+        (
+            "class Odd:\n    @property\n    def needs_oracle(self): raise ValueError('odd')\n"
+            "    def select(self, query, size): ...\ndef make_strategy(settings): return Odd()",
+            "make_strategy failed: ValueError: odd",
+        ),
         ("x = 1", "has no function make_strategy"),
         ("def make_strategy(settings): raise KeyError('column')", "make_strategy failed: KeyError"),
         (
