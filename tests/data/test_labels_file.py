@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from alupdate.data import labels_file
 from alupdate.data.labels_file import Answer, append_answers, read_labels_file
 from alupdate.utils.errors import InputError
-from tests.support.locks import take_no_locks
 
 CELLS = st.text(
     st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from('\r\n\t,";\u2028é'),
