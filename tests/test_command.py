@@ -198,7 +198,7 @@ def test_failed_run_keeps_its_traceback_in_the_log(monkeypatch, tmp_path, capsys
     def broken(*_args):
         raise RuntimeError("the disk caught fire\nand burnt")
 
-    monkeypatch.setattr("alupdate.experiment.active_learning.score", broken)
+    monkeypatch.setattr("alupdate.experiment.learning.score", broken)
     assert run_small(monkeypatch, tmp_path, "progress=false") == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -209,9 +209,9 @@ def test_failed_run_keeps_its_traceback_in_the_log(monkeypatch, tmp_path, capsys
 
 
 def test_interrupted_run_says_so_and_resumes(monkeypatch, tmp_path, capsys):
-    from alupdate.experiment import active_learning
+    from alupdate.experiment import learning
 
-    original, calls = active_learning.score, []
+    original, calls = learning.score, []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -219,7 +219,7 @@ def test_interrupted_run_says_so_and_resumes(monkeypatch, tmp_path, capsys):
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(active_learning, "score", interrupted)
+    monkeypatch.setattr(learning, "score", interrupted)
     assert run_small(monkeypatch, tmp_path, "progress=false") == 130
     assert capsys.readouterr().err.count("\n") == 1
     run = only_run(tmp_path)

@@ -1,5 +1,6 @@
 """Arrays in memory: digits that installed packages ship, and your own in a NumPy archive."""
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ NPZ_ERRORS = (
     NotImplementedError,
     zipfile.BadZipFile,
     zlib.error,
+    SyntaxError,  # headers of arrays are Python literals
+    tokenize.TokenError,
 )
 """What NumPy raises for files that are damaged, or something else than an archive."""
 

@@ -129,7 +129,7 @@ def _refuse_unknown(
         hint = f"did you mean {shortened(alike)}? "
     else:
         hint = suggestion(answer.instance, names) if len(names) <= MOST_COMPARED else ""
-    example = "" if not names else f"they are called like {shortened(names[0])}"
+    example = "" if not names else f"instances are called like {shortened(names[0])}"
     raise InputError(
         f"{here}: the pool has no instance {shortened(answer.instance)}; {hint}{example}"
     )

@@ -7,7 +7,6 @@ may append to it at this very moment, and may have been killed within a row.
 
 import codecs
 import csv
-import fcntl
 import io
 import os
 import time
@@ -28,7 +27,7 @@ from alupdate.data.text_tables import (
     utf8_text,
 )
 from alupdate.utils.errors import InputError, suggestion
-from alupdate.utils.files import require_regular
+from alupdate.utils.files import lock_opened, require_regular
 
 INSTANCE_COLUMNS = ("instance", "file")
 """What the column of instances may be called."""
@@ -304,7 +303,7 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
         if path.exists():
             require_regular(path)
         with path.open("ab+", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock_opened(file.fileno(), path)
             file.seek(0)
             raw = file.read()
             _append(file, len(raw), _continuation(raw, answers, delimiter, where))

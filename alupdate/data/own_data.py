@@ -292,7 +292,7 @@ class OwnData(DatasetOption, ABC):
             known = frozenset(self.classes)
             for i, label, row in zip(merged.indices, merged.labels, merged.rows, strict=True):
                 if label not in known:
-                    here = f"{where}: row {row}" if row else f"{own.where}: {own.names[i]}"
+                    here = f"{where}: row {row}" if row else f"{own.where}: instance {own.names[i]}"
                     raise InputError(f"{here}: {_undeclared(label, self.classes)}")
             for label in own.test_labels or ():
                 if label not in known:

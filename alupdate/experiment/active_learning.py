@@ -108,16 +108,9 @@ class ActiveLearning:
     def _cycle(
         self, cycle: int, pool: Pool, before: Model | None
     ) -> tuple[Pool, Model, CycleRecord]:
-        """Select, label, learn, evaluate; in cycle 0 the initial labels are drawn at random."""
+        """Select, label, learn, evaluate; in cycle 0 there is no model yet."""
         device, timings = self._setup.device, dict[str, float]()
-        if before is None:
-            timings["features"] = self._setup.seconds
-            indices = first_picks(self._config, self._setup.learner.rows, self._order, pool)
-        else:
-            indices, timings["select"] = timed(
-                lambda: self._selector.select(cycle, pool, before, self._annotator.annotate),
-                device,
-            )
+        indices = self._selected(cycle, pool, before, timings)
         labels = self._annotator.annotate(indices)
         after = pool.label(indices, labels)
         settings = self._config.update
@@ -148,6 +141,19 @@ class ActiveLearning:
             comparison=comparison,
         )
         return after, model, record
+
+    def _selected(
+        self, cycle: int, pool: Pool, before: Model | None, timings: dict[str, float]
+    ) -> IntArray:
+        """Return what is labelled in a cycle, and note how long that took."""
+        if before is None:
+            timings["features"] = self._setup.seconds
+            return first_picks(self._config, self._setup.learner.rows, self._order, pool)
+        indices, timings["select"] = timed(
+            lambda: self._selector.select(cycle, pool, before, self._annotator.annotate),
+            self._setup.device,
+        )
+        return indices
 
     def _compare(
         self,

@@ -21,7 +21,7 @@ from alupdate.results.records import csv_text
 BATCH, PAGE = "batch.csv", "batch.html"
 COLUMNS = ("rank", "instance", "label", "status", "predicted", "probability", "score")
 """Those of batch.csv; ``label`` and ``status`` are for the annotator to fill in."""
-ASSETS = Path(__file__).parent / "assets"
+PAGE_ASSETS = Path(__file__).parent / "assets"
 THUMBNAIL = 320
 """Pixels of the longer side of an image on the page."""
 JPEG_QUALITY = 85
@@ -114,8 +114,8 @@ def batch_page(data: PartlyLabelled, chosen: Suggestions, shown: list[ShownInsta
 
     The page sends nothing anywhere; what is labelled on it is saved as a labels file.
     """
-    script = (ASSETS / "batch.js").read_text(encoding="utf-8")
-    style = (ASSETS / "batch.css").read_text(encoding="utf-8")
+    script = (PAGE_ASSETS / "batch.js").read_text(encoding="utf-8")
+    style = (PAGE_ASSETS / "batch.css").read_text(encoding="utf-8")
     environment = Environment(
         loader=PackageLoader("alupdate.labelling", "assets"),
         autoescape=True,

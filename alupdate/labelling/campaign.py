@@ -8,13 +8,13 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from alupdate.config import RunConfig
 from alupdate.data.dataset import Dataset, IntArray
@@ -28,7 +28,7 @@ from alupdate.results.status import LOCK
 from alupdate.results.store import BusyError
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import safe_name
+from alupdate.utils.files import locked_file, safe_name
 from alupdate.utils.paths import cache_dir
 
 LABELS = "labels.csv"
@@ -109,18 +109,15 @@ def locked_folder(config: RunConfig) -> Iterator[Path]:
         InputError: it cannot be made.
     """
     folder = campaign_folder(config)
-    lock = FileLock(folder / LOCK)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise BusyError(f"{folder}: another process works on this campaign") from error
-    except OSError as error:
-        raise InputError(f"results_dir: cannot write {folder} ({error.strerror})") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked_file(folder / LOCK, timeout=0))
+        except Timeout as error:
+            raise BusyError(f"{folder}: another process works on this campaign") from error
+        except OSError as error:
+            raise InputError(f"results_dir: cannot write {folder} ({error.strerror})") from error
         yield folder
-    finally:
-        lock.release()
 
 
 def campaign_folder(config: RunConfig) -> Path:

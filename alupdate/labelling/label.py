@@ -97,9 +97,9 @@ class Dialogue:
             picture_file(data.pool, data.names[index], index, self.pictures)
         ):
             self.keys.show("(no viewer: open the file yourself, or set task.viewer=PROGRAM)")
-        self.keys.show(self._choices(self._ranked()[:MOST_KEYS]))
+        self.keys.show(self._choices(self.ranked()[:MOST_KEYS]))
 
-    def _ranked(self) -> list[tuple[str, float | None]]:
+    def ranked(self) -> list[tuple[str, float | None]]:
         """Return the classes, the most probable first, in their order before there is a model."""
         names, found = self._data.classes, self.session.probabilities
         if found is None:
@@ -117,7 +117,7 @@ class Dialogue:
 
     def _answered(self) -> bool:
         """Take keys until the present instance is answered; False where the annotator quits."""
-        ranked = self._ranked()
+        ranked = self.ranked()
         while True:
             key = self.keys.key()
             if key in ("q", END_OF_INPUT):

@@ -1,6 +1,7 @@
 """Keys and lines from a terminal, and pictures in the system's viewer."""
 
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from alupdate.utils.errors import InputError
 END_OF_INPUT = "\x04"
 """What a closed terminal and Ctrl-D give."""
 ESCAPE = "\x1b"
+SEQUENCES = ("[", "O")
+"""What follows Escape where a key sends several characters."""
+SECONDS_WITHIN_SEQUENCE = 0.01
 BACKSPACES = ("\x7f", "\b")
 LINE_ENDS = ("\n", "\r")
 
@@ -44,7 +48,7 @@ class TerminalKeys(Keys):
     def key(self) -> str:
         character = self._read()
         if character == ESCAPE:
-            self._drain()
+            self._skip_sequence()
         return character
 
     @override
@@ -53,7 +57,8 @@ class TerminalKeys(Keys):
         typed = ""
         while (character := self._read()) not in LINE_ENDS:
             if character in (ESCAPE, END_OF_INPUT):
-                self._drain()
+                if character == ESCAPE:
+                    self._skip_sequence()
                 typed = ""
                 break
             if character in BACKSPACES:
@@ -84,12 +89,15 @@ class TerminalKeys(Keys):
                 if len(raw) >= 4:
                     raw = b""
 
-    def _drain(self) -> None:
-        """Forget the rest of an escape sequence, such as that of an arrow key."""
-        import select
-
-        while select.select([sys.stdin], [], [], 0.01)[0] and os.read(sys.stdin.fileno(), 1):
+    def _skip_sequence(self) -> None:
+        """Pass over the rest of an escape sequence, such as that of an arrow key."""
+        if not self._is_waiting() or self._read() not in SEQUENCES:
+            return
+        while self._is_waiting() and not "@" <= self._read() <= "~":
             pass
+
+    def _is_waiting(self) -> bool:
+        return bool(select.select([sys.stdin], [], [], SECONDS_WITHIN_SEQUENCE)[0])
 
     def _write(self, text: str) -> None:
         sys.stdout.write(text)

@@ -22,7 +22,7 @@ from alupdate.laplace.inputs import FLOATS
 from alupdate.laplace.names import PER_CLASS, Likelihood
 from alupdate.laplace.per_class import DenseCovariances, LowRankCovariances, PerClassPosterior
 from alupdate.laplace.posterior import LastLayerPosterior, Posterior
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.files import replace_file, require_regular
 from alupdate.utils.paths import expanded
 
@@ -318,4 +318,4 @@ def _read(path: Path, most: int) -> bytes:
         with path.open("rb") as file:
             return file.read(size)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
+        raise cannot_read(str(path), error) from error

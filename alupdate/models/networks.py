@@ -196,6 +196,8 @@ def _refuse_infinite(tensors: Mapping[str, Tensor], source: str) -> None:
         InputError: naming the first such tensor.
     """
     for name, tensor in tensors.items():
+        if tensor.is_complex():
+            raise InputError(f"{source}: tensor {name} holds complex numbers")
         if tensor.is_floating_point() and not tensor.float().isfinite().all():
             raise InputError(f"{source}: tensor {name} holds NaN or infinite numbers")
 

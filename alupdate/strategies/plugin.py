@@ -14,7 +14,15 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, OpenMapping
-from alupdate.strategies.base import Positions, Query, Strategy, StrategyOption, checked
+from alupdate.strategies.base import (
+    Positions,
+    Query,
+    ScoringStrategy,
+    Strategy,
+    StrategyOption,
+    best,
+    checked,
+)
 from alupdate.strategies.sources import module_sources
 from alupdate.utils.errors import InputError, cannot_read, first_line
 
@@ -69,8 +77,25 @@ class Plugin(StrategyOption):
     def select(self, query: Query, size: int) -> Positions:
         strategy = self.strategy
         with _current_directory_importable():
-            answer = strategy.select(query, size)
+            if type(strategy).select is ScoringStrategy.select:
+                answer = best(self._scores(query), query, size)
+            else:
+                answer = strategy.select(query, size)
         return checked(answer, query, size, self._key)
+
+    def _scores(self, query: Query) -> Tensor:
+        """Return the strategy's utilities (P,).
+
+        Raises:
+            InputError: there is not one number for each candidate.
+        """
+        scores = self.utilities(query)
+        wanted = (len(query.features),)
+        if not isinstance(scores, Tensor) or scores.shape != wanted:
+            raise InputError(f"{self._key}: utilities must return a tensor of shape {wanted}")
+        if scores.index_fill(0, query.picked, 0).isnan().any():
+            raise InputError(f"{self._key}: utilities returned NaN for a candidate")
+        return scores
 
     @property
     def utilities(self) -> Callable[[Query], Tensor]:

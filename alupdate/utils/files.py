@@ -93,6 +93,20 @@ def locked_file(path: Path, timeout: float = -1.0) -> Iterator[None]:
         lock.release()
 
 
+def lock_opened(descriptor: int, path: Path) -> None:
+    """Wait for the lock of an open file, which its closing frees; as ``locked_file`` without locks.
+
+    Raises:
+        OSError: it cannot be locked although the file system takes locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        _warn(path, error)
+
+
 def _warn(path: Path, error: OSError) -> None:
     if not os.environ.get(WARNED):
         os.environ[WARNED] = "1"

@@ -92,8 +92,8 @@ def test_a_correction_keeps_its_place_and_a_removed_label_loses_it():
         ),
         ([Answer("p", "b")], {"labels": ("a",) * 4}, "row 2: p is labelled b, but the data say a;"),
         ([Answer("p", "a"), Answer("p", "", "unknown")], {}, "row 3: p is unknown, but row 2 says"),
-        ([Answer("x/p", "a")], {}, "row 2: the pool has no instance x/p; did you mean p? they are"),
-        ([Answer("z", "a")], {}, "row 2: the pool has no instance z; they are called like p"),
+        ([Answer("x/p", "a")], {}, "row 2: the pool has no instance x/p; did you mean p? insta"),
+        ([Answer("z", "a")], {}, "row 2: the pool has no instance z; instances are called like p"),
     ],
 )
 def test_a_fault_is_one_line_that_names_file_and_rows(answers, labels, message):

@@ -459,6 +459,16 @@ def test_folders_tell_which_images_are_labelled(names, labels, tmp_path):
     assert [given.get(name) for name in found.names] == labels
 
 
+@pytest.mark.parametrize(
+    ("pool", "labels"), [(("train/a.png",), None), (("train/cat/a.png", "train/dog/b.png"), [0])]
+)
+def test_a_test_set_in_one_folder_has_its_class_if_the_pool_has(pool, labels, tmp_path):
+    found = partly(folder_of(tmp_path, *pool, "test/cat/c.png"), tmp_path)
+    assert (None if found.test_labels is None else found.test_labels.tolist()) == labels
+    note = "all images lie in test/cat: taken for images without labels"
+    assert (note in found.notes) == (labels is None)
+
+
 @pytest.mark.parametrize("names", [("a.png", "cat/b.png"), ("unlabelled/a.png", "b.png")])
 def test_images_beside_class_folders_are_refused(names, tmp_path):
     with pytest.raises(InputError, match=r"[ab]\.png lies in no class folder; .*or unlabelled/\*"):
