@@ -308,7 +308,7 @@ TAMPERED = {
     "tensors missing": (lambda f: (f / "model.safetensors").unlink(), r"tensors: No such file"),
     "json is a pipe": (
         lambda f: swapped(f, "model.json"),
-        r"model\.json: cannot be read \(is no reg",
+        r"json: cannot be read \(is no regul",
     ),
     "tensors are a pipe": (lambda f: swapped(f, "model.safetensors"), "is no regular file"),
     "json cut off": (lambda f: cut(f, "model.json"), r"model\.json: is damaged, or no JSON file"),
