@@ -41,6 +41,8 @@ OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
 ABOUT_OTHER_RUNS = [("task", "status"), ("task", "rerun")]  # tests/sweep/test_sweeps.py runs them
+LABELLING = [("task", "suggest"), ("task", "label"), ("task", "predict")]
+"""Of one's own data or model: tests/labelling and tests/experiment/test_predictions.py run them."""
 EXPERIMENT_FILES = conf_dir() / "experiment"
 EXPERIMENTS = sorted(
     str(path.relative_to(EXPERIMENT_FILES).with_suffix(""))
@@ -166,7 +168,9 @@ def own_strategy(tmp_path):
 @pytest.mark.usefixtures(
     "archives", "photographs", "openml_tables", "tables", "tiny_bert", "own_strategy"
 )
-@pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o not in ABOUT_OTHER_RUNS])
+@pytest.mark.parametrize(
+    ("group", "option"), [o for o in OPTIONS if o not in (*ABOUT_OTHER_RUNS, *LABELLING)]
+)
 def test_option_runs(group, option, monkeypatch, tmp_path):
     extra = EXTRA.get((group, option), ())
     assert run_small(monkeypatch, tmp_path, f"{group}={option}", *extra) == 0

@@ -256,10 +256,8 @@ def test_tables_texts_and_folders_without_labels(tmp_path, monkeypatch, capsys):
     assert predict(monkeypatch, tmp_path, "table", *data) == 0
     table = table_of(tmp_path, "parquet")
     assert table["instance"].tolist() == ["1", "2", "3", "4"]
-    expected = model.predict(rows)
-    assert table[["p_a", "p_b", "p_c"]].astype(float).to_numpy() == pytest.approx(
-        expected, abs=1e-6
-    )
+    found = table[["p_a", "p_b", "p_c"]].astype(float).to_numpy()
+    assert found == pytest.approx(model.predict(rows), abs=1e-6)
     assert set(table["true_label"]) == {""}
     pd.DataFrame(rows, columns=["a", "b"]).to_parquet("other.parquet")
     capsys.readouterr()

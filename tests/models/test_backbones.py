@@ -106,6 +106,6 @@ def test_errors_of_the_data_are_not_blamed_on_the_cache(tmp_path):
 
     dataset = vectors()
     with pytest.raises(
-        InputError, match=r"^features of v by failing: a\.safetensors: Input/output"
+        InputError, match=r"^features of v by failing: a\.safetensors: cannot be read"
     ):
         extracted(Parts.of(dataset), Failing(), tmp_path, Display(enabled=False))

@@ -306,7 +306,10 @@ NAN = torch.full((3, 5), float("nan"))
 TAMPERED = {
     "json missing": (lambda f: (f / "model.json").unlink(), r"model\.json: No such file"),
     "tensors missing": (lambda f: (f / "model.safetensors").unlink(), r"tensors: No such file"),
-    "json is a pipe": (lambda f: swapped(f, "model.json"), r"model\.json: is no regular file"),
+    "json is a pipe": (
+        lambda f: swapped(f, "model.json"),
+        r"model\.json: cannot be read \(is no reg",
+    ),
     "tensors are a pipe": (lambda f: swapped(f, "model.safetensors"), "is no regular file"),
     "json cut off": (lambda f: cut(f, "model.json"), r"model\.json: is damaged, or no JSON file"),
     "json a list": (lambda f: (f / "model.json").write_text("[]"), "is damaged, or no JSON file"),
