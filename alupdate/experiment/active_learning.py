@@ -13,7 +13,7 @@ from alupdate.config import RunConfig
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.selection import Selector, holdout
-from alupdate.experiment.setup import Setup, check_sizes, learner_settings
+from alupdate.experiment.setup import Setup, check_fits, check_sizes, learner_settings
 from alupdate.experiment.task import TaskSummary, median_seconds, timed
 from alupdate.laplace.names import MAP
 from alupdate.laplace.predictive import predict
@@ -46,6 +46,8 @@ class ActiveLearning:
         self._reserved = holdout(config, self._order)
         self._test_labels = torch.from_numpy(setup.dataset.test_labels).to(setup.device)
         check_sizes(config, size, self._reserved)
+        labels = config.n_initial + config.n_cycles * config.batch.size
+        check_fits(setup, [config.posterior.likelihood], labels)
 
     @property
     def is_oracle(self) -> bool:

@@ -1,6 +1,7 @@
 """From a config to data, features and a learner: everything before the first cycle."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +14,10 @@ from alupdate.config import (
 from alupdate.data.dataset import Dataset, Images, Instances, IntArray, Texts, Vectors
 from alupdate.data.feature_cache import Features
 from alupdate.data.labels import shortened
+from alupdate.experiment.memory import check_memory
 from alupdate.experiment.task import timed
 from alupdate.laplace.inputs import with_bias
+from alupdate.laplace.names import Likelihood
 from alupdate.models.learner import FrozenLearner, Learner, LearnerSettings, NetworkLearner
 from alupdate.models.training import optimal_linear
 from alupdate.utils.display import Display
@@ -33,12 +36,14 @@ class Setup:
     Attributes:
         dataset: pool and test set.
         learner: on that data set.
+        dimension: of its features, with the bias.
         device: where tensors live.
         seconds: what loading and extracting took (the phase ``features``).
     """
 
     dataset: Dataset
     learner: Learner
+    dimension: int
     device: torch.device
     seconds: float
 
@@ -53,11 +58,11 @@ def prepare(config: RunConfig, display: Display) -> Setup:
     device = choose_device(config.device)
     start = time.perf_counter()
     dataset = config.dataset.load(cache_dir(config.cache_dir), display)
-    learner, notes = _make_learner(config, dataset, device, display)
+    learner, dimension, notes = _make_learner(config, dataset, device, display)
     dataset = replace(dataset, notes=(*dataset.notes, *notes))
     for note in dataset.notes:
         display.say(f"note: {dataset.name}: {note}")
-    return Setup(dataset, learner, device, time.perf_counter() - start)
+    return Setup(dataset, learner, dimension, device, time.perf_counter() - start)
 
 
 def choose_device(name: str) -> torch.device:
@@ -75,20 +80,33 @@ def choose_device(name: str) -> torch.device:
 
 def _make_learner(
     config: RunConfig, dataset: Dataset, device: torch.device, display: Display
-) -> tuple[Learner, tuple[str, ...]]:
-    """Return the learner, and what a user should know about the features."""
+) -> tuple[Learner, int, tuple[str, ...]]:
+    """Return the learner, the features' dimension, and what a user should know about them."""
     settings, backbone = learner_settings(config), config.backbone
     if not backbone.frozen:
         rng, rate = generator(config.seed, Stream.MODEL_INIT), config.training.learning_rate
         trainable = backbone.trainable(dataset, rate, rng, device, display)
-        return NetworkLearner(trainable, settings, device), ()
+        last = trainable.initial.last
+        return NetworkLearner(trainable, settings, device), last.in_features + 1, ()
     features = backbone.features(dataset, device, cache_dir(config.cache_dir), display)
-    return FrozenLearner(features, len(dataset.classes), settings, device), features.notes
+    learner = FrozenLearner(features, len(dataset.classes), settings, device)
+    return learner, features.pool.shape[1] + 1, features.notes
 
 
 def learner_settings(config: RunConfig) -> LearnerSettings:
     """Return what decides a run's retrained models, besides features and labels."""
     return LearnerSettings(config.training, config.posterior, config.seed)
+
+
+def check_fits(setup: Setup, likelihoods: Iterable[Likelihood], labels: int) -> None:
+    """Refuse a run whose posteriors or evaluation would not fit into memory.
+
+    Raises:
+        InputError: naming the keys to change.
+    """
+    dataset = setup.dataset
+    sizes = (labels, setup.dimension, len(dataset.classes), len(dataset.test))
+    check_memory(likelihoods, *sizes, setup.device)
 
 
 def check_sizes(config: RunConfig, pool_size: int, reserved: IntArray) -> None:
