@@ -10,7 +10,7 @@ from alupdate.laplace.names import PER_CLASS, Likelihood
 from alupdate.laplace.per_class import is_dense
 from alupdate.utils.errors import InputError
 
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Files in which Linux says how much a container may take."""
 EVALUATED = 6
 """How many numbers in 64 bits an evaluation holds of every test instance and class."""
@@ -82,7 +82,7 @@ def machine_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for name in LIMITS:
+    for name in LIMIT_FILES:
         try:
             text = Path(name).read_text(encoding="ascii").strip()
         except OSError:

@@ -110,10 +110,10 @@ def test_notes():
     assert note(10) == ""
 
 
-@pytest.mark.parametrize("seeds", [1, 2, 6, 14])
+@pytest.mark.parametrize("seeds", [1, 2, 6, 30])
 def test_many_wilcoxon_tests_are_those_of_scipy_one_by_one(seeds, monkeypatch):
     rng = np.random.default_rng(seeds)
-    parts = [rng.normal(size=(300, seeds)), rng.integers(-3, 4, size=(300, seeds))]
+    parts = [rng.normal(size=(50, seeds)), rng.integers(-3, 4, size=(15, seeds))]
     gaps = np.vstack([*parts, np.zeros((1, seeds))])
     rows = [row[row != 0] for row in gaps]
     expected = [stats.wilcoxon(row).pvalue if len(row) and seeds > 1 else np.nan for row in rows]

@@ -48,7 +48,7 @@ def test_refusals_name_the_key_and_the_sizes(monkeypatch):
 
 def test_a_container_may_take_less_than_the_machine_has(monkeypatch, tmp_path):
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(memory, "LIMITS", (str(limit), str(tmp_path / "missing")))
+    monkeypatch.setattr(memory, "LIMIT_FILES", (str(limit), str(tmp_path / "missing")))
     whole = machine_bytes(CPU)
     limit.write_text("max\n")
     assert machine_bytes(CPU) == whole > 2**28
