@@ -6,6 +6,7 @@ What a person at a Python prompt wants, each name imported when it is used:
 - ``select``, ``utilities``: choosing what to label next, and the scores behind the choice;
 - ``Query``, ``Strategy``, ``ScoringStrategy``: writing a strategy;
 - ``run``, ``RunResult``, ``load_results``: experiments and their results;
+- ``load_model``, ``SavedModel``: a model that was kept, to predict with and to update;
 - ``InputError``, ``RunError``: what they raise.
 """
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from alupdate.experiment.result import RunResult, run
     from alupdate.laplace.inputs import with_bias
     from alupdate.laplace.updates import fit, update_rule
+    from alupdate.models.saved import SavedModel, load_model
     from alupdate.results.reader import load_results
     from alupdate.strategies.base import Query, ScoringStrategy, Strategy
     from alupdate.strategies.select import select, utilities
@@ -29,9 +31,11 @@ _PLACES = {
     "Query": "alupdate.strategies.base",
     "RunError": "alupdate.experiment.job",
     "RunResult": "alupdate.experiment.result",
+    "SavedModel": "alupdate.models.saved",
     "ScoringStrategy": "alupdate.strategies.base",
     "Strategy": "alupdate.strategies.base",
     "fit": "alupdate.laplace.updates",
+    "load_model": "alupdate.models.saved",
     "load_results": "alupdate.results.reader",
     "select": "alupdate.strategies.select",
     "update_rule": "alupdate.laplace.updates",
@@ -44,10 +48,12 @@ __all__ = [
     "Query",
     "RunError",
     "RunResult",
+    "SavedModel",
     "ScoringStrategy",
     "Strategy",
     "__version__",
     "fit",
+    "load_model",
     "load_results",
     "run",
     "select",

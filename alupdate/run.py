@@ -16,10 +16,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from alupdate.config import RunConfig, StatusTask
+from alupdate.config import LabelTask, RunConfig, StatusTask, SuggestTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
-from alupdate.config.loader import checked_loading
+from alupdate.config.loader import check_flags, checked_loading
 from alupdate.config.overrides import check_arguments
 from alupdate.experiment.job import RunError, run_job
 from alupdate.report.commands import COMMANDS, run_command
@@ -121,6 +121,14 @@ def _run_one(config: RunConfig) -> int:
     if isinstance(config.task, StatusTask):
         folder = experiment_dir(config.experiment_dir, config.results_dir, config.experiment_name)
         show_overview(folder, Display(config.progress))
+    elif isinstance(config.task, SuggestTask):
+        from alupdate.labelling.suggest import suggest
+
+        suggest(config, Display(config.progress))
+    elif isinstance(config.task, LabelTask):
+        from alupdate.labelling.label import label
+
+        label(config, Display(config.progress))
     else:
         run_job(config)
     return DONE
@@ -170,7 +178,7 @@ def _separated(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Return the overrides, and Hydra's flags with their values.
 
     Raises:
-        InputError: a flag is unknown; Hydra's own message would have more than one line.
+        InputError: a flag is unknown or has a wrong value.
     """
     overrides, flags = list[str](), list[str]()
     for previous, argument in pairwise(["", *arguments]):
@@ -180,6 +188,7 @@ def _separated(arguments: list[str]) -> tuple[list[str], list[str]]:
             raise InputError(f"{name}: no such flag; {hint}see --help and --hydra-help")
         is_value = previous in _SHOWS | _WHERE and "=" not in argument
         (flags if argument.startswith("-") or is_value else overrides).append(argument)
+    check_flags(flags)
     return overrides, flags
 
 

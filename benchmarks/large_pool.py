@@ -131,11 +131,11 @@ def query_seconds(
     model = learner.fit(pool.indices, pool.labels, 0)
     vectors, names = Vectors(features), tuple(map(str, range(classes)))
     dataset = Dataset("growth", vectors, labels, vectors, labels, names)
-    selector = Selector(config, dataset, Annotator(labels))
+    selector, annotator = Selector(config, dataset), Annotator(labels)
     seconds = []
     for cycle in range(REPEATS + 1):
         start = time.perf_counter()
-        selector.select(cycle, pool, model)
+        selector.select(cycle, pool, model, annotator.annotate)
         seconds.append(time.perf_counter() - start)
     return seconds[1:]
 

@@ -7,10 +7,12 @@ usage: python scripts/figures.py results/<experiment> [OUTPUT_DIRECTORY] [--metr
 import sys
 
 from alupdate.report.commands import run_command
+from alupdate.utils.display import protect_streams
 
 
 def main(arguments: list[str]) -> int:
     """Run the command and return its exit code."""
+    protect_streams()
     return run_command(["figures", *arguments])
 
 

@@ -6,10 +6,12 @@ usage: python scripts/tables.py results/<experiment> [OUTPUT_DIRECTORY] [--metri
 import sys
 
 from alupdate.report.commands import run_command
+from alupdate.utils.display import protect_streams
 
 
 def main(arguments: list[str]) -> int:
     """Run the command and return its exit code."""
+    protect_streams()
     return run_command(["tables", *arguments])
 
 

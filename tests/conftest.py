@@ -1,6 +1,7 @@
 """Settings shared by all tests."""
 
 import os
+import signal
 
 # Tests run on all cores already. Before torch and numpy are imported: both ask once, and alupdate
 # keeps torch's answer as the default of ``threads``.
@@ -31,3 +32,17 @@ def shared_cache(tmp_path_factory):
 def own_cache(monkeypatch, tmp_path):
     """No test reads or writes the user's feature cache."""
     monkeypatch.setenv("ALUPDATE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def no_waiting():
+    """End a test that waits for ever, such as for the writer of a pipe."""
+
+    def stop(number, frame):
+        raise TimeoutError("it waits")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from alupdate.utils.files import WARNED
+from tests.support.locks import take_no_locks
 from tests.support.runs import only_run, run_command, run_small
 from tests.support.wrong_commands import WRONG
 
@@ -121,7 +124,7 @@ def test_unwritable_places_are_one_line(monkeypatch, tmp_path, capsys):
         assert run_small(monkeypatch, tmp_path, argument, *others) == 2
         captured = capsys.readouterr().err
         assert captured.count("\n") == 1
-        assert captured.startswith(f"error: {argument.split('=')[0]}: cannot write")
+        assert re.match(rf"error: {argument.split('=')[0]}: cannot (write|use)", captured)
 
 
 def test_missing_truncated_and_foreign_files_are_refused(monkeypatch, tmp_path, capsys):
@@ -195,7 +198,7 @@ def test_failed_run_keeps_its_traceback_in_the_log(monkeypatch, tmp_path, capsys
     def broken(*_args):
         raise RuntimeError("the disk caught fire\nand burnt")
 
-    monkeypatch.setattr("alupdate.experiment.active_learning.score", broken)
+    monkeypatch.setattr("alupdate.experiment.learning.score", broken)
     assert run_small(monkeypatch, tmp_path, "progress=false") == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -206,9 +209,9 @@ def test_failed_run_keeps_its_traceback_in_the_log(monkeypatch, tmp_path, capsys
 
 
 def test_interrupted_run_says_so_and_resumes(monkeypatch, tmp_path, capsys):
-    from alupdate.experiment import active_learning
+    from alupdate.experiment import learning
 
-    original, calls = active_learning.score, []
+    original, calls = learning.score, []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -216,7 +219,7 @@ def test_interrupted_run_says_so_and_resumes(monkeypatch, tmp_path, capsys):
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(active_learning, "score", interrupted)
+    monkeypatch.setattr(learning, "score", interrupted)
     assert run_small(monkeypatch, tmp_path, "progress=false") == 130
     assert capsys.readouterr().err.count("\n") == 1
     run = only_run(tmp_path)
@@ -256,3 +259,12 @@ def test_full_disk_is_one_line_and_the_run_resumes(monkeypatch, tmp_path, capsys
         assert curves[0] == curves[1]
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_where_no_file_can_be_locked_a_run_is_done_after_one_warning(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv(WARNED, "")
+    take_no_locks(monkeypatch)
+    assert run_small(monkeypatch, tmp_path) == 0
+    assert capsys.readouterr().err.count("the file system takes no locks") == 1
+    assert run_small(monkeypatch, tmp_path) == 0
+    assert "already done" in capsys.readouterr().err

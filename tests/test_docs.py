@@ -110,6 +110,11 @@ def test_run_command(command, data, monkeypatch):
     if "task=status" in command:  # of what another command has made
         assert run_command(monkeypatch, data, *small(SWEEP)) == 0
         assert run_command(monkeypatch, data, *shlex.split(command)[3:]) == 0
+    elif "task=predict" in command:  # with a model that a block of Python has saved
+        monkeypatch.chdir(data)
+        run = ["dataset=digits", "backbone=pixels", "keep_model=true", *SMALL]
+        alupdate.load_model(alupdate.run(run).path).save(data / "models" / "digits")
+        assert run_command(monkeypatch, data, *small(command)) == 0
     else:
         assert run_command(monkeypatch, data, *small(command)) == 0
 

@@ -1,3 +1,5 @@
+import io
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -121,3 +123,18 @@ def test_benchmark_refuses_before_it_measures(wrong, capsys):
 
 def test_every_section_is_a_function_of_quick():
     assert all(callable(rows) for rows in SECTIONS.values())
+
+
+@pytest.mark.parametrize("name", ["tables", "figures", "report"])
+def test_output_that_is_not_utf8_is_no_failure(name, monkeypatch):
+    def answer(arguments):
+        print("0.5 \u00b1 0.1")
+        return 0
+
+    script, written = load(name), io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    monkeypatch.setattr(script, "run_command", answer)
+    assert script.main([]) == 0
+    sys.stdout.flush()
+    assert written.getvalue() == b"0.5 \\xb1 0.1\n"

@@ -93,3 +93,18 @@ def test_tracebacks_are_kept_in_a_file():
     path.unlink()
     assert "odd" in text
     assert "test_streams.py" in text
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_that_were_closed_before_the_start(closed, tmp_path):
+    code = (
+        "import sys; from alupdate.utils.display import Display, protect_streams; "
+        "protect_streams(); display = Display(True); display.say('a'); print('b'); "
+        "display.table('c', ['d'], [['e']]); assert open('f', 'w').fileno() > 2"
+    )
+    shell = f'exec "$0" -c "$1" {closed}'
+    ended = subprocess.run(
+        ["bash", "-c", shell, sys.executable, code], cwd=tmp_path, check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert ended.returncode == 0

@@ -8,6 +8,7 @@ import pandas as pd
 from alupdate.analysis.question import ResultFigure, ResultTable
 from alupdate.analysis.theme import Theme, plain_text
 from alupdate.config.values import FORMULA
+from alupdate.utils.display import printable
 from alupdate.utils.files import replace_file
 
 LATEX = {
@@ -58,7 +59,8 @@ def markdown(table: ResultTable) -> str:
     escaped = (
         "| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines
     )
-    return f"### {table.title}\n\n" + "\n".join(escaped) + f"\n\n{table.caption}\n"
+    title, caption = printable(table.title), printable(table.caption)
+    return f"### {title}\n\n" + "\n".join(escaped) + f"\n\n{caption}\n"
 
 
 def latex(table: ResultTable) -> str:
@@ -129,7 +131,7 @@ def _text(value: object, style: str) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return ""
     if not isinstance(value, float):
-        return str(value)
+        return printable(str(value))
     if value == -math.inf:
         return NEVER
     if style == P_VALUE and value >= 0.001:

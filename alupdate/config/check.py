@@ -12,7 +12,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from alupdate.config import RerunTask, RunConfig, StatusTask, UpdatingTask, run_prefix
+from alupdate.config import (
+    ActiveLearningTask,
+    LabelTask,
+    PredictTask,
+    RerunTask,
+    RunConfig,
+    StatusTask,
+    SuggestTask,
+    UpdatingTask,
+    run_prefix,
+)
 from alupdate.config.loader import INSTANTIATION_KEYS
 from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
 from alupdate.config.overrides import how_to_quote
@@ -201,6 +211,10 @@ def _all_keys() -> Iterator[str]:
                 yield from (f"{top.name}.{nested.name}" for nested in fields(schema))
 
 
+USUAL_CANDIDATES = 1000
+"""Of a query from the whole pool, whose size is not known yet."""
+
+
 def _check_consistency(config: RunConfig) -> None:
     """Refuse combinations that cannot work, as far as they are known without the data."""
     if config.subset is not None and config.subset < config.batch.size:
@@ -209,14 +223,42 @@ def _check_consistency(config: RunConfig) -> None:
             "or null for the whole pool"
         )
     _check_names(config)
+    _check_kept_model(config)
     _check_backbone(config)
     _check_likelihoods(config)
     _check_step_sizes(config)
+    if isinstance(config.task, ActiveLearningTask):
+        candidates = config.subset or max(USUAL_CANDIDATES, config.batch.size)
+        config.strategy.try_out(2, config.n_initial, candidates, config.batch.size)
     if isinstance(config.task, UpdatingTask) and config.posterior.predictive != MAP:
         raise InputError(
             f"posterior.predictive={config.posterior.predictive}: task=updating compares map "
             "predictions"
         )
+
+
+def _check_kept_model(config: RunConfig) -> None:
+    """Refuse to keep, calibrate or use a model where there is none."""
+    task, backbone = config.task.name, config.backbone
+    makes_model = isinstance(config.task, ActiveLearningTask | SuggestTask | LabelTask)
+    predicts = isinstance(config.task, PredictTask)
+    if config.keep_model and not makes_model:
+        raise InputError(f"keep_model=true: task={task} makes no model that could be kept")
+    if config.keep_model and not backbone.frozen:
+        raise InputError(
+            f"keep_model=true: backbone={backbone.name} is trained end to end; a model is kept on "
+            "fixed features only, so use a frozen backbone"
+        )
+    keeps = config.keep_model or (
+        config.keep_model is None and not isinstance(config.task, ActiveLearningTask)
+    )
+    if config.calibrate and not predicts and not (makes_model and keeps):
+        remedy = "add keep_model=true" if makes_model else f"task={task} has none"
+        raise InputError(f"calibrate=true: is for a model that is kept; {remedy}")
+    if config.model is not None and not predicts:
+        raise InputError(f"model={config.model}: is for task=predict; task={task} does not use it")
+    if config.model is None and predicts:
+        raise InputError("model: a value is required, as in model=results/.../model.safetensors")
 
 
 def _check_names(config: RunConfig) -> None:
@@ -242,6 +284,11 @@ def _check_backbone(config: RunConfig) -> None:
         raise InputError(
             "training.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
             f"backbone; use training=recipe where backbone={backbone.name} is trained"
+        )
+    if config.initial != "random" and not backbone.frozen:
+        raise InputError(
+            f"initial={config.initial}: needs features before the first training, and so a frozen "
+            f"backbone; use initial=random where backbone={backbone.name} is trained"
         )
 
 

@@ -51,7 +51,7 @@ def check_arguments(arguments: Iterable[str]) -> None:
     """
     for argument in arguments:
         key, _, value = argument.partition("=")
-        if not key:
+        if not key.lstrip("+~").partition("@")[0]:
             raise InputError(f"{argument}: has no key, give KEY=VALUE")
         if any("\ud800" <= character <= "\udfff" for character in argument):
             raise InputError(f"{argument}: is not UTF-8; rename the file, or link to it")

@@ -22,11 +22,13 @@ from alupdate.config.values import (
     Positive,
     StepSize,
     Text,
+    Threads,
     UpdateName,
     UpdateOrRetrain,
 )
 from alupdate.laplace.names import GAUSSIAN, MAP, SECOND_ORDER, Predictive
 from alupdate.utils.files import safe_name
+from alupdate.utils.paths import expanded
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -161,18 +163,61 @@ class RerunTask:
     name: Literal["rerun"]
 
 
+@dataclass(frozen=True, config=SETTINGS)
+class SuggestTask:
+    """The next batch of a pool that people label: learn from all labels, choose, write files.
+
+    Attributes:
+        answers: a file of labels that is added to the labels file first; None for batch.csv.
+    """
+
+    name: Literal["suggest"]
+    answers: PathText | None = None
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class LabelTask:
+    """Labelling in the terminal: show an instance, take its label, update, show the next.
+
+    Attributes:
+        viewer: the program that shows image files; ``auto`` for the system's, ``none`` for none.
+    """
+
+    name: Literal["label"]
+    viewer: Text = "auto"
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class PredictTask:
+    """Predictions of a saved model for any instances."""
+
+    name: Literal["predict"]
+
+
 TaskConfig = Annotated[
-    ActiveLearningTask | UpdatingTask | DescribeTask | FeaturesTask | StatusTask | RerunTask,
+    ActiveLearningTask
+    | UpdatingTask
+    | DescribeTask
+    | FeaturesTask
+    | StatusTask
+    | RerunTask
+    | SuggestTask
+    | LabelTask
+    | PredictTask,
     Field(discriminator="name"),
 ]
 
 
-URI = re.compile(r"databricks(://\S+)?|(https?|(sqlite|postgresql|mysql|mssql)(\+\w+)?)://\S+")
+URI = re.compile(
+    r"databricks(://\S+)?|(https?|(postgresql|mysql|mssql)(\+\w+)?)://\S+|"
+    r"sqlite(\+\w+)?:///(?!:memory:)\S+"
+)
 
 
 def _mlflow_uri(value: str) -> str:
     if URI.fullmatch(value):
-        return value
+        scheme, separator, place = value.partition(":///")
+        return f"{scheme}{separator}{expanded(place)}"
     raise ValueError("must be a URI of MLflow, such as http://localhost:5000 or sqlite:///runs.db")
 
 
@@ -226,17 +271,21 @@ class RunConfig:
     tracker: TrackerConfig = NoTracker()
     seed: Natural = 0
     n_initial: Count = 10
+    initial: Literal["random", "typiclust", "coverage"] = "random"
     n_cycles: Natural = 20
     subset: Count | None = 1000
     force: Flag = False
     max_failures: Count | None = 3
     allow_plugins: Flag = False
+    keep_model: Flag | None = None
+    calibrate: Flag = False
+    model: PathText | None = None
     results_dir: PathText = "results"
     experiment_name: FolderName = "default"
     experiment_dir: PathText | None = None
     cache_dir: PathText | None = None
-    device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    threads: Count | None = None
+    device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+    threads: Threads | None = None
     progress: Flag = True
 
 
@@ -246,6 +295,9 @@ HOW_TO_RUN = PLACES | {
     "tracker",
     "force",
     "allow_plugins",
+    "keep_model",
+    "calibrate",
+    "model",
     "cache_dir",
     "max_failures",
     "device",

@@ -27,15 +27,42 @@ def _displayable(value: str) -> str:
 
 
 Label = Annotated[Text, AfterValidator(_displayable)]
-PathText = Annotated[Text, AfterValidator(expanded)]
+ClassName = Annotated[
+    Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)
+]
+"""What a class is called; an integer stands for its decimal digits."""
+
+
+def _without_null(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("holds a null character")
+    return value
+
+
+PathText = Annotated[Text, AfterValidator(_without_null), AfterValidator(expanded)]
 """Where a file or folder is; a leading ``~`` becomes the home directory."""
 FolderName = Annotated[str, Field(strict=True, pattern=r"^[\w][\w.+-]*$")]
 Natural = Annotated[int, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]
-Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Threads = Annotated[int, Field(strict=True, ge=1, le=1024)]
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Of positive numbers: their products and squares should be numbers of 32 bits, or nearly."""
+
+
+def _of_usual_size(value: float) -> float:
+    if not (value == 0 or SMALLEST <= value <= LARGEST):
+        raise ValueError(f"must be between {SMALLEST:g} and {LARGEST:g}")
+    return value
+
+
+Positive = Annotated[
+    float, Field(strict=True, gt=0, allow_inf_nan=False), AfterValidator(_of_usual_size)
+]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 Scalar = bool | int | float | str | None
-NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+NonNegative = Annotated[
+    float, Field(strict=True, ge=0, allow_inf_nan=False), AfterValidator(_of_usual_size)
+]
 
 OpenMapping = Annotated[
     dict[str, Scalar], BeforeValidator(lambda value: {} if value is None else value)
@@ -89,7 +116,7 @@ def _positive_or_auto(value: object) -> float | Literal["auto"]:
         return "auto"
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and 0 < float(str(value)) < math.inf:
-        return float(str(value))
+        return _of_usual_size(float(str(value)))
     raise ValueError("must be greater than 0, or auto")
 
 

@@ -161,17 +161,11 @@ class Dataset:
     @property
     def kind(self) -> Kind:
         """What the instances are."""
-        if isinstance(self.train, Vectors):
-            return "vectors"
-        return "texts" if isinstance(self.train, Texts) else "images"
+        return kind_of(self.train)
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over all instances (the labels do not enter features)."""
-        content = hashlib.sha256(self.kind.encode())
-        for part in (self.train, self.test):
-            content.update(f"{len(part)}".encode())
-            content.update(part.digests().tobytes())
-        return content.hexdigest()
+        return fingerprint_of(self.train, self.test)
 
     def reduced(self, n_train: int | None, n_test: int | None) -> "Dataset":
         """Return a data set with random parts of pool and test set; the classes stay.
@@ -203,6 +197,22 @@ class Dataset:
         former = _counts(self)
         others = [note for note in self.notes if note not in former]
         return replace(smaller, notes=(*others, *_counts(smaller)))
+
+
+def kind_of(instances: Instances) -> Kind:
+    """Return what instances are."""
+    if isinstance(instances, Vectors):
+        return "vectors"
+    return "texts" if isinstance(instances, Texts) else "images"
+
+
+def fingerprint_of(*parts: Instances) -> str:
+    """Return a SHA-256 over all instances of parts that belong together."""
+    content = hashlib.sha256(kind_of(parts[0]).encode())
+    for part in parts:
+        content.update(f"{len(part)}".encode())
+        content.update(part.digests().tobytes())
+    return content.hexdigest()
 
 
 @checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -286,7 +296,7 @@ def make_dataset(
             or the test set has a class that the pool lacks.
     """
     for part, rows, labels in (("train", train, train_labels), ("test", test, test_labels)):
-        _check_labels(where, part, len(rows), labels)
+        check_labels(where, part, len(rows), labels)
     train_labels, test_labels = known_labels(train_labels, test_labels)
     classes, train_ids, test_ids = _class_indices(where, train_labels, test_labels)
     dataset = Dataset(
@@ -325,26 +335,37 @@ def from_arrays(
         >>> from_arrays("mine", rows, labels, rows + 0.5, labels, "my arrays").classes
         ('a', 'b')
     """
-    train, test = np.asarray(train), np.asarray(test)
-    for part, rows in (("train", train), ("test", test)):
+    pool, held_out, notes = instances_of_arrays(train, test, where, columns)
+    assert held_out is not None
+    dataset = make_dataset(name, pool, train_labels, held_out, test_labels, where)
+    return replace(dataset, notes=(*notes, *dataset.notes))
+
+
+def instances_of_arrays(
+    train: NDArray[Any], test: NDArray[Any] | None, where: str, columns: tuple[str, ...] = ()
+) -> tuple[Instances, Instances | None, list[str]]:
+    """Return the instances of raw arrays named X_train and, if there is one, X_test, and notes.
+
+    Rows are images or vectors, and errors are, as ``from_arrays`` says.
+    """
+    parts = {"train": np.asarray(train)} | ({} if test is None else {"test": np.asarray(test)})
+    for part, rows in parts.items():
         _check_rows(where, part, rows)
-    if train.shape[1:] != test.shape[1:]:
+    shapes = {part: rows.shape[1:] for part, rows in parts.items()}
+    if len(set(shapes.values())) > 1:
         raise InputError(
-            f"{where}: instances have shape {train.shape[1:]} in train and {test.shape[1:]} in "
+            f"{where}: instances have shape {shapes['train']} in train and {shapes['test']} in "
             "test; they must agree"
         )
-    images = train.dtype == np.uint8 and test.dtype == np.uint8 and train.ndim in (3, 4)
-    if images:
-        pool, held_out = _as_images(train), _as_images(test)
-        return make_dataset(name, pool, train_labels, held_out, test_labels, where)
-    flat = (rows.reshape(len(rows), -1) for rows in (train, test))
-    named = zip(flat, ("X_train", "X_test"), strict=True)
-    (pool_rows, notes), (test_rows, _) = (
-        as_features(rows, f"{where}: {part}", columns) for rows, part in named
-    )
-    vectors = (Vectors(rows, columns) for rows in (pool_rows, test_rows))
-    dataset = make_dataset(name, next(vectors), train_labels, next(vectors), test_labels, where)
-    return replace(dataset, notes=(*notes, *dataset.notes))
+    if all(rows.dtype == np.uint8 and rows.ndim in (3, 4) for rows in parts.values()):
+        images = [_as_images(rows) for rows in parts.values()]
+        return images[0], images[1] if len(images) > 1 else None, []
+    found = [
+        as_features(rows.reshape(len(rows), -1), f"{where}: X_{part}", columns)
+        for part, rows in parts.items()
+    ]
+    vectors = [Vectors(features, columns) for features, _ in found]
+    return vectors[0], vectors[1] if len(vectors) > 1 else None, found[0][1]
 
 
 def _check_rows(where: str, part: str, rows: NDArray[Any]) -> None:
@@ -365,7 +386,12 @@ def _check_rows(where: str, part: str, rows: NDArray[Any]) -> None:
             )
 
 
-def _check_labels(where: str, part: str, count: int, labels: NDArray[Any]) -> None:
+def check_labels(where: str, part: str, count: int, labels: NDArray[Any]) -> None:
+    """Refuse what is no label for each of ``count`` instances of a part, train or test.
+
+    Raises:
+        InputError: they are not as many, there are none, or no integers or strings.
+    """
     if labels.ndim != 1 or len(labels) != count:
         raise InputError(
             f"{where}: y_{part} has shape {labels.shape}; it must hold one label for each of the "

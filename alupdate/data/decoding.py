@@ -79,6 +79,10 @@ class Depth:
             )
         return cls(_bits(grey_16), _bits(grey_32))
 
+    def holds(self, tops: Tops) -> bool:
+        """Return whether a greyscale file's largest values are within these bits."""
+        return bool(tops[0] < 2**self.grey_16 and tops[1] < 2**self.grey_32)
+
     def notes(self, tops: IntArray) -> list[str]:
         """Return what was decided, a line for each kind of greyscale file."""
         kinds = ((0, 16, self.grey_16), (1, 32, self.grey_32))
@@ -125,14 +129,33 @@ def decode(content: bytes, depth: Depth | None = None) -> NDArray[np.uint8]:
         depth: of files with more than 8 bits; None for what this file's own values tell.
     """
     with opened(content) as image:
-        header = _Header.of(image)
-        upright = ImageOps.exif_transpose(image)
-        if header.storage in ("grey 16", "grey 32"):
-            values = header.grey_values(upright)
-            depth = depth or Depth.of(np.array([header.tops(values)]))
-            bits = depth.grey_16 if header.storage == "grey 16" else depth.grey_32
-            upright = Image.fromarray(np.clip(values >> (bits - 8), 0, 255).astype(np.uint8))
-        return np.asarray(_in_colour(upright))
+        return pixels_of(image, depth)
+
+
+def pixels_of(
+    image: Image.Image, depth: Depth | None = None, *, strict: bool = False
+) -> NDArray[np.uint8]:
+    """Return an image (H, W, 3), turned upright as its camera noted.
+
+    Args:
+        image: as it was opened.
+        depth: of images with more than 8 bits; None for what this one's own values tell.
+        strict: whether values that the depth does not hold are refused, and not cut.
+
+    Raises:
+        ValueError: they are, or the values have no known range.
+    """
+    header = _Header.of(image)
+    upright = ImageOps.exif_transpose(image)
+    if header.storage in ("grey 16", "grey 32"):
+        values = header.grey_values(upright)
+        tops = header.tops(values)
+        depth = depth or Depth.of(np.array([tops]))
+        if strict and not depth.holds(tops):
+            raise ValueError("it has values beyond those of the images that the model has learnt")
+        bits = depth.grey_16 if header.storage == "grey 16" else depth.grey_32
+        upright = Image.fromarray(np.clip(values >> (bits - 8), 0, 255).astype(np.uint8))
+    return np.asarray(_in_colour(upright))
 
 
 def tops_of(content: bytes) -> Tops:

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
 from alupdate.utils.errors import InputError, first_line
+from alupdate.utils.files import locked_file
 from alupdate.utils.paths import cache_folder
 
 TIMEOUT_SECONDS = 20.0
@@ -66,7 +65,7 @@ def downloaded(name: str, cache: Path, allowed: bool, download: Callable[[Path],
         )
     try:
         cache_folder(cache, "datasets")
-        with FileLock(f"{folder}.lock"):
+        with locked_file(Path(f"{folder}.lock")):
             if not folder.is_dir():
                 _fetch(folder, download)
     except FAILURES as error:

@@ -21,15 +21,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
-from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.data.dataset import FloatArray
-from alupdate.utils.files import replace_file, sha256_of
+from alupdate.utils.files import locked_file, regular_bytes, replace_file, sha256_of
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from alupdate.models.scales import Scale
 
 log = logging.getLogger(__name__)
 ROWS_BETWEEN_COMMITS = 1024
@@ -49,11 +50,13 @@ class Features:
         pool: (N, D).
         test: (T, D).
         notes: what a user should know about them, a line each.
+        scale: by which they were standardised; None where they are as the backbone gives them.
     """
 
     pool: FloatArray
     test: FloatArray
     notes: tuple[str, ...] = ()
+    scale: "Scale | None" = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,15 @@ class Extraction:
     rows: Callable[[int, int], FloatArray]
     chunk: int
     watched: Callable[[int], AbstractContextManager[RowsDone]]
+
+    def all_rows(self) -> FloatArray:
+        """Return the features (count, D), computed in memory."""
+        parts = []
+        with self.watched(0) as advance:
+            for start in range(0, self.count, self.chunk):
+                parts.append(self.rows(start, min(start + self.chunk, self.count)))
+                advance(len(parts[-1]))
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -107,7 +119,7 @@ def cached_rows(folder: Path, key: str, extraction: Extraction) -> FloatArray:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{key}.npy"
-    with FileLock(folder / f"{key}.lock"):
+    with locked_file(folder / f"{key}.lock"):
         kept = _load(path, extraction.count)
         if kept is None:
             _extract(path, extraction)
@@ -122,7 +134,7 @@ def _load(path: Path, count: int) -> FloatArray | None:
     if not path.is_file():
         return None
     try:
-        contents = TypeAdapter(_Contents).validate_json(path.with_suffix(".json").read_bytes())
+        contents = TypeAdapter(_Contents).validate_json(regular_bytes(path.with_suffix(".json")))
         size = (contents.count, contents.dimension)
         found = path.stat().st_size
         if contents.count != count or found != 4 * count * contents.dimension:
@@ -185,7 +197,7 @@ def _resumed(partial: Path, progress_file: Path, count: int) -> _Progress:
     if partial.is_symlink():
         return nothing
     try:
-        progress = TypeAdapter(_Progress).validate_json(progress_file.read_bytes())
+        progress = TypeAdapter(_Progress).validate_json(regular_bytes(progress_file))
         if not 0 < progress.done <= count or progress.dimension < 1:
             return nothing
         found = _crc(partial, 4 * progress.done * progress.dimension)

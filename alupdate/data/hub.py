@@ -28,7 +28,8 @@ from alupdate.data.decoding import STORAGES, USUAL_DEPTH, Depth, Tops, decode, o
 from alupdate.data.image_files import naming, with_depth
 from alupdate.data.labels import as_strings, known_labels
 from alupdate.data.parquet import class_names, label_values, read_parquet_file
-from alupdate.data.tables import TABLE_ENDINGS, Table, common_labels, read_text_table
+from alupdate.data.tables import common_labels
+from alupdate.data.text_tables import TABLE_ENDINGS, Table, read_text_table
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import file_digest, files_below
@@ -117,7 +118,7 @@ class HubDataset(DatasetOption):
             known = cache / "hub"
             folder = cache_folder(cache, "hub") if self.download or known.is_dir() else known
         except OSError as error:
-            raise InputError(f"cache_dir: cannot write {cache} ({error.strerror})") from error
+            raise InputError(f"cache_dir: cannot use {cache} ({error.strerror})") from error
         return str(download(wanted, where, remedy, folder, self.download))
 
     @override

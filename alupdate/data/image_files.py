@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
+from PIL import UnidentifiedImageError
 from typing_extensions import override
 
 from alupdate.data.dataset import DIGEST_SIZE, Digests, Images, IntArray, as_digests, digest
@@ -31,14 +31,24 @@ from alupdate.data.decoding import (
 from alupdate.data.image_sources import ImageSource
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import printable_name, replace_file
+from alupdate.utils.files import locked_file, printable_name, regular_bytes, replace_file
 from alupdate.utils.paths import cache_folder
 
 log = logging.getLogger(__name__)
 IMAGES_BETWEEN_REPORTS = 64
 THREADS = min(16, os.cpu_count() or 1)
 """Each holds a decoded image or two."""
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    zlib.error,
+    zipfile.BadZipFile,
+    RuntimeError,
+)
 """What NumPy raises on archives that are not what they should be."""
 
 
@@ -136,6 +146,23 @@ class ImageFiles(Images):
     def take(self, positions: IntArray) -> "ImageFiles":
         return ImageFiles(self.source, self.index.take(positions), self.depth)
 
+    def with_depth(self, depth: Depth) -> "ImageFiles":
+        """Return the images with files of more than 8 bits read as those of another data set.
+
+        Raises:
+            InputError: an image has values beyond that depth.
+        """
+        if depth == self.depth or not self.index.tops.any():
+            return self
+        for path, tops in zip(self.index.paths.tolist(), self.index.tops.tolist(), strict=True):
+            if not depth.holds(tuple(tops)):
+                raise InputError(
+                    f"{self.source.where}: {printable_name(path)} has values beyond those of the "
+                    "images that the model has learnt; convert it to 8 bits"
+                )
+        digests = with_depth(self.index.digests, self.index.tops, depth)
+        return ImageFiles(self.source, replace(self.index, digests=digests), depth)
+
     def notes(self) -> list[str]:
         """Return how files with more than 8 bits are read."""
         return self.depth.notes(self.index.tops)
@@ -169,11 +196,17 @@ def naming(where: str, name: str) -> Iterator[None]:
         raise
     except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
         done = "read" if _passes(error) else "decoded"
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(
-            f"{where}: {printable_name(name)} cannot be {done} "
-            f"({' '.join(reason.split()) or type(error).__name__})"
+            f"{where}: {printable_name(name)} cannot be {done} ({_reason(error)})"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says, in one line that is the same for every run."""
+    if isinstance(error, UnidentifiedImageError):  # it names an object in memory
+        return "is no image of a known format"
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(said.split()) or type(error).__name__
 
 
 def _passes(error: Exception) -> bool:
@@ -202,13 +235,13 @@ def index_of(source: ImageSource, cache: Path, display: Display) -> Index:
     try:
         cache_folder(cache, "images")
         kept = folder / f"{source.key(folder)}.npz"
-        with FileLock(f"{kept}.lock"):
+        with locked_file(Path(f"{kept}.lock")):
             index = _read(kept, paths) if kept.is_file() else None
             if index is None:
                 index = _decode_all(source, paths, display)
                 _write(kept, index)
     except OSError as error:
-        raise InputError(f"cache_dir: cannot write {folder} ({error.strerror or error})") from error
+        raise InputError(f"cache_dir: cannot use {folder} ({error.strerror or error})") from error
     return index
 
 
@@ -263,8 +296,7 @@ def _examine(source: ImageSource, path: str) -> _Examined:
         if _passes(error):
             with naming(source.where, path):
                 raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return _Examined(digest(content), problem=reason)
+        return _Examined(digest(content), problem=_reason(error))
 
 
 def _write(path: Path, index: Index) -> None:
@@ -278,7 +310,7 @@ def _write(path: Path, index: Index) -> None:
 def _read(path: Path, expected: list[str]) -> Index | None:
     """Return the kept index, or None (and say so in the log) if the file is damaged."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
+        with np.load(io.BytesIO(regular_bytes(path)), allow_pickle=False) as kept:
             raw = np.ascontiguousarray(kept["digests"], dtype=np.uint8)
             digests = raw.reshape(-1).view(f"V{DIGEST_SIZE}")
             index = Index(kept["paths"], digests, kept["sizes"], kept["problems"], kept["tops"])

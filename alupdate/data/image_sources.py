@@ -15,8 +15,16 @@ from pathlib import Path
 from typing_extensions import override
 
 from alupdate.data.decoding import image_endings
-from alupdate.utils.errors import InputError
-from alupdate.utils.files import Status, files_below, printable_name, replace_file, sha256_of
+from alupdate.utils.errors import InputError, cannot_read
+from alupdate.utils.files import (
+    Status,
+    files_below,
+    printable_name,
+    regular_bytes,
+    replace_file,
+    require_regular,
+    sha256_of,
+)
 
 LARGEST_IMAGE_BYTES = 2**28
 """Of one image file; one that claims more is taken for an attack on memory."""
@@ -134,7 +142,7 @@ class ListedFiles(ImageSource):
             named = sorted(set(self.paths))
             return Listing({path: _stamp((self.root / path).stat()) for path in named}, {})
         except OSError as error:
-            raise InputError(f"{self.where}: {error.filename}: {error.strerror}") from error
+            raise cannot_read(self.where, error) from error
 
     @override
     def read(self, path: str) -> bytes:
@@ -199,14 +207,14 @@ class Archive(ImageSource):
                 return known
             found = sha256_of(self.path)
         except OSError as error:
-            raise InputError(f"{self.where}: cannot be read ({error.strerror})") from error
+            raise cannot_read(self.where, error) from error
         replace_file(kept, json.dumps({"stamp": stamp, "sha256": found}))
         return found
 
 
 def _known_digest(kept: Path, stamp: str) -> str | None:
     try:
-        document = json.loads(kept.read_bytes())
+        document = json.loads(regular_bytes(kept))
         return str(document["sha256"]) if document["stamp"] == stamp else None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
@@ -224,6 +232,7 @@ def _content(path: Path) -> bytes:
         OSError: it cannot be read.
         ValueError: it is larger than an image is.
     """
+    require_regular(path)
     with path.open("rb") as file:
         content = file.read(LARGEST_IMAGE_BYTES + 1)
     if len(content) > LARGEST_IMAGE_BYTES:

@@ -12,13 +12,21 @@ NAMED = 3
 """How many names a message lists before it says how many more there are."""
 LONGEST_CLASS_NAME = 60
 """Of a class, in a message."""
+INT64_DIGITS = 18
+"""Every number of so many digits fits into 64 bits."""
 
 
-def as_strings(values: Sequence[str]) -> NDArray[Any]:
+def as_strings(values: Sequence[str | None]) -> NDArray[Any]:
     """Return strings as an array of objects (N,): one of fixed width would repeat the longest."""
     strings = np.empty(len(values), dtype=object)
     strings[:] = values
     return strings
+
+
+def text_if_any(value: object) -> str | None:
+    """Return a label as a string, None where it is missing, empty or only white space."""
+    text = "" if value is None else str(value)
+    return text if text.strip() else None
 
 
 def known_labels(*parts: NDArray[Any]) -> list[NDArray[Any]]:
@@ -43,6 +51,25 @@ def _decoded(labels: NDArray[Any]) -> NDArray[Any]:
     return text
 
 
+def integers_if_all(*parts: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return strings as integers if every one of all parts is the plain spelling of one.
+
+    "07" stays a string, and with it all others: it may be another class than "7".
+    """
+    if all(part.dtype.kind in "UO" and _all_integers(part) for part in parts):
+        return [part.astype(np.int64) for part in parts]
+    return list(parts)
+
+
+def _all_integers(labels: NDArray[Any]) -> bool:
+    return all(
+        len(label.removeprefix("-")) <= INT64_DIGITS
+        and label.removeprefix("-").isdecimal()
+        and str(int(label)) == label
+        for label in set(labels.tolist())
+    )
+
+
 def absence_notes(
     classes: Sequence[str], train_ids: NDArray[np.int64], test_ids: NDArray[np.int64]
 ) -> list[str]:
@@ -56,7 +83,7 @@ def absence_notes(
     for part, ids in (("pool", train_ids), ("test", test_ids)):
         absent = np.setdiff1d(np.arange(len(classes)), ids)
         if len(absent):
-            notes.append(f"{_few(as_strings(classes)[absent])}: no {part} instance has this class")
+            notes.append(f"{few(as_strings(classes)[absent])}: no {part} instance has this class")
     return notes
 
 
@@ -64,7 +91,7 @@ def label_notes(classes: NDArray[Any]) -> list[str]:
     """Say which classes (C,), sorted, look alike, or are integers."""
     notes = []
     if classes.dtype.kind in "iu" and not np.array_equal(classes, np.arange(len(classes))):
-        notes.append(f"labels are the integers {_few(classes)}: taken as classes in this order")
+        notes.append(f"labels are the integers {few(classes)}: taken as classes in this order")
     return notes + _alike(classes)
 
 
@@ -97,7 +124,8 @@ def shortened(name: object) -> str:
     return text if len(text) <= LONGEST_CLASS_NAME else f"{text[:LONGEST_CLASS_NAME]}..."
 
 
-def _few(names: NDArray[Any]) -> str:
+def few(names: Sequence[object] | NDArray[Any]) -> str:
+    """Return the first names for a message, and how many more there are."""
     listed = ", ".join(shortened(name) for name in names[:NAMED])
     more = len(names) - NAMED
     return f"{listed} and {more} more" if more > 0 else listed

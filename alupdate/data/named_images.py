@@ -3,6 +3,7 @@
 Each is read from your own copy, from an image folder or zip, or from a download in the cache.
 """
 
+import errno
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -28,7 +29,7 @@ from alupdate.data.image_folder import (
 )
 from alupdate.data.image_sources import ListedFiles, image_source
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError, first_line
+from alupdate.utils.errors import InputError, cannot_read, first_line
 from alupdate.utils.files import sha256_of
 
 TORCHVISION_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
@@ -273,7 +274,7 @@ class Cifar(NamedImages):
             train = [_records(folder / f, files, files.records[0], where) for f in files.train]
             test = [_records(folder / f, files, files.records[1], where) for f in files.test]
         except OSError as error:
-            raise InputError(f"{where}: {error.filename}: {error.strerror}") from error
+            raise cannot_read(where, error) from error
         return _images(train, files, names, where), _images(test, files, names, where)
 
 
@@ -376,6 +377,8 @@ class TorchvisionImages(NamedImages):
             pool = [self._open(root, split) for split in TORCHVISION[self.name].pool]
             test = [self._open(root, "test")]
         except TORCHVISION_ERRORS as error:
+            if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+                raise cannot_read(where, error) from error
             reason = first_line(error).split(". ")[0]
             raise InputError(
                 f"{where}: files of {self.name} are missing or damaged ({reason}); get them again"

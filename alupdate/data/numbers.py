@@ -17,7 +17,7 @@ def as_features(
     """Return rows (N, D) of finite numbers in 32 bits, and notes on columns that suffer from it.
 
     Args:
-        rows: of any type of numbers.
+        rows: of any type of numbers; those of 32 bits are not copied.
         where: how to call them in an error message; their rows are counted from 0.
         columns: what they are called; empty for positions.
 
@@ -25,7 +25,7 @@ def as_features(
         InputError: a number is beyond the range of 32 bits.
     """
     with np.errstate(over="ignore"):
-        features = rows.astype(np.float32)
+        features = rows.astype(np.float32, copy=False)
     finite = np.isfinite(features)
     if not finite.all():
         row, column = (int(i) for i in np.argwhere(~finite)[0])

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +14,19 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Text
 from alupdate.data.dataset import FloatArray, Vectors
-from alupdate.data.labels import as_strings
+from alupdate.data.labels import as_strings, text_if_any
 from alupdate.data.numbers import is_lost, lost_notes
-from alupdate.data.tables import LabelledRows, TableFiles, require_column
-from alupdate.utils.errors import InputError
+from alupdate.data.own_data import PARTLY
+from alupdate.data.tables import (
+    LabelledRows,
+    TableFiles,
+    distinct_names,
+    missing_note,
+    refuse_same_column,
+)
+from alupdate.data.text_tables import require_column
+from alupdate.utils.errors import InputError, cannot_read
+from alupdate.utils.files import require_regular
 
 INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the row numbers that it stores: no feature."""
@@ -36,21 +47,50 @@ class Parquet(TableFiles):
     feature_column: Text | None = None
 
     @override
-    def read_file(self, path: str, where: str) -> LabelledRows:
+    def check(self) -> None:
+        super().check()
+        refuse_same_column("feature_column", self.feature_column, self.label_column)
+
+    @override
+    def read_file(
+        self, path: str, where: str, names: str | None, partly: bool = False
+    ) -> LabelledRows:
         table = read_parquet_file(path, where, "parquet")
         available = tuple(table.column_names)
-        require_column(self.label_column, available, where, "dataset.label_column")
-        labels = label_values(table.column(self.label_column), self.label_column, where)
+        labels, no_column = self._labels(table, where, partly)
+        rows = range(1, table.num_rows + 1)
+        called: Sequence[object] = rows
+        if names is not None:
+            require_column(names, available, where, "dataset.instance_column")
+            called = label_values(table.column(names), names, where).tolist()
+        named = distinct_names(called, rows, f"{where}: row")
         if self.feature_column is not None:
             require_column(self.feature_column, available, where, "dataset.feature_column")
-            rows = _lists(table.column(self.feature_column), self.feature_column, where)
-            return LabelledRows(Vectors(rows), labels)
-        columns = _numeric_columns(table, self.label_column, where)
-        rows, lost = _numbers(table, columns, where)
-        used = {*columns, self.label_column}
-        unused = tuple(c for c in available if c not in used)
-        notes = (*((f"{', '.join(unused)}: not numeric, left out",) if unused else ()), *lost)
-        return LabelledRows(Vectors(rows, columns), labels, columns, notes)
+            vectors = _lists(table.column(self.feature_column), self.feature_column, where)
+            return LabelledRows(Vectors(vectors), labels, named, notes=no_column)
+        apart = (self.label_column, self.instance_column)
+        columns = _numeric_columns(table, apart, where)
+        features, lost = _numbers(table, columns, where)
+        unused = [c for c in available if c not in columns and c not in apart]
+        left_out = [f"{', '.join(unused)}: not numeric, left out"] if unused else []
+        notes = (*no_column, *left_out, *lost)
+        return LabelledRows(Vectors(features, columns), labels, named, columns, notes)
+
+    def _labels(self, table: Any, where: str, partly: bool) -> tuple[NDArray[Any], tuple[str, ...]]:
+        """Return the labels, and a note if they may be missing and there is no column of them."""
+        columns = tuple(table.column_names)
+        if partly and self.lacks_labels(columns):
+            note = missing_note(self.label_column, columns, where)
+            return as_strings([None] * table.num_rows), (note,)
+        advice = "" if partly else PARTLY
+        require_column(self.label_column, columns, where, "dataset.label_column", advice)
+        column = table.column(self.label_column)
+        if partly:
+            return labels_if_any(column, self.label_column, where), ()
+        refuse_missing(column, self.label_column, where, PARTLY)
+        labels = label_values(column, self.label_column, where)
+        _refuse_blank(labels, self.label_column, where)
+        return labels, ()
 
 
 def read_parquet_file(path: str, where: str, extra: str) -> Any:
@@ -70,11 +110,12 @@ def read_parquet_file(path: str, where: str, extra: str) -> Any:
         raise InputError(
             f"{where}: reading Parquet needs pyarrow; run pip install 'alupdate[{extra}]'"
         ) from error
-    if not Path(path).is_file():
-        raise InputError(f"{where}: no such file")
     try:
-        table = pq.read_table(path, partitioning=None)
+        require_regular(Path(path))
+        table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise cannot_read(where, error) from error
         reason = " ".join(str(error).split())
         raise InputError(f"{where}: cannot be read as a Parquet file ({reason})") from error
     if not table.num_rows:
@@ -82,8 +123,14 @@ def read_parquet_file(path: str, where: str, extra: str) -> Any:
     return table
 
 
-def refuse_missing(column: Any, name: str, where: str) -> None:
+def refuse_missing(column: Any, name: str, where: str, advice: str = "") -> None:
     """Refuse a ``pyarrow`` column in which a value is missing; rows are counted from 1.
+
+    Args:
+        column: the values.
+        name: of the column.
+        where: how to call the file in an error message.
+        advice: what else to say.
 
     Raises:
         InputError: naming column and row.
@@ -92,7 +139,7 @@ def refuse_missing(column: Any, name: str, where: str) -> None:
         row = column.is_null().to_pylist().index(True) + 1
         raise InputError(
             f"{where}: column {name} has {column.null_count} missing values, the first in row "
-            f"{row}; fill or remove them"
+            f"{row}; fill or remove them{advice}"
         )
 
 
@@ -117,6 +164,36 @@ def label_values(column: Any, name: str, where: str) -> NDArray[Any]:
     return labels
 
 
+def labels_if_any(column: Any, name: str, where: str) -> NDArray[Any]:
+    """Return a ``pyarrow`` column of labels (N,) as strings, None where there is none.
+
+    Pandas stores integers of which some are missing as floating-point numbers: whole ones are
+    taken for integers.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    from pyarrow import compute, types
+
+    if types.is_null(column.type):
+        return as_strings([None] * len(column))
+    if types.is_floating(column.type):
+        column = compute.if_else(compute.is_nan(column), None, column)
+        with suppress(ValueError):  # fractions, which are refused below
+            column = column.cast("int64")
+    label_values(column.drop_null(), name, where)
+    return as_strings([text_if_any(value) for value in column.to_pylist()])
+
+
+def _refuse_blank(labels: NDArray[Any], name: str, where: str) -> None:
+    """Refuse labels of white space only; rows are counted from 1."""
+    if labels.dtype.kind != "O":
+        return
+    row = next((i for i, label in enumerate(labels, start=1) if not label.strip()), None)
+    if row is not None:
+        raise InputError(f"{where}: row {row}: {name} is empty; fill or remove it{PARTLY}")
+
+
 def class_names(table: Any, column: str) -> list[str] | None:
     """Return what the integers of a label column stand for, where the Hub's metadata say so."""
     metadata = (table.schema.metadata or {}).get(b"huggingface")
@@ -129,15 +206,16 @@ def class_names(table: Any, column: str) -> list[str] | None:
     return [str(name) for name in names]
 
 
-def _numeric_columns(table: Any, label: str, where: str) -> tuple[str, ...]:
+def _numeric_columns(table: Any, apart: tuple[str | None, ...], where: str) -> tuple[str, ...]:
+    """Return the names of the features: all numeric columns but those that are no features."""
     columns = tuple(
         field.name
         for field in table.schema
-        if field.name != label and not INDEX.fullmatch(field.name) and _is_numeric(field.type)
+        if field.name not in apart and not INDEX.fullmatch(field.name) and _is_numeric(field.type)
     )
     if not columns:
         raise InputError(
-            f"{where}: has no numeric column but {label}; name a column of lists by "
+            f"{where}: has no numeric column but {apart[0]}; name a column of lists by "
             f"dataset.feature_column, one of {', '.join(table.column_names)}"
         )
     return columns

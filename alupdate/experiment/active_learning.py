@@ -12,18 +12,19 @@ from alupdate.analysis.theme import fix_margins
 from alupdate.config import RunConfig
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
-from alupdate.experiment.selection import Selector, holdout
-from alupdate.experiment.setup import Setup, check_fits, check_sizes, learner_settings
+from alupdate.experiment.kept_model import saved_model_of
+from alupdate.experiment.learning import Batch, Learning, score_model
+from alupdate.experiment.selection import Selector, first_picks, holdout
+from alupdate.experiment.setup import Setup, check_fits, check_sizes
 from alupdate.experiment.task import TaskSummary, median_seconds, timed
-from alupdate.laplace.names import MAP
-from alupdate.laplace.predictive import predict
-from alupdate.models.learner import Model, make_rule, step_size, updated_model
+from alupdate.models.learner import Model, updated_model
+from alupdate.models.saved import SavedModel
 from alupdate.results.csv_tables import read_run_table
 from alupdate.results.records import Comparison, CycleRecord, cycles_of, tables
 from alupdate.results.store import RunStore
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.metrics import ACCURACY, PRIMARY, SUMMARY, score
+from alupdate.utils.metrics import ACCURACY, PRIMARY, SUMMARY
 from alupdate.utils.seeds import Stream, generator
 
 
@@ -36,11 +37,9 @@ class ActiveLearning:
 
     def __init__(self, config: RunConfig, setup: Setup) -> None:
         self._config, self._setup = config, setup
-        self._learning = learner_settings(config)
+        self._learning = Learning(config, setup.learner)
         self._annotator = Annotator(setup.dataset.train_labels)
-        self._selector = Selector(config, setup.dataset, self._annotator)
-        name = config.update.compare_with if config.update.name == "retrain" else config.update.name
-        self._rule = make_rule(name, config.update.n_hypotheses, config.seed)
+        self._selector = Selector(config, setup.dataset)
         size = len(setup.dataset.train)
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
         self._reserved = holdout(config, self._order)
@@ -84,6 +83,17 @@ class ActiveLearning:
             raise InputError(f"{store.path}: holds no finished cycle")
         return model
 
+    def saved_model(self, store: RunStore, display: Display) -> SavedModel:
+        """Return the model after the last recorded cycle as it can be kept.
+
+        Raises:
+            InputError: no cycle is recorded.
+        """
+        pool = self._pool_after(self._finished(store))
+        return saved_model_of(
+            self._config, self._setup, self.model_of(store), pool, display=display
+        )
+
     def _finished(self, store: RunStore) -> list[CycleRecord]:
         """Return the recorded cycles; none where their labels are not those of the data."""
         records, known = cycles_of(store.load()), self._setup.dataset.train_labels
@@ -100,29 +110,24 @@ class ActiveLearning:
     def _cycle(
         self, cycle: int, pool: Pool, before: Model | None
     ) -> tuple[Pool, Model, CycleRecord]:
-        """Select, label, learn, evaluate; in cycle 0 the initial labels are drawn at random."""
+        """Select, label, learn, evaluate; in cycle 0 there is no model yet."""
         device, timings = self._setup.device, dict[str, float]()
-        if before is None:
-            timings["features"] = self._setup.seconds
-            indices = self._order[: self._config.n_initial]
-        else:
-            indices, timings["select"] = timed(
-                lambda: self._selector.select(cycle, pool, before), device
-            )
+        indices = self._selected(cycle, pool, before, timings)
         labels = self._annotator.annotate(indices)
         after = pool.label(indices, labels)
         settings = self._config.update
-        updates = before is not None and (settings.compare or not self._retrains(cycle))
+        learning = self._learning
+        updates = before is not None and (settings.compare or not learning.retrains(cycle))
         gamma, seconds = 0.0, 0.0
         if before is not None and updates:
-            gamma, seconds = timed(lambda: self._gamma(cycle, after, before), device)
+            gamma, seconds = timed(lambda: learning.gamma(cycle, after, before), device)
             if settings.gamma == "auto":
                 timings["step_size"] = seconds
-        if before is None or self._retrains(cycle):
-            model, timings["retrain"] = timed(lambda: self._retrain(cycle, after), device)
+        if before is None or learning.retrains(cycle):
+            model, timings["retrain"] = timed(lambda: learning.retrain(cycle, after), device)
         else:
             model, timings["update"] = timed(
-                lambda: updated_model(self._rule, before, indices, labels, gamma), device
+                lambda: updated_model(learning.rule, before, indices, labels, gamma), device
             )
         scores, timings["evaluate"] = timed(lambda: self._score(model), device)
         comparison = None
@@ -139,20 +144,18 @@ class ActiveLearning:
         )
         return after, model, record
 
-    def _retrains(self, cycle: int) -> bool:
-        settings = self._config.update
-        every = settings.retrain_every
-        return settings.name == "retrain" or (every is not None and cycle % every == 0)
-
-    def _retrain(self, cycle: int, pool: Pool) -> Model:
-        return self._setup.learner.fit(pool.indices, pool.labels, cycle)
-
-    def _gamma(self, cycle: int, pool: Pool, model: Model) -> float:
-        """Return the step size for the update in a cycle, given the labels it brings, too."""
-        config = self._config
-        return step_size(
-            config.update.gamma, self._rule, model, pool, config.batch.size, self._learning, cycle
+    def _selected(
+        self, cycle: int, pool: Pool, before: Model | None, timings: dict[str, float]
+    ) -> IntArray:
+        """Return what is labelled in a cycle, and note how long that took."""
+        if before is None:
+            timings["features"] = self._setup.seconds
+            return first_picks(self._config, self._setup.learner.rows, self._order, pool)
+        indices, timings["select"] = timed(
+            lambda: self._selector.select(cycle, pool, before, self._annotator.annotate),
+            self._setup.device,
         )
+        return indices
 
     def _compare(
         self,
@@ -165,9 +168,9 @@ class ActiveLearning:
     ) -> Comparison:
         """Update and retrain on the same new labels, and time both on their own."""
         device = self._setup.device
-        update = partial(updated_model, self._rule, before, indices, labels, gamma)
+        update = partial(updated_model, self._learning.rule, before, indices, labels, gamma)
         updated = update()
-        retrained, retrain_seconds = timed(lambda: self._retrain(cycle, pool), device)
+        retrained, retrain_seconds = timed(lambda: self._learning.retrain(cycle, pool), device)
         predictions = [m.posterior.logits(m.test).argmax(dim=1) for m in (updated, retrained)]
         return Comparison(
             n_new=len(indices),
@@ -180,34 +183,22 @@ class ActiveLearning:
         )
 
     def _score(self, model: Model) -> dict[str, float]:
-        """Score a model's test predictions; sampled predictives see the same noise each time."""
-        predictive = self._config.posterior.predictive
-        if predictive == MAP:
-            return score(model.posterior.logits(model.test), self._test_labels)
-        rng = generator(self._config.seed, Stream.PREDICTIVE)
-        probabilities = predict(model.posterior, model.test, predictive, rng)
-        tiny = torch.finfo(torch.float32).tiny
-        return score(probabilities.double().clamp_min(tiny).log(), self._test_labels)
+        return score_model(self._config, model, self._test_labels)
 
     def _pool_after(self, records: Sequence[CycleRecord]) -> Pool:
         pool = Pool.unlabelled(len(self._order), self._reserved)
-        for record in records:
-            pool = pool.label(np.array(record.indices), np.array(record.labels))
+        for indices, labels in _batches(records):
+            pool = pool.label(indices, labels)
         return pool
 
     def _model_after(self, records: Sequence[CycleRecord]) -> Model | None:
-        """Fit at the last cycle that retrained, and repeat the updates since then."""
         if not records:
             return None
-        last = max(c for c in range(len(records)) if c == 0 or self._retrains(c))
-        pool = self._pool_after(records[: last + 1])
-        model = self._retrain(last, pool)
-        for record in records[last + 1 :]:
-            indices, labels = np.array(record.indices), np.array(record.labels)
-            pool = pool.label(indices, labels)
-            gamma = self._gamma(record.cycle, pool, model)
-            model = updated_model(self._rule, model, indices, labels, gamma)
-        return model
+        return self._learning.after_all(self._pool_after([]), _batches(records))
+
+
+def _batches(records: Sequence[CycleRecord]) -> list[Batch]:
+    return [(np.array(record.indices), np.array(record.labels)) for record in records]
 
 
 def _summary(store: RunStore, records: Sequence[CycleRecord]) -> TaskSummary:

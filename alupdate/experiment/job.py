@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from alupdate.config import (
     DescribeTask,
     FeaturesTask,
+    LabelTask,
+    PredictTask,
     RerunTask,
     RunConfig,
     StatusTask,
+    SuggestTask,
     UpdatingTask,
 )
 from alupdate.config.options import Option
@@ -21,6 +24,7 @@ from alupdate.trackers import catch_up, make_tracker, tracked
 from alupdate.trackers.tracker import Tracker
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, first_line, redacted
+from alupdate.utils.files import require_regular
 from alupdate.utils.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from alupdate.experiment.task import Task, TaskSummary
 
 log = logging.getLogger("alupdate")
+SINGLE = (StatusTask, RerunTask, SuggestTask, LabelTask)
+"""Tasks that are no jobs of a sweep."""
 
 
 class RunError(Exception):
@@ -47,10 +53,9 @@ def run_job(config: RunConfig) -> None:
         InputError: the command or its data are wrong; nothing was written.
         RunError: the run broke; its finished cycles are kept, and the same command resumes it.
     """
+    check_task(config)
     display = Display(config.progress)
-    if isinstance(config.task, StatusTask | RerunTask):
-        raise InputError(f"task={config.task.name}: is not for a sweep; leave -m out")
-    if isinstance(config.task, DescribeTask | FeaturesTask):
+    if isinstance(config.task, DescribeTask | FeaturesTask | PredictTask):
         _run_without_store(config, display)
         return
     store = RunStore(config, digests(config, display))
@@ -58,14 +63,26 @@ def run_job(config: RunConfig) -> None:
     _repair_tables(store, config, display)
     if _is_done(store, config, display):
         catch_up(tracker, store, display)
+        _keep_model_of_finished(config, store, display)
         return
     setup, task = _prepared(config, store, display)
     with store.locked():
         if _is_done(store, config, display):  # by another process, while this one made ready
             return
         summary = _run_task(config, store, setup, task, tracker, display)
+        _keep_model(config, store, task, display)
     display.table(store.name, summary.columns, summary.rows)
     display.say(f"results: {store.main_table}")
+
+
+def check_task(config: RunConfig) -> None:
+    """Refuse a task that is no job of a sweep.
+
+    Raises:
+        InputError: it is one.
+    """
+    if isinstance(config.task, SINGLE):
+        raise InputError(f"task={config.task.name}: is not for a sweep; leave -m out")
 
 
 def _run_task(
@@ -99,6 +116,28 @@ def _run_task(
             store.set_state("completed")
         log.info("completed")
     return summary
+
+
+def _keep_model(config: RunConfig, store: RunStore, task: "Task", display: Display) -> None:
+    """Write the model of a finished run into its directory, if that is asked for."""
+    from alupdate.experiment.active_learning import ActiveLearning
+
+    if config.keep_model and isinstance(task, ActiveLearning):
+        display.say(f"model: {task.saved_model(store, display).save(store.path)}")
+
+
+def _keep_model_of_finished(config: RunConfig, store: RunStore, display: Display) -> None:
+    """Make the model of a run that has finished without it, or whose files are damaged."""
+    if not config.keep_model:
+        return
+    from alupdate.experiment.kept_model import has_model
+    from alupdate.experiment.setup import prepare
+
+    if has_model(store.path, config):
+        return
+    task = make_task(config, prepare(config, display))
+    with store.locked():
+        _keep_model(config, store, task, display)
 
 
 def _prepared(config: RunConfig, store: RunStore, display: Display) -> "tuple[Setup, Task]":
@@ -184,6 +223,10 @@ def _run_without_store(config: RunConfig, display: Display) -> None:
         from alupdate.experiment.setup import describe
 
         describe(config, config.task, display)
+    elif isinstance(config.task, PredictTask):
+        from alupdate.experiment.predictions import write_predictions
+
+        write_predictions(config, display)
     else:
         from alupdate.experiment.setup import load_with_features
 
@@ -243,6 +286,8 @@ class _RunLog(logging.FileHandler):
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
+    if path.exists():  # nothing reads a pipe
+        require_regular(path)
     handler = _RunLog(path, encoding="utf-8")
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     before = log.level, log.propagate

@@ -1,67 +1,114 @@
 """From the pool and the model to a strategy's query, and back to pool indices."""
 
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from alupdate.config import RunConfig, SequentialBatch
 from alupdate.data.dataset import Dataset, IntArray
-from alupdate.data.pool import Annotator, Pool
+from alupdate.data.pool import Pool
 from alupdate.experiment.setup import learner_settings
-from alupdate.laplace.names import SECOND_ORDER
+from alupdate.laplace.names import GAUSSIAN, SECOND_ORDER
+from alupdate.laplace.posterior import fit_posterior
 from alupdate.laplace.rules import UpdateRule
-from alupdate.models.learner import Model, labelled, make_rule, step_size
-from alupdate.strategies.base import Oracle, Query, build_batch
+from alupdate.models.learner import Model, Rows, labelled, make_rule, step_size
+from alupdate.strategies.base import Oracle, Positions, Query, after_labels, build_batch
+from alupdate.strategies.diversity import ProbCover, TypiClust
 from alupdate.utils.errors import InputError
 from alupdate.utils.seeds import Stream, generator
+
+NONE: IntArray = np.empty(0, dtype=np.int64)
+"""No instances."""
+COLD_START = {"typiclust": TypiClust(), "coverage": ProbCover()}
+"""Strategies that need no model."""
+MANY_CLASSES = 5
+"""With how many a strategy is tried out at most: with more, some take minutes."""
 
 
 class Selector:
     """Asks the configured strategy for the next batch."""
 
-    def __init__(self, config: RunConfig, dataset: Dataset, annotator: Annotator) -> None:
-        self._config, self._dataset, self._annotator = config, dataset, annotator
-        self._strategy = config.strategy
-        self._strategy.load()
+    def __init__(self, config: RunConfig, dataset: Dataset | None = None) -> None:
+        """Load what the strategy needs.
+
+        Args:
+            config: names the strategy, and how batches are built.
+            dataset: whose true labels an oracle sees; None where nobody knows them.
+
+        Raises:
+            InputError: something that the strategy needs is missing.
+        """
+        self._config, self._dataset = config, dataset
+        self.strategy = config.strategy
+        self.strategy.load()
+        if dataset is not None:
+            self._try_out(dataset)
         between = config.batch.update if isinstance(config.batch, SequentialBatch) else None
 
         def rule_of(name: str) -> UpdateRule:
             return make_rule(name, config.update.n_hypotheses, config.seed)
 
-        self._between = rule_of(between or SECOND_ORDER)
-        hypothetical = self._strategy.hypothetical_update
+        self.between = rule_of(between or SECOND_ORDER)
+        hypothetical = self.strategy.hypothetical_update
         self._rule = None if hypothetical is None else rule_of(hypothetical)
-        self._tuned = self._rule or (self._between if between else None)
+        self._tuned = self._rule or (self.between if between else None)
+
+    def _try_out(self, dataset: Dataset) -> None:
+        config, pool = self._config, len(dataset.train)
+        candidates = max(config.batch.size, min(config.subset or pool, pool - config.n_initial))
+        classes = min(len(dataset.classes), MANY_CLASSES)
+        self.strategy.try_out(classes, config.n_initial, candidates, config.batch.size)
 
     @property
     def is_oracle(self) -> bool:
         """Whether the strategy sees labels that were not acquired."""
-        return self._strategy.needs_oracle
+        return self.strategy.needs_oracle
 
-    def select(self, cycle: int, pool: Pool, model: Model) -> IntArray:
+    def select(
+        self, cycle: int, pool: Pool, model: Model, annotate: Callable[[IntArray], IntArray]
+    ) -> IntArray:
         """Return the pool indices (b,) of the next batch.
 
-        Candidates come in random order, so that a strategy's ties are broken at random.
+        Args:
+            cycle: numbers the random streams.
+            pool: what is labelled.
+            model: after those labels.
+            annotate: returns the labels of pool indices, where a sequential batch needs them.
         """
-        seed = self._config.seed
-        candidates = generator(seed, Stream.SUBSET, cycle).permutation(pool.candidates())
-        if self._config.subset is not None:
-            candidates = candidates[: self._config.subset]
-        query = self._query(cycle, candidates, pool, model)
+        candidates = self.candidates(cycle, pool)
+        query = self.query(cycle, candidates, pool, model)
         if self.is_oracle:
             query = replace(query, oracle=self._oracle(candidates, pool, model))
         positions = build_batch(
-            self._strategy,
+            self.strategy,
             query,
             self._config.batch,
-            self._between,
-            annotate=lambda picked: _on_device_of(
-                model, self._annotator.annotate(candidates[picked])
-            ),
+            self.between,
+            annotate=lambda picked: _on_device_of(model, annotate(candidates[picked])),
         )
         return candidates[positions]
 
-    def _query(self, cycle: int, candidates: IntArray, pool: Pool, model: Model) -> Query:
+    def candidates(self, cycle: int, pool: Pool, passed_over: IntArray = NONE) -> IntArray:
+        """Return the pool indices (P,) that a query is about.
+
+        They come in random order, so that a strategy's ties are broken at random.
+
+        Args:
+            cycle: numbers the random stream.
+            pool: what is labelled.
+            passed_over: instances that are not to be chosen; without them, the order is the same.
+        """
+        drawn = generator(self._config.seed, Stream.SUBSET, cycle).permutation(pool.candidates())
+        if len(passed_over):
+            drawn = drawn[~np.isin(drawn, passed_over)]
+        return drawn if self._config.subset is None else drawn[: self._config.subset]
+
+    def query(self, cycle: int, candidates: IntArray, pool: Pool, model: Model) -> Query:
+        """Return the query at the start of a batch; an oracle's lacks what only that may see."""
         features = model.pool[torch.from_numpy(candidates)]
         rows, labels = labelled(model, pool.indices, pool.labels)
         return Query.of(
@@ -91,7 +138,8 @@ class Selector:
 
     def _oracle(self, candidates: IntArray, pool: Pool, model: Model) -> Oracle:
         """Return the labels that only an upper baseline may see."""
-        place, dataset = self._strategy.evaluation_set, self._dataset
+        place, dataset = self.strategy.evaluation_set, self._dataset
+        assert dataset is not None
         candidate_labels = _on_device_of(model, dataset.train_labels[candidates])
         if place == "test":
             return Oracle(candidate_labels, model.test, _on_device_of(model, dataset.test_labels))
@@ -101,6 +149,125 @@ class Selector:
             model.pool[torch.from_numpy(chosen)],
             _on_device_of(model, dataset.train_labels[chosen]),
         )
+
+
+class OpenBatch:
+    """A batch whose labels come in one after the other, as annotators give them.
+
+    With the labels that ``build_batch`` would be given, it offers what ``build_batch`` returns.
+
+    Attributes:
+        offered: pool indices that are to be labelled now, best first.
+    """
+
+    def __init__(
+        self,
+        selector: Selector,
+        size: int,
+        every: int,
+        query: Query,
+        candidates: IntArray,
+    ) -> None:
+        """Offer the first picks.
+
+        Args:
+            selector: the strategy, and the update between picks.
+            size: how many instances the batch has.
+            every: how many are offered at a time.
+            query: the state before the batch.
+            candidates: (P,), the pool indices that the query is about.
+        """
+        self._selector, self._size, self._every = selector, size, every
+        self._query, self._candidates = query, candidates
+        self._places = {int(index): place for place, index in enumerate(candidates)}
+        self._taken: list[tuple[int, int]] = []
+        self._count = 0
+        self.offered = NONE
+        self._scores: NDArray[np.floating] | None = None
+        self._offer()
+
+    def take(self, index: int, label: int) -> None:
+        """Take the label of a candidate; the last of those offered brings an update.
+
+        Raises:
+            KeyError: it is no candidate.
+        """
+        self._taken.append((self._places[index], label))
+        self._count += 1
+        self.offered = self.offered[self.offered != index]
+        if len(self._taken) < self._every or self._count >= self._size:
+            return
+        places, labels = (
+            np.array(values, dtype=np.int64) for values in zip(*self._taken, strict=True)
+        )
+        self._taken = []
+        given = torch.from_numpy(labels).to(self._query.features.device)
+        self._query = after_labels(self._query, places, given, self._selector.between)
+        self._offer()
+
+    def probabilities(self, indices: IntArray) -> NDArray[np.floating]:
+        """Return the class probabilities (n, C) of candidates at the present mean weights."""
+        places = torch.tensor([self._places[int(index)] for index in indices], dtype=torch.int64)
+        logits = self._query.logits[places.to(self._query.logits.device)]
+        return torch.softmax(logits, dim=1).numpy(force=True)
+
+    def scores(self, indices: IntArray) -> NDArray[np.floating]:
+        """Return the utilities (n,) of candidates for the next pick; NaN where there are none."""
+        if self._scores is None:
+            return np.full(len(indices), np.nan)
+        return self._scores[[self._places[int(index)] for index in indices]]
+
+    def _offer(self) -> None:
+        """Ask the strategy for the next picks; those that were labelled unasked do not count."""
+        query = self._query
+        wanted = min(self._every, self._size - self._count, len(query.free()))
+        if wanted <= 0:
+            return
+        utilities = getattr(self._selector.strategy, "utilities", None)
+        if utilities is not None:  # with the random numbers that ``select`` is going to see
+            scores = utilities(replace(query, rng=deepcopy(query.rng)))
+            self._scores = scores.numpy(force=True)
+        picked: Positions = self._selector.strategy.select(query, wanted)
+        self.offered = self._candidates[picked]
+
+
+def first_picks(
+    config: RunConfig,
+    rows: Rows | None,
+    order: IntArray,
+    pool: Pool,
+    size: int | None = None,
+    n_classes: int = 2,
+) -> IntArray:
+    """Return the pool indices (b,) that are labelled before there is a model.
+
+    Args:
+        config: says how they are chosen.
+        rows: the pool's features (N, D), where they are not chosen at random.
+        order: (N,), the pool in random order.
+        pool: what is labelled already, or set aside.
+        size: b; None for ``n_initial``.
+        n_classes: as many clusters are looked for where coverage needs a radius.
+    """
+    wanted = config.n_initial if size is None else size
+    candidates = order[np.isin(order, pool.candidates())]
+    if config.initial == "random":
+        return candidates[:wanted]
+    assert rows is not None
+    if config.subset is not None:
+        candidates = candidates[: max(config.subset, wanted)]
+    features = rows[torch.from_numpy(candidates)]
+    known = rows[torch.from_numpy(pool.indices)]
+    weights = features.new_zeros(n_classes, features.shape[1])
+    query = Query.of(
+        fit_posterior(weights, features[:0], GAUSSIAN, config.posterior.prior_precision),
+        features,
+        known,
+        torch.from_numpy(pool.labels).to(features.device),
+        seed=generator(config.seed, Stream.STRATEGY),
+    )
+    strategy = COLD_START[config.initial]
+    return candidates[strategy.select(query, min(wanted, len(candidates)))]
 
 
 def holdout(config: RunConfig, order: IntArray) -> IntArray:

@@ -19,6 +19,7 @@ from alupdate.experiment.task import timed
 from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.names import Likelihood
 from alupdate.models.learner import FrozenLearner, Learner, LearnerSettings, NetworkLearner
+from alupdate.models.scales import Scale
 from alupdate.models.training import optimal_linear
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -36,16 +37,16 @@ class Setup:
     Attributes:
         dataset: pool and test set.
         learner: on that data set.
-        dimension: of its features, with the bias.
         device: where tensors live.
         seconds: what loading and extracting took (the phase ``features``).
+        scale: of the features; None where they are as the backbone gives them.
     """
 
     dataset: Dataset
     learner: Learner
-    dimension: int
     device: torch.device
     seconds: float
+    scale: Scale | None = None
 
 
 def prepare(config: RunConfig, display: Display) -> Setup:
@@ -54,15 +55,30 @@ def prepare(config: RunConfig, display: Display) -> Setup:
     Raises:
         InputError: the data are malformed, or data, backbone and device do not go together.
     """
-    torch.set_num_threads(config.threads or DEFAULT_THREADS)
-    device = choose_device(config.device)
     start = time.perf_counter()
     dataset = config.dataset.load(cache_dir(config.cache_dir), display)
-    learner, dimension, notes = _make_learner(config, dataset, device, display)
+    return prepared(config, dataset, start, display)
+
+
+def prepared(config: RunConfig, dataset: Dataset, start: float, display: Display) -> Setup:
+    """Return what a task on a data set works with.
+
+    Args:
+        config: names the backbone and the device.
+        dataset: pool and test set.
+        start: when its loading began, by ``time.perf_counter``.
+        display: shows progress, and the notes on data and features.
+
+    Raises:
+        InputError: data, backbone and device do not go together.
+    """
+    torch.set_num_threads(config.threads or DEFAULT_THREADS)
+    device = choose_device(config.device)
+    learner, notes, scale = _make_learner(config, dataset, device, display)
     dataset = replace(dataset, notes=(*dataset.notes, *notes))
     for note in dataset.notes:
         display.say(f"note: {dataset.name}: {note}")
-    return Setup(dataset, learner, dimension, device, time.perf_counter() - start)
+    return Setup(dataset, learner, device, time.perf_counter() - start, scale)
 
 
 def choose_device(name: str) -> torch.device:
@@ -80,17 +96,16 @@ def choose_device(name: str) -> torch.device:
 
 def _make_learner(
     config: RunConfig, dataset: Dataset, device: torch.device, display: Display
-) -> tuple[Learner, int, tuple[str, ...]]:
-    """Return the learner, the features' dimension, and what a user should know about them."""
+) -> tuple[Learner, tuple[str, ...], Scale | None]:
+    """Return the learner, what a user should know about the features, and their scale."""
     settings, backbone = learner_settings(config), config.backbone
     if not backbone.frozen:
         rng, rate = generator(config.seed, Stream.MODEL_INIT), config.training.learning_rate
         trainable = backbone.trainable(dataset, rate, rng, device, display)
-        last = trainable.initial.last
-        return NetworkLearner(trainable, settings, device), last.in_features + 1, ()
+        return NetworkLearner(trainable, settings, device), (), None
     features = backbone.features(dataset, device, cache_dir(config.cache_dir), display)
     learner = FrozenLearner(features, len(dataset.classes), settings, device)
-    return learner, features.pool.shape[1] + 1, features.notes
+    return learner, features.notes, features.scale
 
 
 def learner_settings(config: RunConfig) -> LearnerSettings:
@@ -105,7 +120,7 @@ def check_fits(setup: Setup, likelihoods: Iterable[Likelihood], labels: int) -> 
         InputError: naming the keys to change.
     """
     dataset = setup.dataset
-    sizes = (labels, setup.dimension, len(dataset.classes), len(dataset.test))
+    sizes = (labels, setup.learner.dimension, len(dataset.classes), len(dataset.test))
     check_memory(likelihoods, *sizes, setup.device)
 
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 from alupdate.config.values import SETTINGS
 from alupdate.data.dataset import Dataset
 from alupdate.models.end_to_end import Network, Trainable, identity, no_augmentation
-from alupdate.models.features import Backbone
+from alupdate.models.features import Backbone, Parts
 from alupdate.models.images import ByteArray, image_arrays
 from alupdate.models.training import seeded
 from alupdate.utils.display import Display
@@ -45,7 +45,7 @@ class CnnBackbone(Backbone):
         device: torch.device,
         display: Display,
     ) -> Trainable:
-        pool, test = image_arrays(dataset, self.name)
+        pool, test = image_arrays(Parts.of(dataset), self.name)
         kept_pool, kept_test = (_normalised(images, pool, device) for images in (pool, test))
         network = initial_network(kept_pool.shape[1], self.width, len(dataset.classes), rng)
         return Trainable(

@@ -5,6 +5,7 @@ A backbone maps instances to the features of the last layer. To add one, subclas
 settings in ``conf/backbone/NAME.yaml``.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,24 +19,60 @@ from typing_extensions import override
 
 from alupdate.config.options import Option
 from alupdate.config.values import SETTINGS, Flag
-from alupdate.data.dataset import Dataset, FloatArray, Instances, IntArray, Kind, Vectors
+from alupdate.data.dataset import (
+    Dataset,
+    FloatArray,
+    Instances,
+    Kind,
+    Vectors,
+    fingerprint_of,
+    kind_of,
+)
 from alupdate.data.feature_cache import Extraction, Features, RowsDone, cached_rows
 from alupdate.models.end_to_end import Trainable
 from alupdate.models.scales import standardise
 from alupdate.utils.display import Display, Rate
-from alupdate.utils.errors import InputError, explain_os_error
+from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.paths import cache_folder
 
 DEFAULT_BACKBONES = {"vectors": "identity", "images": "efficientnet_lite0", "texts": "minilm"}
 """What a message advises for each kind of data."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Instances of one kind in parts that belong together, such as a pool and its test set.
+
+    Attributes:
+        name: how to call them in messages.
+        instances: of each part.
+    """
+
+    name: str
+    instances: tuple[Instances, ...]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Parts":
+        """Return pool and test set of a data set."""
+        return cls(dataset.name, (dataset.train, dataset.test))
+
+    @property
+    def kind(self) -> Kind:
+        """What the instances are."""
+        return kind_of(self.instances[0])
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many instances each part has."""
+        return [len(part) for part in self.instances]
+
+
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
 class Backbone(Option):
     """A feature extractor below the last layer, with its settings.
 
-    A frozen backbone implements ``features``. One that is trained end to end implements
-    ``trainable`` and overrides ``frozen``.
+    A frozen backbone implements ``raw_features``, and ``scaled`` where they are scaled. One that is
+    trained end to end implements ``trainable`` and overrides ``frozen``.
 
     Attributes:
         preload: modules that a new process should import before it starts a run.
@@ -50,13 +87,12 @@ class Backbone(Option):
         ... class MeanColour(Backbone):
         ...     name: Literal["mean_colour"] = "mean_colour"
         ...
-        ...     def features(self, dataset, device, cache, display):
-        ...         require_kind(dataset, "images", self.name)
-        ...         pool, test = (
-        ...             np.stack([image.mean(axis=(0, 1)) for image in decoded(images)])
-        ...             for images in (dataset.train, dataset.test)
+        ...     def raw_features(self, parts, device, cache, display):
+        ...         require_kind(parts, "images", self.name)
+        ...         return tuple(
+        ...             np.float32([image.mean(axis=(0, 1)) for image in decoded(images)])
+        ...             for images in parts.instances
         ...         )
-        ...         return Features(pool.astype(np.float32), test.astype(np.float32))
         >>> MeanColour().frozen
         True
     """
@@ -79,15 +115,36 @@ class Backbone(Option):
         """The user's file of weights, where the settings name one."""
         return None
 
+    @property
+    def identity(self) -> str:
+        """What decides the features of an instance beside the settings, such as weights' hash.
+
+        Raises:
+            InputError: weights are missing or damaged.
+        """
+        return self.name
+
     def features(
         self, dataset: Dataset, device: torch.device, cache: Path, display: Display
     ) -> Features:
-        """Return the features of a data set; for frozen backbones.
+        """Return the features of a data set as the last layer sees them; for frozen backbones.
+
+        Arguments and errors are those of ``raw_features``.
+        """
+        pool, test = self.raw_features(Parts.of(dataset), device, cache, display)
+        return self.scaled(Features(pool, test), dataset)
+
+    def raw_features(
+        self, parts: Parts, device: torch.device, cache: Path | None, display: Display
+    ) -> tuple[FloatArray, ...]:
+        """Return the features (N, D) of each part before any scaling; for frozen backbones.
+
+        Those of an instance depend on nothing but that instance.
 
         Args:
-            dataset: pool and test set.
+            parts: the instances.
             device: where a network computes them.
-            cache: the cache directory.
+            cache: the cache directory; None to keep nothing.
             display: shows progress.
 
         Raises:
@@ -95,6 +152,14 @@ class Backbone(Option):
                 cannot be written.
         """
         raise NotImplementedError(f"backbone {self.name} has no fixed features")
+
+    def scaled(self, features: Features, dataset: Dataset) -> Features:
+        """Return the features of a data set scaled as configured; without settings, as they are.
+
+        Raises:
+            InputError: they cannot be scaled, or must be.
+        """
+        return features
 
     def trainable(
         self,
@@ -171,98 +236,108 @@ class CachedBackbone(Backbone):
         """Return the frozen network; its weights are loaded when they are needed."""
         raise NotImplementedError
 
+    @property
     @override
-    def features(
-        self, dataset: Dataset, device: torch.device, cache: Path, display: Display
-    ) -> Features:
-        require_kind(dataset, self.kind, self.name)
-        features = extracted(dataset, self.extractor(device), cache, display)
+    def identity(self) -> str:
+        return self.extractor(torch.device("cpu")).identity
+
+    @override
+    def raw_features(
+        self, parts: Parts, device: torch.device, cache: Path | None, display: Display
+    ) -> tuple[FloatArray, ...]:
+        require_kind(parts, self.kind, self.name)
+        return extracted(parts, self.extractor(device), cache, display)
+
+    @override
+    def scaled(self, features: Features, dataset: Dataset) -> Features:
         return standardise(features) if self.standardise else features
 
 
-def require_kind(dataset: Dataset, kind: Kind, backbone: str) -> None:
+def require_kind(parts: Parts, kind: Kind, backbone: str) -> None:
     """Refuse data of another kind than a backbone takes.
 
     Args:
-        dataset: pool and test set.
+        parts: the instances.
         kind: that the backbone takes.
         backbone: its name, for the message.
 
     Raises:
         InputError: the data are of another kind.
     """
-    if dataset.kind == kind:
+    if parts.kind == kind:
         return
-    found: str = dataset.kind
-    if isinstance(dataset.train, Vectors):
-        found = f"feature vectors of dimension {dataset.train.rows.shape[1]}"
+    found: str = parts.kind
+    first = parts.instances[0]
+    if isinstance(first, Vectors):
+        found = f"feature vectors of dimension {first.rows.shape[1]}"
     raise InputError(
-        f"backbone={backbone}: needs {kind}, but {dataset.name} has {found}; "
-        f"use backbone={DEFAULT_BACKBONES[dataset.kind]}"
+        f"backbone={backbone}: needs {kind}, but {parts.name} has {found}; "
+        f"use backbone={DEFAULT_BACKBONES[parts.kind]}"
     )
 
 
-def extracted(dataset: Dataset, extractor: Extractor, cache: Path, display: Display) -> Features:
-    """Return the features of a data set, from the cache where they are already there.
+def extracted(
+    parts: Parts, extractor: Extractor, cache: Path | None, display: Display
+) -> tuple[FloatArray, ...]:
+    """Return the features of each part, from the cache where they are already there.
 
     Args:
-        dataset: pool and test set.
+        parts: the instances; what the cache keeps are the features of all parts together.
         extractor: computes features that are not in the cache.
-        cache: the cache directory.
+        cache: the cache directory; None to keep nothing.
         display: shows progress.
 
     Raises:
         InputError: the cache cannot be written, or a feature is not finite.
     """
-    known = len(dataset.train)
-    count = known + len(dataset.test)
-    content = f"{dataset.fingerprint()}|{extractor.identity}"
-    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-    key = _file_name(f"{extractor.name}-{digest}")
-    folder = cache / "features"
+    count = sum(parts.sizes)
 
     @contextmanager
     def watched(done: int) -> Iterator[RowsDone]:
-        title = f"features of {dataset.name} by {extractor.name}"
+        title = f"features of {parts.name} by {extractor.name}"
         with display.progress(title, count, done) as advance:
             rate = Rate(extractor.unit)
             yield lambda rows: advance(rows, rate.after(rows))
 
     def computed(start: int, stop: int) -> FloatArray:
         try:
-            return _rows(dataset, extractor, start, stop)
+            return _rows(parts, extractor, start, stop)
         except OSError as error:  # of the data or the weights: those of the cache are told apart
-            raise InputError(
-                f"features of {dataset.name} by {extractor.name}: {explain_os_error(error)}"
-            ) from error
+            where = f"features of {parts.name} by {extractor.name}"
+            raise cannot_read(where, error) from error
 
-    extraction = Extraction(
-        count,
-        computed,
-        extractor.chunk,
-        watched,
-    )
+    extraction = Extraction(count, computed, extractor.chunk, watched)
+    rows = extraction.all_rows() if cache is None else _kept(parts, extractor, cache, extraction)
+    ends = np.cumsum(parts.sizes).tolist()
+    return tuple(rows[end - size : end] for size, end in zip(parts.sizes, ends, strict=True))
+
+
+def _kept(parts: Parts, extractor: Extractor, cache: Path, extraction: Extraction) -> FloatArray:
+    content = f"{fingerprint_of(*parts.instances)}|{extractor.identity}"
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    key = _file_name(f"{extractor.name}-{digest}")
     try:
-        rows = cached_rows(cache_folder(cache, "features"), key, extraction)
+        return cached_rows(cache_folder(cache, "features"), key, extraction)
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"cache_dir: cannot write {folder} ({reason})") from error
-    return Features(rows[:known], rows[known:])
+        place = cache / "features"
+        raise InputError(f"cache_dir: cannot use {place} ({reason})") from error
 
 
-def _rows(dataset: Dataset, extractor: Extractor, start: int, stop: int) -> FloatArray:
-    """Return the features of instances start..stop-1, where the test set follows the pool."""
-    known = len(dataset.train)
-    parts: list[tuple[Instances, IntArray]] = [
-        (dataset.train, np.arange(start, min(stop, known))),
-        (dataset.test, np.arange(max(start, known), stop) - known),
-    ]
-    rows = np.concatenate([extractor.features(p.take(i)) for p, i in parts if len(i)])
+def _rows(parts: Parts, extractor: Extractor, start: int, stop: int) -> FloatArray:
+    """Return the features of instances start..stop-1, counted through all parts."""
+    found, first = [], 0
+    for part in parts.instances:
+        inside = np.arange(max(start, first), min(stop, first + len(part))) - first
+        if len(inside):
+            found.append(extractor.features(part.take(inside)))
+        first += len(part)
+    rows = np.concatenate(found)
     finite = np.isfinite(rows).all(axis=1)
     if not finite.all():
         count = f"{int((~finite).sum())} of {len(rows)} {extractor.unit}"
         raise InputError(
-            f"backbone={extractor.name}: its features of {count} of {dataset.name} are NaN or "
+            f"backbone={extractor.name}: its features of {count} of {parts.name} are NaN or "
             "infinite; check the weights, and their preprocessing"
         )
     return rows

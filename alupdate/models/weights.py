@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from alupdate.utils.errors import InputError
-from alupdate.utils.files import sha256_of
+from alupdate.utils.errors import InputError, cannot_read
+from alupdate.utils.files import digest_of
 
 SHA256_DIGITS = 64
 
@@ -69,7 +69,7 @@ class PackagedFile:
         paths = [Path(str(file.locate())) for file in files if file.name == self.name]
         if not paths or not paths[0].is_file():
             raise self._damaged(where, f"{self.name} is missing")
-        found = sha256_of(paths[0])
+        found = digest_of(paths[0], where)
         if found != self.sha256:
             difference = f"SHA-256 {found[:8]}..., expected {self.sha256[:8]}..."
             raise self._damaged(where, f"{paths[0]} has {difference}")
@@ -117,5 +117,7 @@ def read_tensors(file: WeightsFile) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = load_file(file.path)
     except (SafetensorError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise cannot_read(file.source, error) from error
         raise InputError(f"{file.source}: is no complete safetensors file ({error})") from error
     return tensors

@@ -8,7 +8,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alupdate.utils.errors import DONE, INTERRUPTED, WRONG_INPUT, InputError
+from alupdate.utils.display import printable, protect_streams
+from alupdate.utils.errors import DONE, INTERRUPTED, WRONG_INPUT, InputError, redacted
 from alupdate.utils.files import replace_file
 from alupdate.utils.metrics import METRIC_NAMES, PRIMARY
 
@@ -43,6 +44,7 @@ def run_command(arguments: Sequence[str]) -> int:
     Args:
         arguments: the name of the command, and its own arguments.
     """
+    protect_streams()
     try:
         chosen = _parser().parse_args(arguments)
     except SystemExit as answer:  # of argparse, which has said why
@@ -60,7 +62,8 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _say(line: str, code: int) -> int:
-    print(f"error: {line}" if code == WRONG_INPUT else line, file=sys.stderr)
+    shown = printable(redacted(line))
+    print(f"error: {shown}" if code == WRONG_INPUT else shown, file=sys.stderr)
     return code
 
 
@@ -241,7 +244,7 @@ def _read(source: Path, metric: str) -> "Results":
 
 def _say_missing(results: "Results") -> None:
     for line in results.notes():
-        print(line, file=sys.stderr)
+        print(printable(redacted(line)), file=sys.stderr)
 
 
 def _write(target: Path, text: str) -> None:

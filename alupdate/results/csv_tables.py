@@ -17,7 +17,8 @@ from alupdate.results.records import (
     TIMING_COLUMNS,
     UPDATE_COLUMNS,
 )
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, cannot_read
+from alupdate.utils.files import regular_bytes
 from alupdate.utils.metrics import ACCURACY, METRIC_NAMES, N_INNER
 
 TEXT = frozenset({
@@ -155,9 +156,9 @@ def read_csv_table(path: Path, kind: TableKind) -> pd.DataFrame:
 def _parsed(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header, and line number and cells of each row."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular_bytes(path).decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        raise cannot_read(str(path), error) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is no text file") from error
     if not text.endswith("\n"):

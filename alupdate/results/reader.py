@@ -27,6 +27,7 @@ from alupdate.results.csv_tables import (
 from alupdate.results.records import MAIN_TABLES
 from alupdate.results.status import STATUS, State, read_status, run_state
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import regular_bytes
 from alupdate.utils.metrics import find_metric
 
 COPIES = "mlflow-artifacts"
@@ -44,7 +45,7 @@ class Run:
     Attributes:
         name: in the column ``run`` of its tables; of the directory where there are none.
         state: running | completed | failed | interrupted; a run whose process is gone counts as
-            interrupted.
+            interrupted, and one of which that is not known as unknown.
         reason: why it is not completed; empty where it is.
         oracle: what the strategy sees beyond acquired labels; empty for practical strategies.
         settings: from config.yaml, ``group.key`` to value as text.
@@ -333,7 +334,7 @@ def _read_run(folder: Path) -> Run:
 
 def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[Any, Any]:
     try:
-        document = parse(path.read_text(encoding="utf-8"))
+        document = parse(regular_bytes(path).decode())
     except FileNotFoundError as error:
         raise InputError(f"{path.name} is missing") from error
     except OSError as error:

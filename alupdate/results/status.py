@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from alupdate.results.provenance import now
-from alupdate.utils.files import replace_file
+from alupdate.utils.errors import first_line
+from alupdate.utils.files import holder, locked_file, regular_bytes, replace_file
 
 STATUS = "status.json"
 LOCK = ".lock"
@@ -57,27 +58,37 @@ def read_status(folder: Path) -> RunStatus:
 
 
 def is_held(folder: Path) -> bool:
-    """Return whether a living process holds the run's lock."""
-    if not (folder / LOCK).exists():
-        return False
-    try:
-        with FileLock(folder / LOCK).acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # the directory was removed meanwhile, or may not be written
-        return False
+    """Return whether a living process is known to hold the run's lock."""
+    return holder(folder / LOCK)[0] == "alive"
 
 
 def run_state(folder: Path, status: RunStatus) -> tuple[str, str]:
     """Return the state of a run, with the reason if it is not completed.
 
     A run that says it is running, but that no process holds, was interrupted; one that has no
-    status waits.
+    status waits. Where the lock or the status cannot be read, the state is ``unknown``.
     """
-    if status.state == "running" and not is_held(folder):
+    if status.state is None and (trouble := _unreadable(folder / STATUS)):
+        return "unknown", f"{STATUS} cannot be read ({trouble})"
+    if status.state != "running":
+        return status.state or "waiting", status.error or ""
+    found, trouble = holder(folder / LOCK)
+    if found == "unknown":
+        return "unknown", f"running, unless its process is gone: {LOCK} cannot be read ({trouble})"
+    if found == "gone":
         return "interrupted", "its process is gone; the same command resumes it"
-    return status.state or "waiting", status.error or ""
+    return "running", status.error or ""
+
+
+def _unreadable(path: Path) -> str:
+    """Return why a file that may be there cannot be read, or nothing."""
+    try:
+        path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        return error.strerror or first_line(error)
+    return ""
 
 
 def mark_crashed(folder: Path, error: str) -> None:
@@ -90,7 +101,7 @@ def mark_crashed(folder: Path, error: str) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / LOCK).acquire(timeout=0):
+        with locked_file(folder / LOCK, timeout=0):
             document = read_document(folder)
             if document.get("state") == "completed":
                 return
@@ -104,7 +115,7 @@ def mark_crashed(folder: Path, error: str) -> None:
 def read_document(folder: Path) -> dict[str, Any]:
     """Return all of status.json; nothing where it is missing or damaged."""
     try:
-        document = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+        document = json.loads(regular_bytes(folder / STATUS))
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -13,24 +13,35 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from alupdate.config import HOW_TO_RUN, RunConfig, UpdatingTask, run_prefix
 from alupdate.results.provenance import now, provenance
 from alupdate.results.records import MAIN_TABLES, cycles_of, run_tables, updates_of
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
-from alupdate.utils.errors import InputError, first_line
-from alupdate.utils.files import replace_file
+from alupdate.utils.errors import InputError, cannot_read, first_line
+from alupdate.utils.files import locked_file, regular_bytes, replace_file
 
 FORMAT_VERSION = 6
 """Version of the result format and of what the numbers mean; part of every run's hash."""
 STATE = "state.json"
+ADDED: Mapping[str, Any] = {
+    "initial": "random",
+    "dataset.labels": None,
+    "dataset.instance_column": None,
+    "dataset.classes": None,
+    "dataset.on_conflict": "error",
+}
+"""Settings that earlier versions did not have, and the values that stand for what those did: with
+them a run is the one that it was."""
+ABSENT = object()
 SECONDS_FOR_LOCK = 2.0
 """How long to try: whoever only looks whether a run is alive holds its lock for a moment."""
 log = logging.getLogger(__name__)
@@ -130,7 +141,7 @@ class RunStore:
 
     def _content(self, name: str) -> bytes | None:
         try:
-            return (self.path / name).read_bytes()
+            return regular_bytes(self.path / name)
         except OSError:
             return None
 
@@ -157,19 +168,17 @@ class RunStore:
             BusyError: another process is running this very run.
             InputError: the directory cannot be made.
         """
-        lock = FileLock(self.path / LOCK)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=SECONDS_FOR_LOCK)
-        except Timeout as error:
-            raise BusyError(f"{self.path}: another process is running this run") from error
-        except OSError as error:
-            raise InputError(f"results_dir: cannot write {self.path} ({error.strerror})") from error
-        self._lock_file = self._inode()
-        try:
+        with ExitStack() as stack:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked_file(self.path / LOCK, SECONDS_FOR_LOCK))
+            except Timeout as error:
+                raise BusyError(f"{self.path}: another process is running this run") from error
+            except OSError as error:
+                reason = f"cannot write {self.path} ({error.strerror})"
+                raise InputError(f"results_dir: {reason}") from error
+            self._lock_file = self._inode()
             yield
-        finally:
-            lock.release()
 
     def begin(self, facts: dict[str, Any]) -> None:
         """Write config.yaml and the status ``running``; ``facts`` go into the status."""
@@ -226,9 +235,13 @@ class RunStore:
         log.warning("%s is damaged (%s); starting from the beginning", self.path / STATE, trouble)
 
     def _read_state(self) -> tuple[list[dict[str, Any]], str]:
-        """Return the finished steps, and what is wrong if they are none."""
+        """Return the finished steps, and what is wrong if they are none.
+
+        Raises:
+            InputError: the system does not read them now; another attempt may find them.
+        """
         try:
-            document = json.loads((self.path / STATE).read_bytes())
+            document = json.loads(regular_bytes(self.path / STATE))
             steps: list[dict[str, Any]] = document["steps"]
             if document["run"] != self.name:
                 raise ValueError(f"it is the state of {document['run']}")
@@ -239,6 +252,8 @@ class RunStore:
             updates_of(steps) if self._is_updating else cycles_of(steps)
         except FileNotFoundError:
             return [], "it is missing"
+        except OSError as error:
+            raise cannot_read(str(self.path / STATE), error) from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             return [], first_line(error, typed=isinstance(error, KeyError))
         return steps, ""
@@ -269,8 +284,14 @@ def _settings(config: RunConfig) -> dict[str, Any]:
     """Return everything that decides the result, and where the data lie."""
     ignored = HOW_TO_RUN
     if isinstance(config.task, UpdatingTask):
-        ignored |= {"strategy", "batch", "n_initial", "n_cycles", "subset"}
-    return {key: value for key, value in asdict(config).items() if key not in ignored}
+        ignored |= {"strategy", "batch", "n_initial", "initial", "n_cycles", "subset"}
+    settings = {key: value for key, value in asdict(config).items() if key not in ignored}
+    for key, former in ADDED.items():
+        *groups, last = key.split(".")
+        group = reduce(lambda tree, name: tree[name], groups, settings)
+        if group.get(last, ABSENT) == former:
+            del group[last]
+    return settings
 
 
 def _digest(settings: dict[str, Any], contents: dict[str, str], places: frozenset[str]) -> str:
@@ -285,7 +306,7 @@ def _digest(settings: dict[str, Any], contents: dict[str, str], places: frozense
 def _same(path: Path, settings: dict[str, Any]) -> bool:
     """Return whether a run's config.yaml has these settings."""
     try:
-        found = yaml.safe_load(path.read_bytes())
+        found = yaml.safe_load(regular_bytes(path))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return False
     return bool(found == yaml.safe_load(yaml.safe_dump(settings)))

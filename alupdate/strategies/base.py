@@ -274,6 +274,17 @@ class StrategyOption(Option, Strategy):
             InputError: it is missing or cannot be used.
         """
 
+    def try_out(self, classes: int, labelled: int, candidates: int, size: int) -> None:
+        """Find out on made-up data whether a library's strategy works, before a run needs it.
+
+        Args:
+            classes, labelled, candidates: how many the first query has.
+            size: of a batch.
+
+        Raises:
+            InputError: it is missing or does not work.
+        """
+
 
 def best(utilities: Tensor, query: Query, size: int) -> Positions:
     """Return the ``size`` free positions of highest utility (P,); ties go to the first.

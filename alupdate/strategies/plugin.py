@@ -14,9 +14,17 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, OpenMapping
-from alupdate.strategies.base import Positions, Query, Strategy, StrategyOption, checked
+from alupdate.strategies.base import (
+    Positions,
+    Query,
+    ScoringStrategy,
+    Strategy,
+    StrategyOption,
+    best,
+    checked,
+)
 from alupdate.strategies.sources import module_sources
-from alupdate.utils.errors import InputError, first_line
+from alupdate.utils.errors import InputError, cannot_read, first_line
 
 ENTRY_POINTS = "alupdate.strategies"
 """The entry-point group in which installed packages announce their strategies."""
@@ -55,17 +63,39 @@ class Plugin(StrategyOption):
 
     @override
     def digests(self) -> dict[str, str]:
+        module, package = self.module, dict[str, str]()
         for entry in entry_points(group=ENTRY_POINTS, name=self.module):
             package = {} if entry.dist is None else {entry.dist.name: entry.dist.version}
-            return package | module_sources(entry.module)
-        return module_sources(self.module)
+            module = entry.module
+            break
+        try:
+            return package | module_sources(module)
+        except OSError as error:
+            raise cannot_read(self._key, error) from error
 
     @override
     def select(self, query: Query, size: int) -> Positions:
         strategy = self.strategy
         with _current_directory_importable():
-            answer = strategy.select(query, size)
+            if type(strategy).select is ScoringStrategy.select:
+                answer = best(self._scores(query), query, size)
+            else:
+                answer = strategy.select(query, size)
         return checked(answer, query, size, self._key)
+
+    def _scores(self, query: Query) -> Tensor:
+        """Return the strategy's utilities (P,).
+
+        Raises:
+            InputError: there is not one number for each candidate.
+        """
+        scores = self.utilities(query)
+        wanted = (len(query.features),)
+        if not isinstance(scores, Tensor) or scores.shape != wanted:
+            raise InputError(f"{self._key}: utilities must return a tensor of shape {wanted}")
+        if scores.index_fill(0, query.picked, 0).isnan().any():
+            raise InputError(f"{self._key}: utilities returned NaN for a candidate")
+        return scores
 
     @property
     def utilities(self) -> Callable[[Query], Tensor]:
@@ -91,10 +121,13 @@ class Plugin(StrategyOption):
         try:
             with _current_directory_importable():
                 made: Any = make(dict(self.settings))
-        except (Exception, SystemExit) as error:
+                usable = callable(getattr(made, "select", None)) and hasattr(made, "needs_oracle")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             reason = first_line(error, typed=True)
             raise InputError(f"{self._key}: make_strategy failed: {reason}") from error
-        if not callable(getattr(made, "select", None)) or not hasattr(made, "needs_oracle"):
+        if not usable:
             raise InputError(
                 f"{self._key}: make_strategy must return an object with needs_oracle and select"
             )
@@ -136,7 +169,9 @@ def _maker(module: str, name: str) -> Callable[[dict[str, Any]], Any]:
                 f"{name}: no such module in the current directory or among installed packages"
             ) from error
         raise InputError(f"{name}: {first_line(error, typed=True)}") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise InputError(f"{name}: cannot be imported: {first_line(error, typed=True)}") from error
     make = getattr(found, "make_strategy", None)
     if not callable(make):

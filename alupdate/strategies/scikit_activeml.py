@@ -16,6 +16,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, OpenMapping, Scalar
+from alupdate.laplace.names import GAUSSIAN
+from alupdate.laplace.posterior import fit_posterior
 from alupdate.laplace.predictive import sample_weights
 from alupdate.strategies.base import Positions, Query, StrategyOption, checked
 from alupdate.utils.errors import InputError, suggestion
@@ -33,6 +35,8 @@ OWN_CLASSIFIERS = {
 PACKAGE = "scikit-activeml"
 COMMITTEE = 10
 """Members of the committees that some strategies want, drawn from the posterior."""
+FEW, DIMENSION = 40, 8
+"""Instances and features of a small made-up query."""
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -64,6 +68,15 @@ class ScikitActiveml(StrategyOption):
     @override
     def load(self) -> None:
         _ = self.library_class
+
+    @override
+    def try_out(self, classes: int, labelled: int, candidates: int, size: int) -> None:
+        """Ask for a small batch; only where that fails for one of full size, which takes longer."""
+        few = min(candidates, FEW)
+        try:
+            self.select(made_up_query(classes, min(labelled, FEW), few), min(size, few // 2))
+        except InputError:
+            self.select(made_up_query(classes, labelled, candidates), min(size, candidates))
 
     @cached_property
     def library_class(self) -> Any:
@@ -103,7 +116,7 @@ class ScikitActiveml(StrategyOption):
                 answer = self._ask(query, size, scores)
         except Exception as error:
             text = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(f"{self._key}: {text}") from error
+            raise InputError(f"{self._key}: {PACKAGE} says: {text}") from error
         return answer[1] if scores else answer
 
     def _ask(self, query: Query, size: int, scores: bool) -> Any:
@@ -163,6 +176,17 @@ class ScikitActiveml(StrategyOption):
     def _key(self) -> str:
         """The setting that chose the class, for complaints."""
         return f"strategy.query_strategy={self.query_strategy}"
+
+
+def made_up_query(classes: int, labelled: int, candidates: int) -> Query:
+    """Return a query on random features; all classes are labelled, if there are enough labels."""
+    rng = np.random.default_rng(0)
+    weights, known, pool = (
+        torch.from_numpy(rng.normal(size=(count, DIMENSION)).astype(np.float32))
+        for count in (classes, labelled, candidates)
+    )
+    posterior = fit_posterior(weights, known, GAUSSIAN, 1.0)
+    return Query.of(posterior, pool, known, torch.arange(labelled) % classes)
 
 
 @cache

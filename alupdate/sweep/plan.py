@@ -13,7 +13,7 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep, Sweep
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -23,7 +23,7 @@ from alupdate.config.compose import CONFIG
 from alupdate.experiment.job import digests
 from alupdate.results.status import RunStatus, read_status
 from alupdate.results.store import RunStore
-from alupdate.trackers import make_tracker
+from alupdate.trackers import SweepTrackers
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
@@ -37,7 +37,7 @@ class PlannedRun:
 
     Attributes:
         overrides: arguments of ``python -m alupdate.run`` that make it.
-        config: composed from them, and checked.
+        config: composed from them, and checked; without a tracker that does not work.
         path: directory of its results.
         before: its status when the sweep began.
         complete: whether it was complete when the sweep began.
@@ -56,8 +56,12 @@ class PlannedRun:
 
     @property
     def needs_nothing(self) -> bool:
-        """Whether it is not launched: it is finished, and no tracker may have missed part of it."""
-        return self.is_finished and self.config.tracker.name == "none"
+        """Whether it is not launched: it is finished, and nothing else is wanted of it.
+
+        A tracker may have missed part of it, and its model may be missing.
+        """
+        others = self.config.tracker.name != "none" or bool(self.config.keep_model)
+        return self.is_finished and not others
 
     @property
     def is_given_up(self) -> bool:
@@ -89,16 +93,16 @@ def plan_runs(
     """Return the runs of a sweep, each once, in the order of the jobs.
 
     Raises:
-        InputError: a file or the package of a tracker is missing.
+        InputError: a file or the package of a tracker is missing, or its address is a directory.
     """
     contents: dict[str, dict[str, str]] = {}
     runs: dict[Path, PlannedRun] = {}
+    trackers = SweepTrackers(display)
     for overrides, config in zip(jobs, configs, strict=True):
         store = RunStore(config, digests(config, display, contents))
-        if not runs:
-            make_tracker(config, store)
         status, complete = read_status(store.path), store.is_complete()
-        run = PlannedRun(tuple(overrides), config, store.path, status, complete)
+        used = trackers.usable(config, store)
+        run = PlannedRun(tuple(overrides), used, store.path, status, complete)
         runs.setdefault(store.path, run)
     if len(runs) < len(jobs):
         display.say(f"note: {len(jobs)} jobs are {len(runs)} different runs")
@@ -138,12 +142,14 @@ def expand(params: Mapping[str, object], given: Sequence[Override]) -> list[list
 
 
 def check_sweep(override: Override) -> None:
-    """Refuse a range that is empty, endless or too long to be a sweep.
+    """Refuse a range that is empty, endless or too long to be a sweep, and a sweep in a list.
 
     Raises:
         InputError: it is.
     """
     sweep = override.value()
+    if isinstance(sweep, ChoiceSweep) and any(isinstance(value, Sweep) for value in sweep.list):
+        raise InputError(f"{override.input_line}: a list of values holds a sweep; write them out")
     if not isinstance(sweep, RangeSweep):
         return
     assert sweep.start is not None

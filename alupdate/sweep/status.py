@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import logging
+import os
 import shlex
 import threading
 from collections import Counter
@@ -19,14 +20,13 @@ from pathlib import Path
 from statistics import median
 
 import yaml
-from filelock import FileLock
 
 from alupdate.results.records import csv_text
 from alupdate.results.status import STATUS, RunStatus, read_status, run_state
 from alupdate.sweep.plan import PlannedRun
 from alupdate.utils.display import Advance, Display
-from alupdate.utils.errors import InputError, redacted
-from alupdate.utils.files import replace_file
+from alupdate.utils.errors import InputError, cannot_read, redacted
+from alupdate.utils.files import locked_file, regular_bytes, replace_file
 
 MANIFEST = "sweep.csv"
 log = logging.getLogger(__name__)
@@ -38,8 +38,9 @@ class ManifestRow:
 
     Attributes:
         run: name of its directory.
-        state: one of ``completed``, ``running``, ``waiting``, ``interrupted``, ``failed`` and
-            ``invalid``; the last is a run whose input is wrong.
+        state: one of ``completed``, ``running``, ``waiting``, ``interrupted``, ``failed``,
+            ``invalid`` (its input is wrong) and ``unknown`` (it may be running: its lock or its
+            status cannot be read).
         failures: how often it has failed.
         seconds: of its last attempt; empty if that is not known.
         reason: why it is not completed, in one line; empty if there is nothing to say.
@@ -55,8 +56,11 @@ class ManifestRow:
 
 
 _COLUMNS = tuple(field.name for field in fields(ManifestRow))
-_STATES = ("completed", "running", "waiting", "interrupted", "failed", "invalid")
-_PENDING = ("running", "waiting", "interrupted")
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
+"""What is raised where a file of a run is missing, damaged, or holds something else."""
+_STATES = ("completed", "running", "waiting", "interrupted", "unknown", "failed", "invalid")
+_PENDING = ("running", "waiting", "interrupted", "unknown")
+_BEGUN = ("running", "interrupted", "unknown", "failed")
 _WRITTEN_AGAIN = "the sweep's own command writes it again"
 _RUNS_SHOWN = 20
 
@@ -90,7 +94,7 @@ def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> None:
         OSError: it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".sweep.lock"):
+    with locked_file(folder / ".sweep.lock"):
         merged = {row.run: row for row in _kept(folder)} | {row.run: row for row in rows}
         content = csv_text(_COLUMNS, [astuple(row) for row in merged.values()])
         replace_file(folder / MANIFEST, content)
@@ -104,10 +108,13 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
     """
     path = folder / MANIFEST
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no text"
-        raise InputError(f"{path}: {reason}; a sweep (-m) writes it") from error
+        text = regular_bytes(path).decode()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: {error.strerror}; a sweep (-m) writes it") from error
+    except OSError as error:
+        raise cannot_read(str(path), error) from error
+    except ValueError as error:
+        raise InputError(f"{path}: is no text; {_WRITTEN_AGAIN}") from error
     try:
         lines = list(csv.reader(io.StringIO(text)))
     except csv.Error as error:
@@ -165,19 +172,28 @@ def overview(folder: Path) -> Overview:
 
     Raises:
         InputError: it is no experiment, or its manifest is damaged.
+        OSError: it cannot be listed.
     """
     if not folder.is_dir():
         raise InputError(f"experiment_dir={folder}: no such directory")
     wanted = read_manifest(folder) if (folder / MANIFEST).exists() else []
     names = {row.run for row in wanted}
-    found = sorted(path.parent for path in folder.glob(f"*/{STATUS}"))
+    found = _run_folders(folder)
     rows = [_now(folder, row) for row in wanted]
     rows += [current_row(path, ()) for path in found if path.name not in names]
     if not rows:
         raise InputError(f"experiment_dir={folder}: holds no runs; give results/NAME")
-    begun = [row.run for row in rows if row.state in ("running", "interrupted", "failed")]
+    begun = [row.run for row in rows if row.state in _BEGUN]
     cycles = {run: _cycles(folder / run) for run in begun}
     return Overview(tuple(rows), cycles, _time_left(rows, cycles))
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    """Return the folders in an experiment that hold a status, or that may not be entered."""
+    inside = sorted(entry for entry in folder.iterdir() if os.path.isdir(entry))
+    return [
+        entry for entry in inside if os.path.exists(entry / STATUS) or not os.access(entry, os.X_OK)
+    ]
 
 
 def show_overview(folder: Path, display: Display) -> None:
@@ -211,13 +227,13 @@ def _now(folder: Path, row: ManifestRow) -> ManifestRow:
 def _cycles(path: Path) -> tuple[int, int]:
     """Return how many steps of a run are done, and how many it has; 0 where that is not known."""
     try:
-        done = len(json.loads((path / "state.json").read_text(encoding="utf-8"))["steps"])
-    except (OSError, ValueError, KeyError, TypeError):
+        done = len(json.loads(regular_bytes(path / "state.json"))["steps"])
+    except UNREADABLE:
         done = 0
     try:
-        config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+        config = yaml.safe_load(regular_bytes(path / "config.yaml"))
         wanted = int(config["n_cycles"]) + 1
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+    except (*UNREADABLE, OverflowError, yaml.YAMLError):
         wanted = 0
     return done, wanted
 

@@ -23,7 +23,7 @@ from omegaconf import DictConfig
 
 from alupdate.config import ActiveLearningTask, RunConfig
 from alupdate.config.check import parse_config
-from alupdate.experiment.job import RunError, digests, run_job
+from alupdate.experiment.job import RunError, check_task, digests, run_job
 from alupdate.results.status import mark_crashed
 from alupdate.results.store import BusyError, RunStore
 from alupdate.utils.display import Display, protect_streams
@@ -98,6 +98,10 @@ def run_configured(config: RunConfig) -> JobResult:
 
     A job whose process was killed is marked as failed in the status of its run.
     """
+    try:
+        check_task(config)
+    except InputError as error:
+        return JobResult("invalid", str(error))
     shared = replace(config, progress=False, threads=config.threads or threads_per_job())
     result = run_isolated(shared)
     if result.outcome == "killed" and keeps_results(config):

@@ -4,37 +4,79 @@ A tracker is told what a run has committed already, so it can change nothing in 
 every call to it goes through a guard, so it can neither stop a run nor hold it up.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alupdate.config import MlflowTracker, RunConfig, TensorboardTracker
+from alupdate.config import MlflowTracker, NoTracker, RunConfig, TensorboardTracker
 from alupdate.results.status import State
 from alupdate.results.store import RunStore
-from alupdate.trackers.tracker import Guard, Point, Tracker, points_of
+from alupdate.trackers.tracker import SWEEP_GOES_ON, Guard, Point, Tracker, points_of
 from alupdate.utils.display import Display
+
+TRACKERS_DOWN = "ALUPDATE_TRACKERS_DOWN"
+"""Environment: places of trackers that do not work, as a sweep has found; one a line."""
 
 
 def make_tracker(config: RunConfig, store: RunStore) -> Tracker | None:
     """Return the configured tracker, or None; nothing is written and nobody is called yet.
 
     Raises:
-        InputError: the tracker's package is not installed.
+        InputError: the tracker's package is not installed, or its address is a directory.
     """
     settings = config.tracker
     if isinstance(settings, MlflowTracker):
-        from alupdate.trackers.mlflow import MlflowRun
-
         results = Path(config.results_dir)
         uri = settings.uri or f"sqlite:///{(results / 'mlflow.db').absolute()}"
+        if uri in _down():
+            return None
+        from alupdate.trackers.mlflow import MlflowRun
+
         return MlflowRun(uri, results, config.experiment_name, store)
     if isinstance(settings, TensorboardTracker):
         from alupdate.trackers.tensorboard import TensorboardEvents
 
         return TensorboardEvents(store.path / "tensorboard")
     return None
+
+
+def _down() -> list[str]:
+    return os.environ.get(TRACKERS_DOWN, "").splitlines()
+
+
+class SweepTrackers:
+    """Looks once in a sweep whether each of its trackers works, so that no run waits for it.
+
+    One that does not is left out, by this process and by those that it starts.
+    """
+
+    def __init__(self, display: Display) -> None:
+        self._say = display.complain
+        self._working: dict[object, bool] = {}
+        os.environ.pop(TRACKERS_DOWN, None)  # of an earlier sweep in this process
+
+    def usable(self, config: RunConfig, store: RunStore) -> RunConfig:
+        """Return the config, without its tracker if that does not work.
+
+        Raises:
+            InputError: as of ``make_tracker``.
+        """
+        key = (config.tracker, config.results_dir)
+        if key not in self._working:
+            self._working[key] = self._works(make_tracker(config, store))
+        return config if self._working[key] else replace(config, tracker=NoTracker())
+
+    def _works(self, tracker: Tracker | None) -> bool:
+        if tracker is None:
+            return True
+        works = Guard(tracker.name, self._say, SWEEP_GOES_ON).attempt(tracker.check)
+        if not works:
+            os.environ[TRACKERS_DOWN] = "\n".join([*_down(), tracker.place])
+        return works
 
 
 @contextmanager
@@ -65,7 +107,11 @@ def tracked(
         guard.attempt(partial(send, points), tracker.extra_seconds)
 
     def end(points: tuple[Point, ...], state: State) -> None:
-        send(points)
+        try:
+            send(points)
+        except Exception:  # it is ended all the same, but not as a run of which all is there
+            tracker.end("failed" if state == "completed" else state)
+            raise
         tracker.end(state)
 
     guard.attempt(partial(send, points), tracker.extra_seconds)

@@ -14,12 +14,18 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from alupdate.results.status import State
 from alupdate.results.store import RunStore
+from alupdate.trackers.mlflow_files import (
+    create_file,
+    is_database,
+    require_database,
+    require_writable,
+    sqlite_file,
+)
 from alupdate.trackers.tracker import Point
 from alupdate.utils.errors import InputError
+from alupdate.utils.files import locked_file
 
 CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # MLflow's 7 take minutes; the next cycle tries again
@@ -32,7 +38,7 @@ for name, value in CLIENT_SETTINGS.items():
     os.environ.setdefault(name, value)
 
 try:
-    from mlflow.entities import Metric, Param, Run, RunTag
+    from mlflow.entities import LifecycleStage, Metric, Param, Run, RunTag
     from mlflow.tracking import MlflowClient
 except ImportError as error:
     raise InputError(f"tracker=mlflow: {error}; pip install 'alupdate[mlflow]'") from error
@@ -40,10 +46,10 @@ except ImportError as error:
 for noisy in ("mlflow", "alembic"):  # a run warns itself, in one line
     logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
-SQLITE = "sqlite:///"
 MLFLOW_STATUS = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 ARTIFACTS = ("config.yaml", "status.json", "run.log", "*.csv", "*.png")
 RUN_TAG = "alupdate.run"
+log = logging.getLogger(__name__)
 METRICS_PER_CALL, PARAMS_PER_CALL, PARAM_LENGTH = 1000, 100, 500  # limits of MLflow's servers
 SECONDS_TO_CREATE = 60.0
 """What creating the tables of a local file may take."""
@@ -69,15 +75,27 @@ class MlflowRun:
         return f"tracker=mlflow, {self._uri}"
 
     @property
+    def place(self) -> str:
+        """The address of its store."""
+        return self._uri
+
+    @property
     def extra_seconds(self) -> float:
         """How much longer than usual the next call may take: to create a local file."""
         return SECONDS_TO_CREATE if self._file is not None and not self._file.exists() else 0.0
+
+    def check(self) -> None:
+        """Find out quickly whether the store answers, and a file can be written."""
+        if self._file is not None:
+            require_writable(self._file)
+        else:
+            self._client().search_experiments(max_results=1)
 
     def begin(self, anew: bool) -> None:
         """Find the MLflow run or add it, with the settings as parameters."""
         if self._begun:
             return
-        client = self._found_or_added(anew)
+        client = self._found_or_added(anew and self._run is None)
         run_id = self._run_id
         self._steps = {metric.step for metric in client.get_metric_history(run_id, "cycle")}
         if self._run is not None and self._run.info.status != "RUNNING":
@@ -86,7 +104,7 @@ class MlflowRun:
         self._begun = True
 
     def send(self, points: Sequence[Point]) -> None:
-        """Log the steps that MLflow does not have."""
+        """Log the steps that MLflow does not have; after trouble the run is looked up again."""
         assert self._run is not None
         start = self._run.info.start_time
         ends = accumulate(point.seconds for point in points)
@@ -95,12 +113,16 @@ class MlflowRun:
             for point, seconds in zip(points, ends, strict=True)
             if point.step not in self._steps
         ]
+        self._begun = False
         for batch in _batches(missing):
             self._client().log_batch(self._run_id, metrics=batch)
+        self._begun = True
         self._steps |= {point.step for point in points}
 
     def end(self, state: State) -> None:
         """Set the matching status, and add the run's files as artifacts."""
+        if self._run is None:
+            return
         client = self._client()
         client.set_terminated(self._run_id, MLFLOW_STATUS[state])
         for pattern in ARTIFACTS:
@@ -113,7 +135,7 @@ class MlflowRun:
             return False
         client = self._client()
         experiment = client.get_experiment_by_name(self._experiment_name)
-        if experiment is None:
+        if experiment is None or experiment.lifecycle_stage == LifecycleStage.DELETED:
             return False
         run = self._find(client, experiment.experiment_id)
         return run is not None and run.info.status == "FINISHED"
@@ -124,28 +146,35 @@ class MlflowRun:
         return str(self._run.info.run_id)
 
     def _client(self) -> MlflowClient:
+        if self._file is not None:
+            require_database(self._file)
         return MlflowClient(tracking_uri=self._uri)
 
     def _found_or_added(self, anew: bool) -> MlflowClient:
         """One process at a time, so that two that start together share file and experiment."""
-        with FileLock(self._lock):
+        if self._file is not None:
+            require_writable(self._file)
+        with locked_file(self._lock):
             if self._file is not None:
                 create_file(self._file)
             client = self._client()
-            if self._run is None:
-                experiment = self._experiment(client)
-                self._run = self._find(client, experiment)
-                if anew and self._run is not None:
-                    client.delete_run(self._run_id)
-                    self._run = None
-                if self._run is None:
-                    name = self._store.name
-                    self._run = client.create_run(experiment, tags={RUN_TAG: name}, run_name=name)
+            experiment = self._experiment(client)
+            run, name = self._find(client, experiment), self._store.name
+            if anew and run is not None:
+                client.delete_run(run.info.run_id)
+                run = None
+            if run is None:
+                run = client.create_run(experiment, tags={RUN_TAG: name}, run_name=name)
+            self._run = run
         return client
 
     def _experiment(self, client: MlflowClient) -> str:
+        """Return the id of the experiment, which is added, or restored if it was deleted."""
         found = client.get_experiment_by_name(self._experiment_name)
         if found is not None:
+            if found.lifecycle_stage == LifecycleStage.DELETED:
+                client.restore_experiment(found.experiment_id)
+                log.info("%s: restored the deleted experiment %s", self.name, found.name)
             return str(found.experiment_id)
         return str(client.create_experiment(self._experiment_name, self._artifacts))
 
@@ -180,13 +209,8 @@ class MlflowRun:
             "alupdate.device": status.get("device"),
             "mlflow.source.name": "alupdate",
             "mlflow.source.git.commit": revision.removesuffix("-dirty"),
-            "mlflow.user": getpass.getuser(),
+            "mlflow.user": user_name(),
         }
-
-
-def is_database(uri: str) -> bool:
-    """Return whether a URI is a database that this process opens itself."""
-    return not uri.startswith(("http://", "https://", "databricks"))
 
 
 def import_database_store() -> None:
@@ -201,27 +225,12 @@ def import_database_store() -> None:
         raise InputError(f"tracker=mlflow: {error}; pip install 'alupdate[mlflow]'") from error
 
 
-def sqlite_file(uri: str) -> Path | None:
-    """Return the file of a plain SQLite URI."""
-    is_plain = uri.startswith(SQLITE) and "?" not in uri
-    return Path(uri.removeprefix(SQLITE)) if is_plain else None
-
-
-def create_file(file: Path) -> None:
-    """Create the tables of a store; the file appears when it is whole.
-
-    To be called by one process at a time: two that set up one file would spoil it.
-    """
-    if file.exists():
-        return
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
-    partial.unlink(missing_ok=True)
-    store = SqlAlchemyStore(f"{SQLITE}{partial}", str(file.parent / "mlflow-artifacts"))
-    store.engine.dispose()
-    partial.replace(file)
+def user_name() -> str:
+    """Return the user's name, or its number where there is none, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _metrics(point: Point, moment: int) -> list[Metric]:

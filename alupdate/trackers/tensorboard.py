@@ -40,6 +40,14 @@ class TensorboardEvents:
         """Its name in a warning."""
         return f"tracker=tensorboard, {self._folder}"
 
+    @property
+    def place(self) -> str:
+        """The folder of its file."""
+        return str(self._folder)
+
+    def check(self) -> None:
+        """Nothing can be wrong that is not wrong with the run's own folder."""
+
     def begin(self, anew: bool) -> None:
         """Start an empty file in place of any earlier one."""
         if self._file is not None:

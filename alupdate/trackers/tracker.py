@@ -10,7 +10,7 @@ from threading import Thread
 from typing import Any, Protocol
 
 from alupdate.results.status import State
-from alupdate.utils.errors import first_line, redacted
+from alupdate.utils.errors import explain_os_error, first_line, redacted
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,17 @@ class Tracker(Protocol):
         ...
 
     @property
+    def place(self) -> str:
+        """Where it keeps runs."""
+        ...
+
+    @property
     def extra_seconds(self) -> float:
         """How much longer than usual the next call may take."""
+        ...
+
+    def check(self) -> None:
+        """Find out quickly whether runs can be kept."""
         ...
 
     def begin(self, anew: bool) -> None:
@@ -112,6 +121,14 @@ PATIENCE = 6.0
 """Seconds that a run loses at most, in all, to calls that fail."""
 LIMIT = 4.0
 """Seconds that one call may take."""
+RUN_GOES_ON = (
+    "the run goes on, its files are not affected, and the tracker gets what it missed later in the "
+    "run, or when the run is asked for again"
+)
+SWEEP_GOES_ON = (
+    "the sweep goes on without it, its files are not affected, and the same command sends what is "
+    "missing later"
+)
 log = logging.getLogger(__name__)
 
 
@@ -122,21 +139,24 @@ class Guard:
     is waited for, so that it does not run beside work that is timed.
     """
 
-    def __init__(self, name: str, say: Callable[[str], None]) -> None:
-        self._name, self._say = name, say
+    def __init__(self, name: str, say: Callable[[str], None], goes_on: str = RUN_GOES_ON) -> None:
+        self._name, self._say, self._goes_on = name, say, goes_on
         self._patience = PATIENCE
         self._last: Thread | None = None
         self._troubled, self._warned = False, False
 
-    def attempt(self, call: Callable[[], object], extra: float = 0.0) -> None:
+    def attempt(self, call: Callable[[], object], extra: float = 0.0) -> bool:
         """Make a call, unless patience is used up or an earlier call still hangs.
 
         Args:
             call: may raise anything, and may hang.
             extra: seconds that it may take longer, because it has work of its own to do.
+
+        Returns:
+            Whether it was made and did not fail.
         """
         if self._patience <= 0 or (self._last is not None and self._last.is_alive()):
-            return
+            return False
         errors: list[Exception] = []
         self._last = Thread(target=_run, args=(call, errors), daemon=True)
         start, limit = time.monotonic(), min(LIMIT, self._patience) + extra
@@ -150,15 +170,13 @@ class Guard:
         elif self._troubled:
             log.info("%s: up to date again", self._name)
         self._troubled = bool(errors)
+        return not errors
 
     def _warn(self, error: Exception) -> None:
         if self._warned:
             return
         self._warned = True
-        line = redacted(
-            f"{self._name}: {_one_line(error)}; the run goes on, its files are not affected, and "
-            "the tracker gets what it missed later in the run, or when the run is asked for again"
-        )
+        line = redacted(f"{self._name}: {_one_line(error)}; {self._goes_on}")
         log.warning(line)
         self._say(f"warning: {line}")
 
@@ -172,7 +190,7 @@ def _run(call: Callable[[], object], errors: list[Exception]) -> None:
 
 def _one_line(error: Exception) -> str:
     """Return the first line of an error, shortened."""
-    line = first_line(error)
+    line = explain_os_error(error) if isinstance(error, OSError) else first_line(error)
     cause = re.search(r"\(Caused by (\w+)\(", line)  # as of requests, at the end of a long line
     if cause is not None:
         return f"no connection, or no answer ({cause.group(1)})"

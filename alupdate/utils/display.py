@@ -1,5 +1,6 @@
 """Progress and messages of a run: a live bar, or plain lines where there is no terminal."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from rich.text import Text
 from alupdate.utils.errors import redacted
 
 SECONDS_BETWEEN_LINES = 5.0
+LAST_STANDARD_STREAM = 2
 WIDTH_OF_FILES = 300
 Advance = Callable[[int, str], None]
 """Reports steps done since the last call, and a note to show beside the bar."""
@@ -58,14 +60,25 @@ class ForgivingStream:
         return getattr(self._stream, name)
 
 
-def forgiving(stream: TextIO) -> TextIO:
-    """Return a stream whose loss is no error."""
-    known = isinstance(stream, ForgivingStream) or stream is None
-    return stream if known else cast("TextIO", ForgivingStream(stream))
+def forgiving(stream: TextIO | None) -> TextIO:
+    """Return a stream whose loss is no error; None is one that was closed before the start."""
+    given: object = stream
+    if isinstance(given, ForgivingStream):
+        return cast("TextIO", given)
+    if stream is None:
+        stream = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    return cast("TextIO", ForgivingStream(stream))
 
 
 def protect_streams() -> None:
-    """Make standard output and standard error of this process forgiving."""
+    """Make standard output and standard error of this process forgiving.
+
+    Where a standard stream was closed before the start, files that are opened later would get its
+    number, and whatever is printed.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= LAST_STANDARD_STREAM:
+        pass
+    os.close(descriptor)
     sys.stdout, sys.stderr = forgiving(sys.stdout), forgiving(sys.stderr)
 
 

@@ -66,6 +66,24 @@ def explain_os_error(error: OSError) -> str:
     return reason if error.filename is None else f"{error.filename}: {reason}"
 
 
+def cannot_read(where: str, error: OSError) -> InputError:
+    """Return the exception for a file that the user named and that the system does not read.
+
+    Args:
+        where: the setting or the file that is read; the file is added where it is another.
+        error: what the system says.
+
+    Example:
+        >>> cannot_read("dataset.path=a.csv", PermissionError(13, "Permission denied", "a.csv"))
+        InputError('dataset.path=a.csv: cannot be read (Permission denied)')
+    """
+    file = "" if error.filename is None else str(error.filename)
+    place = where if file in where else f"{where}: {file}"
+    reason = error.strerror or first_line(error)
+    missing = isinstance(error, FileNotFoundError)
+    return InputError(f"{place}: {reason if missing else f'cannot be read ({reason})'}")
+
+
 def suggestion(name: str, allowed: Iterable[str]) -> str:
     """Return ``did you mean a or b? `` for the names nearest to ``name``, or an empty string."""
     nearest = difflib.get_close_matches(name, list(allowed), n=2, cutoff=0.5)

@@ -1,14 +1,21 @@
-"""Atomic writes, checksums of files, and what lies below a folder."""
+"""Atomic writes, locks and checksums of files, and what lies below a folder."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import stat
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Literal
 
-from alupdate.utils.errors import InputError
+from filelock import FileLock
+
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError, cannot_read
 
 Status = os.stat_result
 _Identity = tuple[int, int]
@@ -27,12 +34,21 @@ def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> No
         synced: whether the data reaches the disk before the rename, so that all this holds after
             a power cut, too; slow, and not needed for what can be made again.
     """
-    data = content.encode() if isinstance(content, str) else content
+    with replaced_file(path, synced=synced) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replaced_file(path: Path, *, synced: bool = True) -> Iterator[IO[bytes]]:
+    """Yield a file that takes the place of ``path`` when the block ends, and not if it fails.
+
+    Arguments and errors are those of ``replace_file``.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.unlink(missing_ok=True)  # of a process of this number, or a link
         with partial.open("xb") as file:
-            file.write(data)
+            yield file
             if synced:
                 file.flush()
                 os.fsync(file.fileno())
@@ -40,6 +56,86 @@ def replace_file(path: Path, content: str | bytes, *, synced: bool = True) -> No
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
+"""What the system says where a file system takes no locks."""
+WARNED = "ALUPDATE_WITHOUT_LOCKS"
+"""Environment: set after the warning, so that the processes of a sweep do not repeat it."""
+Holder = Literal["alive", "gone", "unknown"]
+
+
+@contextmanager
+def locked_file(path: Path, timeout: float = -1.0) -> Iterator[None]:
+    """Hold the lock of a file, which is made where it is not there.
+
+    The system frees it with the process. Where a file server takes no locks, the work goes on
+    without after one warning: it is safe as long as no two commands write the same files.
+
+    Args:
+        path: of the file.
+        timeout: seconds to wait for another process; negative for ever.
+
+    Raises:
+        filelock.Timeout: another process holds it.
+        OSError: the file cannot be made or opened.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=timeout)
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        _warn(path, error)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def lock_opened(descriptor: int, path: Path) -> None:
+    """Wait for the lock of an open file, which its closing frees; as ``locked_file`` without locks.
+
+    Raises:
+        OSError: it cannot be locked although the file system takes locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        _warn(path, error)
+
+
+def _warn(path: Path, error: OSError) -> None:
+    if not os.environ.get(WARNED):
+        os.environ[WARNED] = "1"
+        Display(enabled=False).complain(
+            f"warning: {path}: the file system takes no locks ({error.strerror}); the work goes on "
+            "without, so let no other command write there at the same time"
+        )
+
+
+def holder(path: Path) -> tuple[Holder, str]:
+    """Return whether a living process holds the lock of a file, and why that is not known.
+
+    The file is only read, so that this works for other users and on read-only file systems.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return "gone", ""
+    except OSError as error:
+        return "unknown", error.strerror or ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return "alive", ""
+    except OSError as error:
+        return "unknown", error.strerror or ""
+    finally:
+        os.close(descriptor)
+    return "gone", ""
 
 
 def require_regular(path: Path) -> None:
@@ -53,6 +149,20 @@ def require_regular(path: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "is no regular file", str(path))
+
+
+def regular_bytes(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        OSError: as ``require_regular``, or it cannot be read, or is larger than the memory.
+    """
+    require_regular(path)
+    try:
+        return path.read_bytes()
+    except (MemoryError, OverflowError) as error:
+        too_large = "is larger than this machine's memory"
+        raise OSError(errno.EFBIG, too_large, str(path)) from error
 
 
 BYTES_OF_NAME = 180
@@ -102,10 +212,23 @@ def file_digest(key: str, path: str) -> str:
     Raises:
         InputError: it cannot be read.
     """
+    return digest_of(Path(path), f"{key}={path}")
+
+
+def digest_of(path: Path, where: str) -> str:
+    """Return the SHA-256 of a file of the user's.
+
+    Args:
+        path: of the file.
+        where: how to call what needs it in an error message.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
-        return sha256_of(Path(path))
+        return sha256_of(path)
     except OSError as error:
-        raise InputError(f"{key}={path}: {error.strerror}") from error
+        raise cannot_read(where, error) from error
 
 
 def printable_name(name: str) -> str:

@@ -24,6 +24,7 @@ class Stream(IntEnum):
     STEP_SIZE = 6
     HYPOTHESES = 7
     PREDICTIVE = 8
+    CALIBRATION = 9
 
 
 def generator(seed: int, stream: Stream, cycle: int = 0) -> np.random.Generator:

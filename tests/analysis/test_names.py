@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from alupdate.analysis.question import ResultFigure, ResultTable
-from alupdate.analysis.render import csv, write_figure, write_table
+from alupdate.analysis.render import csv, markdown, write_figure, write_table
 from alupdate.analysis.theme import SCREEN, plain_text
 from alupdate.utils.files import distinct_name, safe_name
 
@@ -28,6 +28,13 @@ def test_two_labels_never_share_a_file():
     names = [*ODD, *map(safe_name, ODD), "x" * 401]
     assert len({distinct_name(name) for name in names}) == len(set(names))
     assert distinct_name("curves-mnist5k-resnet18_imagenet") == "curves-mnist5k-resnet18_imagenet"
+
+
+def test_tables_do_not_steer_a_terminal():
+    frame = pd.DataFrame({"dataset": ["a\x1b[31m\nb"], "value": [1.0]})
+    text = markdown(ResultTable("t", "of a\x1b[31m", "of a\x1b[31m", frame))
+    assert "\x1b" not in text
+    assert r"| a\x1b[31m\nb | 1 |" in text
 
 
 def test_no_text_is_a_formula_of_a_spreadsheet():

@@ -28,6 +28,7 @@ CALLS = {
     ),
     "launcher": ("hydra: {launcher: {_target_: mymod.go}}", "hydra.launcher._target_=mymod.go"),
     "sweeper": ("hydra: {sweeper: {_target_: mymod.go}}", "hydra.sweeper._target_=mymod.go"),
+    "variable": ("hydra: {job: {env_set: {'A=B': x}}}", "hydra.job.env_set.A=B: no name or value"),
     "environment": ("hydra: {job: {env_set: {PYTHONPATH: /tmp}}}", "hydra.job.env_set.PYTHONPATH"),
 }
 
@@ -103,6 +104,9 @@ FILES = {
     "recursive": ("a: &a [*a]\n", "line 2: contains itself"),
     "exponential": (laughs(9), "values once aliases are expanded"),
     "deep": (f"a: {'[' * 3000}{']' * 3000}\n", "nested too deeply"),
+    "nested": (f"a: {'[' * 60}{']' * 60}\n", "line 2: is nested more than 50 deep"),
+    "number": ("seed: !!int abc\n", "invalid literal for int() with base 10: 'abc'"),
+    "large number": (f"seed: {'9' * 5000}\n", "Exceeds the limit"),
     "twice": ("seed: 1\nseed: 2\n", "line 3: found duplicate key seed"),
     "a list": ("- 1\n", "must hold lines of the kind KEY: VALUE"),
     "empty": ("", "must hold lines of the kind KEY: VALUE"),
@@ -119,6 +123,26 @@ def test_files_that_are_no_config_are_named(name, monkeypatch, folder, capsys):
     line = refused(monkeypatch, folder, capsys, *given)
     assert "mine/experiment/bad.yaml" in line
     assert message in line
+
+
+DEFAULTS = {
+    "[{/experiment: bad}]": "files name one another under defaults, in a circle",
+    "3": "defaults must be a list (got int)",
+    "[3]": "Unsupported type in defaults : int",
+}
+
+
+@pytest.mark.parametrize("defaults", DEFAULTS)
+def test_defaults_that_hydra_cannot_follow(defaults, monkeypatch, folder, capsys):
+    (folder / "mine/experiment/bad.yaml").write_text(f"{HEAD}defaults: {defaults}\n")
+    line = refused(monkeypatch, folder, capsys, "--config-dir=mine", "experiment=bad")
+    assert DEFAULTS[defaults] in line
+
+
+def test_no_path_holds_a_null_character(monkeypatch, folder, capsys):
+    (folder / "mine/experiment/bad.yaml").write_text(f'{HEAD}results_dir: "a\\0b"\n')
+    line = refused(monkeypatch, folder, capsys, "--config-dir=mine", "experiment=bad")
+    assert line == "error: results_dir=a\\x00b: holds a null character\n"
 
 
 def test_an_experiment_without_its_first_line(monkeypatch, folder, capsys):

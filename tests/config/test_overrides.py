@@ -43,6 +43,15 @@ REFUSED = {
     "task=3": "task=3: a name is required",
     "dataset={name: digits}": "a name is required",
     "=3": "=3: has no key",
+    "+@=3": "+@=3: has no key",
+    "threads=1000000000": "threads=1000000000: must be less than or equal to 1024",
+    "device=cuda:99999999999999": "device=cuda:99999999999999: must match pattern",
+    "training.learning_rate=1e308": "must be between 1e-30 and 1e+30",
+    "posterior.prior_precision=1e-320": "must be between 1e-30 and 1e+30",
+    "update.gamma=1e300": "update.gamma=1e+300: must be between 1e-30 and 1e+30",
+    "-m=3": "--multirun/-m: ignored explicit argument '3'; see --hydra-help",
+    "--config-dir": "--config-dir/-cd: expected one argument; see --hydra-help",
+    "--info=nope": "invalid choice: 'nope'",
     "experiment_name=" + "a" * 300: "experiment_name: aaaaaaaaaaaaaaaaaaaa... has 300 bytes",
     "results_dir=x/" + "a" * 300: "results_dir: aaaaaaaaaaaaaaaaaaaa... has 300 bytes",
     "+strategy={_target_: os.system}": "strategy._target_: configs never name Python objects",
@@ -60,6 +69,10 @@ def test_what_to_type_instead(argument, monkeypatch, tmp_path, capsys):
 
 
 SWEEPS = {
+    "hydra.sweeper=null": "hydra.sweeper=None: give hydra/sweeper=NAME",
+    "hydra.launcher=3": "hydra.launcher=3: give hydra/launcher=NAME",
+    "seed=range(3),range(4)": "seed=range(3),range(4): a list of values holds a sweep",
+    "task=status": "task=status: is not for a sweep; leave -m out",
     "seed=range(0)": "seed=range(0): has no values",
     "seed=range(5,0)": "has no values",
     "seed=range(0,1,0)": "has no end",

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -64,3 +66,16 @@ def test_an_archive_is_read_and_its_digest_follows_the_content(tmp_path):
     assert len(digests) == 2
     with pytest.raises(InputError, match=r"dataset\.path=gone\.npz: No such file"):
         Npz(path="gone.npz").digest(tmp_path, QUIET)
+
+
+@pytest.mark.parametrize("shape", [(10**30, 1), (10**12, 5), (-1, 5)])
+def test_a_header_that_claims_an_impossible_shape(shape, tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, y_train=[0], X_test=[[0]], y_test=[0])
+    header = BytesIO()
+    claimed = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, claimed)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("X_train.npy", header.getvalue())
+    with pytest.raises(InputError, match="cannot be read as a NumPy archive"):
+        Npz(path=str(path)).load(Path("unused"), QUIET)

@@ -105,7 +105,9 @@ def test_options_are_found_without_importing_anything_heavy_or_optional():
 def test_places_are_settings(name):
     option = options("dataset")[name]
     assert option.places <= {field.name for field in fields(option)}
-    assert {"path", "root", "train", "download"} & {f.name for f in fields(option)} <= option.places
+    assert {"path", "root", "train", "download", "labels"} & {
+        f.name for f in fields(option)
+    } <= option.places
 
 
 @pytest.mark.parametrize("option", [Csv, Parquet])

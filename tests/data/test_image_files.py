@@ -295,7 +295,7 @@ def test_two_processes_decode_once(folder, tmp_path):
 
 def test_unwritable_cache_is_one_line(folder, tmp_path):
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(InputError, match=r"^cache_dir: cannot write .*images"):
+    with pytest.raises(InputError, match=r"^cache_dir: cannot use .*images"):
         index(folder, tmp_path)
 
 

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 
 from alupdate.data.dataset import from_arrays
-from alupdate.data.labels import LONGEST_CLASS_NAME, as_strings, known_labels, label_notes
-from alupdate.data.tables import integers_if_all
+from alupdate.data.labels import (
+    LONGEST_CLASS_NAME,
+    as_strings,
+    integers_if_all,
+    known_labels,
+    label_notes,
+)
+from alupdate.data.numbers import as_features
 from alupdate.utils.errors import InputError
 
 ROWS = np.arange(8.0).reshape(4, 2)
@@ -81,3 +87,8 @@ def test_columns_that_32_bits_make_constant_are_named(kind):
     names = ("a", "time", "c")
     dataset = from_arrays("d", rows.astype(kind), labels, rows.astype(kind), labels, "here", names)
     assert dataset.notes[0].startswith("features time: differ by less than 32-bit numbers can tell")
+
+
+def test_features_of_32_bits_are_not_copied():
+    rows = ROWS.astype(np.float32)
+    assert np.shares_memory(as_features(rows, "here")[0], rows)

@@ -156,7 +156,7 @@ def test_fault_is_one_line_that_names_file_and_row(name, tmp_path):
 
 
 def test_missing_or_damaged_file(tmp_path):
-    with pytest.raises(InputError, match=r"dataset.path=.*no.parquet: no such file"):
+    with pytest.raises(InputError, match=r"dataset.path=.*no.parquet: No such file"):
         read(tmp_path / "no.parquet")
     path = tmp_path / "d.parquet"
     write(path, COLUMNS)
@@ -191,3 +191,15 @@ def test_large_unsigned_labels_stay_apart(tmp_path):
     labels = np.array([2**63, 2**63 + 1] * 10, np.uint64)
     dataset = read(write(tmp_path / "d.parquet", COLUMNS | {"label": labels}))
     assert dataset.classes == (str(2**63), str(2**63 + 1))
+
+
+def test_a_page_with_another_checksum_is_damaged(tmp_path):
+    path = tmp_path / "a.parquet"
+    numbers = np.arange(1000.0)
+    table = pa.table({"a": numbers, "label": ["x", "y"] * 500})
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    content = path.read_bytes()
+    assert len(read(str(path)).train) == 800
+    path.write_bytes(content.replace(np.float64(500.0).tobytes(), np.float64(7.0).tobytes(), 1))
+    with pytest.raises(InputError, match="cannot be read as a Parquet file"):
+        read(str(path))

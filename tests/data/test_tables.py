@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.data.tables import Csv, integers_if_all, read_text_table
+from alupdate.data.labels import integers_if_all
+from alupdate.data.parquet import Parquet
+from alupdate.data.tables import Csv
+from alupdate.data.text_tables import read_text_table
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
@@ -170,10 +174,10 @@ def test_fault_is_one_line_that_names_file_and_row(name, tmp_path, monkeypatch):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"dataset.path=.*no.csv: no such file"):
+    with pytest.raises(InputError, match=r"dataset.path=.*no.csv: No such file"):
         one_file(tmp_path / "no.csv")
     (tmp_path / "d.csv").mkdir()
-    with pytest.raises(InputError, match=r"dataset.path=.*d.csv: Is a directory"):
+    with pytest.raises(InputError, match=r"dataset.path=.*d.csv: cannot be read \(Is a directory"):
         one_file(tmp_path / "d.csv")
 
 
@@ -246,5 +250,25 @@ def test_what_has_no_end_is_refused(tmp_path):
     for name in ("pipe.csv", "zero.csv"):
         option = Csv(path=str(tmp_path / name))
         for step in (option.digest, option.load):
-            with pytest.raises(InputError, match=f"{name}: is no regular file"):
+            with pytest.raises(InputError, match=f"{name}: cannot be read .is no regular file"):
                 step(tmp_path, Display(enabled=False))
+
+
+def test_a_name_that_is_twice_in_an_object_is_refused(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "x", "label": "y"}\n')
+    with pytest.raises(InputError, match=r"line 1 is not valid JSON \(a name is there twice\)"):
+        one_file(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("separator", [";", "|", "\t"])
+def test_another_separator_is_named(separator, tmp_path):
+    path = write_separated(tmp_path / "a.csv", ROWS, separator)
+    with pytest.raises(InputError, match="cells are separated by " + re.escape(repr(separator))):
+        one_file(path)
+
+
+def test_labels_are_no_texts():
+    with pytest.raises(InputError, match="text_column=label: is the column of labels"):
+        Csv(path="a.csv", text_column="label").check()
+    with pytest.raises(InputError, match="feature_column=y: is the column of labels"):
+        Parquet(path="a.parquet", feature_column="y", label_column="y").check()

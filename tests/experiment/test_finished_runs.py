@@ -1,6 +1,7 @@
 """What a finished run has written is checked when the run is asked for again."""
 
 import json
+import os
 
 import pytest
 from matplotlib.figure import Figure
@@ -109,3 +110,13 @@ def test_a_picture_that_fails_is_a_warning(tmp_path, monkeypatch, capfd):
     assert "curve.png could not be drawn (RuntimeError: no font)" in capfd.readouterr().err
     assert "could not be drawn" in (run / "run.log").read_text()
     assert not list(run.glob("*.png"))
+
+
+def test_a_log_that_is_a_pipe_is_one_line(tmp_path, monkeypatch, capfd, no_waiting):
+    assert run_small(monkeypatch, tmp_path, "n_cycles=0") == 0
+    run = only_run(tmp_path)
+    (run / "status.json").unlink()
+    (run / "run.log").unlink()
+    os.mkfifo(run / "run.log")
+    assert run_small(monkeypatch, tmp_path, "n_cycles=0") == 2
+    assert "run.log: is no regular file" in capfd.readouterr().err

@@ -7,7 +7,7 @@ from alupdate.data.dataset import Texts, from_arrays, make_dataset
 from alupdate.data.feature_cache import Features
 from alupdate.models.cnn import CnnBackbone, initial_network
 from alupdate.models.end_to_end import train_network
-from alupdate.models.features import extracted
+from alupdate.models.features import Parts, extracted
 from alupdate.models.plain import PlainBackbone, flatten
 from alupdate.models.scales import standardise
 from alupdate.models.texts import TextBackbone
@@ -23,7 +23,7 @@ def vectors():
 
 
 def test_standardised_pool_has_mean_0_and_variance_1_and_constants_vanish():
-    features = standardise(flatten(digits("digits"), "pixels"))
+    features = standardise(Features(*flatten(Parts.of(digits("digits")), "pixels")))
     varies = features.pool.std(axis=0) > 0
     np.testing.assert_allclose(features.pool.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(features.pool.std(axis=0)[varies], 1, rtol=1e-4)
@@ -108,4 +108,4 @@ def test_errors_of_the_data_are_not_blamed_on_the_cache(tmp_path):
     with pytest.raises(
         InputError, match=r"^features of v by failing: a\.safetensors: Input/output"
     ):
-        extracted(dataset, Failing(), tmp_path, Display(enabled=False))
+        extracted(Parts.of(dataset), Failing(), tmp_path, Display(enabled=False))

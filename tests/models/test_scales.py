@@ -7,6 +7,7 @@ import torch
 
 from alupdate.data.arrays import mnist5k
 from alupdate.data.feature_cache import Features
+from alupdate.models.features import Parts
 from alupdate.models.plain import flatten
 from alupdate.models.scales import LARGEST, check_scales, standardise
 from alupdate.models.training import _whitened_optimum, optimal_linear, whitening
@@ -42,7 +43,7 @@ def test_small_columns_survive_beside_large_ones(beside, scale):
 
 def test_standardised_images_are_what_they_were():
     """The formula of before, where it was right: bit for bit."""
-    raw = flatten(mnist5k(), "pixels")
+    raw = Features(*flatten(Parts.of(mnist5k()), "pixels"))
     mean, deviation = (f(raw.pool, axis=0, dtype=np.float64) for f in (np.mean, np.std))
     scale = np.where(deviation > 1e-3, 1 / np.where(deviation > 1e-3, deviation, 1), 0)
     expected = (raw.test - mean.astype(np.float32)) * scale.astype(np.float32)

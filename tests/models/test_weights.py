@@ -192,6 +192,13 @@ def test_weights_that_are_not_finite_are_refused(value, tmp_path, tensors):
         features_with(path)
 
 
+def test_complex_weights_are_refused(tmp_path, tensors):
+    name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    save_file(tensors | {name: tensors[name].to(torch.complex64)}, tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match=f"tensor {name} holds complex numbers"):
+        features_with(tmp_path / "a.safetensors")
+
+
 def test_features_that_are_not_finite_are_refused_and_not_kept(tmp_path, tensors):
     path = tmp_path / "large.safetensors"
     large = {n: t * 1e30 if t.ndim == 4 else t for n, t in tensors.items()}

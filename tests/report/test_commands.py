@@ -1,5 +1,6 @@
 """What ``alupdate tables``, ``figures``, ``report`` and their like do with arguments and errors."""
 
+import io
 import subprocess
 import sys
 
@@ -99,3 +100,22 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, capsys):
     for name in ("tables", "figures"):
         assert run_command([name, str(tmp_path / "curves.csv"), str(target)]) == 2
         assert said(capsys) == f"error: {target}: Not a directory\n"
+
+
+def test_what_others_wrote_does_not_steer_a_terminal(experiment, capsys):
+    folder = experiment / "a-s0-12345678"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("seed: 0\n")
+    (folder / "status.json").write_text('{"state": "failed", "error": "\\u001b[31m http://a:b@c/"}')
+    assert exit_code(["gather", str(experiment), str(experiment / "a.csv")]) == 0
+    assert said(capsys) == "left out a-s0-12345678 (failed): \\x1b[31m http://c/\n"
+
+
+def test_a_reader_that_is_gone_is_no_error(experiment, monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    assert run_command(["tables", str(experiment)]) == 0
+    assert list((experiment / "tables").glob("*.md"))

@@ -1,5 +1,6 @@
 """The status of a run is read from its files, and the dead are told from the living."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -8,7 +9,15 @@ import signal
 import pytest
 from filelock import FileLock
 
-from alupdate.results.status import LOCK, RunStatus, is_held, mark_crashed, read_status
+from alupdate.results.status import (
+    LOCK,
+    RunStatus,
+    is_held,
+    mark_crashed,
+    read_status,
+    run_state,
+)
+from tests.support.locks import take_no_locks
 
 
 def hold(folder, ready):
@@ -83,3 +92,47 @@ def test_a_damaged_status_is_none(text, tmp_path):
 def test_odd_values_are_left_out(tmp_path):
     write(tmp_path, state="failed", failures="often", started="yesterday", error=7)
     assert read_status(tmp_path) == RunStatus("failed", "7")
+
+
+RUNNING = RunStatus("running")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EIO])
+def test_a_run_whose_lock_cannot_be_read_is_not_called_dead(number, monkeypatch, tmp_path):
+    (tmp_path / LOCK).touch()
+
+    def refused(path, flags, *arguments):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("alupdate.utils.files.os.open", refused)
+    state, reason = run_state(tmp_path, RUNNING)
+    assert state == "unknown"
+    assert os.strerror(number) in reason
+
+
+def test_a_run_on_a_file_system_without_locks_is_not_called_dead(monkeypatch, tmp_path):
+    (tmp_path / LOCK).touch()
+    take_no_locks(monkeypatch)
+    assert run_state(tmp_path, RUNNING)[0] == "unknown"
+
+
+def test_the_living_and_the_dead_are_told_apart_without_writing(holder, monkeypatch, tmp_path):
+    """As on a read-only mount, or by another account."""
+    real = os.open
+
+    def read_only(path, flags, *arguments):
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return real(path, flags, *arguments)
+
+    monkeypatch.setattr("os.open", read_only)
+    assert run_state(tmp_path, RUNNING)[0] == "running"
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    assert run_state(tmp_path, RUNNING)[0] == "interrupted"
+
+
+def test_a_status_that_cannot_be_read_is_not_called_missing(tmp_path):
+    (tmp_path / "status.json").mkdir()
+    assert run_state(tmp_path, read_status(tmp_path))[0] == "unknown"
+    assert run_state(tmp_path / "nowhere", RunStatus(None))[0] == "waiting"

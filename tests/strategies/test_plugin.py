@@ -80,6 +80,13 @@ def test_an_entry_point_of_an_installed_package(write, tmp_path, monkeypatch):
         ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
         ("x = (", "cannot be imported: SyntaxError"),
         ("import sys; sys.exit(3)", "cannot be imported: SystemExit: 3"),
+        ("raise GeneratorExit", "cannot be imported: GeneratorExit"),
+        ("class Own(BaseException): ...\nraise Own('no')", "cannot be imported: Own: no"),
+        (
+            "class Odd:\n    @property\n    def needs_oracle(self): raise ValueError('odd')\n"
+            "    def select(self, query, size): ...\ndef make_strategy(settings): return Odd()",
+            "make_strategy failed: ValueError: odd",
+        ),
         ("x = 1", "has no function make_strategy"),
         ("def make_strategy(settings): raise KeyError('column')", "make_strategy failed: KeyError"),
         (
@@ -123,3 +130,21 @@ def test_imports_of_select_are_found_too(write):
     write("positions = [4, 2]", "my_helpers")
     answer = "__import__('my_helpers').positions"
     assert plugin(write(ANSWER.format(answer=answer))).select(make_query(), 2).tolist() == [4, 2]
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ("query.logits[:, 0] * float('nan')", "utilities returned NaN for a candidate"),
+        ("query.logits[:3, 0]", "utilities must return a tensor of shape"),
+        ("3", "utilities must return a tensor of shape"),
+    ],
+)
+def test_utilities_are_one_number_for_each_candidate(scores, message, write):
+    code = (
+        "from alupdate import ScoringStrategy\nclass Own(ScoringStrategy):\n"
+        f"    def utilities(self, query): return {scores}\n"
+        "def make_strategy(settings): return Own()\n"
+    )
+    with pytest.raises(InputError, match=message):
+        plugin(write(code)).select(make_query(), 3)

@@ -334,7 +334,8 @@ def test_chooses_what_a_run_chooses(name, batch, run):
         task=ActiveLearningTask(name="active_learning"),
         subset=30,
     )
-    expected = Selector(config, dataset, Annotator(dataset.train_labels)).select(3, pool, model)
+    annotator = Annotator(dataset.train_labels)
+    expected = Selector(config, dataset).select(3, pool, model, annotator.annotate)
     candidates = generator(0, Stream.SUBSET, 3).permutation(pool.candidates())[:30]
     order = np.concatenate([candidates, pool.indices])
     found = select(

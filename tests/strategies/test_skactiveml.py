@@ -2,10 +2,12 @@ import pytest
 import skactiveml.pool
 import torch
 
+from alupdate.config.compose import compose_config
 from alupdate.strategies.badge import Badge
 from alupdate.strategies.scikit_activeml import ScikitActiveml
 from alupdate.utils.errors import InputError
 from tests.support.problems import make_query
+from tests.support.runs import run_small
 
 EVERY_CLASS = sorted(
     name for name in skactiveml.pool.__all__ if hasattr(getattr(skactiveml.pool, name), "query")
@@ -78,3 +80,49 @@ def test_an_answer_that_repeats_itself_is_refused():
     query = make_query(features=torch.ones(40, 6))
     with pytest.raises(InputError, match="query_strategy=FourDs: select returned the same"):
         strategy("FourDs").select(query, 4)
+
+
+def composed(name, *arguments):
+    chosen = ("strategy=skactiveml", f"strategy.query_strategy={name}", *arguments)
+    return compose_config(["dataset=digits", "backbone=pixels", *chosen])
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("Falcon", "{}", "strategy.query_strategy=Falcon: no such strategy in scikit-activeml"),
+        ("Falcun", "{gama: 3}", "strategy.parameters.gama: Falcun has no such parameter"),
+        ("Falcun", "{gamma: wide}", "strategy.query_strategy=Falcun: scikit-activeml says: "),
+        ("TypiClust", "{k: 0}", "strategy.query_strategy=TypiClust: scikit-activeml says: "),
+        ("SubSamplingWrapper", "{}", "wraps another strategy"),
+    ],
+)
+def test_what_does_not_work_is_said_when_the_config_is_checked(name, parameters, message):
+    with pytest.raises(InputError) as caught:
+        composed(name, f"strategy.parameters={parameters}")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_works_with_enough_instances_only_is_not_refused(monkeypatch):
+    asked = []
+
+    def select(self, query, size):
+        asked.append((len(query.known_features), len(query.features), size))
+        if len(query.features) < 900:
+            raise InputError("too few candidates")
+
+    monkeypatch.setattr(ScikitActiveml, "select", select)
+    composed("Falcun", "n_initial=70", "batch.size=30")
+    assert asked == [(40, 40, 20), (70, 1000, 30)]
+
+
+def test_a_strategy_for_other_data_is_refused_before_anything_is_written(
+    monkeypatch, tmp_path, capsys
+):
+    chosen = ("strategy=skactiveml", "strategy.query_strategy=EpistemicUncertaintySampling")
+    assert run_small(monkeypatch, tmp_path, *chosen) == 2
+    (line,) = [s for s in capsys.readouterr().err.splitlines() if s.startswith("error")]
+    assert "EpistemicUncertaintySampling: scikit-activeml says: " in line
+    assert "two-class problems" in line
+    assert list(tmp_path.iterdir()) == []

@@ -57,7 +57,7 @@ def call_at(monkeypatch: pytest.MonkeyPatch, cycle: int, action: Callable[[], ob
             action()
         return score(*arguments)
 
-    monkeypatch.setattr("alupdate.experiment.active_learning.score", watched)
+    monkeypatch.setattr("alupdate.experiment.learning.score", watched)
 
 
 def set_patience(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:

@@ -24,7 +24,7 @@ def untracked(tmp_path_factory):
 def empty_store(tmp_path_factory):
     """An MLflow file without runs: creating its tables takes two seconds."""
     pytest.importorskip("mlflow", reason="MLflow is not installed")
-    from alupdate.trackers.mlflow import create_file
+    from alupdate.trackers.mlflow_files import create_file
 
     file = tmp_path_factory.mktemp("store") / "mlflow.db"
     create_file(file)

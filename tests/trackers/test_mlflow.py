@@ -2,16 +2,28 @@
 
 import json
 import multiprocessing
+import os
 import shutil
+import sqlite3
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from alupdate.config.compose import compose_config
+from alupdate.results.status import RunStatus
+from alupdate.results.store import RunStore
+from alupdate.sweep.plan import PlannedRun
+from alupdate.trackers import TRACKERS_DOWN, SweepTrackers, make_tracker, tracked
+from alupdate.trackers.tracker import Point
+from alupdate.utils.display import Display
 from tests.support import tracked_together, trackers
 from tests.support.runs import only_run, run_command, run_small
 from tests.support.trackers import call_at, curve, mlflow_history, mlflow_run, set_patience
 
 pytest.importorskip("mlflow", reason="MLflow is not installed")
+from mlflow.exceptions import MlflowException
+
 SMALL_STUDY = ("task=updating", "task.initial_sizes=[10,20]", "task.new_sizes=[2]")
 
 
@@ -169,9 +181,138 @@ def test_a_missing_extra_is_one_line(extra, monkeypatch, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("uri", ["localhost:5000", "ftp://x/y", "''", "5"])
+@pytest.mark.parametrize(
+    "uri", ["localhost:5000", "ftp://x/y", "''", "5", "sqlite:///", "sqlite:///:memory:"]
+)
 def test_a_wrong_uri_is_one_line(uri, monkeypatch, tmp_path, capsys):
     command = ("tracker=mlflow", f"tracker.uri={uri}")
     assert run_command(monkeypatch, tmp_path, *command) == 2
     assert capsys.readouterr().err.startswith("error: tracker.uri=")
     assert list(tmp_path.iterdir()) == []
+
+
+def tracker_of(folder, uri, name="a-00000001"):
+    """Return the tracker of a run, without the run."""
+    from alupdate.trackers.mlflow import MlflowRun
+
+    store = SimpleNamespace(name=name, path=folder, settings={"seed": 0}, status=dict, watch=id)
+    return MlflowRun(uri, folder, "default", store)
+
+
+POINT = Point(10, 0.0, {"cycle": 0.0, "accuracy": 0.5})
+
+
+def track(tracker, state="completed"):
+    tracker.begin(anew=False)
+    tracker.send([POINT])
+    tracker.end(state)
+
+
+def test_a_user_without_a_name_is_tracked(monkeypatch, tmp_path, store_uri):
+    def nobody():
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    track(tracker_of(tmp_path, store_uri))
+    assert mlflow_run(store_uri).info.status == "FINISHED"
+    assert mlflow_run(store_uri).data.tags["mlflow.user"] == str(os.getuid())
+
+
+def test_a_run_is_ended_whatever_fails_after_its_start(monkeypatch, tmp_path, store_uri):
+    def fail_always(*arguments, **settings):
+        raise OSError("no luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.tracking.MlflowClient.log_batch", fail_always)
+        tracker, said = tracker_of(tmp_path, store_uri), []
+        display = SimpleNamespace(say=said.append)
+        with tracked(tracker, tracker._store, display, anew=False):
+            pass
+        assert [line for line in said if "no luck" in line] == said
+        assert len(said) == 1
+    assert mlflow_run(store_uri).info.status == "FAILED"  # so that it is filled in later
+    assert not tracker_of(tmp_path, store_uri).is_complete()
+    track(tracker_of(tmp_path, store_uri))
+    assert mlflow_run(store_uri).info.status == "FINISHED"
+
+
+def test_a_deleted_experiment_is_restored(tmp_path, store_uri):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=store_uri)
+    for name in ("a-00000001", "b-00000002"):
+        track(tracker_of(tmp_path, store_uri, name))
+        client.delete_experiment(client.get_experiment_by_name("default").experiment_id)
+    again = tracker_of(tmp_path, store_uri, "a-00000001")
+    assert not again.is_complete()
+    track(again)
+    experiment = client.get_experiment_by_name("default")
+    assert experiment.lifecycle_stage == "active"
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.data.tags["alupdate.run"] for run in runs) == ["a-00000001", "b-00000002"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_a_run_that_is_deleted_meanwhile_is_there_again(tmp_path, store_uri):
+    from mlflow.tracking import MlflowClient
+
+    tracker = tracker_of(tmp_path, store_uri)
+    tracker.begin(anew=True)
+    MlflowClient(tracking_uri=store_uri).delete_run(mlflow_run(store_uri).info.run_id)
+    with pytest.raises(MlflowException):
+        tracker.send([POINT])
+    track(tracker)
+    assert mlflow_run(store_uri).info.status == "FINISHED"
+    assert mlflow_history(store_uri, "accuracy") == [(10, 0.5)]
+
+
+def unwritable(file):
+    raise PermissionError(13, "Permission denied", str(file.parent))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_mlflow_is_not_asked_to_open_what_cannot_be_opened(there, monkeypatch, tmp_path):
+    """It would try for more than a minute."""
+    file = tmp_path / "mlflow.db"
+    if there:
+        file.write_text("not a database\n" * 100)
+    else:
+        monkeypatch.setattr("tempfile.TemporaryFile", lambda dir: unwritable(dir / "x"))
+    monkeypatch.setattr("alupdate.trackers.mlflow.MlflowClient", None)
+    monkeypatch.setattr("alupdate.trackers.mlflow.create_file", None)
+    tracker = tracker_of(tmp_path, f"sqlite:///{file}")
+    reason = "file is not a database" if there else "Permission denied"
+    for call in (lambda: tracker.begin(anew=False), tracker.check):
+        with pytest.raises((OSError, sqlite3.Error), match=reason):
+            call()
+
+
+def test_a_sweep_asks_a_store_that_is_down_once(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("alupdate.trackers.mlflow.require_writable", unwritable)
+    config = compose_config(["dataset=digits", "backbone=pixels", "tracker=mlflow"])
+    store = RunStore(config)
+    with monkeypatch.context() as patch:
+        patch.setenv(TRACKERS_DOWN, "")
+        trackers = SweepTrackers(Display(enabled=False))
+        for _ in range(2):
+            used = trackers.usable(config, store)
+            assert PlannedRun((), used, store.path, RunStatus("completed"), True).needs_nothing
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("warning: tracker=mlflow, sqlite:///")
+        assert "Permission denied; the sweep goes on without it" in line
+        assert make_tracker(config, store) is None  # in the processes of the sweep
+        SweepTrackers(Display(enabled=False))  # of the next sweep
+        assert make_tracker(config, store) is not None
+
+
+@pytest.mark.parametrize("place", ["results", "~/results"])
+def test_an_address_that_is_a_directory_is_one_line(place, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "results").mkdir()
+    assert (
+        run_small(monkeypatch, tmp_path, "tracker=mlflow", f"tracker.uri='sqlite:///{place}'") == 2
+    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "results: is a directory; give a file, such as sqlite:///" in line
+    assert list(tmp_path.rglob("*")) == [tmp_path / "results"]

@@ -1,0 +1,1 @@
+"""Labelling a pool for real: batches to files, labels from files or a terminal, a model to keep."""

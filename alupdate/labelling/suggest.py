@@ -1,0 +1,77 @@
+"""``task=suggest``: labels in, the next batch out, as files."""
+
+from pathlib import Path
+
+from alupdate.config import RunConfig, SequentialBatch, SuggestTask
+from alupdate.data.dataset import Vectors
+from alupdate.experiment.selection import Selector
+from alupdate.labelling.answers import taken_in
+from alupdate.labelling.batch_files import BATCH, PAGE, batch_csv, batch_page, shown_instances
+from alupdate.labelling.campaign import (
+    Campaign,
+    check_labelling,
+    locked_folder,
+    open_campaign,
+)
+from alupdate.labelling.outcome import keep_outcome, start_from_kept_model
+from alupdate.labelling.suggester import Suggestions
+from alupdate.utils.display import Display
+from alupdate.utils.files import replace_file
+
+MOST_ROWS = 10
+"""Instances that are printed; the files have all of them."""
+
+
+def suggest(config: RunConfig, display: Display) -> None:
+    """Learn from all labels of a pool, choose the next batch, and write it to files.
+
+    Raises:
+        InputError: the data, the labels or the command are wrong; no file was changed.
+    """
+    check_labelling(config)
+    assert isinstance(config.task, SuggestTask)
+    selector = Selector(config)
+    with locked_folder(config) as folder:
+        data, labels_file = taken_in(config, folder, folder / BATCH, display)
+        campaign = open_campaign(config, folder, data, labels_file, display)
+        suggester = campaign.suggester(selector)
+        start_from_kept_model(campaign, suggester, display)
+        chosen = suggester.suggest(campaign.pool, data.skipped)
+        _write(campaign, chosen)
+        keep_outcome(campaign, suggester, display)
+        _say(campaign, chosen, display)
+
+
+def _write(campaign: Campaign, chosen: Suggestions) -> None:
+    """Write the batch; the page, where there is something to look at, before the table."""
+    data, folder = campaign.data, campaign.folder
+    page = folder / PAGE
+    if isinstance(data.pool, Vectors):
+        page.unlink(missing_ok=True)
+    else:
+        shown = shown_instances(data, chosen, pictures=True)
+        replace_file(page, batch_page(data, chosen, shown))
+    replace_file(folder / BATCH, batch_csv(shown_instances(data, chosen)))
+
+
+def _say(campaign: Campaign, chosen: Suggestions, display: Display) -> None:
+    data, folder = campaign.data, campaign.folder
+    counts = f"{len(data.indices)} labelled, {len(data.skipped)} skipped of {len(data.names)}"
+    if not len(chosen.indices):
+        display.say(f"{data.name}: {counts}; every instance is labelled or skipped")
+    shown = shown_instances(data, chosen)
+    rows = [[str(i.rank), i.name, i.predicted, i.probability, i.score] for i in shown[:MOST_ROWS]]
+    title = f"{data.name}: {counts}; the next {len(shown)} by {chosen.chosen_by}"
+    display.table(title, ["rank", "instance", "predicted", "probability", "score"], rows)
+    if isinstance(campaign.config.batch, SequentialBatch):
+        display.say(
+            "note: batch=sequential waits for these labels before it picks more of the batch; "
+            "batch=top_b gives a whole batch"
+        )
+    display.say(f"to label: {folder / BATCH}" + _page(folder))
+    display.say(f"labels: {campaign.labels_file}")
+
+
+def _page(folder: Path) -> str:
+    page = folder / PAGE
+    return f", to look at: {page}" if page.is_file() else ""

@@ -1,0 +1,127 @@
+"""Suggestions by the labels alone are the choices of the simulated run."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+import alupdate
+from alupdate.data.pool import Pool
+from alupdate.experiment.learning import score_model
+from alupdate.experiment.selection import NONE, Selector
+from alupdate.experiment.setup import prepare
+from alupdate.labelling.suggester import Suggester
+from alupdate.results.records import CURVE_COLUMNS
+from alupdate.utils.display import Display
+from alupdate.utils.metrics import METRIC_NAMES
+
+QUIET = Display(enabled=False)
+SMALL = ["dataset=digits", "backbone=pixels", "n_cycles=3", "batch.size=4", "subset=200"]
+CASES = [
+    *product(("margin", "badge", "bald"), ("top_b", "sequential"), ("retrain", "second_order")),
+    ("typiclust", "top_b", "map"),
+]
+
+
+def suggester_of(config):
+    setup = prepare(config, QUIET)
+    size, classes = len(setup.dataset.train), len(setup.dataset.classes)
+    return setup, Suggester(config, Selector(config), setup.learner, size, classes)
+
+
+def labelled(size, queries):
+    indices, labels = (queries[c].to_numpy() for c in ("pool_index", "label"))
+    return Pool.unlabelled(size).label(indices, labels)
+
+
+@pytest.mark.parametrize(("strategy", "batch", "update"), CASES)
+def test_labels_of_a_run_give_its_queries_and_curve(strategy, batch, update, tmp_path):
+    names = [f"strategy={strategy}", f"batch={batch}", f"update={update}"]
+    run = alupdate.run([*SMALL, *names, f"results_dir={tmp_path}", "progress=false"])
+    queries, size = run.queries, 1297
+    setup, warm = suggester_of(run.config)
+    truth = torch.from_numpy(setup.dataset.test_labels)
+    step = 1 if batch == "sequential" else 4
+    for count in [0, *range(10, 22, step)]:
+        pool = labelled(size, queries[:count])
+        expected = queries["pool_index"][count : count + (step if count else 10)].tolist()
+        assert warm.suggest(pool, NONE).indices.tolist() == expected
+        cold = Suggester(run.config, Selector(run.config), setup.learner, size, 10)
+        assert cold.suggest(pool, NONE).indices.tolist() == expected
+        assert warm.offering(pool, NONE).suggestions.indices.tolist() == expected
+    for cycle in range(4):
+        model = warm.model(labelled(size, queries[: 10 + 4 * cycle]))
+        scores = score_model(run.config, model, truth)
+        for metric in METRIC_NAMES:
+            assert float(f"{scores[metric]:.10g}") == run.curve[metric][cycle]
+    assert set(METRIC_NAMES) < set(CURVE_COLUMNS)
+
+
+def test_a_batch_whose_labels_come_one_by_one_ends_as_the_run(tmp_path):
+    """The next pick of a sequential batch knows the labels before it."""
+    arguments = ["strategy=bald", "batch=sequential", "batch.every=2"]
+    run = alupdate.run([*SMALL, *arguments, f"results_dir={tmp_path}", "progress=false"])
+    _, suggester = suggester_of(run.config)
+    queries = run.queries
+    for start in (10, 14, 18):
+        offering = suggester.offering(labelled(1297, queries[:start]), NONE)
+        picked = []
+        for _, row in queries[start : start + 4].iterrows():
+            index = int(offering.suggestions.indices[0])
+            picked.append(index)
+            offering.take(index, int(row["label"]))
+        assert picked == queries["pool_index"][start : start + 4].tolist()
+        assert not len(offering.suggestions.indices)
+
+
+@pytest.mark.parametrize("batch", ["top_b", "sequential"])
+@pytest.mark.parametrize("initial", ["random", "typiclust", "coverage"])
+def test_skipped_instances_are_never_offered_again(batch, initial):
+    from alupdate.config.compose import compose_config
+
+    arguments = [f"batch={batch}", "strategy=margin", f"initial={initial}", "update=first_order"]
+    config = compose_config([*SMALL, *arguments])
+    setup, suggester = suggester_of(config)
+    truth, rng = setup.dataset.train_labels, np.random.default_rng(0)
+    pool, skipped = Pool.unlabelled(len(truth)), NONE
+    seen = set[int]()
+    while len(pool.indices) < 20:
+        offered = suggester.offering(pool, skipped).suggestions.indices
+        assert len(offered)
+        index = int(offered[0])
+        assert index not in seen
+        seen.add(index)
+        if rng.random() < 0.3:
+            skipped = np.append(skipped, index)
+        else:
+            pool = pool.label(np.array([index]), truth[[index]])
+    assert not np.isin(suggester.suggest(pool, skipped).indices, [*seen]).any()
+
+
+def test_labels_that_nobody_asked_for_are_learned_from():
+    from alupdate.config.compose import compose_config
+
+    config = compose_config([*SMALL, "batch=sequential", "strategy=margin", "subset=20"])
+    setup, suggester = suggester_of(config)
+    truth = setup.dataset.train_labels
+    pool = Pool.unlabelled(len(truth)).label(np.arange(12), truth[:12])
+    offered = suggester.suggest(pool, NONE)
+    assert len(offered.indices) == 1
+    assert not np.isin(offered.indices, pool.indices).any()
+    assert offered.probabilities is not None
+    assert offered.probabilities.shape == (1, 10)
+
+
+def test_an_exhausted_pool_offers_what_is_left():
+    from alupdate.config.compose import compose_config
+
+    for strategy, batch in product(("margin", "badge", "typiclust"), ("top_b", "sequential")):
+        config = compose_config(
+            [*SMALL, "dataset.n_train=16", f"batch={batch}", f"strategy={strategy}"]
+        )
+        setup, suggester = suggester_of(config)
+        truth = setup.dataset.train_labels
+        pool = Pool.unlabelled(16).label(np.arange(14), truth[:14])
+        assert set(suggester.suggest(pool, np.array([14])).indices.tolist()) == {15}
+        assert not len(suggester.suggest(pool, np.array([14, 15])).indices)
