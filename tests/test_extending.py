@@ -1,5 +1,6 @@
 """CONTRIBUTING.md: each example works in a copy of the package, by exactly the files it shows."""
 
+import json
 import os
 import re
 import shlex
@@ -20,9 +21,23 @@ SMALL = (
 )  # fmt: skip
 
 
-def python(arguments, folder):
+COMMANDS_IN_TURN = """
+import json, sys
+import alupdate
+from alupdate.run import exit_code
+
+print(alupdate.__file__)
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["alupdate", *arguments]
+    print("next command", flush=True)
+    assert exit_code(arguments) == 0, arguments
+"""
+
+
+def outputs(commands, folder):
+    """Run commands, each a list of arguments, in turn in one process; return what each prints."""
     answer = subprocess.run(
-        [sys.executable, *arguments],
+        [sys.executable, "-c", COMMANDS_IN_TURN, json.dumps(commands)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
@@ -30,7 +45,9 @@ def python(arguments, folder):
         check=False,
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    return answer.stdout
+    place, *said = answer.stdout.split("next command")
+    assert place.startswith(str(folder))
+    return said
 
 
 @pytest.fixture
@@ -53,11 +70,11 @@ def test_example(heading, count, copy):
             assert not (copy / block.file).exists()
             (copy / block.file).write_text(block.code)
     commands = [c for block in example if block.language == "bash" for c in block.commands]
-    for command in commands:
-        arguments = shlex.split(re.sub(r"^alupdate ", "python -m alupdate.run ", command))[1:]
-        is_run = "=" in arguments[2]
-        said = python([*arguments, *(SMALL if is_run else ())], copy)
-        assert is_run or "| random |" in said or "top-2" in said
+    given = [shlex.split(re.sub(r"^(alupdate|python -m alupdate.run) ", "", c)) for c in commands]
+    are_runs = ["=" in arguments[0] for arguments in given]
+    said = outputs([a + [*SMALL] * is_run for a, is_run in zip(given, are_runs, strict=True)], copy)
+    for is_run, text in zip(are_runs, said, strict=True):
+        assert is_run or "| random |" in text or "top-2" in text
     assert len(list(copy.glob("results/default/*/curve.csv"))) >= 1
 
 

@@ -62,6 +62,14 @@ def installed_wheel(tmp_path_factory):
     return environment_with(folder / "env", wheel)
 
 
+@pytest.fixture(scope="module")
+def run_of_wheel(installed_wheel, tmp_path_factory):
+    """A folder in which the wheel's console script has made a run."""
+    folder = tmp_path_factory.mktemp("console")
+    run([installed_wheel.with_name("alupdate"), *RUN], folder)
+    return folder
+
+
 def test_wheel_in_another_directory(installed_wheel, tmp_path):
     code = "import alupdate.utils.paths as p; print(p.__file__); print(p.conf_dir())"
     for place in run([installed_wheel, "-c", code], tmp_path).splitlines():
@@ -70,20 +78,18 @@ def test_wheel_in_another_directory(installed_wheel, tmp_path):
     assert (only_run(tmp_path) / "curve.csv").is_file()
 
 
-def test_console_script(installed_wheel, tmp_path):
+def test_console_script(installed_wheel, run_of_wheel, tmp_path):
     command = installed_wheel.with_name("alupdate")
     assert "strategy=" in run([command, "--help"], tmp_path)
-    run([command, *RUN], tmp_path)
-    assert (only_run(tmp_path) / "curve.csv").is_file()
+    assert (only_run(run_of_wheel) / "curve.csv").is_file()
 
 
-def test_results_are_read_by_the_wheel_alone(installed_wheel, tmp_path):
-    command = installed_wheel.with_name("alupdate")
-    run([command, *RUN], tmp_path)
-    tables = run([installed_wheel, "-m", "alupdate.run", "tables", "results/default"], tmp_path)
+def test_results_are_read_by_the_wheel_alone(installed_wheel, run_of_wheel):
+    command, folder = installed_wheel.with_name("alupdate"), run_of_wheel
+    tables = run([installed_wheel, "-m", "alupdate.run", "tables", "results/default"], folder)
     assert "### Test metrics at the last number of labels" in tables
-    drawn = run([command, "figures", "results/default"], tmp_path).splitlines()
+    drawn = run([command, "figures", "results/default"], folder).splitlines()
     assert drawn == ["results/default/curves-digits-pixels.png"]
-    assert (tmp_path / drawn[0]).stat().st_size > 10_000
-    (page,) = run([command, "report", "results/default"], tmp_path).splitlines()
-    assert "class ChartReader" in (tmp_path / page).read_text()
+    assert (folder / drawn[0]).stat().st_size > 10_000
+    (page,) = run([command, "report", "results/default"], folder).splitlines()
+    assert "class ChartReader" in (folder / page).read_text()

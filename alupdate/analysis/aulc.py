@@ -217,5 +217,5 @@ def aulc_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
             f"Mean AULC of {given.label}; {INTERVAL_LINES}. The dotted line is random "
             "selection; sequential batches have hollow markers.",
             summary,
-            partial(draw_aulc, summary, given.label, given.variants, theme),
+            partial(draw_aulc, given.drawn(summary), given.label, given.variants, theme),
         )

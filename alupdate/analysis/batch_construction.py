@@ -75,5 +75,5 @@ def batch_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
             f"AULC (area under the learning curve) of {given.label}, sequential minus top-b "
             f"batches, paired by seed; {INTERVAL_LINES}.",
             gains,
-            partial(draw_sequential_gains, gains, given.label, given.variants, theme),
+            partial(draw_sequential_gains, given.drawn(gains), given.label, given.variants, theme),
         )

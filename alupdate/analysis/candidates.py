@@ -82,7 +82,7 @@ def candidate_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigu
     summary = summarise_aulc(given.aulc, higher_is_better(given.metric))
     found = by_candidate_batches(summary)
     if len(found):
-        others = summary[~summary["strategy"].astype(str).str.match(LABEL)]
+        others = given.drawn(summary[~summary["strategy"].astype(str).str.match(LABEL)])
         yield ResultFigure(
             f"{given.prefix}-candidate-batches",
             "Number of candidate batches of look-ahead",

@@ -5,6 +5,7 @@ and its lines in the lists below.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from alupdate.analysis.accuracy_by_size import size_figures
 from alupdate.analysis.aulc import aulc_figures, aulc_per_run, aulc_tables
@@ -23,10 +24,10 @@ from alupdate.analysis.step_sizes import gamma_figures
 from alupdate.analysis.styles import MethodStyles, VariantStyles
 from alupdate.analysis.theme import SCREEN, Theme
 from alupdate.analysis.update_speedups import speedup_figures, speedup_tables
-from alupdate.analysis.variants import finished
+from alupdate.analysis.variants import best_variants, finished
 from alupdate.results.reader import Results
 from alupdate.utils.errors import InputError
-from alupdate.utils.metrics import PRIMARY
+from alupdate.utils.metrics import PRIMARY, higher_is_better
 
 TABLES: tuple[Callable[[AnalysisInput], Iterator[ResultTable]], ...] = (
     aulc_tables, batch_tables, oracle_tables, rank_tables, curve_tables, penalty_tables,
@@ -61,16 +62,18 @@ def analysis_input(results: Results, metric: str = PRIMARY) -> AnalysisInput:
         raise InputError(f"metric: {metric} is not known of areas; they are of {PRIMARY}")
     named = areas if curves is None else curves
     done = None if curves is None else finished(curves)
-    return AnalysisInput(
+    aulc = areas if done is None else aulc_per_run(done, metric)
+    given = AnalysisInput(
         name=results.name,
         metric=metric,
         curves=done,
-        aulc=areas if done is None else aulc_per_run(done, metric),
+        aulc=aulc,
         updates=updates,
         benchmark=benchmark,
-        variants=VariantStyles() if named is None else VariantStyles.of(named),
         methods=MethodStyles() if updates is None else MethodStyles.of(updates),
+        chosen=None if aulc is None else best_variants(aulc, higher_is_better(metric)),
     )
+    return given if named is None else replace(given, variants=VariantStyles.of(given.drawn(named)))
 
 
 def result_tables(given: AnalysisInput) -> list[ResultTable]:
@@ -79,5 +82,9 @@ def result_tables(given: AnalysisInput) -> list[ResultTable]:
 
 
 def result_figures(given: AnalysisInput, theme: Theme = SCREEN) -> list[ResultFigure]:
-    """Return every figure that the data allow."""
-    return [figure for figures in FIGURES for figure in figures(given, theme)]
+    """Return every figure that the data allow; a note says what it leaves out, if anything."""
+    found = [figure for figures in FIGURES for figure in figures(given, theme)]
+    if not given.note:
+        return found
+    of_variants = {"strategy", "variant"}
+    return [f.with_note(given.note) if of_variants & set(f.frame) else f for f in found]

@@ -181,7 +181,7 @@ def curve_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
             f"Mean test {words} over seeds; bands are one standard error. Oracles, which see "
             "labels not acquired yet, are dashed; sequential batches have hollow markers.",
             means,
-            partial(draw_curves, means, f"test {words}", given.variants, theme),
+            partial(draw_curves, given.drawn(means), f"test {words}", given.variants, theme),
         )
         gaps = difference_curves(group, metric)
         if len(gaps):
@@ -191,5 +191,5 @@ def curve_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
                 f"Mean difference in test {words} to random selection with the same seed; bands "
                 "are one standard error.",
                 gaps,
-                partial(draw_differences, gaps, words, given.variants, theme),
+                partial(draw_differences, given.drawn(gaps), words, given.variants, theme),
             )

@@ -192,5 +192,5 @@ def labels_saved_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultF
             f"{given.label}; medians over seeds. Crosses at the bottom: more than half the runs "
             "never reach it.",
             summary,
-            partial(draw_labels_saved, summary, given.label, given.variants, theme),
+            partial(draw_labels_saved, given.drawn(summary), given.label, given.variants, theme),
         )

@@ -127,5 +127,5 @@ def oracle_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]
             f"AULC (area under the learning curve) of {given.label} minus that of {name}, paired "
             f"by seed; {INTERVAL_LINES}.",
             gaps,
-            partial(draw_against_oracle, gaps, given.label, given.variants, theme),
+            partial(draw_against_oracle, given.drawn(gaps), given.label, given.variants, theme),
         )

@@ -70,23 +70,30 @@ def _beats(values: NDArray[np.float64], confidence: float) -> NDArray[np.bool_]:
     return beats
 
 
-def penalty_map(matrix: pd.DataFrame, settings: int, theme: Theme = SCREEN) -> Figure:
+def penalty_map(
+    matrix: pd.DataFrame, settings: int, theme: Theme = SCREEN, drawn: set[str] | None = None
+) -> Figure:
     """Draw how often the row beats the column, and the mean of each column below.
 
     Args:
         matrix: from ``penalty_matrix``; the rarely beaten come first.
         settings: largest possible entry, the number of data sets and backbones.
         theme: sizes and fonts.
+        drawn: variants to show; None: all. The means are over all in any case.
     """
     order = matrix.mean().sort_values(kind="stable").index
     values = matrix.loc[order, order].to_numpy()
+    means = values.mean(axis=0, keepdims=True)
+    if drawn is not None:
+        kept = order.isin(drawn)
+        order, values, means = order[kept], values[kept][:, kept], means[:, kept]
     count = len(order)
     is_screen = theme.name == "screen"
     side = max(theme.single, theme.line * (2.1 * count + 12)) if is_screen else theme.width
     letters = min(1.0, 14.0 / count) * (9.0 if is_screen else 6.5)
     figure = Figure(figsize=(side, side * 0.92), layout="constrained")
     upper, lower = figure.subplots(2, 1, height_ratios=(count, 1), sharex=True)
-    for panel, shown in ((upper, values), (lower, values.mean(axis=0, keepdims=True))):
+    for panel, shown in ((upper, values), (lower, means)):
         image = panel.imshow(shown, cmap="Blues", vmin=0, vmax=settings, aspect="auto")
         panel.grid(visible=False)
         for (row, column), value in np.ndenumerate(shown):
@@ -144,7 +151,7 @@ def penalty_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure
             f"How often the row beats the column in {given.label}, over checkpoints, summed over "
             f"{count} data sets and backbones (Ash et al. 2020); below, the mean of each column.",
             matrix.reset_index(names="variant"),
-            partial(penalty_map, matrix, count, theme),
+            partial(penalty_map, matrix, count, theme, given.drawn_names()),
         )
 
 

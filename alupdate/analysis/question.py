@@ -1,12 +1,14 @@
 """What a question of the analysis reads, and the tables and figures that answer it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from alupdate.analysis.styles import MethodStyles, VariantStyles
+from alupdate.analysis.variants import METHOD, named
 from alupdate.utils.files import distinct_name
 from alupdate.utils.metrics import PRIMARY, find_metric
 
@@ -30,6 +32,7 @@ class AnalysisInput:
         benchmark: rows of scripts/benchmark.py.
         variants: styles of the strategies and updates in learning curves.
         methods: styles of the methods in ``updates``.
+        chosen: the variants that figures show, by the columns METHOD; None: all.
     """
 
     name: str = "all"
@@ -40,6 +43,7 @@ class AnalysisInput:
     benchmark: pd.DataFrame | None = None
     variants: VariantStyles = field(default_factory=VariantStyles)
     methods: MethodStyles = field(default_factory=MethodStyles)
+    chosen: pd.DataFrame | None = None
 
     @property
     def label(self) -> str:
@@ -55,6 +59,27 @@ class AnalysisInput:
     def prefix(self) -> str:
         """What names of figures that compare strategies begin with."""
         return self.name + self.ending
+
+    @property
+    def note(self) -> str:
+        """What figures leave out; empty if nothing."""
+        if self.chosen is None or self.aulc is None:
+            return ""
+        count = len(self.aulc[METHOD].drop_duplicates())
+        baseline = " and random selection" if "random" in set(self.chosen["strategy"]) else ""
+        return f"{len(self.chosen)} of {count} variants, the best by AULC{baseline}"
+
+    def drawn(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of the variants that figures show, of a table with columns METHOD."""
+        if self.chosen is None:
+            return table
+        columns = [column for column in METHOD if column in table]
+        chosen = pd.MultiIndex.from_frame(self.chosen[columns])
+        return table[pd.MultiIndex.from_frame(table[columns]).isin(chosen)]
+
+    def drawn_names(self) -> set[str]:
+        """Return the short names of the variants that figures show."""
+        return set() if self.aulc is None else set(self.drawn(named(self.aulc))["variant"])
 
 
 @dataclass(frozen=True)
@@ -101,3 +126,14 @@ class ResultFigure:
     def __post_init__(self) -> None:
         """Make the name that of a file: labels of data sets are part of it."""
         object.__setattr__(self, "name", distinct_name(self.name))
+
+    def with_note(self, note: str) -> "ResultFigure":
+        """Return the figure with a note above it and at the end of its caption."""
+        caption = f"{self.caption} Shown: {note}; the numbers behind it are of all."
+        return replace(self, caption=caption, draw=partial(_draw_with_note, self.draw, note))
+
+
+def _draw_with_note(draw: Callable[[], Figure], note: str) -> Figure:
+    figure = draw()
+    figure.suptitle(note, size="medium")
+    return figure

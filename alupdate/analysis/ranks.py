@@ -1,7 +1,7 @@
 """Which strategies rank best over data sets or seeds, and do any two differ significantly?"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from alupdate.analysis.question import AnalysisInput, ResultFigure, ResultTable
-from alupdate.analysis.seeds import MIN_PAIRS, wilcoxon
+from alupdate.analysis.seeds import MIN_PAIRS, wilcoxon_tests
 from alupdate.analysis.theme import SCREEN, Theme
 from alupdate.analysis.variants import SETTING, named
 from alupdate.utils.errors import InputError
@@ -43,6 +43,11 @@ class Ranking:
     pairwise: pd.DataFrame
     note: str
 
+    def of(self, variants: set[str]) -> "Ranking":
+        """Return the ranks and tests of some variants, as they are among all."""
+        kept = self.ranks.index[self.ranks.index.isin(variants)]
+        return replace(self, ranks=self.ranks[kept], pairwise=self.pairwise.loc[kept, kept])
+
 
 def rank(scores: pd.DataFrame, better_if_higher: bool = True) -> Ranking:
     """Rank variants (columns) in every block (row), ties sharing their mean rank.
@@ -71,9 +76,9 @@ def rank(scores: pd.DataFrame, better_if_higher: bool = True) -> Ranking:
 def _pairwise(scores: pd.DataFrame) -> pd.DataFrame:
     names = scores.columns
     first, second = np.triu_indices(len(names), k=1)
-    values = scores.to_numpy()
-    raw = [wilcoxon(values[:, i] - values[:, j]) for i, j in zip(first, second, strict=True)]
-    corrected = holm(np.nan_to_num(np.array(raw), nan=1.0))
+    values = scores.to_numpy().T
+    raw = wilcoxon_tests(values[first] - values[second])
+    corrected = holm(np.nan_to_num(raw, nan=1.0))
     matrix = np.eye(len(names))
     matrix[first, second] = matrix[second, first] = corrected
     return pd.DataFrame(matrix, index=names, columns=names)
@@ -236,6 +241,7 @@ def rank_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
         return
     firsts = named(given.aulc).drop_duplicates("variant")
     colours = {row["variant"]: given.variants.style(row).colour for _, row in firsts.iterrows()}
+    drawn = given.drawn_names()
     for name, title, blocks, ranking in rankings(given.aulc, given.metric):
         if len(ranking.ranks) < 3:
             continue
@@ -246,5 +252,5 @@ def rank_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
             f"blocks are {blocks}. Bars join variants of which no pair differs (Wilcoxon "
             "signed-rank, Holm, .05)." + (f" {ranking.note}." if ranking.note else ""),
             ranking.ranks.rename_axis("variant").reset_index(name="mean_rank"),
-            partial(critical_difference, ranking, title, colours, theme),
+            partial(critical_difference, ranking.of(drawn), title, colours, theme),
         )

@@ -102,24 +102,53 @@ def paired_t(gaps: NDArray[np.floating]) -> float:
 def wilcoxon(gaps: NDArray[np.floating]) -> float:
     """Return the p-value of the signed-rank test of differences (N,); zeros are left out.
 
-    The two-sided test of [Wilcoxon1945]. Exact for few differences: without ties by scipy, with
-    ties by all assignments of signs, which scipy would do, too, but slowly.
+    The two-sided test of [Wilcoxon1945], as ``wilcoxon_tests`` makes many.
 
     Example:
         >>> wilcoxon(np.array([0.1, 0.2, 0.3]))  # as small as it can be with three pairs
         0.25
     """
-    if len(gaps) < 2 or not gaps.any():
-        return np.nan
-    nonzero = gaps[gaps != 0]
-    sizes = np.abs(nonzero)
-    if len(np.unique(sizes)) == len(sizes) or len(sizes) > MOST_ENUMERATED:
-        return float(stats.wilcoxon(nonzero).pvalue)
-    ranks = stats.rankdata(sizes)
-    signs = np.arange(2 ** len(ranks))[:, None] >> np.arange(len(ranks)) & 1
-    distances = np.abs(signs @ ranks - ranks.sum() / 2)
-    observed = abs(ranks[nonzero > 0].sum() - ranks.sum() / 2)
-    return float(np.mean(distances >= observed - 1e-9))
+    return float(wilcoxon_tests(gaps[None])[0])
+
+
+def wilcoxon_tests(gaps: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the p-values (M,) of the signed-rank tests of differences (M, N).
+
+    NaN where no difference is other than zero, and for a single difference. Exact for few
+    differences: without ties by scipy, with ties by all assignments of signs, which scipy would
+    do, too, but slowly. Tests with equally many differences are made in one call.
+    """
+    found = np.full(len(gaps), np.nan)
+    if gaps.shape[1] < 2:
+        return found
+    sizes = np.sort(np.abs(gaps), axis=1)
+    ties = ((np.diff(sizes, axis=1) == 0) & (sizes[:, 1:] != 0)).any(axis=1)
+    counts = np.count_nonzero(gaps, axis=1)
+    for count, tied in sorted({*zip(counts.tolist(), ties.tolist(), strict=True)}):
+        if not count:
+            continue
+        chosen = (counts == count) & (ties == tied)
+        rows = gaps[chosen]
+        nonzero = rows[rows != 0].reshape(-1, count)
+        exact = tied and count <= MOST_ENUMERATED
+        found[chosen] = _enumerated(nonzero) if exact else stats.wilcoxon(nonzero, axis=1).pvalue
+    return found
+
+
+def _enumerated(gaps: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the p-values (M,) of differences (M, N), none of them zero, by all signs.
+
+    Tests with the same ranks and the same rank sum, of which there are few, are one.
+    """
+    ranks = stats.rankdata(np.abs(gaps), axis=1)
+    middle = ranks[:1].sum() / 2
+    observed = np.abs((ranks * (gaps > 0)).sum(axis=1) - middle)
+    keys = np.column_stack([np.sort(ranks, axis=1), observed])
+    tests, places = np.unique(keys, axis=0, return_inverse=True)
+    signs = np.arange(2 ** gaps.shape[1])[:, None] >> np.arange(gaps.shape[1]) & 1
+    return np.array(
+        [np.mean(np.abs(signs @ test[:-1] - middle) >= test[-1] - 1e-9) for test in tests]
+    )[places.ravel()]
 
 
 def note(seeds: int) -> str:

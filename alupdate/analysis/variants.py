@@ -13,6 +13,8 @@ VARIANT = [*SETTING, *METHOD]
 """The columns that say what was run; runs of one variant differ in the seed."""
 RANDOM = {"strategy": "random", "batch": "top_b"}
 """The variant that others are compared with, where a setting has it."""
+MOST_DRAWN = 40
+"""Figures of more variants than these show only the best: others could not be told apart."""
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
@@ -46,6 +48,25 @@ def matching(table: pd.DataFrame, values: Mapping[str, str]) -> pd.DataFrame:
     for column, value in values.items():
         variants = variants[variants[column] == value]
     return variants
+
+
+def best_variants(aulc: pd.DataFrame, better_if_higher: bool = True) -> pd.DataFrame | None:
+    """Return the columns METHOD of the variants that figures show; None if they show all.
+
+    Of more than ``MOST_DRAWN`` these are the best, and random selection: those whose mean AULC
+    ranks best in the average over settings.
+
+    Args:
+        aulc: from ``alupdate.analysis.aulc.aulc_per_run``.
+        better_if_higher: whether a larger area is the better one.
+    """
+    means = aulc.groupby(VARIANT)["area"].mean()
+    ranks = means.groupby(level=SETTING).rank(ascending=not better_if_higher)
+    order = ranks.groupby(level=METHOD).mean().sort_values(kind="stable").reset_index()[METHOD]
+    if len(order) <= MOST_DRAWN:
+        return None
+    is_random = (order[list(RANDOM)] == list(RANDOM.values())).all(axis=1)
+    return order[(order.index < MOST_DRAWN) | is_random]
 
 
 def refuse_doubles(curves: pd.DataFrame) -> None:

@@ -15,7 +15,7 @@ from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.kept_model import saved_model_of
 from alupdate.experiment.learning import Batch, Learning, score_model
 from alupdate.experiment.selection import Selector, first_picks, holdout
-from alupdate.experiment.setup import Setup, check_sizes
+from alupdate.experiment.setup import Setup, check_fits, check_sizes
 from alupdate.experiment.task import TaskSummary, median_seconds, timed
 from alupdate.models.learner import Model, updated_model
 from alupdate.models.saved import SavedModel
@@ -45,6 +45,8 @@ class ActiveLearning:
         self._reserved = holdout(config, self._order)
         self._test_labels = torch.from_numpy(setup.dataset.test_labels).to(setup.device)
         check_sizes(config, size, self._reserved)
+        labels = config.n_initial + config.n_cycles * config.batch.size
+        check_fits(setup, [config.posterior.likelihood], labels)
 
     @property
     def is_oracle(self) -> bool:

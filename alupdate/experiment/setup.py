@@ -1,6 +1,7 @@
 """From a config to data, features and a learner: everything before the first cycle."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +14,10 @@ from alupdate.config import (
 from alupdate.data.dataset import Dataset, Images, Instances, IntArray, Texts, Vectors
 from alupdate.data.feature_cache import Features
 from alupdate.data.labels import shortened
+from alupdate.experiment.memory import check_memory
 from alupdate.experiment.task import timed
 from alupdate.laplace.inputs import with_bias
+from alupdate.laplace.names import Likelihood
 from alupdate.models.learner import FrozenLearner, Learner, LearnerSettings, NetworkLearner
 from alupdate.models.scales import Scale
 from alupdate.models.training import optimal_linear
@@ -108,6 +111,17 @@ def _make_learner(
 def learner_settings(config: RunConfig) -> LearnerSettings:
     """Return what decides a run's retrained models, besides features and labels."""
     return LearnerSettings(config.training, config.posterior, config.seed)
+
+
+def check_fits(setup: Setup, likelihoods: Iterable[Likelihood], labels: int) -> None:
+    """Refuse a run whose posteriors or evaluation would not fit into memory.
+
+    Raises:
+        InputError: naming the keys to change.
+    """
+    dataset = setup.dataset
+    sizes = (labels, setup.learner.dimension, len(dataset.classes), len(dataset.test))
+    check_memory(likelihoods, *sizes, setup.device)
 
 
 def check_sizes(config: RunConfig, pool_size: int, reserved: IntArray) -> None:

@@ -12,7 +12,7 @@ from alupdate.analysis.accuracy_by_size import accuracy_by_update
 from alupdate.config import MethodConfig, PosteriorConfig, RunConfig, StepSize, UpdatingTask
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Pool
-from alupdate.experiment.setup import Setup
+from alupdate.experiment.setup import Setup, check_fits
 from alupdate.experiment.task import TaskSummary, timed, update_seconds
 from alupdate.laplace.monte_carlo import MonteCarloUpdate
 from alupdate.laplace.names import GAUSSIAN
@@ -80,6 +80,8 @@ class Updating:
                 f"task.initial_sizes and task.new_sizes: the largest two are {wanted} labels, but "
                 f"the pool has {size}"
             )
+        likelihoods = {method.likelihood for method in self._task.methods}
+        check_fits(setup, {config.posterior.likelihood, *likelihoods}, wanted)
 
     def run(self, store: RunStore, display: Display) -> TaskSummary:
         """Run the initial sizes that are not recorded yet; each is committed as it ends."""

@@ -21,7 +21,7 @@ from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.own_data import OwnData, PartlyLabelled
 from alupdate.data.pool import Pool
 from alupdate.experiment.selection import Selector
-from alupdate.experiment.setup import Setup, prepared
+from alupdate.experiment.setup import Setup, check_fits, prepared
 from alupdate.labelling.suggester import Suggester
 from alupdate.models.learner import FrozenLearner
 from alupdate.results.status import LOCK
@@ -173,6 +173,7 @@ def open_campaign(
         InputError: data, backbone and device do not go together.
     """
     setup = prepared(config, _as_dataset(data), time.perf_counter(), display)
+    check_fits(setup, [config.posterior.likelihood], config.n_initial + config.batch.size)
     return Campaign(config, folder, labels_file, data, setup)
 
 

@@ -191,12 +191,23 @@ def fit_per_class(
     size = features.shape[1]
     dense_size = len(mean) * size**2 * features.element_size()
     covariances: DenseCovariances | LowRankCovariances
-    many = len(features) >= size or (2 * len(features) >= size and dense_size <= dense_bytes)
-    if many:
+    if is_dense(len(features), size, dense_size, dense_bytes):
         covariances = _fit_dense(features, weights, prior_precision)
     else:
         covariances = _fit_low_rank(features, weights, prior_precision)
     return PerClassPosterior(mean, covariances)
+
+
+def is_dense(count: int, size: int, dense_size: int, dense_bytes: int = DENSE_BYTES) -> bool:
+    """Return whether the covariances of N = ``count`` instances and D = ``size`` are dense.
+
+    Args:
+        count: N.
+        size: D.
+        dense_size: bytes of the dense form, all classes together.
+        dense_bytes: the largest dense form to use below N = D.
+    """
+    return count >= size or (2 * count >= size and dense_size <= dense_bytes)
 
 
 def _fit_dense(features: Tensor, weights: Tensor, prior_precision: float) -> DenseCovariances:

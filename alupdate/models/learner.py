@@ -85,6 +85,11 @@ class Learner(Protocol):
     """Retrains from the same initial weights on all labels acquired so far."""
 
     @property
+    def dimension(self) -> int:
+        """Return D, the number of features with the bias."""
+        ...
+
+    @property
     def rows(self) -> Rows | None:
         """The pool's features (N, D), bias column included; None where they are trained, too."""
         ...
@@ -110,6 +115,11 @@ class FrozenLearner(Learner):
         self._pool = _pool_rows(features.pool, device)
         self._test = _with_bias_column(features.test, device)
         self._settings, self._classes = settings, n_classes
+
+    @property
+    @override
+    def dimension(self) -> int:
+        return self._test.shape[1]
 
     def for_classes(self, n_classes: int) -> "FrozenLearner":
         """Return the learner on the same features for another number of classes."""
@@ -196,6 +206,11 @@ class NetworkLearner(Learner):
         self, trainable: Trainable, settings: LearnerSettings, device: torch.device
     ) -> None:
         self._trainable, self._settings, self._device = trainable, settings, device
+
+    @property
+    @override
+    def dimension(self) -> int:
+        return self._trainable.initial.last.in_features + 1
 
     @property
     @override

@@ -131,12 +131,15 @@ def _figures(chosen: argparse.Namespace) -> None:
     source: Path = chosen.source
     folder = chosen.folder or (source if source.is_dir() else source.parent)
     theme = PAPER if chosen.paper else SCREEN
-    figures = result_figures(analysis_input(_read(source, chosen.metric), chosen.metric), theme)
+    given = analysis_input(_read(source, chosen.metric), chosen.metric)
+    figures = result_figures(given, theme)
     wanted = [f for f in figures if any(fnmatch(f.name, pattern) for pattern in chosen.only)]
     if not wanted:
         names = ", ".join(figure.name for figure in figures)
         raise InputError(f"--only: {' '.join(chosen.only)} matches no figure of {names}")
     folder.mkdir(parents=True, exist_ok=True)
+    if given.note:
+        print(f"figures show {given.note}; tables have all", file=sys.stderr)
     for figure in wanted:
         try:
             write_figure(figure, folder, theme)

@@ -307,7 +307,7 @@ def _read_run(folder: Path) -> Run:
         InputError: a file is missing or damaged; the message names it.
     """
     document = _mapping(folder / STATUS, json.loads)
-    settings = _mapping(folder / "config.yaml", yaml.safe_load)
+    settings = _mapping(folder / "config.yaml", _safe_yaml)
     if document.get("state") not in get_args(State):
         allowed = ", ".join(get_args(State))
         raise InputError(f"{STATUS}: state is {document.get('state')}, not one of {allowed}")
@@ -347,6 +347,11 @@ def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[Any, Any]:
     if not isinstance(document, dict):
         raise InputError(f"{path.name} holds no keys and values")
     return document
+
+
+def _safe_yaml(text: str) -> Any:
+    """Return plain data, by libyaml where PyYAML has it: in a tenth of the time."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 safe
 
 
 def _flat_text(file: str, tree: Mapping[Any, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from alupdate.analysis.aulc import aulc_per_run
 from alupdate.analysis.catalogue import analysis_input, result_figures
@@ -137,3 +138,38 @@ def inflated(stream):
 
 def test_random_selection_alone_has_no_differences():
     assert set(by_name(curves=curves({"random": [[0.1, 0.2], [0.2, 0.3]]}))) == {"curves-d-b"}
+
+
+def test_figures_of_very_many_variants_show_the_best_and_random_and_say_so():
+    """Thirty of 70 are worse than all others; random is the worst of them."""
+    rises = np.linspace(0.3, 0.1, 70)
+    heights = {
+        f"s{place:02d}" if place < 69 else "random": [
+            [0.1, 0.1 + rise + 0.001 * seed, 0.1 + 2 * rise] for seed in range(3)
+        ]
+        for place, rise in enumerate(rises)
+    }
+    figures = by_name(curves=curves(heights))
+    best = {f"s{place:02d}" for place in range(40)}
+    for name, others in {"curves-d-b": {"random"}, "difference-d-b": set()}.items():
+        drawn = figures[name].draw()
+        assert set(drawn.axes[0].get_legend_handles_labels()[1]) == best | others
+        assert len(set(figures[name].frame["variant"])) == 69 + len(others)
+    said = "41 of 70 variants, the best by AULC and random selection"
+    for name in ("x-penalty", "x-ranks-d-b", "x-labels-saved", "x-areas"):
+        assert said in figures[name].caption
+        drawn = figures[name].draw()
+        assert drawn.get_suptitle() == said
+        texts = " ".join(text.get_text() for text in drawn.findobj(Text))
+        written = set(re.findall(r"\bs\d\d\b", texts))
+        assert written == best, name
+    means = figures["x-penalty"].frame.drop(columns="variant").mean()
+    lowest = figures["x-penalty"].draw().axes[1].get_images()[0].get_array()
+    np.testing.assert_allclose(lowest[0], means[[*sorted(best), "random"]], rtol=1e-12)
+
+
+def test_figures_of_forty_variants_show_all_without_a_word():
+    heights = {f"s{place:02d}": [[0.1, 0.2 + place / 100]] for place in range(40)}
+    figure = by_name(curves=curves(heights))["curves-d-b"]
+    assert "variants" not in figure.caption
+    assert len(figure.draw().axes[0].get_legend_handles_labels()[1]) == 40

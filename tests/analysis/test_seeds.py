@@ -13,6 +13,7 @@ from alupdate.analysis.seeds import (
     note,
     paired_t,
     wilcoxon,
+    wilcoxon_tests,
 )
 from tests.support import references_statistics as reference
 
@@ -107,3 +108,17 @@ def test_notes():
     assert note(1) == "one seed: no error, no claim"
     assert note(5) == "5 seeds: too few for a claim (Wilcoxon p >= 0.0625)"
     assert note(10) == ""
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 6, 30])
+def test_many_wilcoxon_tests_are_those_of_scipy_one_by_one(seeds, monkeypatch):
+    rng = np.random.default_rng(seeds)
+    parts = [rng.normal(size=(50, seeds)), rng.integers(-3, 4, size=(15, seeds))]
+    gaps = np.vstack([*parts, np.zeros((1, seeds))])
+    rows = [row[row != 0] for row in gaps]
+    expected = [stats.wilcoxon(row).pvalue if len(row) and seeds > 1 else np.nan for row in rows]
+    calls = []
+    alone = stats.wilcoxon
+    monkeypatch.setattr(stats, "wilcoxon", lambda x, axis: calls.append(x) or alone(x, axis=axis))
+    np.testing.assert_allclose(wilcoxon_tests(gaps), expected, rtol=1e-12)
+    assert len(calls) <= 2 * seeds  # by number of differences, with and without ties

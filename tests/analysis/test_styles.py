@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from alupdate.analysis.catalogue import analysis_input, result_figures
+from alupdate.analysis.curves import learning_curve
 from alupdate.analysis.styles import (
     MARKERS,
     METHODS,
@@ -202,6 +203,6 @@ def test_charts_of_the_report_have_the_styles_of_the_figures():
 
 def test_many_unknown_strategies_are_all_drawn():
     names = [f"own {i:03}" for i in range(130)]
-    figure = drawn(curves=random_curves(0, names, n_seeds=1, cycles=1))["curves-d-b"]
+    figure = learning_curve(random_curves(0, names, n_seeds=1, cycles=1))
     assert set(lines_of(figure)) == set(names)
     assert np.isfinite(figure.get_size_inches()).all()

@@ -19,7 +19,7 @@ def study(monkeypatch, folder, *arguments):
     folder.mkdir(exist_ok=True)
     options = (*STUDY, METHODS, "update.n_hypotheses=200", "progress=false", "training.epochs=40")
     chosen = {option.split("=")[0]: option for option in (*options, *arguments)}
-    assert run_small(monkeypatch, folder, *chosen.values()) == 0
+    assert run_small(monkeypatch, folder, *chosen.values(), pictures=True) == 0
     return records(folder)
 
 

@@ -39,9 +39,11 @@ for own in (["strategy=margin"], ["strategy=random"],
 answers = {"package": alupdate.__file__}
 for script in ("tables", "figures"):
     main = runpy.run_path(f"{sys.argv[1]}/scripts/{script}.py")["main"]
-    answers[script] = main(["results/default", script, "--metric", "confidence"])
+    some = ["--only", "curves-*"] if script == "figures" else []
+    answers[script] = main(["results/default", script, "--metric", "confidence", *some])
     answers[f"{script} of old runs"] = main(["old", "nothing", "--metric", "confidence"])
-    answers[f"other {script} of old runs"] = main(["old", f"old-{script}", "--metric", "nll"])
+    answers[f"other {script} of old runs"] = main(
+        ["old", f"old-{script}", "--metric", "nll", *some])
 report = runpy.run_path(f"{sys.argv[1]}/scripts/report.py")["main"]
 answers["report"] = report(["results/default", "report.html"])
 results = read_results("results/default")

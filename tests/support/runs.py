@@ -5,24 +5,41 @@ from pathlib import Path
 
 import pytest
 
+from alupdate.experiment import job
 from alupdate.run import exit_code
+from alupdate.utils.display import Display
 
 SMALL = ("n_initial=10", "n_cycles=2", "subset=60", "batch.size=3", "training.epochs=3")
 
 
-def run_command(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
-    """Run ``python -m alupdate.run ARGUMENTS`` with ``folder`` as working directory."""
+def run_command(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str, pictures: bool = False
+) -> int:
+    """Run ``python -m alupdate.run ARGUMENTS`` with ``folder`` as working directory.
+
+    Unless ``pictures`` is set, the picture of a run is an empty file: to draw it takes a third of
+    the time of a small run.
+    """
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["alupdate", *arguments])
-    return exit_code(list(arguments))
+    with monkeypatch.context() as patch:
+        if not pictures:
+            patch.setattr(job, "_save_figure", _empty_picture)
+        return exit_code(list(arguments))
 
 
-def run_small(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+def _empty_picture(draw: object, path: Path, display: Display) -> None:
+    path.touch()
+
+
+def run_small(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str, pictures: bool = False
+) -> int:
     """Run a few cycles on digits and pixels, unless ``arguments`` say otherwise."""
     defaults = ("dataset=digits", "backbone=pixels", *SMALL)
     chosen = {argument.split("=")[0] for argument in arguments}
     kept = [d for d in defaults if d.split("=")[0] not in chosen]
-    return run_command(monkeypatch, folder, *kept, *arguments)
+    return run_command(monkeypatch, folder, *kept, *arguments, pictures=pictures)
 
 
 def only_run(folder: Path) -> Path:
