@@ -19,12 +19,13 @@ from tests.support.scripts import load
 
 TEXTS = {name_of(page): page.read_text() for page in PAGES}
 BLOCKS = {name: blocks(text) for name, text in TEXTS.items()}
-EXTENDING = "CONTRIBUTING.md"  # tests/test_extending.py runs what it shows
+OWN_TESTS = ("CONTRIBUTING.md", "docs/guide/labelling.md")
+"""Pages with tests of their own: tests/test_extending.py and tests/labelling/test_guide.py."""
 SHELL = [
     command
     for name, page in BLOCKS.items()
     for block in page
-    if name != EXTENDING and block.language == "bash" and not block.not_run
+    if name not in OWN_TESTS and block.language == "bash" and not block.not_run
     for command in block.commands
 ]
 COMMANDS = list(dict.fromkeys(re.sub(r"^alupdate ", "python -m alupdate.run ", c) for c in SHELL))
@@ -37,7 +38,7 @@ SCRIPTS = [c for c in COMMANDS if c.startswith("python scripts/")]
 WITH_PYTHON = [
     name
     for name, page in BLOCKS.items()
-    if name != EXTENDING and any(block.language == "python" for block in page)
+    if name not in OWN_TESTS and any(block.language == "python" for block in page)
 ]
 SWEEP = "python -m alupdate.run -m strategy=random,margin dataset=digits backbone=pixels"
 STUDY = "python -m alupdate.run -m experiment=updating/gap_closed dataset=digits backbone=pixels"

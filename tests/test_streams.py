@@ -8,6 +8,7 @@ import pytest
 
 from alupdate.utils.display import Display, printable
 from alupdate.utils.errors import explain_os_error, save_traceback
+from tests.support.terminal import Conversation
 
 SMALL = (
     "dataset=digits", "backbone=pixels", "n_cycles=0", "batch.size=2", "threads=1",
@@ -108,3 +109,12 @@ def test_streams_that_were_closed_before_the_start(closed, tmp_path):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert ended.returncode == 0
+
+
+def test_a_run_shows_its_bar_in_a_terminal(tmp_path):
+    """And what is printed beside the bar: rich puts a stream of its own in the way."""
+    small = ["dataset=digits", "backbone=pixels", "n_cycles=2", "training.epochs=3"]
+    run = Conversation(tmp_path, *small)
+    assert run.end() == 0, run.everything
+    assert "3/3" in run.everything
+    assert "results: results/default/digits-pixels" in run.everything

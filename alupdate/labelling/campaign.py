@@ -4,7 +4,6 @@ The state of a campaign is its labels file and nothing else: the same labels in 
 the same next batch and the same model. Everything else in the folder is made from it.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -28,11 +27,13 @@ from alupdate.results.status import LOCK
 from alupdate.results.store import BusyError
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.files import locked_file, safe_name
+from alupdate.utils.files import locked_file, regular_bytes, replace_file, safe_name
 from alupdate.utils.paths import cache_dir
 
 LABELS = "labels.csv"
 """The labels file of a campaign whose command names none."""
+OWNER = "campaign.json"
+"""Says which pool a campaign's folder is for."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,14 @@ def locked_folder(config: RunConfig) -> Iterator[Path]:
 
     Raises:
         BusyError: another process works on the same campaign.
-        InputError: it cannot be made.
+        InputError: it cannot be made, or belongs to another pool.
     """
     folder = campaign_folder(config)
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked_file(folder / LOCK, timeout=0))
+            _claim(folder, _places(config))
         except Timeout as error:
             raise BusyError(f"{folder}: another process works on this campaign") from error
         except OSError as error:
@@ -122,14 +124,35 @@ def locked_folder(config: RunConfig) -> Iterator[Path]:
 
 def campaign_folder(config: RunConfig) -> Path:
     """Return the folder of a campaign: one for a pool, whatever strategy and backbone are used."""
-    places = {
+    path = next(iter(_places(config).values()))
+    name = safe_name(config.dataset.label or Path(path).stem)
+    return Path(config.results_dir) / config.experiment_name / f"labelling-{name}"
+
+
+def _places(config: RunConfig) -> dict[str, str]:
+    """Return where the pool is: the settings that say so, and absolute paths."""
+    return {
         key: str(Path(value).absolute())
         for key, value in asdict(config.dataset).items()
         if key in config.dataset.places and key != "labels" and value is not None
     }
-    digest = hashlib.sha256(json.dumps(places, sort_keys=True).encode()).hexdigest()[:8]
-    name = f"labelling-{safe_name(config.dataset.display_name)}-{digest}"
-    return Path(config.results_dir) / config.experiment_name / name
+
+
+def _claim(folder: Path, places: dict[str, str]) -> None:
+    """Note whose folder it is; that of another pool with the same name is refused."""
+    owner = folder / OWNER
+    if not owner.is_file():
+        replace_file(owner, json.dumps(places, indent=2) + "\n")
+        return
+    try:
+        found = json.loads(regular_bytes(owner))
+    except (ValueError, RecursionError):
+        found = None
+    if found != places:
+        raise InputError(
+            f"{folder}: is the campaign of another pool, as {owner.name} there says; give another "
+            f"experiment_name, or remove {owner.name} if the pool has moved"
+        )
 
 
 def read_labels(config: RunConfig, folder: Path, display: Display) -> tuple[PartlyLabelled, Path]:

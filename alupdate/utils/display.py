@@ -101,8 +101,9 @@ class _Terminal(Console):
 
     @property
     def file(self) -> IO[str]:
-        """The stream at this moment."""
-        return forgiving(sys.stderr if self.stderr else sys.stdout)
+        """The stream at this moment, and not the one through which rich catches prints."""
+        stream = sys.stderr if self.stderr else sys.stdout
+        return forgiving(getattr(stream, "rich_proxied_file", stream))
 
     @file.setter
     def file(self, new: IO[str]) -> None:
