@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from alupdate.results.records import CURVE_COLUMNS, UPDATE_COLUMNS
+from alupdate.utils import metrics
 from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import (
     ACCURACY,
@@ -48,6 +49,22 @@ def test_ece_equals_the_library(seed, count, classes):
         predictions.probabilities, labels, num_classes=classes, n_bins=BINS, norm="l1"
     )
     assert np.isclose(expected_calibration_error(predictions), peer.item(), atol=1e-6)
+
+
+def test_ace_of_very_many_classes_is_computed_in_parts(monkeypatch):
+    """Few numbers are sorted at a time, along the rows, and the value is the same bit for bit."""
+    predictions = Predictions.of(*random_predictions(0, 70, 300))
+    whole = adaptive_calibration_error(predictions)
+    sorted_shapes, alone = [], torch.Tensor.sort
+
+    def sort(values, dim, **options):
+        sorted_shapes.append((tuple(values.shape), dim))
+        return alone(values, dim=dim, **options)
+
+    monkeypatch.setattr(metrics, "SORTED", 128 * 70)
+    monkeypatch.setattr(torch.Tensor, "sort", sort)
+    assert adaptive_calibration_error(predictions) == whole
+    assert sorted_shapes == [((128, 70), 1), ((128, 70), 1), ((44, 70), 1)]
 
 
 @given(st.integers(0, 10**6), st.integers(1, 100), st.integers(2, 5))
