@@ -109,10 +109,18 @@ def picture(images: Images, index: int) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-def batch_page(data: PartlyLabelled, chosen: Suggestions, shown: list[ShownInstance]) -> str:
+def batch_page(
+    name: str, data: PartlyLabelled, chosen: Suggestions, shown: list[ShownInstance]
+) -> str:
     """Return batch.html: one self-contained page on which a batch can be looked at and labelled.
 
     The page sends nothing anywhere; what is labelled on it is saved as a labels file.
+
+    Args:
+        name: of the pool.
+        data: the pool.
+        chosen: the batch.
+        shown: its instances.
     """
     script = (PAGE_ASSETS / "batch.js").read_text(encoding="utf-8")
     style = (PAGE_ASSETS / "batch.css").read_text(encoding="utf-8")
@@ -124,7 +132,7 @@ def batch_page(data: PartlyLabelled, chosen: Suggestions, shown: list[ShownInsta
         lstrip_blocks=True,
     )
     return environment.get_template("batch.html.j2").render(
-        name=data.name,
+        name=name,
         classes=data.classes,
         n_labelled=len(data.indices),
         size=len(data.names),

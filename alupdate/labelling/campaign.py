@@ -32,6 +32,8 @@ from alupdate.utils.paths import cache_dir
 
 LABELS = "labels.csv"
 """The labels file of a campaign whose command names none."""
+PREFIX = "labelling-"
+"""Of the names of campaigns' folders."""
 OWNER = "campaign.json"
 """Says which pool a campaign's folder is for."""
 
@@ -53,6 +55,11 @@ class Campaign:
     labels_file: Path
     data: PartlyLabelled
     setup: Setup
+
+    @property
+    def name(self) -> str:
+        """Of the pool, for people."""
+        return self.folder.name.removeprefix(PREFIX)
 
     @property
     def pool(self) -> Pool:
@@ -126,7 +133,7 @@ def campaign_folder(config: RunConfig) -> Path:
     """Return the folder of a campaign: one for a pool, whatever strategy and backbone are used."""
     path = next(iter(_places(config).values()))
     name = safe_name(config.dataset.label or Path(path).stem)
-    return Path(config.results_dir) / config.experiment_name / f"labelling-{name}"
+    return Path(config.results_dir) / config.experiment_name / f"{PREFIX}{name}"
 
 
 def _places(config: RunConfig) -> dict[str, str]:

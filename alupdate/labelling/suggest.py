@@ -50,7 +50,7 @@ def _write(campaign: Campaign, chosen: Suggestions) -> None:
         page.unlink(missing_ok=True)
     else:
         shown = shown_instances(data, chosen, pictures=True)
-        replace_file(page, batch_page(data, chosen, shown))
+        replace_file(page, batch_page(campaign.name, data, chosen, shown))
     replace_file(folder / BATCH, batch_csv(shown_instances(data, chosen)))
 
 
@@ -58,10 +58,11 @@ def _say(campaign: Campaign, chosen: Suggestions, display: Display) -> None:
     data, folder = campaign.data, campaign.folder
     counts = f"{len(data.indices)} labelled, {len(data.skipped)} skipped of {len(data.names)}"
     if not len(chosen.indices):
-        display.say(f"{data.name}: {counts}; every instance is labelled or skipped")
+        display.say(f"{campaign.name}: {counts}; every instance is labelled or skipped")
+        return
     shown = shown_instances(data, chosen)
     rows = [[str(i.rank), i.name, i.predicted, i.probability, i.score] for i in shown[:MOST_ROWS]]
-    title = f"{data.name}: {counts}; the next {len(shown)} by {chosen.chosen_by}"
+    title = f"{campaign.name}: {counts}; the next {len(shown)} by {chosen.chosen_by}"
     display.table(title, ["rank", "instance", "predicted", "probability", "score"], rows)
     if isinstance(campaign.config.batch, SequentialBatch):
         display.say(
