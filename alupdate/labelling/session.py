@@ -1,7 +1,6 @@
 """A labelling session: one instance after the other, with what was learned from those before."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,8 +133,3 @@ class Session:
                 skipped=self._skipped,
             ),
         )
-
-    @property
-    def labels_file(self) -> Path:
-        """Where the answers are."""
-        return self.campaign.labels_file

@@ -1,10 +1,10 @@
 """Atomic writes, locks and checksums of files, and what lies below a folder."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import stat
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import IO, Literal
 
 from filelock import FileLock
+
+if sys.platform != "win32":
+    import fcntl
 
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, cannot_read
@@ -96,9 +99,13 @@ def locked_file(path: Path, timeout: float = -1.0) -> Iterator[None]:
 def lock_opened(descriptor: int, path: Path) -> None:
     """Wait for the lock of an open file, which its closing frees; as ``locked_file`` without locks.
 
+    On Windows nothing is locked.
+
     Raises:
         OSError: it cannot be locked although the file system takes locks.
     """
+    if sys.platform == "win32":
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError as error:
@@ -121,6 +128,8 @@ def holder(path: Path) -> tuple[Holder, str]:
 
     The file is only read, so that this works for other users and on read-only file systems.
     """
+    if sys.platform == "win32":
+        return "unknown", "this system does not tell who holds a lock"
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
