@@ -57,7 +57,7 @@ def test_what_is_labelled_on_the_page_is_read_again(tmp_path):
         browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         tab = browser.new_page()
         errors = []
-        tab.on("pageerror", lambda error: errors.append(error))
+        tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.goto(path.as_uri())
         cards = tab.locator(".card")
         assert cards.nth(2).locator("blockquote").text_content() == "two\nlines"
