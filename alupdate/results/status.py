@@ -10,7 +10,7 @@ from filelock import Timeout
 
 from alupdate.results.provenance import now
 from alupdate.utils.errors import first_line
-from alupdate.utils.files import holder, locked_file, regular_bytes, replace_file
+from alupdate.utils.files import holder, locked_file, regular_bytes, replace_file, require_regular
 
 STATUS = "status.json"
 LOCK = ".lock"
@@ -83,6 +83,7 @@ def run_state(folder: Path, status: RunStatus) -> tuple[str, str]:
 def _unreadable(path: Path) -> str:
     """Return why a file that may be there cannot be read, or nothing."""
     try:
+        require_regular(path)
         path.open("rb").close()
     except (FileNotFoundError, NotADirectoryError):
         return ""

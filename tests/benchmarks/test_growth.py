@@ -70,8 +70,8 @@ def test_a_query_looks_at_every_candidate(tmp_path, monkeypatch):
     seen = []
     select = large_pool.Selector.select
 
-    def watched(self, cycle, pool, model):
-        seen.append((pool.candidates(), select(self, cycle, pool, model)))
+    def watched(self, cycle, pool, model, annotate):
+        seen.append((pool.candidates(), select(self, cycle, pool, model, annotate)))
         return seen[-1][1]
 
     monkeypatch.setattr(large_pool.Selector, "select", watched)
