@@ -150,7 +150,8 @@ class ActiveLearning:
         """Return what is labelled in a cycle, and note how long that took."""
         if before is None:
             timings["features"] = self._setup.seconds
-            return first_picks(self._config, self._setup.learner.rows, self._order, pool)
+            rows, classes = self._setup.learner.rows, self._setup.dataset.classes
+            return first_picks(self._config, rows, self._order, pool, n_classes=len(classes))
         indices, timings["select"] = timed(
             lambda: self._selector.select(cycle, pool, before, self._annotator.annotate),
             self._setup.device,

@@ -237,7 +237,8 @@ def first_picks(
     order: IntArray,
     pool: Pool,
     size: int | None = None,
-    n_classes: int = 2,
+    *,
+    n_classes: int,
 ) -> IntArray:
     """Return the pool indices (b,) that are labelled before there is a model.
 

@@ -131,7 +131,7 @@ class Suggester:
                     self._order,
                     _without(pool, skipped),
                     size,
-                    max(2, self._classes),
+                    n_classes=max(2, self._classes),
                 )
             )
         if isinstance(self._config.batch, SequentialBatch):

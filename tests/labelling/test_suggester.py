@@ -125,3 +125,18 @@ def test_an_exhausted_pool_offers_what_is_left():
         pool = Pool.unlabelled(16).label(np.arange(14), truth[:14])
         assert set(suggester.suggest(pool, np.array([14])).indices.tolist()) == {15}
         assert not len(suggester.suggest(pool, np.array([14, 15])).indices)
+
+
+@pytest.mark.parametrize("initial", ["typiclust", "coverage"])
+def test_first_labels_may_be_chosen_without_a_model(initial, tmp_path):
+    """Those of the run are those that are suggested: distinct, and spread over the classes."""
+    arguments = [f"initial={initial}", "n_cycles=0", f"results_dir={tmp_path}", "progress=false"]
+    run = alupdate.run([*SMALL[:2], *arguments])
+    setup, suggester = suggester_of(run.config)
+    first = suggester.suggest(Pool.unlabelled(1297), NONE)
+    assert first.indices.tolist() == run.queries["pool_index"].tolist()
+    assert first.chosen_by == f"initial={initial}"
+    assert len(set(first.indices.tolist())) == 10
+    at_random = alupdate.run([*SMALL[:2], *arguments[1:]])
+    assert len(set(run.queries["label"])) > len(set(at_random.queries["label"]))
+    assert setup.learner.rows is not None
