@@ -206,7 +206,12 @@ class Suggester:
         wanted = max(config.n_initial - count, 1)
         nothing = Pool.unlabelled(self._size, skipped)
         picks = first_picks(
-            config, self._learner.rows, self._order, nothing, count + wanted, max(2, self._classes)
+            config,
+            self._learner.rows,
+            self._order,
+            nothing,
+            count + wanted,
+            n_classes=max(2, self._classes),
         )
         left = picks[~np.isin(picks, pool.indices)][:wanted]
         return self._first(left)
