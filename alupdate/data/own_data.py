@@ -293,14 +293,15 @@ class OwnData(DatasetOption, ABC):
             for i, label, row in zip(merged.indices, merged.labels, merged.rows, strict=True):
                 if label not in known:
                     here = f"{where}: row {row}" if row else f"{own.where}: instance {own.names[i]}"
-                    raise InputError(f"{here}: {_undeclared(label, self.classes)}")
+                    raise InputError(f"{here}: {undeclared(label, self.classes)}")
             for label in own.test_labels or ():
                 if label not in known:
-                    raise InputError(f"{own.where}: test set: {_undeclared(label, self.classes)}")
+                    raise InputError(f"{own.where}: test set: {undeclared(label, self.classes)}")
         return merged
 
 
-def _undeclared(label: str, classes: Sequence[str]) -> str:
+def undeclared(label: str, classes: Sequence[str]) -> str:
+    """Say that a label is none of the declared classes, and which it may be."""
     return (
         f"the label {shortened(label)} is none of dataset.classes; {suggestion(label, classes)}"
         f"correct it, or add it to dataset.classes"

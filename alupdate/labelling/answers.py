@@ -1,16 +1,21 @@
 """New answers from a file that people filled in, added to the labels file of a campaign."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from alupdate.config import RunConfig, SuggestTask
-from alupdate.data.labels_file import REMOVED, Answer, append_answers, read_labels_file
-from alupdate.data.own_data import OwnData, PartlyLabelled
+from alupdate.data.label_merge import Conflict, merge_labels
+from alupdate.data.labels_file import (
+    REMOVED,
+    Answer,
+    LabelsFile,
+    append_answers,
+    read_labels_file,
+)
+from alupdate.data.own_data import OwnData, PartlyLabelled, undeclared
 from alupdate.labelling.campaign import read_labels
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from alupdate.utils.paths import cache_dir
 
 
 def taken_in(
@@ -35,14 +40,11 @@ def taken_in(
     data, labels_file = read_labels(config, folder, display)
     if named is None and not batch.is_file():
         return data, labels_file
-    given = [answer for _, answer in read_labels_file(str(source), key).rows]
-    known = _answers_of(labels_file)
-    new = _not_known(given, known)
+    file = read_labels_file(str(source), key)
+    new = _not_known((answer for _, answer in file.rows), _answers_of(labels_file))
     if not new:
         return data, labels_file
-    _check(config, source, display)
-    if config.dataset.on_conflict != "last":
-        _refuse_conflicts(new, known, key, labels_file)
+    _check(data, file, config.dataset.on_conflict)
     append_answers(labels_file, new)
     display.say(f"{labels_file}: {len(new)} answers added from {source}")
     return read_labels(config, folder, display)
@@ -68,21 +70,16 @@ def _not_known(given: Iterable[Answer], known: Iterable[Answer]) -> list[Answer]
     return new
 
 
-def _check(config: RunConfig, source: Path, display: Display) -> None:
-    """Refuse answers to instances that do not exist, and classes that were not declared."""
-    assert isinstance(config.dataset, OwnData)
-    own = replace(config.dataset, labels=str(source))
-    own.partly_labelled(cache_dir(config.cache_dir), display)
+def _check(data: PartlyLabelled, file: LabelsFile, on_conflict: Conflict) -> None:
+    """Refuse answers to unknown instances, other classes than declared, and contradictions.
 
-
-def _refuse_conflicts(
-    new: Iterable[Answer], known: Iterable[Answer], key: str, labels_file: Path
-) -> None:
-    latest = {answer.instance: answer for answer in known}
-    for answer in new:
-        former = latest.get(answer.instance)
-        if former is not None and former.label and answer.label:
-            raise InputError(
-                f"{key}: {answer.instance} is {answer.label}, but {former.label} in {labels_file}; "
-                "correct one, or use dataset.on_conflict=last"
-            )
+    Raises:
+        InputError: naming the file and the row.
+    """
+    known: list[str | None] = [None] * len(data.names)
+    for index, label in zip(data.indices.tolist(), data.labels.tolist(), strict=True):
+        known[index] = data.classes[label]
+    merged = merge_labels(data.names, known, file, on_conflict)
+    for label, row in zip(merged.labels, merged.rows, strict=True):
+        if data.declared and label not in data.classes:
+            raise InputError(f"{file.where}: row {row}: {undeclared(label, data.classes)}")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from alupdate.data.dataset import IntArray
@@ -98,6 +97,8 @@ def best_temperature(logits: Tensor, labels: Tensor) -> float:
     Args:
         logits: (N, C), labels: (N,).
     """
+    from scipy.optimize import minimize_scalar  # half a second that other runs need not wait
+
     wide = logits.double()
 
     def loss(power: float) -> float:
