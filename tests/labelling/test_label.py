@@ -170,7 +170,7 @@ def test_in_a_pseudo_terminal(vectors, tmp_path):
     """Every answer is on disk before the next question; after kill -9 and Ctrl-C, all are there."""
     arguments = [*SMALL, *vectors, "dataset.classes=[even,odd]", "dataset.labels=labels.csv"]
     count = 0
-    for end in ("kill", "interrupt", "quit"):
+    for end in ("kill", "interrupt"):
         command = Conversation(tmp_path, *arguments)
         for _ in range(3):
             assert command.wait(ready), command.everything
@@ -181,13 +181,10 @@ def test_in_a_pseudo_terminal(vectors, tmp_path):
         assert command.wait(ready), command.everything
         if end == "kill":
             command.kill()
-        elif end == "interrupt":
+        else:
             command.interrupt()
             assert command.end() == 130
             assert "interrupted" in command.everything
-        else:
-            command.answer("q")
-            assert command.end() == 0
         rows = list(csv.DictReader(io.StringIO((tmp_path / "labels.csv").read_text())))
         assert len(rows) == len({row["instance"] for row in rows}) == count
     assert list(tmp_path.glob("results/default/*/model.safetensors"))
