@@ -112,11 +112,14 @@ def check_labelling(config: RunConfig) -> None:
 def locked_folder(config: RunConfig) -> Iterator[Path]:
     """Make the folder of a campaign and hold it for this process.
 
+    A folder that was made for a command with wrong input is removed again.
+
     Raises:
         BusyError: another process works on the same campaign.
         InputError: it cannot be made, or belongs to another pool.
     """
     folder = campaign_folder(config)
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +129,23 @@ def locked_folder(config: RunConfig) -> Iterator[Path]:
             raise BusyError(f"{folder}: another process works on this campaign") from error
         except OSError as error:
             raise InputError(f"results_dir: cannot write {folder} ({error.strerror})") from error
-        yield folder
+        try:
+            yield folder
+        except InputError:
+            _remove(made)
+            raise
+
+
+def _remove(made: list[Path]) -> None:
+    """Remove folders that were made for nothing, the inner one first, if they hold nothing else."""
+    try:
+        if made and {path.name for path in made[0].iterdir()} <= {LOCK, OWNER}:
+            for name in (LOCK, OWNER):
+                (made[0] / name).unlink(missing_ok=True)
+            for folder in made:
+                folder.rmdir()
+    except OSError:  # somebody else has put something there
+        return
 
 
 def campaign_folder(config: RunConfig) -> Path:

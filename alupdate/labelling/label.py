@@ -41,7 +41,7 @@ def label(config: RunConfig, display: Display) -> None:
     check_labelling(config)
     assert isinstance(config.task, LabelTask)
     viewer = Viewer(config.task.viewer)
-    with locked_folder(config) as folder, terminal_keys() as keys:
+    with terminal_keys() as keys, locked_folder(config) as folder:
         data, labels_file = read_labels(config, folder, display)
         session = Session(open_campaign(config, folder, data, labels_file, display), display)
         display.say(f"answers go to {labels_file}")

@@ -140,6 +140,7 @@ def test_answers_from_a_file_are_added_once(pool, monkeypatch, capsys):
         (["dataset=digits"], "dataset=digits has all its labels"),
         (["-m", "strategy=margin,random"], "is not for a sweep"),
         (["strategy=margin", "task.answers=none.csv"], "none.csv"),
+        (["strategy=margin", "dataset.path=none.npz"], "none.npz"),
     ],
 )
 def test_wrong_commands_have_one_line(arguments, line, pool, monkeypatch, capsys):
@@ -150,7 +151,7 @@ def test_wrong_commands_have_one_line(arguments, line, pool, monkeypatch, capsys
     )
     assert run_command(monkeypatch, pool, *given, *SMALL, *arguments) == 2
     assert line in capsys.readouterr().err
-    assert not list(pool.glob("results/default/*/batch.csv"))
+    assert not (pool / "results").exists()
 
 
 def test_wrong_labels_in_a_batch_change_nothing(pool, monkeypatch, capsys):
