@@ -87,10 +87,19 @@ def read_labels_file(path: str, where: str) -> LabelsFile:
         InputError: no such file, another ending, not UTF-8, malformed, a column is missing, or a
             row holds an unknown status or one that contradicts its label.
     """
+    return READERS[labels_ending(path, where)](_settled(Path(path), where), where)
+
+
+def labels_ending(path: str, where: str) -> str:
+    """Return the ending of a labels file's name, which says of what kind it is.
+
+    Raises:
+        InputError: it is another one.
+    """
     ending = Path(path).suffix.lower()
-    if ending not in READERS:
-        raise InputError(f"{where}: a labels file must end in one of {', '.join(READERS)}")
-    return READERS[ending](_settled(Path(path), where), where)
+    if ending not in DELIMITERS:
+        raise InputError(f"{where}: a labels file must end in one of {', '.join(DELIMITERS)}")
+    return ending
 
 
 def _settled(path: Path, where: str) -> bytes:
@@ -293,10 +302,8 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
         InputError: the file cannot be written, its last row is cut off, it lacks a column that the
             answers need, or an answer cannot be written so that it is read again.
     """
-    where, ending = str(path), path.suffix.lower()
-    if ending not in DELIMITERS:
-        raise InputError(f"{where}: a labels file must end in one of {', '.join(DELIMITERS)}")
-    delimiter = DELIMITERS[ending]
+    where = str(path)
+    delimiter = DELIMITERS[labels_ending(where, where)]
     for answer in answers:
         _refuse_unreadable(answer, delimiter, where)
     with naming_file(where, writing=True):

@@ -141,6 +141,7 @@ def test_answers_from_a_file_are_added_once(pool, monkeypatch, capsys):
         (["-m", "strategy=margin,random"], "is not for a sweep"),
         (["strategy=margin", "task.answers=none.csv"], "none.csv"),
         (["strategy=margin", "dataset.path=none.npz"], "none.npz"),
+        (["strategy=margin", "dataset.labels=none.txt"], "must end in one of .csv"),
     ],
 )
 def test_wrong_commands_have_one_line(arguments, line, pool, monkeypatch, capsys):
