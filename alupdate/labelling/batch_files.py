@@ -1,27 +1,22 @@
 """The files of a suggested batch: batch.csv to fill in, and batch.html to look at."""
 
 import base64
-import hashlib
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from PIL import Image
 
-from alupdate import __version__
 from alupdate.config.values import FORMULA
 from alupdate.data.dataset import Images, Texts
 from alupdate.data.own_data import PartlyLabelled
 from alupdate.labelling.suggester import Suggestions
+from alupdate.report.template import rendered
 from alupdate.results.records import csv_text
 
 BATCH, PAGE = "batch.csv", "batch.html"
 COLUMNS = ("rank", "instance", "label", "status", "predicted", "probability", "score")
 """Those of batch.csv; ``label`` and ``status`` are for the annotator to fill in."""
-PAGE_ASSETS = Path(__file__).parent / "assets"
 THUMBNAIL = 320
 """Pixels of the longer side of an image on the page."""
 JPEG_QUALITY = 85
@@ -122,24 +117,13 @@ def batch_page(
         chosen: the batch.
         shown: its instances.
     """
-    script = (PAGE_ASSETS / "batch.js").read_text(encoding="utf-8")
-    style = (PAGE_ASSETS / "batch.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=PackageLoader("alupdate.labelling", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("batch.html.j2").render(
-        name=name,
-        classes=data.classes,
-        n_labelled=len(data.indices),
-        size=len(data.names),
-        chosen_by=chosen.chosen_by,
-        shown=shown,
-        version=__version__,
-        style=Markup(style),  # noqa: S704 our own file
-        script=Markup(script),  # noqa: S704 our own file
-        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-    )
+    values = {
+        "name": name,
+        "classes": data.classes,
+        "n_labelled": len(data.indices),
+        "size": len(data.names),
+        "chosen_by": chosen.chosen_by,
+        "shown": shown,
+    }
+    package, template = "alupdate.labelling", "batch.html.j2"
+    return rendered(package, template, "batch.css", ["batch.js"], {}, values)

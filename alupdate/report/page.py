@@ -1,26 +1,21 @@
 """One self-contained HTML page about an experiment."""
 
-import base64
-import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from alupdate import __version__
 from alupdate.analysis.catalogue import analysis_input, result_tables
 from alupdate.analysis.question import ResultTable
 from alupdate.analysis.render import cells
 from alupdate.analysis.variants import SETTING
 from alupdate.report.charts import Chart, as_json, curve_chart, update_charts
 from alupdate.report.summary import Facts, facts
+from alupdate.report.template import rendered
 from alupdate.results.provenance import now
 from alupdate.results.reader import Results
 
-ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("drawing.js", "reader.js")
 WIDE, LONG = 14, 40
 """A table with more columns or rows than these is folded away at first."""
@@ -80,27 +75,15 @@ def charts_of(results: Results) -> list[Chart]:
 
 def render(about: Facts, charts: list[Chart], tables: list[ShownTable]) -> str:
     """Return the HTML text; everything that comes from runs is escaped."""
-    script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    style = (ASSETS / "page.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=PackageLoader("alupdate.report", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"breakable": _breakable, "minute": _minute}
-    return environment.get_template("page.html.j2").render(
-        about=about,
-        charts=charts,
-        tables=tables,
-        version=__version__,
-        made=now(),
-        style=Markup(style),  # noqa: S704 our own file
-        script=Markup(script),  # noqa: S704 our own files
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=Markup(_inert([as_json(chart) for chart in charts])),  # noqa: S704 no < within
-    )
+    values = {
+        "about": about,
+        "charts": charts,
+        "tables": tables,
+        "made": now(),
+        "data": Markup(_inert([as_json(chart) for chart in charts])),  # noqa: S704 no < within
+    }
+    filters = {"breakable": _breakable, "minute": _minute}
+    return rendered("alupdate.report", "page.html.j2", "page.css", SCRIPTS, filters, values)
 
 
 def _breakable(text: str) -> Markup:
