@@ -195,7 +195,10 @@ class OpenBatch:
         self._taken.append((self._places[index], label))
         self._count += 1
         self.offered = self.offered[self.offered != index]
-        if len(self._taken) < self._every or self._count >= self._size:
+        if self._count >= self._size:  # labels that nobody asked for may have filled the batch
+            self.offered = NONE
+            return
+        if len(self._taken) < self._every:
             return
         places, labels = (
             np.array(values, dtype=np.int64) for values in zip(*self._taken, strict=True)

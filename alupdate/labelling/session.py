@@ -33,7 +33,6 @@ class Session:
         self._suggester = self.campaign.suggester(self._selector)
         start_from_kept_model(self.campaign, self._suggester, self._display)
         self._pool, self._skipped = self.campaign.pool, data.skipped
-        self._place = {name: index for index, name in enumerate(data.names)}
         self._ids = {name: number for number, name in enumerate(data.classes)}
         self._next_batch()
 

@@ -6,7 +6,14 @@ from alupdate.config import RunConfig, SequentialBatch, SuggestTask
 from alupdate.data.dataset import Vectors
 from alupdate.experiment.selection import Selector
 from alupdate.labelling.answers import taken_in
-from alupdate.labelling.batch_files import BATCH, PAGE, batch_csv, batch_page, shown_instances
+from alupdate.labelling.batch_files import (
+    BATCH,
+    PAGE,
+    ShownInstance,
+    batch_csv,
+    batch_page,
+    shown_instances,
+)
 from alupdate.labelling.campaign import (
     Campaign,
     check_labelling,
@@ -26,7 +33,7 @@ def suggest(config: RunConfig, display: Display) -> None:
     """Learn from all labels of a pool, choose the next batch, and write it to files.
 
     Raises:
-        InputError: the data, the labels or the command are wrong; no file was changed.
+        InputError: the data, the labels or the command are wrong; the last batch is as it was.
     """
     check_labelling(config)
     assert isinstance(config.task, SuggestTask)
@@ -37,30 +44,32 @@ def suggest(config: RunConfig, display: Display) -> None:
         suggester = campaign.suggester(selector)
         start_from_kept_model(campaign, suggester, display)
         chosen = suggester.suggest(campaign.pool, data.skipped)
-        _write(campaign, chosen)
+        pictures = not isinstance(data.pool, Vectors)
+        shown = shown_instances(data, chosen, pictures=pictures)
+        _write(campaign, chosen, shown)
         keep_outcome(campaign, suggester, display)
-        _say(campaign, chosen, display)
+        _say(campaign, chosen, shown, display)
 
 
-def _write(campaign: Campaign, chosen: Suggestions) -> None:
+def _write(campaign: Campaign, chosen: Suggestions, shown: list[ShownInstance]) -> None:
     """Write the batch; the page, where there is something to look at, before the table."""
     data, folder = campaign.data, campaign.folder
     page = folder / PAGE
     if isinstance(data.pool, Vectors):
         page.unlink(missing_ok=True)
     else:
-        shown = shown_instances(data, chosen, pictures=True)
         replace_file(page, batch_page(campaign.name, data, chosen, shown))
-    replace_file(folder / BATCH, batch_csv(shown_instances(data, chosen)))
+    replace_file(folder / BATCH, batch_csv(shown))
 
 
-def _say(campaign: Campaign, chosen: Suggestions, display: Display) -> None:
+def _say(
+    campaign: Campaign, chosen: Suggestions, shown: list[ShownInstance], display: Display
+) -> None:
     data, folder = campaign.data, campaign.folder
     counts = f"{len(data.indices)} labelled, {len(data.skipped)} skipped of {len(data.names)}"
     if not len(chosen.indices):
         display.say(f"{campaign.name}: {counts}; every instance is labelled or skipped")
         return
-    shown = shown_instances(data, chosen)
     rows = [[str(i.rank), i.name, i.predicted, i.probability, i.score] for i in shown[:MOST_ROWS]]
     title = f"{campaign.name}: {counts}; the next {len(shown)} by {chosen.chosen_by}"
     display.table(title, ["rank", "instance", "predicted", "probability", "score"], rows)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import alupdate
+from alupdate.config.compose import compose_config
 from alupdate.data.pool import Pool
 from alupdate.experiment.learning import score_model
 from alupdate.experiment.selection import NONE, Selector
@@ -78,8 +79,6 @@ def test_a_batch_whose_labels_come_one_by_one_ends_as_the_run(tmp_path):
 @pytest.mark.parametrize("batch", ["top_b", "sequential"])
 @pytest.mark.parametrize("initial", ["random", "typiclust", "coverage"])
 def test_skipped_instances_are_never_offered_again(batch, initial):
-    from alupdate.config.compose import compose_config
-
     arguments = [f"batch={batch}", "strategy=margin", f"initial={initial}", "update=first_order"]
     config = compose_config([*SMALL, *arguments])
     setup, suggester = suggester_of(config)
@@ -100,8 +99,6 @@ def test_skipped_instances_are_never_offered_again(batch, initial):
 
 
 def test_labels_that_nobody_asked_for_are_learned_from():
-    from alupdate.config.compose import compose_config
-
     config = compose_config([*SMALL, "batch=sequential", "strategy=margin", "subset=20"])
     setup, suggester = suggester_of(config)
     truth = setup.dataset.train_labels
@@ -114,8 +111,6 @@ def test_labels_that_nobody_asked_for_are_learned_from():
 
 
 def test_an_exhausted_pool_offers_what_is_left():
-    from alupdate.config.compose import compose_config
-
     for strategy, batch in product(("margin", "badge", "typiclust"), ("top_b", "sequential")):
         config = compose_config(
             [*SMALL, "dataset.n_train=16", f"batch={batch}", f"strategy={strategy}"]
@@ -140,3 +135,17 @@ def test_first_labels_may_be_chosen_without_a_model(initial, tmp_path):
     at_random = alupdate.run([*SMALL[:2], *arguments[1:]])
     assert first.indices.tolist() != at_random.queries["pool_index"].tolist()
     assert setup.learner.rows is not None
+
+
+def test_a_batch_that_others_filled_offers_nothing_more():
+    """The next question then follows from the labels alone, as after a new start."""
+    config = compose_config([*SMALL, "strategy=margin", "subset=20"])
+    setup, suggester = suggester_of(config)
+    truth = setup.dataset.train_labels
+    pool = Pool.unlabelled(len(truth)).label(np.arange(12), truth[:12])
+    offering = suggester.offering(pool, NONE)
+    asked = offering.suggestions.indices
+    assert len(asked) == 4
+    for index in asked[:2].tolist():
+        offering.take(index, int(truth[index]))
+    assert not len(offering.suggestions.indices)

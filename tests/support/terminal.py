@@ -65,7 +65,10 @@ class Conversation:
 
     def end(self) -> int:
         """Wait for the end, and return the exit code."""
+        end = time.monotonic() + SECONDS
         while self._read():
-            pass
+            if time.monotonic() > end:
+                os.kill(self._pid, signal.SIGKILL)
+                raise TimeoutError(self.everything[-2000:])
         os.close(self._terminal)
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
