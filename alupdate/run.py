@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from alupdate.config import LabelTask, RunConfig, StatusTask, SuggestTask
+from alupdate.config import LabelTask, RunConfig, ServeTask, StatusTask, SuggestTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
 from alupdate.config.loader import check_flags, checked_loading
@@ -129,9 +129,19 @@ def _run_one(config: RunConfig) -> int:
         from alupdate.labelling.label import label
 
         label(config, Display(config.progress))
+    elif isinstance(config.task, ServeTask):
+        _serve(config)
     else:
         run_job(config)
     return DONE
+
+
+def _serve(config: RunConfig) -> None:
+    try:
+        from alupdate.labelstudio.serve import serve
+    except ImportError as error:
+        raise InputError(f"task=serve: {error}; pip install 'alupdate[labelstudio]'") from error
+    serve(config, Display(config.progress))
 
 
 def _guarded(step: Callable[[], int]) -> int:

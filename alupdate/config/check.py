@@ -18,6 +18,7 @@ from alupdate.config import (
     PredictTask,
     RerunTask,
     RunConfig,
+    ServeTask,
     StatusTask,
     SuggestTask,
     UpdatingTask,
@@ -240,7 +241,7 @@ def _check_consistency(config: RunConfig) -> None:
 def _check_kept_model(config: RunConfig) -> None:
     """Refuse to keep, calibrate or use a model where there is none."""
     task, backbone = config.task.name, config.backbone
-    makes_model = isinstance(config.task, ActiveLearningTask | SuggestTask | LabelTask)
+    makes_model = isinstance(config.task, ActiveLearningTask | SuggestTask | LabelTask | ServeTask)
     predicts = isinstance(config.task, PredictTask)
     if config.keep_model and not makes_model:
         raise InputError(f"keep_model=true: task={task} makes no model that could be kept")

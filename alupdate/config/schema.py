@@ -19,12 +19,14 @@ from alupdate.config.values import (
     LikelihoodName,
     Natural,
     PathText,
+    Port,
     Positive,
     StepSize,
     Text,
     Threads,
     UpdateName,
     UpdateOrRetrain,
+    WebAddress,
 )
 from alupdate.laplace.names import GAUSSIAN, MAP, SECOND_ORDER, Predictive
 from alupdate.utils.files import safe_name
@@ -194,6 +196,45 @@ class PredictTask:
     name: Literal["predict"]
 
 
+@dataclass(frozen=True, config=SETTINGS)
+class ServeTask:
+    """Labelling in Label Studio: every annotation there updates the model that chooses the next.
+
+    Attributes:
+        host, port: where this program listens for Label Studio.
+        public_url: the address of this program for Label Studio; None for host and port.
+        token: what requests must carry; ``$NAME`` for an environment variable. None for none,
+            which only ``host=127.0.0.1`` allows.
+        every: seconds between two looks for annotations that nobody announced.
+    """
+
+    name: Literal["serve"]
+    host: Text = "127.0.0.1"
+    port: Port = 9090
+    public_url: WebAddress | None = None
+    token: Text | None = None
+    every: Positive = 5.0
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class LabelStudioConfig:
+    """Label Studio, where people label what ``task=serve`` chooses.
+
+    Attributes:
+        url: of its first page.
+        token: of the user on whose behalf it is asked; ``$NAME`` for an environment variable, None
+            for ``$LABEL_STUDIO_API_KEY``.
+        project: its number; None for a new one.
+        document_root: the folder that it serves files of; None for
+            ``$LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT``, or else the folder that holds the data.
+    """
+
+    url: WebAddress = "http://127.0.0.1:8080"
+    token: Text | None = None
+    project: Count | None = None
+    document_root: PathText | None = None
+
+
 TaskConfig = Annotated[
     ActiveLearningTask
     | UpdatingTask
@@ -203,6 +244,7 @@ TaskConfig = Annotated[
     | RerunTask
     | SuggestTask
     | LabelTask
+    | ServeTask
     | PredictTask,
     Field(discriminator="name"),
 ]
@@ -269,6 +311,7 @@ class RunConfig:
     update: UpdateConfig
     task: TaskConfig
     tracker: TrackerConfig = NoTracker()
+    labelstudio: LabelStudioConfig | None = None
     seed: Natural = 0
     n_initial: Count = 10
     initial: Literal["random", "typiclust", "coverage"] = "random"
@@ -293,6 +336,7 @@ PLACES = frozenset({"results_dir", "experiment_name", "experiment_dir"})
 """Top-level keys that say where results are."""
 HOW_TO_RUN = PLACES | {
     "tracker",
+    "labelstudio",
     "force",
     "allow_plugins",
     "keep_model",

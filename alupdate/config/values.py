@@ -41,6 +41,9 @@ def _without_null(value: str) -> str:
 
 PathText = Annotated[Text, AfterValidator(_without_null), AfterValidator(expanded)]
 """Where a file or folder is; a leading ``~`` becomes the home directory."""
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+WebAddress = Annotated[Text, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
+"""Of a page, without what follows a question mark."""
 FolderName = Annotated[str, Field(strict=True, pattern=r"^[\w][\w.+-]*$")]
 Natural = Annotated[int, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]

@@ -14,6 +14,7 @@ from alupdate.config import (
     PredictTask,
     RerunTask,
     RunConfig,
+    ServeTask,
     StatusTask,
     SuggestTask,
     UpdatingTask,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from alupdate.experiment.task import Task, TaskSummary
 
 log = logging.getLogger("alupdate")
-SINGLE = (StatusTask, RerunTask, SuggestTask, LabelTask)
+SINGLE = (StatusTask, RerunTask, SuggestTask, LabelTask, ServeTask)
 """Tasks that are no jobs of a sweep."""
 
 

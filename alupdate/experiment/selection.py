@@ -208,6 +208,17 @@ class OpenBatch:
         self._query = after_labels(self._query, places, given, self._selector.between)
         self._offer()
 
+    def further(self, count: int) -> IntArray:
+        """Return up to ``count`` candidates besides those offered, as the strategy sees it now."""
+        query, taken = self._query, [place for place, _ in self._taken]
+        passed = {*taken, *(self._places[int(index)] for index in self.offered)}
+        wanted = min(count + len(passed), len(query.free()))
+        if count <= 0 or wanted <= 0:
+            return NONE
+        asked = replace(query, rng=deepcopy(query.rng))
+        picked = self._selector.strategy.select(asked, wanted)
+        return self._candidates[[place for place in picked.tolist() if place not in passed][:count]]
+
     def probabilities(self, indices: IntArray) -> NDArray[np.floating]:
         """Return the class probabilities (n, C) of candidates at the present mean weights."""
         places = torch.tensor([self._places[int(index)] for index in indices], dtype=torch.int64)

@@ -95,6 +95,7 @@ class Suggester:
         self._size, self._classes = size, n_classes
         self._known: tuple[list[Batch], Model] | None = None
         self._latest: tuple[list[Batch], Model] | None = None
+        self._opened: _Begun | None = None
 
     def start_from(self, batches: Sequence[Batch], model: Model) -> None:
         """Use a model that was learned from these batches earlier."""
@@ -139,6 +140,40 @@ class Suggester:
         batches = self.batches(pool)
         return self._open(pool, batches, NO_BATCH, skipped).suggestions
 
+    def upcoming(self, pool: Pool, skipped: IntArray, count: int) -> Suggestions:
+        """Return what to label next, and behind it what else would be chosen now.
+
+        The first ones are those of ``suggest``. Who labels at the same time gets the others.
+
+        Args:
+            pool: what is labelled.
+            skipped: (S,), instances that are not suggested.
+            count: how many there are in all, where there are candidates enough.
+        """
+        if not self.is_ready(pool):
+            first = self._left_of_first(pool, skipped)
+            more = self._left_of_first(pool, skipped, count).indices
+            further = more[~np.isin(more, first.indices)][: max(0, count - len(first.indices))]
+            return self._first(np.concatenate([first.indices, further]))
+        batches, begun = self.batches(pool), NO_BATCH
+        if isinstance(self._config.batch, SequentialBatch):
+            begun = self._begun(batches)
+        return self._continued(pool, batches, begun, skipped).suggestions_and_further(count)
+
+    def _continued(
+        self, pool: Pool, batches: list[Batch], begun: Batch, skipped: IntArray
+    ) -> "_BatchOfStrategy":
+        """Open a batch, or go on from where ``upcoming`` left it before the newest labels."""
+        former = self._opened
+        if former is None or not former.continues_to(batches, begun, skipped):
+            opened = self._open(pool, batches, begun, skipped)
+        else:
+            opened = former.opened
+            for index, label in list(zip(*begun, strict=True))[len(former.begun[0]) :]:
+                opened.take(int(index), int(label))
+        self._opened = _Begun(batches, begun, skipped, opened)
+        return opened
+
     def offering(self, pool: Pool, skipped: IntArray) -> "Offering":
         """Return what is left of the batch that is begun, or the start of the next one.
 
@@ -149,10 +184,13 @@ class Suggester:
         if not self.is_ready(pool):
             return _FirstBatch(self._left_of_first(pool, skipped))
         batches = self.batches(pool)
-        begun = NO_BATCH
-        if len(batches) > 1 and len(batches[-1][0]) < self._config.batch.size:
-            begun = batches.pop()
+        begun = self._begun(batches)
         return self._open(pool, batches, begun, skipped)
+
+    def _begun(self, batches: list[Batch]) -> Batch:
+        """Take the batch that is begun from the end of all batches."""
+        is_begun = len(batches) > 1 and len(batches[-1][0]) < self._config.batch.size
+        return batches.pop() if is_begun else NO_BATCH
 
     def _open(
         self, pool: Pool, batches: list[Batch], begun: Batch, skipped: IntArray
@@ -200,10 +238,16 @@ class Suggester:
         self._latest = batches, model
         return model
 
-    def _left_of_first(self, pool: Pool, skipped: IntArray) -> Suggestions:
-        """Return what is left of the first labels; the same instances until one is skipped."""
+    def _left_of_first(self, pool: Pool, skipped: IntArray, least: int = 1) -> Suggestions:
+        """Return what is left of the first labels; the same instances until one is skipped.
+
+        Args:
+            pool: what is labelled.
+            skipped: (S,), instances that are not suggested.
+            least: how many there are at least, where the pool has so many.
+        """
         config, count = self._config, len(pool.indices)
-        wanted = max(config.n_initial - count, 1)
+        wanted = max(config.n_initial - count, least)
         nothing = Pool.unlabelled(self._size, skipped)
         picks = first_picks(
             config,
@@ -271,7 +315,19 @@ class _BatchOfStrategy(Offering):
     @property
     @override
     def suggestions(self) -> Suggestions:
-        indices = self._opened.offered
+        return self._of(self._opened.offered)
+
+    @override
+    def take(self, index: int, label: int) -> None:
+        self._opened.take(index, label)
+
+    def suggestions_and_further(self, count: int) -> Suggestions:
+        """Return the suggestions, and behind them more candidates, ``count`` in all."""
+        offered = self._opened.offered
+        further = self._opened.further(count - len(offered))
+        return self._of(np.concatenate([offered, further]))
+
+    def _of(self, indices: IntArray) -> Suggestions:
         return Suggestions(
             indices,
             self._opened.probabilities(indices),
@@ -279,6 +335,29 @@ class _BatchOfStrategy(Offering):
             self._strategy,
         )
 
-    @override
-    def take(self, index: int, label: int) -> None:
-        self._opened.take(index, label)
+
+@dataclass(frozen=True)
+class _Begun:
+    """A batch of which some labels are there.
+
+    Attributes:
+        batches: those before it.
+        begun: its labels.
+        skipped: (S,), instances that are not suggested.
+        opened: the batch after these labels.
+    """
+
+    batches: list[Batch]
+    begun: Batch
+    skipped: IntArray
+    opened: _BatchOfStrategy
+
+    def continues_to(self, batches: list[Batch], begun: Batch, skipped: IntArray) -> bool:
+        """Return whether nothing has come but more labels of this batch."""
+        part = len(self.begun[0])
+        return (
+            _are_equal(self.batches, batches)
+            and np.array_equal(self.skipped, skipped)
+            and part <= len(begun[0])
+            and all(np.array_equal(a, b[:part]) for a, b in zip(self.begun, begun, strict=True))
+        )

@@ -1,0 +1,1 @@
+"""Labelling in Label Studio, with an update after every annotation."""

@@ -1,0 +1,255 @@
+"""The requests that are made of Label Studio, over its HTTP API.
+
+Its own SDK is not used: it wants an older NumPy and brings OpenCV, for the dozen requests here.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+
+from alupdate.utils.errors import InputError, first_line, redacted
+
+SECONDS = 60.0
+"""How long an answer may take; the import of many tasks takes some seconds."""
+PAGE_SIZE = 500
+"""Tasks that are asked for at a time."""
+SECONDS_BEFORE_END = 30.0
+"""An access token is renewed when it has less than this left to live."""
+TOKEN_ROUTE = "/api/token/refresh"  # noqa: S105 no secret
+LONGEST_REASON = 300
+"""Characters of an error message of Label Studio that are passed on."""
+
+Task = dict[str, Any]
+"""A task as Label Studio describes it in JSON."""
+
+
+class RefusedError(InputError):
+    """Label Studio answered, and would not do what it was asked.
+
+    Attributes:
+        status: of the answer.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class UnreachableError(Exception):
+    """Label Studio did not answer, or is in trouble itself; the request can be made again."""
+
+
+class LabelStudio:
+    """Label Studio at one address, on behalf of one of its users.
+
+    Args:
+        url: of its first page.
+        token: an access token of a user: a personal one, or a legacy one.
+        transport: what sends requests; None for the network.
+    """
+
+    def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._token = token
+        self._client = httpx.Client(base_url=self.url, timeout=SECONDS, transport=transport)
+        self._access: tuple[str, float] | None = None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def version(self) -> str:
+        """Return the version of the program."""
+        return str(self._get("/api/version").get("release", "unknown"))
+
+    def project(self, number: int) -> dict[str, Any]:
+        """Return a project."""
+        return self._object(self._get(f"/api/projects/{number}/"))
+
+    def create_project(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Create a project and return it."""
+        return self._object(self._send("POST", "/api/projects/", settings))
+
+    def change_project(self, number: int, settings: dict[str, Any]) -> None:
+        """Change settings of a project."""
+        self._send("PATCH", f"/api/projects/{number}/", settings)
+
+    def tasks(self, project: int, since: str | None = None) -> Iterator[Task]:
+        """Yield the tasks of a project with their annotations, a page after the other.
+
+        Args:
+            project: its number.
+            since: only tasks that were changed after this time, which Label Studio gave.
+        """
+        query: dict[str, Any] = {"project": project, "page_size": PAGE_SIZE, "fields": "all"}
+        if since is not None:
+            changed = {
+                "filter": "filter:tasks:updated_at",
+                "operator": "greater",
+                "type": "Datetime",
+                "value": since,
+            }
+            filters = {"conjunction": "and", "items": [changed]}
+            query["query"] = json.dumps({"filters": filters})
+        page, seen = 0, 0
+        while True:
+            page += 1
+            answer = self._object(self._get("/api/tasks", {**query, "page": page}))
+            found = answer.get("tasks", [])
+            yield from found
+            seen += len(found)
+            if not found or seen >= answer.get("total", 0):
+                return
+
+    def import_tasks(self, project: int, tasks: Sequence[Task]) -> None:
+        """Add tasks to a project."""
+        self._send("POST", f"/api/projects/{project}/import", list(tasks))
+
+    def write_predictions(self, project: int, predictions: Sequence[dict[str, Any]]) -> None:
+        """Add predictions to tasks of a project."""
+        self._send("POST", f"/api/projects/{project}/import/predictions", list(predictions))
+
+    def model_versions(self, project: int) -> list[dict[str, Any]]:
+        """Return the model versions of a project's predictions, with the time of the latest."""
+        answer = self._get(f"/api/projects/{project}/model-versions/", {"extended": "true"})
+        return list(self._object(answer).get("static", []))
+
+    def delete_predictions(self, project: int, version: str) -> None:
+        """Delete the predictions of one model version."""
+        path = f"/api/projects/{project}/model-versions/"
+        self._send("DELETE", path, {"model_version": version})
+
+    def backends(self, project: int) -> list[dict[str, Any]]:
+        """Return the machine-learning backends that a project is connected with."""
+        return list(self._get("/api/ml/", {"project": project}))
+
+    def connect_backend(self, settings: dict[str, Any]) -> None:
+        """Connect a project with a backend, whose health Label Studio checks first."""
+        self._send("POST", "/api/ml/", settings)
+
+    def webhooks(self, project: int) -> list[dict[str, Any]]:
+        """Return the webhooks of a project."""
+        return list(self._get("/api/webhooks/", {"project": project}))
+
+    def put_webhook(self, number: int | None, settings: dict[str, Any]) -> None:
+        """Add a webhook, or change the one of a number."""
+        if number is None:
+            self._send("POST", "/api/webhooks/", settings)
+        else:
+            self._send("PATCH", f"/api/webhooks/{number}/", settings)
+
+    def local_storages(self, project: int) -> list[dict[str, Any]]:
+        """Return the folders that Label Studio serves the files of to a project."""
+        return list(self._get("/api/storages/localfiles", {"project": project}))
+
+    def add_local_storage(self, settings: dict[str, Any]) -> None:
+        """Let Label Studio serve the files of a folder to a project."""
+        self._send("POST", "/api/storages/localfiles", settings)
+
+    def _get(self, path: str, query: dict[str, Any] | None = None) -> Any:
+        return self._asked("GET", path, params=query)
+
+    def _send(self, method: str, path: str, content: Any) -> Any:
+        return self._asked(method, path, json=content)
+
+    def _asked(self, method: str, path: str, **arguments: Any) -> Any:
+        """Make a request and return the JSON of the answer.
+
+        Raises:
+            RefusedError: the answer is an error of ours.
+            UnreachableError: there is no answer, or an error of Label Studio's own.
+        """
+        answer = self._answer(method, path, {"Authorization": self._authorization()}, arguments)
+        if answer.status_code == 401 and self._access is not None:
+            self._access = None
+            answer = self._answer(method, path, {"Authorization": self._authorization()}, arguments)
+        if answer.status_code >= 400:
+            raise RefusedError(self._complaint(path, answer), answer.status_code)
+        if not answer.content:
+            return {}
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            raise RefusedError(
+                f"labelstudio.url={redacted(self.url)}: what answers there is not Label Studio", 200
+            ) from None
+
+    def _answer(
+        self, method: str, path: str, headers: dict[str, str], arguments: dict[str, Any]
+    ) -> httpx.Response:
+        try:
+            answer = self._client.request(method, path, headers=headers, **arguments)
+        except httpx.HTTPError as error:
+            raise UnreachableError(self._silence(first_line(error, typed=True))) from error
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise InputError(
+                f"labelstudio.url={redacted(self.url)}: is no address ({first_line(error)})"
+            ) from error
+        if answer.status_code >= 500:
+            raise UnreachableError(self._complaint(path, answer))
+        return answer
+
+    def _silence(self, reason: str) -> str:
+        return f"labelstudio.url={redacted(self.url)}: Label Studio does not answer ({reason})"
+
+    def _complaint(self, path: str, answer: httpx.Response) -> str:
+        where = f"labelstudio.url={redacted(self.url)}"
+        if answer.status_code == 401:
+            return (
+                "labelstudio.token: Label Studio does not accept it; take a personal access token "
+                "of Account & Settings there"
+            )
+        return f"{where}: {path.partition('?')[0]}: {answer.status_code}, {_reason(answer)}"
+
+    def _authorization(self) -> str:
+        """Return the header of a request.
+
+        A personal access token is a JSON Web Token, which is exchanged for one that lives for some
+        minutes; a legacy token has no dots.
+        """
+        if self._token.count(".") != 2:
+            return f"Token {self._token}"
+        if self._access is None or self._access[1] - time.time() < SECONDS_BEFORE_END:
+            answer = self._answer("POST", TOKEN_ROUTE, {}, {"json": {"refresh": self._token}})
+            if answer.status_code >= 400:
+                status = 401 if answer.status_code == 400 else answer.status_code
+                raise RefusedError(self._complaint(TOKEN_ROUTE, httpx.Response(status)), status)
+            access = str(answer.json().get("access", ""))
+            self._access = access, end_of_token(access)
+        return f"Bearer {self._access[0]}"
+
+    @staticmethod
+    def _object(answer: Any) -> dict[str, Any]:
+        return answer if isinstance(answer, dict) else {}
+
+
+def _reason(answer: httpx.Response) -> str:
+    """Return what Label Studio says is wrong, in one line."""
+    try:
+        found = answer.json()
+    except (ValueError, RecursionError):
+        return first_line(ValueError(answer.reason_phrase))
+    if not isinstance(found, dict):
+        return str(found)[:LONGEST_REASON]
+    details = found.get("validation_errors") or found.get("detail") or found
+    return " ".join(str(details).split())[:LONGEST_REASON]
+
+
+def end_of_token(token: str) -> float:
+    """Return when a JSON Web Token ends, in seconds since 1970; 0 where it does not say so.
+
+    Example:
+        >>> content = base64.urlsafe_b64encode(b'{"exp": 12}').decode().rstrip("=")
+        >>> end_of_token(f"head.{content}.signature"), end_of_token("none")
+        (12.0, 0.0)
+    """
+    try:
+        _, content, _ = token.split(".")
+        padded = content + "=" * (-len(content) % 4)
+        return float(json.loads(base64.urlsafe_b64decode(padded))["exp"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0.0

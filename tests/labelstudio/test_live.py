@@ -1,0 +1,296 @@
+"""The queue of a project follows its annotations: a Label Studio in memory."""
+
+import csv
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import alupdate
+from alupdate.config.compose import compose_config
+from alupdate.labelling.campaign import locked_folder, open_campaign, read_labels
+from alupdate.labelstudio.annotations import labelled_task
+from alupdate.labelstudio.client import UnreachableError
+from alupdate.labelstudio.serve import Service
+from alupdate.models.saved import load_model
+from alupdate.utils.display import Display
+from alupdate.utils.errors import InputError
+from tests.support.label_studio import CLASSES, FakeStudio, make_photos, result_of
+
+QUIET = Display(enabled=False)
+SMALL = [
+    "dataset=imagefolder", "backbone=pixels", "batch=sequential", "strategy=margin",
+    "update=second_order", "n_initial=6", "batch.size=4", "progress=false",
+]  # fmt: skip
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return make_photos(tmp_path / "photos")
+
+
+def config_of(*more):
+    classes = f"dataset.classes=[{','.join(CLASSES)}]"
+    return compose_config(["task=serve", "dataset.path=photos", classes, *SMALL, *more])
+
+
+def service_of(studio, *more, project=None):
+    config = config_of(*more)
+    settings = replace(config.labelstudio, project=project)
+    with locked_folder(config) as folder:
+        service = Service.of(config, settings, studio.client(), folder, QUIET)
+    service.live.catch_up(everything=True)
+    return service
+
+
+def label_next(studio, service, truth, count):
+    """Label the task that is served first, ``count`` times; return the instances."""
+    served = []
+    for _ in range(count):
+        task = studio.queue(service.claim.project)[0]
+        name = task["data"]["instance"]
+        studio.annotate(task, truth[name])
+        assert service.live.catch_up()
+        served.append(name)
+    return served
+
+
+def trained_again(service):
+    """Return the mean weights that the labels of a service give a cold start."""
+    campaign = service.live.campaign
+    from alupdate.experiment.selection import Selector
+
+    return campaign.suggester(Selector(campaign.config)).model(campaign.pool).posterior.mean
+
+
+def test_annotating_what_is_served_gives_the_simulated_run(photos):
+    with open("truth.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["instance", "label"], *photos.items()])
+    run = alupdate.run(
+        ["dataset.path=photos", "dataset.labels=truth.csv", "n_cycles=2", *SMALL]
+    )
+    studio = FakeStudio()
+    service = service_of(studio)
+    served = label_next(studio, service, photos, 14)
+    names = service.live.campaign.data.names
+    assert served == [names[i] for i in run.queries["pool_index"]]
+    service.live.keep()
+    folder = service.live.campaign.folder
+    progress = list(csv.DictReader(io.StringIO((folder / "progress.csv").read_text())))
+    assert float(progress[-1]["accuracy"]) == run.curve["accuracy"].iloc[-1]
+    rows = list(csv.DictReader(io.StringIO((folder / "labels.csv").read_text())))
+    assert [(row["instance"], row["label"]) for row in rows] == [(n, photos[n]) for n in served]
+    assert torch.equal(load_model(folder).posterior.mean, trained_again(service))
+    assert load_model(folder).facts.n_labelled == 14
+
+
+def test_a_new_project_has_a_task_for_each_instance_and_serves_by_uncertainty(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    (project,) = studio.projects.values()
+    assert project["sampling"] == "Uncertainty sampling"
+    assert {task["data"]["instance"] for task in studio.tasks.values()} == set(photos)
+    assert project["model_version"] == service.live.state.version
+    assert service.live.state.version.endswith("-0-labels")
+    scores = [p["score"] for p in studio.predictions]
+    assert len(scores) == 6 and sorted(scores)[0] == 0 and max(scores) < 1
+    assert all(prediction["result"] == [] for prediction in studio.predictions)
+
+
+def test_predictions_name_a_class_its_probability_and_how_many_labels_were_seen(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    label_next(studio, service, photos, 7)
+    assert service.live.state.version.endswith("-7-labels")
+    current = [p for p in studio.predictions if p["model_version"] == service.live.state.version]
+    assert len(current) >= 4
+    for prediction in current:
+        (said,) = prediction["result"]
+        assert said["value"]["choices"][0] in CLASSES
+        assert 1 / 3 <= said["score"] <= 1
+
+
+def test_a_changed_a_deleted_and_a_skipped_annotation_are_as_if_they_had_been_so_at_once(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    label_next(studio, service, photos, 9)
+    done = [task for task in studio.tasks.values() if task["annotations"]]
+    wrong = next(c for c in CLASSES if c != photos[done[2]["data"]["instance"]])
+    studio.change(done[2], done[2]["annotations"][0], wrong)
+    studio.delete(done[4], done[4]["annotations"][0])
+    skipped = studio.queue(service.claim.project)[0]
+    studio.annotate(skipped, CLASSES[0], was_cancelled=True)
+    assert service.live.catch_up()
+    state = service.live.state
+    names = service.live.campaign.data.names
+    assert state.n_labelled == 8
+    assert [names[i] for i in state.labels.skipped] == [skipped["data"]["instance"]]
+    cold = service_of(studio, project=service.claim.project)
+    assert cold.live.state.labels.content() == state.labels.content()
+    assert torch.equal(trained_again(service), trained_again(cold))
+    suggester = service.live._suggester
+    assert torch.equal(suggester.model(service.live.campaign.pool).posterior.mean, trained_again(service))
+    for _ in range(20):
+        task = studio.queue(service.claim.project)[0]
+        assert task is not skipped
+        studio.annotate(task, photos[task["data"]["instance"]])
+        service.live.catch_up()
+
+
+def test_news_that_was_lost_is_made_good_by_the_next_reading(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    tasks = studio.queue(service.claim.project)[:5]
+    for task in tasks:
+        studio.annotate(task, photos[task["data"]["instance"]])
+    assert service.live.catch_up()
+    assert service.live.state.n_labelled == 5
+    assert not service.live.catch_up()
+
+
+def test_the_same_command_again_goes_on_with_its_project(photos):
+    studio = FakeStudio()
+    first = service_of(studio)
+    label_next(studio, first, photos, 8)
+    again = service_of(studio)
+    assert again.claim == first.claim
+    assert len(studio.projects) == 1
+    assert len(studio.tasks) == len(photos)
+    assert again.live.state.labels.content() == first.live.state.labels.content()
+    assert again.live.state.version.endswith("-8-labels-2")
+    del studio.projects[first.claim.project]
+    assert service_of(studio).claim.project != first.claim.project
+
+
+def test_tasks_that_were_not_imported_yet_are_added_to_a_project_of_its_own(photos):
+    studio = FakeStudio()
+    first = service_of(studio)
+    lost = list(studio.tasks)[10:]
+    for number in lost:
+        del studio.tasks[number]
+    service_of(studio)
+    assert {task["data"]["instance"] for task in studio.tasks.values()} == set(photos)
+    assert first.claim.made
+
+
+def test_a_foreign_project_gets_no_tasks_and_loses_nothing(photos):
+    studio = FakeStudio()
+    made = service_of(studio, "experiment_name=first")
+    number = made.claim.project
+    kept = list(studio.tasks)[:20]
+    studio.tasks = {n: studio.tasks[n] for n in kept}
+    studio.add_task(number, {"instance": "elsewhere.png", "image": "http://127.0.0.1/secret"})
+    studio.add_task(number, {"image": "file:///etc/passwd"})
+    others = [{"task": kept[0], "model_version": "mine", "score": 0.1, "result": [], "latest": "2020-01-01T00:00:00Z"}]
+    studio.predictions += others
+    before = {n: list(task["annotations"]) for n, task in studio.tasks.items()}
+    service = service_of(studio, "experiment_name=second", project=number)
+    service.live.tidy()
+    assert len(studio.tasks) == 22
+    assert before == {n: task["annotations"] for n, task in studio.tasks.items()}
+    assert others[0] in studio.predictions
+    assert (service.live.state.n_tasks, service.live.state.n_foreign) == (20, 2)
+    known = {n for n in kept}
+    assert {p["task"] for p in studio.predictions} <= known
+
+
+def test_label_studio_that_is_down_for_a_while_loses_nothing(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    task = studio.queue(service.claim.project)[0]
+    studio.annotate(task, photos[task["data"]["instance"]])
+    studio.down = True
+    with pytest.raises(UnreachableError, match="does not answer"):
+        service.live.catch_up()
+    studio.down = False
+    assert service.live.catch_up()
+    assert service.live.state.n_labelled == 1
+    assert studio.projects[service.claim.project]["model_version"] == service.live.state.version
+
+
+def test_predictions_that_could_not_be_announced_are_written_again(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    task = studio.queue(service.claim.project)[0]
+    studio.annotate(task, photos[task["data"]["instance"]])
+    change = service.studio.change_project
+
+    def fail(number, settings):
+        raise UnreachableError("gone")
+
+    service.studio.change_project = fail
+    with pytest.raises(UnreachableError):
+        service.live.catch_up()
+    service.studio.change_project = change
+    assert service.live.catch_up()
+    assert studio.projects[service.claim.project]["model_version"] == service.live.state.version
+    assert studio.queue(service.claim.project)
+
+
+def test_old_predictions_of_its_own_are_deleted_after_a_day_and_no_others(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    label_next(studio, service, photos, 3)
+    versions = {p["model_version"] for p in studio.predictions}
+    assert len(versions) == 4
+    old = "2020-01-01T00:00:00.000000Z"
+    for prediction in studio.predictions:
+        prediction["latest"] = old
+    studio.predictions.append({"task": 1, "model_version": "alupdate-other-1-labels", "score": 0, "latest": old})
+    service.live.tidy()
+    left = {p["model_version"] for p in studio.predictions}
+    assert left == {service.live.state.version, "alupdate-other-1-labels"}
+
+
+def test_a_second_backend_is_noticed(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    service.live.check_alone()
+    studio.projects[service.claim.project]["model_version"] = "alupdate-abcdef-3-labels"
+    with pytest.raises(InputError, match="another backend has taken over"):
+        service.live.check_alone()
+
+
+def test_each_of_several_annotators_has_a_task_of_its_own(photos):
+    studio = FakeStudio()
+    service = service_of(studio, "batch.size=1")
+    for user in range(1, 8):
+        task = studio.queue(service.claim.project)[0]
+        studio.annotate(task, photos[task["data"]["instance"]], user=user)
+        service.live.catch_up()
+    assert len(studio.queue(service.claim.project)) > 7
+
+
+def test_the_first_of_the_queue_is_what_suggest_would_choose(photos):
+    studio = FakeStudio()
+    service = service_of(studio, "batch=top_b", "strategy=badge")
+    label_next(studio, service, photos, 8)
+    queue = [task["data"]["instance"] for task in studio.queue(service.claim.project)]
+    campaign = service.live.campaign
+    from alupdate.experiment.selection import Selector
+
+    chosen = campaign.suggester(Selector(campaign.config)).suggest(
+        campaign.pool, campaign.data.skipped
+    )
+    assert queue[:4] == [campaign.data.names[i] for i in chosen.indices]
+    assert len(set(queue)) == len(queue)
+
+
+ANNOTATION = {"id": 5, "created_at": "2026-11-28T01:00:00Z", "updated_at": "2026-11-28T01:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("result", "problem"),
+    [
+        ([], "no choice"),
+        (result_of("0") + result_of("1"), "2 choices"),
+        (result_of("7"), "none of the classes"),
+    ],
+)
+def test_an_annotation_that_is_no_choice_of_one_class_does_not_count(result, problem):
+    task = {"id": 3, "data": {"instance": "a"}, "annotations": [{**ANNOTATION, "result": result}]}
+    found = labelled_task(task, {"a": 0}, {c: i for i, c in enumerate(CLASSES)})
+    assert found.label is None and found.is_skipped and problem in found.problem
