@@ -1,0 +1,191 @@
+"""Tasks of Label Studio: the labelling configuration, a task's data, and what is predicted for it.
+
+Label Studio imports a list of tasks as JSON. Its "Uncertainty sampling" serves the task whose
+prediction has the lowest score first, so that scores that grow with the rank keep the order.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree as ET
+
+from alupdate.data.dataset import Images, Kind, Texts, kind_of
+from alupdate.data.image_files import ImageFiles
+from alupdate.data.image_sources import Folder
+from alupdate.data.label_studio_exports import CONTROL, INSTANCE
+from alupdate.data.labels import shortened
+from alupdate.data.own_data import PartlyLabelled
+from alupdate.labelling.batch_files import picture
+from alupdate.utils.errors import InputError
+
+LOCAL_FILES = "/data/local-files/?d="
+"""Where Label Studio serves files below its document root."""
+OBJECTS = {"images": "image", "texts": "text"}
+"""What an instance of each kind is called in a task's data, and in the configuration."""
+SHOWN_BY_BROWSERS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"})
+"""Endings of image files that a browser shows as they are."""
+VARIABLE = re.compile(r"\$[\w\[\].{}]", re.ASCII)
+"""What Label Studio replaces in the name of a choice by a task's data."""
+NO_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
+"""Characters that XML cannot hold."""
+
+
+def object_name(kind: Kind, key: str) -> str:
+    """Return what an instance is called in a task's data: image or text.
+
+    Args:
+        kind: of the instances.
+        key: the setting that asks for Label Studio, for error messages.
+
+    Raises:
+        InputError: Label Studio shows no instances of this kind.
+    """
+    if kind not in OBJECTS:
+        raise InputError(f"{key}: Label Studio shows images and texts, but the pool has {kind}")
+    return OBJECTS[kind]
+
+
+def labelling_config(classes: Sequence[str], kind: Kind, key: str) -> str:
+    """Return the labelling configuration of a project: the instance, and one choice of the classes.
+
+    Args:
+        classes: the names of all classes.
+        kind: of the instances.
+        key: the setting that asks for Label Studio, for error messages.
+
+    Raises:
+        InputError: there are no two classes, Label Studio cannot show the name of one, or the
+            instances are neither images nor texts.
+
+    Example:
+        >>> print(labelling_config(["cat", "dog"], "images", "task=suggest"))
+        <View>
+          <Image name="image" value="$image" />
+          <Choices name="choice" toName="image" choice="single" required="true">
+            <Choice value="cat" />
+            <Choice value="dog" />
+          </Choices>
+        </View>
+    """
+    name = object_name(kind, key)
+    if len(classes) < 2:
+        raise InputError(f"{key}: needs the classes to choose from; give dataset.classes=[A,B,...]")
+    view = ET.Element("View")
+    ET.SubElement(view, name.capitalize(), name=name, value=f"${name}")
+    choices = ET.SubElement(
+        view, "Choices", name=CONTROL, toName=name, choice="single", required="true"
+    )
+    for label in classes:
+        _refuse_unfit(label, key)
+        ET.SubElement(choices, "Choice", value=label)
+    ET.indent(view)
+    return ET.tostring(view, encoding="unicode")
+
+
+def _refuse_unfit(label: str, key: str) -> None:
+    """Refuse a class whose name Label Studio would show, and write, as another one.
+
+    Raises:
+        InputError: naming it.
+    """
+    if NO_XML.search(label):
+        raise InputError(
+            f"{key}: the class {label!r} has a character that XML cannot hold; rename it"
+        )
+    if VARIABLE.search(label):
+        raise InputError(
+            f"{key}: Label Studio takes a part of the class {shortened(label)} for a variable; "
+            "rename it so that no letter or digit follows the $"
+        )
+
+
+def task_data(data: PartlyLabelled, index: int, root: Path | None = None) -> dict[str, str]:
+    """Return the data of the task of one instance: what is shown, and the instance's name.
+
+    An image in a folder is an address of Label Studio's local files; any other one, and one in a
+    format that browsers do not show, is a data URL of a smaller copy.
+
+    Args:
+        data: the pool, of images or texts.
+        index: of the instance.
+        root: Label Studio's document root for local files; None for the folder around that of the
+            images. A pool outside of it has data URLs.
+    """
+    pool = data.pool
+    shown = OBJECTS[kind_of(pool)]
+    if isinstance(pool, Texts):
+        return {shown: pool.strings[index], INSTANCE: data.names[index]}
+    assert isinstance(pool, Images)
+    address = local_file(pool, index, root) or picture(pool, index)
+    return {shown: address, INSTANCE: data.names[index]}
+
+
+def local_file(images: Images, index: int, root: Path | None = None) -> str | None:
+    """Return the address of an image among Label Studio's local files; None where it has none.
+
+    Args:
+        images: of the pool.
+        index: of the image.
+        root: as in ``task_data``.
+    """
+    folder = local_folder(images)
+    if folder is None:
+        return None
+    assert isinstance(images, ImageFiles)
+    path = folder / str(images.index.paths[index])
+    above = folder.parent if root is None else _absolute(root)
+    if path.suffix.lower() not in SHOWN_BY_BROWSERS or not path.is_relative_to(above):
+        return None
+    return LOCAL_FILES + quote(path.relative_to(above).as_posix())
+
+
+def local_folder(images: Images) -> Path | None:
+    """Return the absolute path of the folder in which images lie as files; None where they do not.
+
+    Label Studio must have it as a local storage of the project, and its document root above it.
+    """
+    if isinstance(images, ImageFiles) and isinstance(images.source, Folder):
+        return _absolute(images.source.root)
+    return None
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))
+
+
+def prediction(
+    kind: Kind,
+    score: float,
+    model_version: str,
+    class_name: str | None = None,
+    probability: float | None = None,
+) -> dict[str, Any]:
+    """Return one prediction of a task.
+
+    Args:
+        kind: of the instances, images or texts.
+        score: in [0, 1]; the lowest one is served first.
+        model_version: of predictions that belong together.
+        class_name: the predicted class; None before there is a model: the task has its place in
+            the queue, and nothing is chosen in advance.
+        probability: of the predicted class.
+
+    Example:
+        >>> prediction("texts", 0.5, "alupdate")
+        {'model_version': 'alupdate', 'score': 0.5, 'result': []}
+    """
+    result: list[dict[str, Any]] = []
+    if class_name is not None:
+        result.append(
+            {
+                "from_name": CONTROL,
+                "to_name": OBJECTS[kind],
+                "type": "choices",
+                "value": {"choices": [class_name]},
+                "score": probability,
+            }
+        )
+    return {"model_version": model_version, "score": score, "result": result}
