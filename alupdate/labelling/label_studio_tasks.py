@@ -162,16 +162,21 @@ def prediction(
     model_version: str,
     class_name: str | None = None,
     probability: float | None = None,
+    *,
+    from_name: str = CONTROL,
+    to_name: str | None = None,
 ) -> dict[str, Any]:
     """Return one prediction of a task.
 
     Args:
         kind: of the instances, images or texts.
-        score: in [0, 1]; the lowest one is served first.
+        score: the lowest one is served first.
         model_version: of predictions that belong together.
         class_name: the predicted class; None before there is a model: the task has its place in
             the queue, and nothing is chosen in advance.
         probability: of the predicted class.
+        from_name: of the control in the labelling configuration.
+        to_name: of what is shown there; None for that of ``labelling_config``.
 
     Example:
         >>> prediction("texts", 0.5, "alupdate")
@@ -181,8 +186,8 @@ def prediction(
     if class_name is not None:
         result.append(
             {
-                "from_name": CONTROL,
-                "to_name": OBJECTS[kind],
+                "from_name": from_name,
+                "to_name": to_name or OBJECTS[kind],
                 "type": "choices",
                 "value": {"choices": [class_name]},
                 "score": probability,

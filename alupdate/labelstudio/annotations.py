@@ -7,12 +7,9 @@ from typing import Any
 import numpy as np
 
 from alupdate.data.dataset import IntArray
+from alupdate.data.label_studio_exports import INSTANCE
 from alupdate.data.labels import shortened
 
-CONTROL = "label"
-"""What the control is called with which classes are chosen."""
-INSTANCE = "instance"
-"""The key of a task's data that names the instance of the pool."""
 Place = tuple[str, int]
 """When an annotation was made and its number: the order of labels."""
 
@@ -53,7 +50,7 @@ def labelled_task(
         classes: the class index of each class.
 
     Example:
-        >>> choice = {"from_name": "label", "type": "choices", "value": {"choices": ["dog"]}}
+        >>> choice = {"from_name": "choice", "type": "choices", "value": {"choices": ["dog"]}}
         >>> annotation = {"id": 7, "created_at": "2026", "result": [choice]}
         >>> task = {"id": 3, "data": {"instance": "a.png"}, "annotations": [annotation]}
         >>> labelled_task(task, {"a.png": 0}, {"cat": 0, "dog": 1}).label
@@ -77,7 +74,8 @@ def labelled_task(
     place = _time(latest, "created_at"), int(latest["id"])
     chosen = _choices(latest)
     if len(chosen) != 1:
-        problem = f"task {number}: {len(chosen)} classes are chosen; choose one"
+        count = f"{len(chosen)} choices" if chosen else "no choice"
+        problem = f"task {number}: an annotation has {count}; choose one class"
     elif chosen[0] not in classes:
         problem = f"task {number}: {shortened(chosen[0])} is none of the classes"
     else:

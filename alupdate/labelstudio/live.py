@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from alupdate.data.dataset import IntArray
+from alupdate.data.dataset import IntArray, kind_of
 from alupdate.data.labels_file import NEW_HEADER, SKIPPED
 from alupdate.data.own_data import PartlyLabelled
 from alupdate.data.pool import Pool
@@ -286,7 +286,10 @@ class Live:
         if probabilities is not None:
             best = int(probabilities.argmax())
             label, share = self._campaign.data.classes[best], float(probabilities[best])
-        return prediction(self._control.name, self._control.shown, label, share, score, version)
+        control, kind = self._control, kind_of(self._campaign.data.pool)
+        return prediction(
+            kind, score, version, label, share, from_name=control.name, to_name=control.shown
+        )
 
     def predicted(self, tasks: Sequence[Task]) -> list[dict[str, Any]]:
         """Return the predictions that Label Studio asks for; they come behind those chosen.

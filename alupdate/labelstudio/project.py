@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import LabelStudioConfig
-from alupdate.data.dataset import Images
-from alupdate.data.own_data import OwnData, PartlyLabelled
-from alupdate.labelling.label_studio_tasks import kind_of, labelling_config, task_data
+from alupdate.data.dataset import Images, kind_of
+from alupdate.data.own_data import PartlyLabelled
+from alupdate.labelling.label_studio_tasks import labelling_config, local_folder, task_data
 from alupdate.labelstudio.client import LabelStudio, RefusedError, Task
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -127,7 +127,7 @@ def create_project(
     project = studio.create_project(
         {
             "title": f"{name[:LONGEST_NAME]} (alupdate)",
-            "label_config": labelling_config(data.classes, kind_of(data)),
+            "label_config": labelling_config(data.classes, kind_of(data.pool), "task=serve"),
             "sampling": UNCERTAINTY,
             "show_collab_predictions": True,
         }
@@ -163,25 +163,21 @@ def add_tasks(
             advance(len(part), "")
 
 
-def served_files(
-    settings: LabelStudioConfig, dataset: OwnData, data: PartlyLabelled
-) -> Served | None:
+def served_files(settings: LabelStudioConfig, data: PartlyLabelled) -> Served | None:
     """Return where image files are that Label Studio can show; None where there are none.
 
     Args:
         settings: may name the folder that Label Studio serves files of.
-        dataset: says where the data are.
         data: the pool.
 
     Raises:
         InputError: the data are not in that folder.
     """
-    place = getattr(dataset, "path", None)
-    if not isinstance(data.pool, Images) or place is None or not Path(place).is_dir():
+    folder = local_folder(data.pool) if isinstance(data.pool, Images) else None
+    if folder is None:
         return None
-    folder = Path(place).resolve()
     root = settings.document_root or os.environ.get(DOCUMENT_ROOT) or str(folder.parent)
-    top = Path(root).resolve()
+    top = Path(os.path.abspath(root))
     if top not in folder.parents:
         raise InputError(
             f"labelstudio.document_root={root}: must be a folder around {folder}, and the one that "

@@ -124,7 +124,7 @@ class Service:
         data, labels_file = read_labels(config, folder, display)
         _check_data(data)
         campaign = open_campaign(config, folder, data, labels_file, display)
-        files = served_files(settings, dataset, data)
+        files = served_files(settings, data)
         project = create_project(studio, data, campaign.name, files) if found is None else found
         claim = claimed(folder, project, made=found is None)
         number = claim.project

@@ -2,76 +2,32 @@
 
 import csv
 import io
-from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
 import alupdate
-from alupdate.config.compose import compose_config
-from alupdate.labelling.campaign import locked_folder, open_campaign, read_labels
+from alupdate.experiment.selection import Selector
 from alupdate.labelstudio.annotations import labelled_task
 from alupdate.labelstudio.client import UnreachableError
-from alupdate.labelstudio.serve import Service
 from alupdate.models.saved import load_model
-from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
-from tests.support.label_studio import CLASSES, FakeStudio, make_photos, result_of
+from tests.support.label_studio import CLASSES, FakeStudio, result_of
+from tests.support.served_projects import SMALL, label_next, service_of
 
-QUIET = Display(enabled=False)
-SMALL = [
-    "dataset=imagefolder", "backbone=pixels", "batch=sequential", "strategy=margin",
-    "update=second_order", "n_initial=6", "batch.size=4", "progress=false",
-]  # fmt: skip
-
-
-@pytest.fixture
-def photos(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return make_photos(tmp_path / "photos")
-
-
-def config_of(*more):
-    classes = f"dataset.classes=[{','.join(CLASSES)}]"
-    return compose_config(["task=serve", "dataset.path=photos", classes, *SMALL, *more])
-
-
-def service_of(studio, *more, project=None):
-    config = config_of(*more)
-    settings = replace(config.labelstudio, project=project)
-    with locked_folder(config) as folder:
-        service = Service.of(config, settings, studio.client(), folder, QUIET)
-    service.live.catch_up(everything=True)
-    return service
-
-
-def label_next(studio, service, truth, count):
-    """Label the task that is served first, ``count`` times; return the instances."""
-    served = []
-    for _ in range(count):
-        task = studio.queue(service.claim.project)[0]
-        name = task["data"]["instance"]
-        studio.annotate(task, truth[name])
-        assert service.live.catch_up()
-        served.append(name)
-    return served
+LONG_AGO = "2020-01-01T00:00:00.000000Z"
 
 
 def trained_again(service):
     """Return the mean weights that the labels of a service give a cold start."""
     campaign = service.live.campaign
-    from alupdate.experiment.selection import Selector
-
     return campaign.suggester(Selector(campaign.config)).model(campaign.pool).posterior.mean
 
 
 def test_annotating_what_is_served_gives_the_simulated_run(photos):
     with open("truth.csv", "w", newline="") as file:
         csv.writer(file).writerows([["instance", "label"], *photos.items()])
-    run = alupdate.run(
-        ["dataset.path=photos", "dataset.labels=truth.csv", "n_cycles=2", *SMALL]
-    )
+    run = alupdate.run(["dataset.path=photos", "dataset.labels=truth.csv", "n_cycles=2", *SMALL])
     studio = FakeStudio()
     service = service_of(studio)
     served = label_next(studio, service, photos, 14)
@@ -96,7 +52,9 @@ def test_a_new_project_has_a_task_for_each_instance_and_serves_by_uncertainty(ph
     assert project["model_version"] == service.live.state.version
     assert service.live.state.version.endswith("-0-labels")
     scores = [p["score"] for p in studio.predictions]
-    assert len(scores) == 6 and sorted(scores)[0] == 0 and max(scores) < 1
+    assert len(scores) == 6
+    assert min(scores) == 0
+    assert max(scores) < 1
     assert all(prediction["result"] == [] for prediction in studio.predictions)
 
 
@@ -131,8 +89,8 @@ def test_a_changed_a_deleted_and_a_skipped_annotation_are_as_if_they_had_been_so
     cold = service_of(studio, project=service.claim.project)
     assert cold.live.state.labels.content() == state.labels.content()
     assert torch.equal(trained_again(service), trained_again(cold))
-    suggester = service.live._suggester
-    assert torch.equal(suggester.model(service.live.campaign.pool).posterior.mean, trained_again(service))
+    service.live.keep()
+    assert torch.equal(load_model(service.live.campaign.folder).posterior.mean, trained_again(cold))
     for _ in range(20):
         task = studio.queue(service.claim.project)[0]
         assert task is not skipped
@@ -184,17 +142,18 @@ def test_a_foreign_project_gets_no_tasks_and_loses_nothing(photos):
     studio.tasks = {n: studio.tasks[n] for n in kept}
     studio.add_task(number, {"instance": "elsewhere.png", "image": "http://127.0.0.1/secret"})
     studio.add_task(number, {"image": "file:///etc/passwd"})
-    others = [{"task": kept[0], "model_version": "mine", "score": 0.1, "result": [], "latest": "2020-01-01T00:00:00Z"}]
-    studio.predictions += others
+    other = {"task": kept[0], "model_version": "mine", "score": 0.1, "latest": LONG_AGO}
+    studio.predictions.append(other)
     before = {n: list(task["annotations"]) for n, task in studio.tasks.items()}
     service = service_of(studio, "experiment_name=second", project=number)
     service.live.tidy()
     assert len(studio.tasks) == 22
     assert before == {n: task["annotations"] for n, task in studio.tasks.items()}
-    assert others[0] in studio.predictions
+    assert other in studio.predictions
     assert (service.live.state.n_tasks, service.live.state.n_foreign) == (20, 2)
-    known = {n for n in kept}
-    assert {p["task"] for p in studio.predictions} <= known
+    current = [p for p in studio.predictions if p["model_version"] == service.live.state.version]
+    assert current
+    assert {prediction["task"] for prediction in current} <= set(kept)
 
 
 def test_label_studio_that_is_down_for_a_while_loses_nothing(photos):
@@ -236,10 +195,10 @@ def test_old_predictions_of_its_own_are_deleted_after_a_day_and_no_others(photos
     label_next(studio, service, photos, 3)
     versions = {p["model_version"] for p in studio.predictions}
     assert len(versions) == 4
-    old = "2020-01-01T00:00:00.000000Z"
     for prediction in studio.predictions:
-        prediction["latest"] = old
-    studio.predictions.append({"task": 1, "model_version": "alupdate-other-1-labels", "score": 0, "latest": old})
+        prediction["latest"] = LONG_AGO
+    other = {"task": 1, "model_version": "alupdate-other-1-labels", "score": 0, "latest": LONG_AGO}
+    studio.predictions.append(other)
     service.live.tidy()
     left = {p["model_version"] for p in studio.predictions}
     assert left == {service.live.state.version, "alupdate-other-1-labels"}
@@ -270,8 +229,6 @@ def test_the_first_of_the_queue_is_what_suggest_would_choose(photos):
     label_next(studio, service, photos, 8)
     queue = [task["data"]["instance"] for task in studio.queue(service.claim.project)]
     campaign = service.live.campaign
-    from alupdate.experiment.selection import Selector
-
     chosen = campaign.suggester(Selector(campaign.config)).suggest(
         campaign.pool, campaign.data.skipped
     )
@@ -293,4 +250,6 @@ ANNOTATION = {"id": 5, "created_at": "2026-11-28T01:00:00Z", "updated_at": "2026
 def test_an_annotation_that_is_no_choice_of_one_class_does_not_count(result, problem):
     task = {"id": 3, "data": {"instance": "a"}, "annotations": [{**ANNOTATION, "result": result}]}
     found = labelled_task(task, {"a": 0}, {c: i for i, c in enumerate(CLASSES)})
-    assert found.label is None and found.is_skipped and problem in found.problem
+    assert found.label is None
+    assert found.is_skipped
+    assert problem in found.problem

@@ -9,7 +9,7 @@ import httpx
 from PIL import Image
 
 from alupdate.data.arrays import digits
-from alupdate.labelling.label_studio_tasks import CONTROL
+from alupdate.data.label_studio_exports import CONTROL
 from alupdate.labelstudio.client import LabelStudio
 
 TOKEN = "0123456789"
