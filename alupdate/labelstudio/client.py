@@ -20,6 +20,7 @@ PAGE_SIZE = 500
 SECONDS_BEFORE_END = 30.0
 """An access token is renewed when it has less than this left to live."""
 TOKEN_ROUTE = "/api/token/refresh"  # noqa: S105 no secret
+NO_CONTENT = 204
 LONGEST_REASON = 300
 """Characters of an error message of Label Studio that are passed on."""
 
@@ -169,7 +170,7 @@ class LabelStudio:
             answer = self._answer(method, path, {"Authorization": self._authorization()}, arguments)
         if answer.status_code >= 400:
             raise RefusedError(self._complaint(path, answer), answer.status_code)
-        if not answer.content:
+        if answer.status_code == NO_CONTENT:
             return {}
         try:
             return answer.json()

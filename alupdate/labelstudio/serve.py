@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,15 @@ def serve(config: RunConfig, display: Display) -> None:
         raise InputError(f"labelstudio.token: a value is required; give it, or set ${API_KEY}")
     place = Place.of(config.task)
     studio = LabelStudio(settings.url, token)
-    try:
-        with locked_folder(config) as folder, opened(place) as listening:
+    with closing(studio), locked_folder(config) as folder, opened(place) as listening:
+        try:
             display.say(f"Label Studio {studio.version()} at {settings.url}")
             service = Service.of(config, settings, studio, folder, display)
             backend = Backend(service.live, service.claim, service.name, place)
             with served(backend.app, listening):
                 service.follow(place, config.task.every)
-    except UnreachableError as error:
-        raise InputError(str(error)) from error
-    finally:
-        studio.close()
+        except UnreachableError as error:
+            raise InputError(str(error)) from error
 
 
 @dataclass(frozen=True)
