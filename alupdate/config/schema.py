@@ -171,10 +171,12 @@ class SuggestTask:
 
     Attributes:
         answers: a file of labels that is added to the labels file first; None for batch.csv.
+        format: ``labelstudio`` also writes tasks and a configuration for Label Studio.
     """
 
     name: Literal["suggest"]
     answers: PathText | None = None
+    format: Literal["csv", "labelstudio"] = "csv"
 
 
 @dataclass(frozen=True, config=SETTINGS)

@@ -26,7 +26,7 @@ class MergedLabels:
             label, in the order of the pool, then those of the labels file, in the order of rows.
             A corrected label keeps its place; one that was removed has lost it.
         labels: (N,), the names of their classes.
-        rows: (N,), the row of the labels file that gives each; 0 for the data themselves.
+        rows: (N,), the row (or task) of the labels file that gives each; 0 for the data themselves.
         skipped: (S,), ascending, those that nobody could or wanted to label.
         notes: what a user should know about the labels, a line each.
     """
@@ -75,7 +75,7 @@ def merge_labels(
         i = positions.get(answer.instance)
         if i is None:
             assert file is not None
-            _refuse_unknown(answer, unread, names, f"{file.where}: row {row}")
+            _refuse_unknown(answer, unread, names, f"{file.where}: {file.unit} {row}")
             passed += 1
         elif answer.status == REMOVED:
             said.pop(i, None)
@@ -85,7 +85,8 @@ def merge_labels(
             if former is not None and former.label != answer.label:
                 assert file is not None
                 if on_conflict == "error":
-                    raise InputError(f"{file.where}: row {row}: {_conflict(answer, former)}")
+                    here = f"{file.where}: {file.unit} {row}"
+                    raise InputError(f"{here}: {_conflict(answer, former, file)}")
                 replaced += 1
             _learn(said, skipped, i, answer, row)
     return MergedLabels(
@@ -135,10 +136,11 @@ def _refuse_unknown(
     )
 
 
-def _conflict(answer: Answer, former: _Said) -> str:
+def _conflict(answer: Answer, former: _Said, file: LabelsFile) -> str:
     now = f"is labelled {shortened(answer.label)}" if answer.label else f"is {answer.status}"
-    then = f"row {former.row} says" if former.row else "the data say"
+    then = f"{file.unit} {former.row} says" if former.row else "the data say"
+    between = "" if file.is_export else f"add a row with status {REMOVED} between them, "
     return (
         f"{shortened(answer.instance)} {now}, but {then} {shortened(former.label)}; correct "
-        f"one, add a row with status {REMOVED} between them, or set dataset.on_conflict=last"
+        f"one, {between}or set dataset.on_conflict=last"
     )

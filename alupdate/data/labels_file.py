@@ -11,12 +11,18 @@ import io
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from alupdate.data.label_studio_exports import (
+    Annotation,
+    is_table_export,
+    read_json_export,
+    read_table_export,
+)
 from alupdate.data.labels import shortened
 from alupdate.data.text_tables import (
     DELIMITERS,
@@ -27,7 +33,7 @@ from alupdate.data.text_tables import (
     utf8_text,
 )
 from alupdate.utils.errors import InputError, suggestion
-from alupdate.utils.files import lock_opened, require_regular
+from alupdate.utils.files import lock_opened, regular_bytes, require_regular
 
 INSTANCE_COLUMNS = ("instance", "file")
 """What the column of instances may be called."""
@@ -62,22 +68,33 @@ class LabelsFile:
 
     Attributes:
         where: how to call it in an error message.
-        rows: each answer with the number of its row, the header being row 1.
+        rows: each answer with the number of its row, the header being row 1; in an export of Label
+            Studio with the number of its task.
         is_cut: whether there is a part of one more row.
         notes: what a user should know about the file, a line each.
+        is_export: whether Label Studio has written the file.
+        contents: in an export, the data of tasks that do not name their instance, by their numbers.
     """
 
     where: str
     rows: tuple[tuple[int, Answer], ...]
     is_cut: bool = False
     notes: tuple[str, ...] = ()
+    is_export: bool = False
+    contents: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        """What a row is called."""
+        return "task" if self.is_export else "row"
 
 
 def read_labels_file(path: str, where: str) -> LabelsFile:
     """Read a labels file; which kind it is its ending says.
 
     Rows without label and status are not answered yet and are passed over. A last row that was cut
-    is, too, and a note says so. A file may be empty.
+    is, too, and a note says so. A file may be empty. Exports of Label Studio are told apart from
+    other tables by their columns.
 
     Args:
         path: of the file.
@@ -97,9 +114,28 @@ def labels_ending(path: str, where: str) -> str:
         InputError: it is another one.
     """
     ending = Path(path).suffix.lower()
-    if ending not in DELIMITERS:
-        raise InputError(f"{where}: a labels file must end in one of {', '.join(DELIMITERS)}")
+    if ending not in READERS:
+        raise InputError(f"{where}: a labels file must end in one of {', '.join(READERS)}")
     return ending
+
+
+def refuse_export(path: Path, where: str) -> None:
+    """Refuse a labels file to which no answers can be appended; it need not exist.
+
+    Raises:
+        InputError: it is an export of Label Studio, has another ending, or cannot be read.
+    """
+    with naming_file(where):
+        raw = regular_bytes(path) if path.exists() else b""
+    _refuse_content(raw, labels_ending(str(path), where), where)
+
+
+def _refuse_content(raw: bytes, ending: str, where: str) -> None:
+    if ending == JSON or is_table_export(raw):
+        raise InputError(
+            f"{where}: is an export of Label Studio, to which no answers are added; give it by "
+            "task.answers, and another file (or none) by dataset.labels"
+        )
 
 
 def _settled(path: Path, where: str) -> bytes:
@@ -184,6 +220,8 @@ def _is_whole_row(line: str, width: int) -> bool:
 
 def _read_separated(raw: bytes, where: str, delimiter: str) -> LabelsFile:
     """Read a CSV or TSV file."""
+    if is_table_export(raw):
+        return _exported(read_table_export(raw, where), where)
     text = _whole_rows(raw, delimiter, where)
     table = separated(text.whole, delimiter, where)
     if not table.columns:
@@ -216,9 +254,31 @@ def _cut_notes(cut: str) -> tuple[str, ...]:
     return (f"the last row is cut off ({shortened(cut)!r}) and passed over; complete or remove it",)
 
 
+def _read_json(raw: bytes, where: str) -> LabelsFile:
+    """Read a JSON file, which only Label Studio writes."""
+    return _exported(read_json_export(raw, where), where)
+
+
+def _exported(annotations: Sequence[Annotation], where: str) -> LabelsFile:
+    """Return what annotations say; a task without an instance's name has an empty one."""
+    return LabelsFile(
+        where,
+        tuple(
+            (one.task, Answer(one.instance or "", one.label, "" if one.label else SKIPPED))
+            for one in annotations
+        ),
+        is_export=True,
+        contents={one.task: one.contents for one in annotations if one.instance is None},
+    )
+
+
+JSON = ".json"
 READERS: Mapping[str, Callable[[bytes, str], LabelsFile]] = {
-    ending: partial(_read_separated, delimiter=delimiter)
-    for ending, delimiter in DELIMITERS.items()
+    **{
+        ending: partial(_read_separated, delimiter=delimiter)
+        for ending, delimiter in DELIMITERS.items()
+    },
+    JSON: _read_json,
 }
 """What reads each kind of file, by its ending."""
 
@@ -303,7 +363,9 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
             answers need, or an answer cannot be written so that it is read again.
     """
     where = str(path)
-    delimiter = DELIMITERS[labels_ending(where, where)]
+    ending = labels_ending(where, where)
+    _refuse_content(b"", ending, where)
+    delimiter = DELIMITERS[ending]
     for answer in answers:
         _refuse_unreadable(answer, delimiter, where)
     with naming_file(where, writing=True):
@@ -344,6 +406,7 @@ def _refuse_unreadable(answer: Answer, delimiter: str, where: str) -> None:
 
 def _continuation(raw: bytes, answers: Sequence[Answer], delimiter: str, where: str) -> bytes:
     """Return what comes behind the content of a file."""
+    _refuse_content(raw, "", where)
     text = _whole_rows(raw, delimiter, where)
     columns, line_end = _header(text.whole, delimiter)
     buffer = io.StringIO(newline="")

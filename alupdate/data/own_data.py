@@ -23,6 +23,7 @@ from alupdate.data.dataset import (
     stratified_split,
 )
 from alupdate.data.label_merge import Conflict, MergedLabels, merge_labels
+from alupdate.data.label_studio_matching import with_instances
 from alupdate.data.labels import (
     absence_notes,
     as_strings,
@@ -286,13 +287,17 @@ class OwnData(DatasetOption, ABC):
         path, where = beside, f"{beside}"
         if self.labels is not None:
             path, where = self.labels, f"dataset.labels={self.labels}"
-        file = None if path is None else read_labels_file(path, where)
+        file = None
+        if path is not None:
+            file = with_instances(read_labels_file(path, where), own.names, own.pool, own.unread)
         merged = merge_labels(own.names, own.labels, file, self.on_conflict, own.unread)
         if self.classes is not None:
             known = frozenset(self.classes)
             for i, label, row in zip(merged.indices, merged.labels, merged.rows, strict=True):
                 if label not in known:
-                    here = f"{where}: row {row}" if row else f"{own.where}: instance {own.names[i]}"
+                    here = f"{own.where}: instance {own.names[i]}"
+                    if row and file is not None:
+                        here = f"{where}: {file.unit} {row}"
                     raise InputError(f"{here}: {undeclared(label, self.classes)}")
             for label in own.test_labels or ():
                 if label not in known:

@@ -255,7 +255,7 @@ def _json_lines(content: str, where: str) -> Table:
 
 def _json_object(line: str, here: str) -> dict[str, Any]:
     try:
-        value = json.loads(line, object_pairs_hook=_distinct)
+        value = json.loads(line, object_pairs_hook=distinct_members)
     except (ValueError, RecursionError) as error:
         reason = str(error).split(":")[0]
         raise InputError(f"{here} is not valid JSON ({reason})") from error
@@ -264,7 +264,7 @@ def _json_object(line: str, here: str) -> dict[str, Any]:
     return value
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def distinct_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the members of a JSON object; of two with one name, JSON readers keep any.
 
     Raises:

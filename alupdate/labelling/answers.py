@@ -5,6 +5,7 @@ from pathlib import Path
 
 from alupdate.config import RunConfig, SuggestTask
 from alupdate.data.label_merge import Conflict, merge_labels
+from alupdate.data.label_studio_matching import with_instances
 from alupdate.data.labels_file import (
     REMOVED,
     Answer,
@@ -13,20 +14,23 @@ from alupdate.data.labels_file import (
     read_labels_file,
 )
 from alupdate.data.own_data import OwnData, PartlyLabelled, undeclared
+from alupdate.labelling.batch_files import BATCH
 from alupdate.labelling.campaign import read_labels
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
 
 def taken_in(
-    config: RunConfig, folder: Path, batch: Path, display: Display
-) -> tuple[PartlyLabelled, Path]:
-    """Add new answers to the labels file, and return the pool with all labels, and that file.
+    config: RunConfig, folder: Path, data: PartlyLabelled, labels_file: Path, display: Display
+) -> PartlyLabelled:
+    """Add new answers to the labels file, and return the pool with all labels.
 
     Args:
-        config: of the command; it may name the file of answers.
+        config: of the command; it may name the file of answers. Otherwise they are in batch.csv,
+            whose label column may have been filled in.
         folder: of the campaign.
-        batch: batch.csv, whose label column may have been filled in.
+        data: the pool with the labels so far.
+        labels_file: where these are.
         display: says how many answers were added.
 
     Raises:
@@ -35,25 +39,30 @@ def taken_in(
     assert isinstance(config.task, SuggestTask)
     assert isinstance(config.dataset, OwnData)
     named = config.task.answers
-    source = batch if named is None else Path(named)
-    key = f"{batch}" if named is None else f"task.answers={named}"
-    data, labels_file = read_labels(config, folder, display)
-    if named is None and not batch.is_file():
-        return data, labels_file
-    file = read_labels_file(str(source), key)
-    new = _not_known((answer for _, answer in file.rows), _answers_of(labels_file))
+    source = folder / BATCH if named is None else Path(named)
+    if named is None and not source.is_file():
+        return data
+    file = _answers_of(source, f"{source}" if named is None else f"task.answers={named}", data)
+    for note in file.notes if file.is_export else ():
+        display.say(f"note: {note}")
+    known = _answers_of(labels_file, f"{labels_file}", data) if labels_file.is_file() else None
+    new = _not_known(_latest(file), () if known is None else _latest(known))
     if not new:
-        return data, labels_file
+        return data
     _check(data, file, config.dataset.on_conflict)
     append_answers(labels_file, new)
     display.say(f"{labels_file}: {len(new)} answers added from {source}")
-    return read_labels(config, folder, display)
+    return read_labels(config, folder, display)[0]
 
 
-def _answers_of(labels_file: Path) -> list[Answer]:
-    if not labels_file.is_file():
-        return []
-    return [answer for _, answer in read_labels_file(str(labels_file), str(labels_file)).rows]
+def _answers_of(path: Path, where: str, data: PartlyLabelled) -> LabelsFile:
+    return with_instances(read_labels_file(str(path), where), data.names, data.pool)
+
+
+def _latest(file: LabelsFile) -> Iterable[Answer]:
+    """Return the answers of a file, of several annotations of an instance the one that counts."""
+    answers = [answer for _, answer in file.rows]
+    return {one.instance: one for one in answers}.values() if file.is_export else answers
 
 
 def _not_known(given: Iterable[Answer], known: Iterable[Answer]) -> list[Answer]:
@@ -82,4 +91,5 @@ def _check(data: PartlyLabelled, file: LabelsFile, on_conflict: Conflict) -> Non
     merged = merge_labels(data.names, known, file, on_conflict)
     for label, row in zip(merged.labels, merged.rows, strict=True):
         if data.declared and label not in data.classes:
-            raise InputError(f"{file.where}: row {row}: {undeclared(label, data.classes)}")
+            here = f"{file.where}: {file.unit} {row}"
+            raise InputError(f"{here}: {undeclared(label, data.classes)}")

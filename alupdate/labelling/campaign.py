@@ -17,7 +17,7 @@ from filelock import Timeout
 
 from alupdate.config import RunConfig
 from alupdate.data.dataset import Dataset, IntArray
-from alupdate.data.labels_file import labels_ending
+from alupdate.data.labels_file import refuse_export
 from alupdate.data.own_data import OwnData, PartlyLabelled
 from alupdate.data.pool import Pool
 from alupdate.experiment.selection import Selector
@@ -209,7 +209,7 @@ def read_labels(config: RunConfig, folder: Path, display: Display) -> tuple[Part
     )
     if configured is not None:
         if found != configured:
-            labels_ending(configured, f"dataset.labels={configured}")
+            refuse_export(Path(configured), f"dataset.labels={configured}")
             display.say(f"note: {configured}: does not exist yet")
         return data, Path(configured)
     return data, own if data.labels_file is None else Path(data.labels_file)

@@ -11,6 +11,7 @@ from alupdate.config import LabelTask, RunConfig
 from alupdate.data.dataset import Images, Texts, Vectors
 from alupdate.data.image_files import ImageFiles
 from alupdate.data.image_sources import Folder
+from alupdate.data.labels_file import refuse_export
 from alupdate.data.own_data import PartlyLabelled
 from alupdate.labelling.campaign import check_labelling, locked_folder, open_campaign, read_labels
 from alupdate.labelling.outcome import keep_outcome
@@ -43,6 +44,7 @@ def label(config: RunConfig, display: Display) -> None:
     viewer = Viewer(config.task.viewer)
     with terminal_keys() as keys, locked_folder(config) as folder:
         data, labels_file = read_labels(config, folder, display)
+        refuse_export(labels_file, str(labels_file))
         session = Session(open_campaign(config, folder, data, labels_file, display), display)
         display.say(f"answers go to {labels_file}")
         try:

@@ -4,6 +4,7 @@ Label Studio imports a list of tasks as JSON. Its "Uncertainty sampling" serves 
 prediction has the lowest score first, so that scores that grow with the rank keep the order.
 """
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -19,8 +20,12 @@ from alupdate.data.label_studio_exports import CONTROL, INSTANCE
 from alupdate.data.labels import shortened
 from alupdate.data.own_data import PartlyLabelled
 from alupdate.labelling.batch_files import picture
+from alupdate.labelling.suggester import Suggestions
 from alupdate.utils.errors import InputError
 
+TASKS, CONFIG = "batch.labelstudio.json", "labelling-config.xml"
+MODEL_VERSION = "alupdate"
+"""Of the predictions in files; one for all batches, since a project asks for one."""
 LOCAL_FILES = "/data/local-files/?d="
 """Where Label Studio serves files below its document root."""
 OBJECTS = {"images": "image", "texts": "text"}
@@ -100,6 +105,35 @@ def _refuse_unfit(label: str, key: str) -> None:
             f"{key}: Label Studio takes a part of the class {shortened(label)} for a variable; "
             "rename it so that no letter or digit follows the $"
         )
+
+
+def task_list(data: PartlyLabelled, chosen: Suggestions) -> str:
+    """Return batch.labelstudio.json: the tasks of a batch, with scores in the order of rank.
+
+    Args:
+        data: the pool, of images or texts.
+        chosen: the batch.
+    """
+    kind, count = kind_of(data.pool), len(chosen.indices)
+    tasks = []
+    for place, index in enumerate(chosen.indices.tolist()):
+        label, probability = None, None
+        if chosen.probabilities is not None:
+            row = chosen.probabilities[place]
+            label, probability = data.classes[int(row.argmax())], round(float(row.max()), 6)
+        score = (place + 1) / count
+        predicted = prediction(kind, score, MODEL_VERSION, label, probability)
+        tasks.append({"data": task_data(data, index), "predictions": [predicted]})
+    return json.dumps(tasks, indent=2, ensure_ascii=False) + "\n"
+
+
+def serving_note(folder: Path) -> str:
+    """Say how Label Studio must be started to show the images of a folder."""
+    return (
+        "start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
+        f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={folder.parent}, and add {folder} to the "
+        "project as local storage (without synchronising it)"
+    )
 
 
 def task_data(data: PartlyLabelled, index: int, root: Path | None = None) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from alupdate.config import RunConfig, SequentialBatch, SuggestTask
-from alupdate.data.dataset import Vectors
+from alupdate.data.dataset import Images, Vectors, kind_of
 from alupdate.experiment.selection import Selector
 from alupdate.labelling.answers import taken_in
 from alupdate.labelling.batch_files import (
@@ -19,12 +19,23 @@ from alupdate.labelling.campaign import (
     check_labelling,
     locked_folder,
     open_campaign,
+    read_labels,
+)
+from alupdate.labelling.label_studio_tasks import (
+    CONFIG,
+    TASKS,
+    labelling_config,
+    local_folder,
+    object_name,
+    serving_note,
+    task_list,
 )
 from alupdate.labelling.outcome import keep_outcome, start_from_kept_model
 from alupdate.labelling.suggester import Suggestions
 from alupdate.utils.display import Display
 from alupdate.utils.files import replace_file
 
+FORMAT = "task.format=labelstudio"
 MOST_ROWS = 10
 """Instances that are printed; the files have all of them."""
 
@@ -39,13 +50,20 @@ def suggest(config: RunConfig, display: Display) -> None:
     assert isinstance(config.task, SuggestTask)
     selector = Selector(config)
     with locked_folder(config) as folder:
-        data, labels_file = taken_in(config, folder, folder / BATCH, display)
+        data, labels_file = read_labels(config, folder, display)
+        for_label_studio = config.task.format == "labelstudio"
+        if for_label_studio:
+            object_name(kind_of(data.pool), FORMAT)
+        data = taken_in(config, folder, data, labels_file, display)
+        if for_label_studio:
+            labelling_config(data.classes, kind_of(data.pool), FORMAT)
         campaign = open_campaign(config, folder, data, labels_file, display)
         suggester = campaign.suggester(selector)
         start_from_kept_model(campaign, suggester, display)
         chosen = suggester.suggest(campaign.pool, data.skipped)
         pictures = not isinstance(data.pool, Vectors)
         shown = shown_instances(data, chosen, pictures=pictures)
+        _write_exchange(campaign, chosen, wanted=for_label_studio)
         _write(campaign, chosen, shown)
         keep_outcome(campaign, suggester, display)
         _say(campaign, chosen, shown, display)
@@ -60,6 +78,17 @@ def _write(campaign: Campaign, chosen: Suggestions, shown: list[ShownInstance]) 
     else:
         replace_file(page, batch_page(campaign.name, data, chosen, shown))
     replace_file(folder / BATCH, batch_csv(shown))
+
+
+def _write_exchange(campaign: Campaign, chosen: Suggestions, *, wanted: bool) -> None:
+    """Write the files for Label Studio, or remove those of an earlier batch."""
+    data, folder = campaign.data, campaign.folder
+    if not wanted:
+        for name in (TASKS, CONFIG):
+            (folder / name).unlink(missing_ok=True)
+        return
+    replace_file(folder / CONFIG, labelling_config(data.classes, kind_of(data.pool), FORMAT))
+    replace_file(folder / TASKS, task_list(data, chosen))
 
 
 def _say(
@@ -79,6 +108,10 @@ def _say(
             "batch=top_b gives a whole batch"
         )
     display.say(f"to label: {folder / BATCH}" + _page(folder))
+    if (folder / TASKS).is_file():
+        display.say(f"for Label Studio: {folder / TASKS}, {folder / CONFIG}")
+        if isinstance(data.pool, Images) and (images := local_folder(data.pool)) is not None:
+            display.say(f"note: {serving_note(images)}")
     display.say(f"labels: {campaign.labels_file}")
 
 
