@@ -107,7 +107,7 @@ def read_json_export(raw: bytes, where: str) -> list[Annotation]:
         number = _integer(task, "id", f"{where}: the task at position {position}")
         here = f"{where}: task {number}"
         if isinstance(task.get("annotations"), list) and isinstance(task.get("data"), dict):
-            found += _full(task, number, here)
+            found += annotations_of(task, number, here)
         elif "annotation_id" in task:
             found += _minimal(task, number, control, here)
         else:
@@ -119,8 +119,17 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _full(task: Mapping[str, Any], number: int, here: str) -> list[Annotation]:
-    """Return the annotations of a task of a JSON export."""
+def annotations_of(task: Mapping[str, Any], number: int, here: str) -> list[Annotation]:
+    """Return the annotations of a task, as a JSON export and the HTTP API describe it.
+
+    Args:
+        task: with its data and annotations.
+        number: of the task.
+        here: how to call the task in an error message.
+
+    Raises:
+        InputError: an annotation is no choice of one class.
+    """
     found = []
     for annotation in task["annotations"]:
         if not isinstance(annotation, dict):

@@ -37,15 +37,9 @@ def with_instances(
     """
     if not file.contents:
         return file
-    known = _by_text(names, pool) if isinstance(pool, Texts) else {}
-    paths = _Paths([*names, *unread]) if isinstance(pool, Images) else None
-    found = dict[int, str]()
-    for task, contents in file.contents.items():
-        hits = {known[text] for text in contents if text in known}
-        if paths is not None:
-            hits = {name for text in contents if (name := paths.name_of(text)) is not None}
-        if len(hits) == 1:
-            found[task] = hits.pop()
+    finder = Finder([*names, *unread], pool, names)
+    hits = {task: finder.find(contents) for task, contents in file.contents.items()}
+    found = {task: name for task, name in hits.items() if name is not None}
     found = _without_shared(found, file.contents)
     lost = sorted(file.contents.keys() - found.keys())
     said = (
@@ -64,6 +58,33 @@ def with_instances(
         if answer.instance or task in found
     )
     return replace(file, rows=rows, contents={}, notes=(*file.notes, note) if lost else file.notes)
+
+
+class Finder:
+    """Finds the instance that a task shows: a text by itself, an image by the end of its path."""
+
+    def __init__(
+        self, names: Sequence[str], pool: Instances, of_pool: Sequence[str] | None = None
+    ) -> None:
+        """Make ready.
+
+        Args:
+            names: of all instances, those that cannot be read included.
+            pool: the P instances.
+            of_pool: (P,), their names; None where these are ``names``.
+        """
+        self._texts: dict[str, str] = {}
+        if isinstance(pool, Texts):
+            self._texts = _by_text(names if of_pool is None else of_pool, pool)
+        self._paths = _Paths(names) if isinstance(pool, Images) else None
+
+    def find(self, contents: Iterable[str]) -> str | None:
+        """Return the name of the only instance that the texts in a task's data fit."""
+        if self._paths is None:
+            hits = {self._texts[text] for text in contents if text in self._texts}
+        else:
+            hits = {name for text in contents if (name := self._paths.name_of(text)) is not None}
+        return hits.pop() if len(hits) == 1 else None
 
 
 def _by_text(names: Sequence[str], texts: Texts) -> dict[str, str]:

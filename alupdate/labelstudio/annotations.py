@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from alupdate.data.dataset import IntArray
-from alupdate.data.label_studio_exports import INSTANCE
+from alupdate.data.dataset import Images, Instances, IntArray
+from alupdate.data.label_studio_exports import INSTANCE, annotations_of
+from alupdate.data.label_studio_matching import Finder
 from alupdate.data.labels import shortened
+from alupdate.utils.errors import InputError
 
-Place = tuple[str, int]
-"""When an annotation was made and its number: the order of labels."""
+Place = tuple[datetime, int]
+"""When an annotation was made, and its number."""
+NOWHERE: Place = (datetime.min.replace(tzinfo=UTC), 0)
 
 
 @dataclass(frozen=True)
@@ -20,9 +24,9 @@ class LabelledTask:
 
     Attributes:
         task: its number.
-        index: of the instance in the pool; None where the pool has none of that name.
-        label: the class index; None where there is no annotation that counts.
-        place: of the annotation that counts, in the order of labels.
+        index: of the instance in the pool; None where it is about no instance of the pool.
+        label: the class index; None where nothing counts.
+        place: of its first label in the order of labels.
         is_skipped: whether it is passed over: it was skipped, or what was annotated does not count.
         problem: why that does not count; empty where it does.
         annotators: the users who annotated it.
@@ -31,76 +35,92 @@ class LabelledTask:
     task: int
     index: int | None
     label: int | None = None
-    place: Place = ("", 0)
+    place: Place = NOWHERE
     is_skipped: bool = False
     problem: str = ""
     annotators: frozenset[int] = frozenset()
 
 
-def labelled_task(
-    task: Mapping[str, Any], names: Mapping[str, int], classes: Mapping[str, int]
-) -> LabelledTask:
-    """Return what Label Studio says of a task.
-
-    Of several annotations the one that was changed last counts.
-
-    Args:
-        task: as Label Studio describes it.
-        names: the pool index of each instance.
-        classes: the class index of each class.
+class TaskReader:
+    """Reads what Label Studio says of the tasks of a pool.
 
     Example:
-        >>> choice = {"from_name": "choice", "type": "choices", "value": {"choices": ["dog"]}}
-        >>> annotation = {"id": 7, "created_at": "2026", "result": [choice]}
-        >>> task = {"id": 3, "data": {"instance": "a.png"}, "annotations": [annotation]}
-        >>> labelled_task(task, {"a.png": 0}, {"cat": 0, "dog": 1}).label
-        1
+        >>> from alupdate.data.dataset import Texts
+        >>> reader = TaskReader(["1", "2"], Texts(("good", "bad")), ["no", "yes"], "http://studio")
+        >>> choice = {"type": "choices", "value": {"choices": ["yes"]}}
+        >>> annotation = {"id": 7, "result": [choice], "created_at": "2026-11-28T01:00:00Z"}
+        >>> annotation["updated_at"] = annotation["created_at"]
+        >>> task = {"id": 3, "data": {"text": "bad"}, "annotations": [annotation]}
+        >>> found = reader.read(task)
+        >>> found.index, found.label
+        (1, 1)
     """
-    number, data = int(task["id"]), task.get("data")
-    name = data.get(INSTANCE) if isinstance(data, Mapping) else None
-    index = names.get(name) if isinstance(name, str) else None
-    if index is None:
-        problem = (
-            f"task {number}: data.{INSTANCE}={shortened(str(name))} is no instance of the pool"
-        )
-        return LabelledTask(number, None, problem=problem)
-    annotations = task.get("annotations") or ()
-    users = map(_annotator, annotations)
-    found = LabelledTask(number, index, annotators=frozenset(u for u in users if u is not None))
-    given = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
-    if not given:
-        return replace(found, is_skipped=bool(annotations))
-    latest = max(given, key=lambda annotation: (_time(annotation, "updated_at"), annotation["id"]))
-    place = _time(latest, "created_at"), int(latest["id"])
-    chosen = _choices(latest)
-    if len(chosen) != 1:
-        count = f"{len(chosen)} choices" if chosen else "no choice"
-        problem = f"task {number}: an annotation has {count}; choose one class"
-    elif chosen[0] not in classes:
-        problem = f"task {number}: {shortened(chosen[0])} is none of the classes"
-    else:
-        return replace(found, label=classes[chosen[0]], place=place)
-    return replace(found, is_skipped=True, problem=problem)
+
+    def __init__(
+        self, names: Iterable[str], pool: Instances, classes: Iterable[str], studio: str
+    ) -> None:
+        """Make ready.
+
+        Args:
+            names: (P,), of the instances.
+            pool: the P instances.
+            classes: (C,), their names.
+            studio: the address of Label Studio.
+        """
+        self._names = {name: index for index, name in enumerate(names)}
+        self._classes = {name: number for number, name in enumerate(classes)}
+        self._finder = Finder(list(self._names), pool)
+        self._shows_files = isinstance(pool, Images)
+        self._studio = studio
+
+    def read(self, task: Mapping[str, Any]) -> LabelledTask:
+        """Return what Label Studio says of a task.
+
+        Of several annotations the one that was changed last counts, at the place of the first.
+        """
+        number, data = int(task["id"]), task.get("data")
+        here = f"task {number}"
+        index = self._index(data) if isinstance(data, Mapping) else None
+        if index is None:
+            what = shortened(str(data))
+            problem = f"{here}: its data ({what}) show no instance of the pool"
+            return LabelledTask(number, None, problem=problem)
+        annotations = task.get("annotations") or ()
+        users = (_annotator(annotation) for annotation in annotations)
+        known = frozenset(user for user in users if user is not None)
+        found = LabelledTask(number, index, annotators=known)
+        try:
+            said = annotations_of({"data": data, "annotations": annotations}, number, here)
+        except InputError as error:
+            return replace(found, is_skipped=True, problem=str(error))
+        given = [one for one in said if one.label]
+        if not given:
+            return replace(found, is_skipped=bool(said))
+        latest = max(given, key=lambda one: (one.updated, one.number))
+        if latest.label not in self._classes:
+            problem = f"{here}: {shortened(latest.label)} is none of the classes"
+            return replace(found, is_skipped=True, problem=problem)
+        place = min((one.created, one.number) for one in given)
+        return replace(found, label=self._classes[latest.label], place=place)
+
+    def _index(self, data: Mapping[str, Any]) -> int | None:
+        """Return which instance a task shows: the one that it names, or that it must be."""
+        name = data.get(INSTANCE)
+        if name is None:
+            texts = [text for text in data.values() if isinstance(text, str)]
+            name = self._finder.find(filter(self._is_own, texts) if self._shows_files else texts)
+        return self._names.get(name) if isinstance(name, str) else None
+
+    def _is_own(self, text: str) -> bool:
+        """Return whether a text is no address, or one in this Label Studio."""
+        return "://" not in text.split("?", maxsplit=1)[0] or text.startswith(f"{self._studio}/")
 
 
-def _annotator(annotation: Mapping[str, Any]) -> int | None:
+def _annotator(annotation: Any) -> int | None:
     """Return who made an annotation: a number, or a description of the user with one."""
-    user = annotation.get("completed_by")
+    user = annotation.get("completed_by") if isinstance(annotation, Mapping) else None
     user = user.get("id") if isinstance(user, Mapping) else user
     return user if isinstance(user, int) else None
-
-
-def _time(annotation: Mapping[str, Any], key: str) -> str:
-    """Return a time; Label Studio's have one form, so that they sort as text."""
-    return str(annotation.get(key) or annotation.get("created_at") or "")
-
-
-def _choices(annotation: Mapping[str, Any]) -> list[str]:
-    chosen: list[str] = []
-    for region in annotation.get("result") or ():
-        if region.get("type") == "choices":
-            chosen += [str(choice) for choice in region.get("value", {}).get("choices", ())]
-    return chosen
 
 
 @dataclass(frozen=True)
@@ -126,7 +146,7 @@ def pool_labels(earlier: PoolLabels, tasks: Iterable[LabelledTask]) -> PoolLabel
     """Put the annotations of a project, in the order of their making, behind earlier labels.
 
     An annotated instance has the label and the place of its annotation. Where several tasks are
-    about one instance, the annotation that was made last counts.
+    about one instance, the one that was labelled last counts.
 
     Args:
         earlier: what the data and the labels file say.

@@ -26,7 +26,7 @@ from alupdate.labelling.suggester import Suggestions
 from alupdate.labelstudio.annotations import (
     LabelledTask,
     PoolLabels,
-    labelled_task,
+    TaskReader,
     pool_labels,
 )
 from alupdate.labelstudio.client import LabelStudio, Task
@@ -136,8 +136,7 @@ class Live:
         self._campaign, self._studio, self._project = campaign, studio, project
         self._control, self._versions = control, versions
         data = campaign.data
-        self._names = {name: i for i, name in enumerate(data.names)}
-        self._classes = {name: i for i, name in enumerate(data.classes)}
+        self._reader = TaskReader(data.names, data.pool, data.classes, studio.url)
         self._earlier = PoolLabels(data.indices, data.labels, data.skipped)
         self._suggester = campaign.suggester(Selector(campaign.config))
         assert campaign.setup.learner.rows is not None
@@ -195,7 +194,7 @@ class Live:
         with self._lock:
             self._read(everything=True)
             known = {task.index for task in self._tasks.values()} | set(self._earlier.indices)
-        return [index for index in range(len(self._names)) if index not in known]
+        return [index for index in range(len(self._campaign.data.names)) if index not in known]
 
     def check_alone(self) -> None:
         """Make sure that no other backend chooses for the project.
@@ -223,7 +222,7 @@ class Live:
         if since is None:
             self._tasks = {}
         for task in found:
-            self._tasks[int(task["id"])] = labelled_task(task, self._names, self._classes)
+            self._tasks[int(task["id"])] = self._reader.read(task)
         times = [str(task["updated_at"]) for task in found if task.get("updated_at")]
         if times:
             self._since = before(max(times))
@@ -257,7 +256,7 @@ class Live:
 
     def _passed_over(self, labels: PoolLabels) -> IntArray:
         """Return the instances (S,) that are not chosen: skipped, or without a task to label."""
-        has_task = np.zeros(len(self._names), dtype=bool)
+        has_task = np.zeros(len(self._campaign.data.names), dtype=bool)
         has_task[[task.index for task in self._tasks.values() if task.index is not None]] = True
         has_task[labels.skipped] = False
         return np.flatnonzero(~has_task)
@@ -300,7 +299,7 @@ class Live:
         Raises:
             InputError: one is about no instance of the pool.
         """
-        found = [labelled_task(task, self._names, self._classes) for task in tasks]
+        found = [self._reader.read(task) for task in tasks]
         foreign = [task for task in found if task.index is None]
         if foreign:
             raise InputError(foreign[0].problem)
@@ -328,7 +327,7 @@ class Live:
         return self._accuracy[1]
 
     def _cross_validated(self, labels: PoolLabels) -> Accuracy | None:
-        rows, n_classes = self._rows, max(2, len(self._classes))
+        rows, n_classes = self._rows, max(2, len(self._campaign.data.classes))
         targets = torch.from_numpy(labels.labels)
         if len(targets) < LEAST_LABELS or len(torch.unique(targets)) < 2:
             return None

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import alupdate
+from alupdate.data.dataset import Texts
 from alupdate.experiment.selection import Selector
-from alupdate.labelstudio.annotations import labelled_task
+from alupdate.labelstudio.annotations import TaskReader
 from alupdate.labelstudio.client import UnreachableError
 from alupdate.models.saved import load_model
 from alupdate.utils.errors import InputError
@@ -236,7 +237,13 @@ def test_the_first_of_the_queue_is_what_suggest_would_choose(photos):
     assert len(set(queue)) == len(queue)
 
 
-ANNOTATION = {"id": 5, "created_at": "2026-11-28T01:00:00Z", "updated_at": "2026-11-28T01:00:00Z"}
+NOON = "2026-11-28T12:00:00Z"
+ANNOTATION = {"id": 5, "created_at": NOON, "updated_at": NOON}
+
+
+def reader_of(*names):
+    texts = Texts((*names[:-1], "see https://example.org/?a=b"))
+    return TaskReader(names, texts, CLASSES, "http://studio")
 
 
 @pytest.mark.parametrize(
@@ -245,11 +252,44 @@ ANNOTATION = {"id": 5, "created_at": "2026-11-28T01:00:00Z", "updated_at": "2026
         ([], "no choice"),
         (result_of("0") + result_of("1"), "2 choices"),
         (result_of("7"), "none of the classes"),
+        ([{"type": "rectangle"}], "rectangle"),
+        (None, "no list called result"),
     ],
 )
 def test_an_annotation_that_is_no_choice_of_one_class_does_not_count(result, problem):
     task = {"id": 3, "data": {"instance": "a"}, "annotations": [{**ANNOTATION, "result": result}]}
-    found = labelled_task(task, {"a": 0}, {c: i for i, c in enumerate(CLASSES)})
+    found = reader_of("a").read(task)
     assert found.label is None
     assert found.is_skipped
     assert problem in found.problem
+    assert found.problem.startswith("task 3: ")
+
+
+@pytest.mark.parametrize(
+    ("data", "index"),
+    [
+        ({"text": "b"}, 1),
+        ({"text": "see https://example.org/?a=b"}, 2),
+        ({"text": "b", "instance": "a"}, 0),
+        ({"text": "b", "instance": "d"}, None),
+        ({"text": "nothing"}, None),
+        ({"text": "a", "other": "b"}, None),
+    ],
+)
+def test_a_task_without_a_name_is_about_the_text_that_it_shows(data, index):
+    assert reader_of("a", "b", "c").read({"id": 3, "data": data}).index == index
+
+
+def test_images_are_known_by_their_path_in_this_label_studio_alone(photos):
+    service = service_of(FakeStudio())
+    data = service.live.campaign.data
+    reader = TaskReader(data.names, data.pool, data.classes, "http://studio")
+    path = f"data/local-files/?d=photos/{data.names[4]}"
+    for address, index in (
+        (f"/{path}", 4),
+        (f"http://studio/{path}", 4),
+        (f"http://studio.example/{path}", None),
+        (f"https://elsewhere/{data.names[4]}", None),
+        ("file:///etc/passwd", None),
+    ):
+        assert reader.read({"id": 1, "data": {"image": address}}).index == index
