@@ -18,13 +18,15 @@ from alupdate.utils.errors import InputError
 
 CONTROL = "choice"
 """What the choice of a class is called in the labelling configuration."""
+NOTE = "model"
+"""What the field is called that says what the model thinks; it is no annotation."""
 INSTANCE = "instance"
 """What the name of an instance is called in a task's data."""
 SHOWN = ("image", "text")
 """What is shown of a task is usually called like this in its data."""
 IN_EVERY_TABLE = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
 """Columns by which an exported table is known; a labels file has none of these."""
-OF_ANNOTATIONS = frozenset({*IN_EVERY_TABLE, "id", "agreement", "history"})
+OF_ANNOTATIONS = frozenset({*IN_EVERY_TABLE, NOTE, "id", "agreement", "history"})
 """Columns, and members of JSON-MIN, that are neither a task's data nor a control's."""
 FORMATS = "an export of Label Studio as JSON, JSON-MIN, CSV or TSV"
 MOST_BYTES_OF_HEADER = 2**16
@@ -153,6 +155,8 @@ def _choice(result: object, here: str) -> str:
         raise InputError(f"{here}: an annotation has no list called result")
     chosen = list[object]()
     for region in result:
+        if isinstance(region, dict) and region.get("from_name") == NOTE:
+            continue
         kind = region.get("type") if isinstance(region, dict) else None
         value = region.get("value") if isinstance(region, dict) else None
         if not isinstance(kind, str) or kind.lower() != "choices":

@@ -8,15 +8,19 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
+import numpy as np
+from numpy.typing import NDArray
+
 from alupdate.data.dataset import Images, Kind, Texts, kind_of
 from alupdate.data.image_files import ImageFiles
 from alupdate.data.image_sources import Folder
-from alupdate.data.label_studio_exports import CONTROL, INSTANCE
+from alupdate.data.label_studio_exports import CONTROL, INSTANCE, NOTE
 from alupdate.data.labels import shortened
 from alupdate.data.own_data import PartlyLabelled
 from alupdate.labelling.batch_files import picture
@@ -54,7 +58,9 @@ def object_name(kind: Kind, key: str) -> str:
 
 
 def labelling_config(classes: Sequence[str], kind: Kind, key: str) -> str:
-    """Return the labelling configuration of a project: the instance, and one choice of the classes.
+    """Return the labelling configuration of a project.
+
+    It has the instance, one choice of the classes, and a field that says what the model thinks.
 
     Args:
         classes: the names of all classes.
@@ -66,13 +72,14 @@ def labelling_config(classes: Sequence[str], kind: Kind, key: str) -> str:
             instances are neither images nor texts.
 
     Example:
-        >>> print(labelling_config(["cat", "dog"], "images", "task=suggest"))
+        >>> print(labelling_config(["cat", "dog"], "images", "task=suggest"))  # doctest: +ELLIPSIS
         <View>
           <Image name="image" value="$image" />
           <Choices name="choice" toName="image" choice="single" required="true">
             <Choice value="cat" />
             <Choice value="dog" />
           </Choices>
+          <TextArea name="model" toName="image" ... placeholder="no prediction yet" />
         </View>
     """
     name = object_name(kind, key)
@@ -86,6 +93,10 @@ def labelling_config(classes: Sequence[str], kind: Kind, key: str) -> str:
     for label in classes:
         _refuse_unfit(label, key)
         ET.SubElement(choices, "Choice", value=label)
+    ET.SubElement(
+        view, "TextArea", name=NOTE, toName=name, editable="false", maxSubmissions="1",
+        showSubmitButton="false", rows="1", placeholder="no prediction yet",
+    )  # fmt: skip
     ET.indent(view)
     return ET.tostring(view, encoding="unicode")
 
@@ -114,15 +125,13 @@ def task_list(data: PartlyLabelled, chosen: Suggestions) -> str:
         data: the pool, of images or texts.
         chosen: the batch.
     """
-    kind, count = kind_of(data.pool), len(chosen.indices)
+    controls = Controls.usual(kind_of(data.pool))
     tasks = []
     for place, index in enumerate(chosen.indices.tolist()):
-        label, probability = None, None
+        guess = None
         if chosen.probabilities is not None:
-            row = chosen.probabilities[place]
-            label, probability = data.classes[int(row.argmax())], round(float(row.max()), 6)
-        score = (place + 1) / count
-        predicted = prediction(kind, score, MODEL_VERSION, label, probability)
+            guess = Guess.of(chosen.probabilities[place], data.classes, len(data.indices))
+        predicted = prediction(controls, queue_score(place), MODEL_VERSION, guess)
         tasks.append({"data": task_data(data, index), "predictions": [predicted]})
     return json.dumps(tasks, indent=2, ensure_ascii=False) + "\n"
 
@@ -190,41 +199,91 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
+@dataclass(frozen=True)
+class Controls:
+    """What predictions of a project fill in.
+
+    Attributes:
+        choice: the name of the control with the classes.
+        shown: the name of what the classes are chosen for.
+        note: the name of the field that says what the model thinks; None where there is none.
+    """
+
+    choice: str
+    shown: str
+    note: str | None = None
+
+    @classmethod
+    def usual(cls, kind: Kind) -> "Controls":
+        """Return those of ``labelling_config``."""
+        return cls(CONTROL, OBJECTS[kind], NOTE)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What the model thinks of an instance.
+
+    Attributes:
+        class_name: the most probable class.
+        probability: of that class.
+        n_labelled: how many labels the model has learned.
+    """
+
+    class_name: str
+    probability: float
+    n_labelled: int
+
+    @classmethod
+    def of(
+        cls, probabilities: NDArray[np.floating], classes: Sequence[str], n_labelled: int
+    ) -> "Guess":
+        """Return the guess of class probabilities (C,)."""
+        best = int(probabilities.argmax())
+        return cls(classes[best], round(float(probabilities[best]), 6), n_labelled)
+
+    @property
+    def text(self) -> str:
+        """What annotators read.
+
+        Example:
+            >>> Guess("cat", 0.934, 12).text
+            'cat, probability 0.93, after 12 labels'
+        """
+        return (
+            f"{self.class_name}, probability {self.probability:.2f}, after {self.n_labelled} labels"
+        )
+
+
+def queue_score(place: int) -> float:
+    """Return the score of the task at a place of the queue, from 0 on; the lowest is served first.
+
+    Label Studio shows scores as percentages: so small ones are not taken for probabilities.
+    """
+    return place / 1000
+
+
 def prediction(
-    kind: Kind,
-    score: float,
-    model_version: str,
-    class_name: str | None = None,
-    probability: float | None = None,
-    *,
-    from_name: str = CONTROL,
-    to_name: str | None = None,
+    controls: Controls, score: float, model_version: str, guess: Guess | None = None
 ) -> dict[str, Any]:
     """Return one prediction of a task.
 
     Args:
-        kind: of the instances, images or texts.
+        controls: of the project.
         score: the lowest one is served first.
         model_version: of predictions that belong together.
-        class_name: the predicted class; None before there is a model: the task has its place in
-            the queue, and nothing is chosen in advance.
-        probability: of the predicted class.
-        from_name: of the control in the labelling configuration.
-        to_name: of what is shown there; None for that of ``labelling_config``.
+        guess: what the model thinks; None before there is a model: the task has its place in the
+            queue, and nothing is chosen in advance.
 
     Example:
-        >>> prediction("texts", 0.5, "alupdate")
-        {'model_version': 'alupdate', 'score': 0.5, 'result': []}
+        >>> prediction(Controls.usual("texts"), 0.005, "alupdate")
+        {'model_version': 'alupdate', 'score': 0.005, 'result': []}
     """
     result: list[dict[str, Any]] = []
-    if class_name is not None:
-        result.append(
-            {
-                "from_name": from_name,
-                "to_name": to_name or OBJECTS[kind],
-                "type": "choices",
-                "value": {"choices": [class_name]},
-                "score": probability,
-            }
-        )
-    return {"model_version": model_version, "score": score, "result": result}
+    if guess is not None:
+        choice = {"type": "choices", "value": {"choices": [guess.class_name]}}
+        result.append({"from_name": controls.choice, **choice, "score": guess.probability})
+        if controls.note is not None:
+            said = {"type": "textarea", "value": {"text": [guess.text]}}
+            result.append({"from_name": controls.note, **said})
+    shown = [{"to_name": controls.shown, **part} for part in result]
+    return {"model_version": model_version, "score": score, "result": shown}

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from alupdate.data.dataset import IntArray, kind_of
+from alupdate.data.dataset import IntArray
 from alupdate.data.labels_file import NEW_HEADER, SKIPPED
 from alupdate.data.own_data import PartlyLabelled
 from alupdate.data.pool import Pool
 from alupdate.experiment.selection import Selector
 from alupdate.experiment.setup import learner_settings
 from alupdate.labelling.campaign import LABELS, Campaign
-from alupdate.labelling.label_studio_tasks import prediction
+from alupdate.labelling.label_studio_tasks import Controls, Guess, prediction, queue_score
 from alupdate.labelling.outcome import keep_outcome
 from alupdate.labelling.suggester import Suggestions
 from alupdate.labelstudio.annotations import (
@@ -30,7 +30,6 @@ from alupdate.labelstudio.annotations import (
     pool_labels,
 )
 from alupdate.labelstudio.client import LabelStudio, Task
-from alupdate.labelstudio.project import Control
 from alupdate.labelstudio.versions import Versions
 from alupdate.models.calibration import LEAST_LABELS, left_out_logits
 from alupdate.models.learner import Model
@@ -120,7 +119,7 @@ class Live:
         campaign: Campaign,
         studio: LabelStudio,
         project: int,
-        control: Control,
+        controls: Controls,
         versions: Versions,
     ) -> None:
         """Make ready; nothing is read yet.
@@ -130,11 +129,11 @@ class Live:
                 outcome.
             studio: Label Studio.
             project: its number there.
-            control: with which labels are given there.
+            controls: that predictions fill in.
             versions: names the predictions.
         """
         self._campaign, self._studio, self._project = campaign, studio, project
-        self._control, self._versions = control, versions
+        self._controls, self._versions = controls, versions
         data = campaign.data
         self._reader = TaskReader(data.names, data.pool, data.classes, studio.url)
         self._earlier = PoolLabels(data.indices, data.labels, data.skipped)
@@ -274,21 +273,19 @@ class Live:
             rank = -1 if task.index is None else ranks.get(task.index, -1)
             if rank >= 0:
                 shares = None if chosen.probabilities is None else chosen.probabilities[rank]
-                score = rank / len(ranks)
-                found.append({"task": task.task, **self._prediction(shares, score, version)})
+                found.append(
+                    {"task": task.task, **self._prediction(shares, queue_score(rank), version)}
+                )
         return found
 
     def _prediction(
         self, probabilities: NDArray[np.floating] | None, score: float, version: str
     ) -> dict[str, Any]:
-        label, share = None, None
+        guess = None
         if probabilities is not None:
-            best = int(probabilities.argmax())
-            label, share = self._campaign.data.classes[best], float(probabilities[best])
-        control, kind = self._control, kind_of(self._campaign.data.pool)
-        return prediction(
-            kind, score, version, label, share, from_name=control.name, to_name=control.shown
-        )
+            classes = self._campaign.data.classes
+            guess = Guess.of(probabilities, classes, self.state.n_labelled)
+        return prediction(self._controls, score, version, guess)
 
     def predicted(self, tasks: Sequence[Task]) -> list[dict[str, Any]]:
         """Return the predictions that Label Studio asks for; they come behind those chosen.

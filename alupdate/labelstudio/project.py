@@ -13,8 +13,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import LabelStudioConfig
 from alupdate.data.dataset import Images, kind_of
+from alupdate.data.label_studio_exports import NOTE
 from alupdate.data.own_data import PartlyLabelled
-from alupdate.labelling.label_studio_tasks import labelling_config, local_folder, task_data
+from alupdate.labelling.label_studio_tasks import (
+    Controls,
+    labelling_config,
+    local_folder,
+    task_data,
+)
 from alupdate.labelstudio.client import LabelStudio, RefusedError, Task
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -40,21 +46,19 @@ WHAT_TO_SET = (
 
 
 @dataclass(frozen=True)
-class Control:
+class Interface:
     """With what the labels of a project are given.
 
     Attributes:
-        name: of the control.
-        shown: the name of what it is about.
+        controls: their names.
         classes: that can be chosen.
     """
 
-    name: str
-    shown: str
+    controls: Controls
     classes: tuple[str, ...]
 
 
-def control_of(project: Mapping[str, Any]) -> Control:
+def interface_of(project: Mapping[str, Any]) -> Interface:
     """Return the choice of classes in a project's labelling configuration.
 
     Raises:
@@ -72,7 +76,8 @@ def control_of(project: Mapping[str, Any]) -> Control:
     classes = tuple(str(label) for label in part.get("labels", ()))
     if len(classes) < 2:
         raise InputError(f"{where}: its Choices have {len(classes)} classes; two are needed")
-    return Control(name, str(part["to_name"][0]), classes)
+    note = NOTE if found.get(NOTE, {}).get("type") == "TextArea" else None
+    return Interface(Controls(name, str(part["to_name"][0]), note), classes)
 
 
 def check_classes(declared: Sequence[str] | None, offered: Sequence[str], project: int) -> None:

@@ -27,9 +27,9 @@ from alupdate.labelstudio.project import (
     check_classes,
     claimed,
     connect,
-    control_of,
     create_project,
     earlier_project,
+    interface_of,
     project_folder,
     served_files,
 )
@@ -116,7 +116,7 @@ class Service:
         assert isinstance(dataset, OwnData)
         found = _project(settings, studio, folder)
         if found is not None:
-            classes = control_of(found).classes
+            classes = interface_of(found).classes
             check_classes(dataset.classes, classes, int(found["id"]))
             dataset = replace(dataset, classes=classes)
             config = replace(config, dataset=dataset)
@@ -221,6 +221,6 @@ def _check_data(data: PartlyLabelled) -> None:
 def _live(campaign: Campaign, studio: LabelStudio, claim: Claim, folder: Path) -> Live:
     number = claim.project
     used = [str(version.get("model_version")) for version in studio.model_versions(number)]
-    control = control_of(studio.project(number))
+    controls = interface_of(studio.project(number)).controls
     place = replace(campaign, folder=project_folder(folder, number))
-    return Live(place, studio, number, control, Versions(claim.backend, used))
+    return Live(place, studio, number, controls, Versions(claim.backend, used))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.label_studio import make_photos
+from tests.support.fake_label_studio import make_photos
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from alupdate.labelstudio.client import (
     end_of_token,
 )
 from alupdate.utils.errors import InputError
-from tests.support.label_studio import TOKEN, FakeStudio
+from tests.support.fake_label_studio import TOKEN, FakeStudio
 
 
 def jwt(seconds):

@@ -6,7 +6,7 @@ import pytest
 
 from alupdate.config import ServeTask
 from alupdate.labelstudio.listening import Place, opened, secret, served
-from alupdate.labelstudio.project import check_classes, claimed, control_of, parts
+from alupdate.labelstudio.project import check_classes, claimed, interface_of, parts
 from alupdate.labelstudio.versions import Versions
 from alupdate.utils.errors import InputError
 from tests.support.runs import run_command
@@ -120,7 +120,7 @@ def choices(*labels):
 )
 def test_a_project_without_a_choice_of_classes_is_refused(config, complaint):
     with pytest.raises(InputError, match=f"labelstudio.project=3: .*{complaint}"):
-        control_of({"id": 3, "parsed_label_config": config})
+        interface_of({"id": 3, "parsed_label_config": config})
 
 
 def test_classes_that_differ_from_the_project_are_named():

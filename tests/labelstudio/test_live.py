@@ -13,7 +13,7 @@ from alupdate.labelstudio.annotations import TaskReader
 from alupdate.labelstudio.client import UnreachableError
 from alupdate.models.saved import load_model
 from alupdate.utils.errors import InputError
-from tests.support.label_studio import CLASSES, FakeStudio, result_of
+from tests.support.fake_label_studio import CLASSES, FakeStudio, result_of
 from tests.support.served_projects import SMALL, label_next, service_of
 
 LONG_AGO = "2020-01-01T00:00:00.000000Z"
@@ -67,7 +67,9 @@ def test_predictions_name_a_class_its_probability_and_how_many_labels_were_seen(
     current = [p for p in studio.predictions if p["model_version"] == service.live.state.version]
     assert len(current) >= 4
     for prediction in current:
-        (said,) = prediction["result"]
+        said, note = prediction["result"]
+        assert note["value"]["text"][0].endswith("after 7 labels")
+        assert f"probability {said['score']:.2f}" in note["value"]["text"][0]
         assert said["value"]["choices"][0] in CLASSES
         assert 1 / 3 <= said["score"] <= 1
 

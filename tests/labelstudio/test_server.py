@@ -10,7 +10,7 @@ from alupdate.labelstudio.listening import Place
 from alupdate.labelstudio.live import Latency
 from alupdate.labelstudio.page import recent, spread
 from alupdate.labelstudio.server import MOST_BYTES, Backend
-from tests.support.label_studio import FakeStudio
+from tests.support.fake_label_studio import FakeStudio
 from tests.support.served_projects import label_next, service_of
 
 LOCAL = "http://127.0.0.1:9090"

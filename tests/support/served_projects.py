@@ -6,7 +6,7 @@ from alupdate.config.compose import compose_config
 from alupdate.labelling.campaign import locked_folder
 from alupdate.labelstudio.serve import Service
 from alupdate.utils.display import Display
-from tests.support.label_studio import CLASSES
+from tests.support.fake_label_studio import CLASSES
 
 QUIET = Display(enabled=False)
 SMALL = [

@@ -9,7 +9,7 @@ import httpx
 from PIL import Image
 
 from alupdate.data.arrays import digits
-from alupdate.data.label_studio_exports import CONTROL
+from alupdate.data.label_studio_exports import CONTROL, NOTE
 from alupdate.labelstudio.client import LabelStudio
 
 TOKEN = "0123456789"
@@ -81,7 +81,7 @@ class FakeStudio:
             "id": number,
             "created_at": self.now(),
             "model_version": "",
-            "parsed_label_config": {CONTROL: control},
+            "parsed_label_config": {CONTROL: control, NOTE: {"type": "TextArea"}},
             **content,
         }
         return self.projects[number]
