@@ -19,8 +19,9 @@ from tests.support.scripts import load
 
 TEXTS = {name_of(page): page.read_text() for page in PAGES}
 BLOCKS = {name: blocks(text) for name, text in TEXTS.items()}
-OWN_TESTS = ("CONTRIBUTING.md", "docs/guide/labelling.md")
-"""Pages with tests of their own: tests/test_extending.py and tests/labelling/test_guide.py."""
+OWN_TESTS = ("CONTRIBUTING.md", "docs/guide/labelling.md", "docs/guide/label-studio.md")
+"""Pages with tests of their own: tests/test_extending.py, and test_guide.py in tests/labelling and
+in tests/labelstudio."""
 SHELL = [
     command
     for name, page in BLOCKS.items()

@@ -21,6 +21,7 @@ from alupdate.labelstudio.client import LabelStudio, RefusedError, UnreachableEr
 from alupdate.labelstudio.listening import Place, opened, secret, served
 from alupdate.labelstudio.live import Live
 from alupdate.labelstudio.project import (
+    UNCERTAINTY,
     WHAT_TO_SET,
     Claim,
     add_tasks,
@@ -127,6 +128,9 @@ class Service:
         project = create_project(studio, data, campaign.name, files) if found is None else found
         claim = claimed(folder, project, made=found is None)
         number = claim.project
+        if project.get("sampling") != UNCERTAINTY:
+            studio.change_project(number, {"sampling": UNCERTAINTY})
+            display.say(f"note: the task sampling of project {number} is now {UNCERTAINTY}")
         display.say(f"project {number}: {studio.url}/projects/{number}")
         live = _live(campaign, studio, claim, folder)
         missing = live.without_task()
