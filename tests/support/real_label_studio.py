@@ -30,8 +30,8 @@ SETTINGS = {
 }
 """With which Label Studio calls programs on this machine, and nothing else."""
 HOW = (
-    "no Label Studio: it is looked for as $LABEL_STUDIO, in .venv-label-studio/bin and on the path "
-    "(python -m venv .venv-label-studio, then pip install label-studio==1.23.2 there)"
+    "no Label Studio: it is looked for as $LABEL_STUDIO, in .venv-label-studio and on the path; "
+    "docs/guide/label-studio.md says how to install it"
 )
 
 
