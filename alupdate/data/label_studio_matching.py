@@ -20,6 +20,9 @@ LOCAL_FILES_PATH = "/data/local-files/"
 UPLOADED = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-([^/]+)")
 """The path of a file that was uploaded to Label Studio."""
 
+LONGEST_ADDRESS = 4096
+"""Characters; what is longer is an image itself, or no address."""
+
 
 def with_instances(
     file: LabelsFile, names: Sequence[str], pool: Instances, unread: Collection[str] = ()
@@ -41,23 +44,24 @@ def with_instances(
     hits = {task: finder.find(contents) for task, contents in file.contents.items()}
     found = {task: name for task, name in hits.items() if name is not None}
     found = _without_shared(found, file.contents)
-    lost = sorted(file.contents.keys() - found.keys())
-    said = (
-        f"{len(lost)} of {len(file.contents)} annotated tasks without a name of their instance fit "
-        "no instance of the pool, or several"
-    )
-    if not found:
-        raise InputError(
-            f"{file.where}: {said}, the first is task {lost[0]}; import tasks that "
-            "task.format=labelstudio has written, or give the pool that was labelled"
+    notes = [*file.notes]
+    if lost := sorted(file.contents.keys() - found.keys()):
+        line = (
+            f"{file.where}: {len(lost)} of {len(file.contents)} annotated tasks do not name their "
+            f"instance and fit none, or several; the first is task {lost[0]}"
         )
-    note = f"{file.where}: {said}, the first is task {lost[0]}: passed over"
+        if not found:
+            raise InputError(
+                f"{line}; import tasks that task.format=labelstudio has written, or give the pool "
+                "that was labelled"
+            )
+        notes.append(f"{line}: passed over")
     rows = tuple(
         (task, replace(answer, instance=answer.instance or found[task]))
         for task, answer in file.rows
         if answer.instance or task in found
     )
-    return replace(file, rows=rows, contents={}, notes=(*file.notes, note) if lost else file.notes)
+    return replace(file, rows=rows, contents={}, notes=tuple(notes))
 
 
 class Finder:
@@ -116,10 +120,10 @@ class _Paths:
 
     def name_of(self, address: str) -> str | None:
         """Return the only name that an address ends with, or that ends with the address."""
-        path = _path(address)
+        path = "" if len(address) > LONGEST_ADDRESS else _path(address)
         parts = path.split("/")
         ends = {"/".join(parts[start:]) for start in range(len(parts))}
-        hits = self._names & ends or {
+        hits = (self._names & ends) | {
             name for name in self._by_file.get(parts[-1], []) if name.endswith(f"/{path}")
         }
         return next(iter(hits)) if len(hits) == 1 else None
@@ -141,6 +145,6 @@ def _path(address: str) -> str:
         return address
     if split.path.endswith(LOCAL_FILES_PATH):
         return parse_qs(split.query).get("d", [""])[0].strip("/")
-    if split.scheme in ("", "data"):
+    if not split.scheme:
         return address.strip("/")
     return unquote(split.path).strip("/")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import shlex
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.support.documents import ROOT, blocks
+from tests.support.label_studio import answered, exported
 from tests.support.runs import run_command
 from tests.support.terminal import Conversation
 
@@ -30,7 +32,7 @@ def noise(colour, seed):
 def folder(tmp_path_factory):
     """Reddish cats, bluish dogs, and questions on two subjects."""
     path = tmp_path_factory.mktemp("guide")
-    for name, count in (("photos", 30), ("more", 8)):
+    for name, count in (("photos", 30), ("scans", 20), ("more", 8)):
         (path / name).mkdir()
         for i in range(count):
             colour = (190, 70, 60) if i % 2 else (60, 70, 190)
@@ -43,7 +45,9 @@ def folder(tmp_path_factory):
 
 def test_images_in_batches(folder, monkeypatch):
     first, with_answers, predict = (
-        shlex.split(c)[3:] for c in COMMANDS if "imagefolder" in c or "task=predict" in c
+        shlex.split(c)[3:]
+        for c in COMMANDS
+        if ("imagefolder" in c or "task=predict" in c) and "labelstudio" not in c
     )
     photos = folder / "results" / "default" / "labelling-photos"
     for asked in (8, 6):
@@ -66,6 +70,24 @@ def test_images_in_batches(folder, monkeypatch):
     assert (table["label"] == truth).mean() > 0.8
     (python,) = (b.code for b in BLOCKS if b.language == "python")
     exec(compile(python, str(PAGE), "exec"), {})
+
+
+def test_label_studio_by_files(folder, monkeypatch):
+    first, with_answers = (shlex.split(c)[3:] for c in COMMANDS if "labelstudio" in c)
+    assert run_command(monkeypatch, folder, *first) == 0
+    scans = folder / "results" / "default" / "labelling-scans"
+    written = json.loads((scans / "batch.labelstudio.json").read_text())
+    assert (scans / "labelling-config.xml").read_text().count("<Choice ") == 2
+    tasks = []
+    for number, task in enumerate(written, start=1):
+        name = task["data"]["instance"]
+        assert task["data"]["image"] == f"/data/local-files/?d=scans/{name}"
+        label = "cat" if int(name[:2]) % 2 else "dog"
+        tasks.append(answered(number, task["data"], label, created=number))
+    (folder / "export.json").write_bytes(exported("json", tasks))
+    assert run_command(monkeypatch, folder, *with_answers) == 0
+    assert len((scans / "labels.csv").read_text().splitlines()) == 1 + 8
+    assert len(json.loads((scans / "batch.labelstudio.json").read_text())) == 6
 
 
 def test_texts_in_the_terminal(folder):
@@ -98,4 +120,4 @@ def wait_for(talk, pattern):
 def test_every_command_is_run():
     kinds = ("task=suggest", "task=label", "task=predict")
     assert all(any(kind in command for kind in kinds) for command in COMMANDS)
-    assert len(COMMANDS) == 4
+    assert len(COMMANDS) == 6
