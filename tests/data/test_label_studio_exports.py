@@ -79,7 +79,9 @@ def test_a_skipped_task_is_skipped_unless_somebody_labels_it(tmp_path):
 @pytest.mark.parametrize("kind", FORMATS)
 def test_the_annotation_that_was_changed_last_comes_last_in_the_place_of_the_first(kind, tmp_path):
     twice = Task(1, {"instance": "a"}, [Given(("dog",), 1, updated=9), Given(("cat",), 2)])
-    path = write_export(tmp_path / "export", kind, [answered(2, {"instance": "b"}, "cat", 5), twice])
+    path = write_export(
+        tmp_path / "export", kind, [answered(2, {"instance": "b"}, "cat", 5), twice]
+    )
     assert answers(path) == [Answer("a", "cat"), Answer("a", "dog"), Answer("b", "cat")]
 
 

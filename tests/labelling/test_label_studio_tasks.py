@@ -65,15 +65,19 @@ def test_the_lowest_score_has_the_first_rank(has_model):
         {"text": "t0", "instance": "n0"},
     ]
     (first,), (second,) = (task["predictions"] for task in tasks)
-    assert 0 < first["score"] < second["score"] <= 1
+    assert (first["score"], second["score"]) == (0, 0.001)
     assert first["model_version"] == second["model_version"]
     if not has_model:
         assert first["result"] == second["result"] == []
         return
-    (region,) = first["result"]
-    assert region == {
+    choice, note = first["result"]
+    assert choice == {
         "from_name": "choice", "to_name": "text", "type": "choices",
         "value": {"choices": ["b"]}, "score": 0.75,
+    }  # fmt: skip
+    assert note == {
+        "from_name": "model", "to_name": "text", "type": "textarea",
+        "value": {"text": ["b, probability 0.75, after 0 labels"]},
     }  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 import csv
 import shutil
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
@@ -17,6 +19,7 @@ from tests.support.real_label_studio import (
     USER,
     Annotator,
     Serving,
+    Studio,
     executable,
     free_port,
     running_studio,
@@ -32,38 +35,48 @@ SMALL = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return tmp_path_factory.mktemp("labelling")
+@dataclass
+class Place:
+    """A pool, and a Label Studio that shows its images.
+
+    Attributes:
+        folder: of both, and of results.
+        truth: the class of each instance.
+        studio: the running Label Studio.
+        stack: ends what is started.
+    """
+
+    folder: Path
+    truth: dict
+    studio: Studio
+    stack: ExitStack
+
+    def serve(self, name):
+        """Start the command."""
+        url = f"labelstudio.url={self.studio.url}"
+        arguments = ["task=serve", *SMALL, url, f"experiment_name={name}", "task.every=0.5"]
+        running = Serving(arguments, self.folder, free_port())
+        self.stack.callback(running.kill)
+        running.start()
+        return running
+
+    def sign_in(self, *email):
+        """Sign an annotator in."""
+        return self.stack.enter_context(closing(Annotator(self.studio, *email)))
 
 
-@pytest.fixture(scope="module")
-def truth(place):
-    return make_photos(place / "photos")
-
-
-@pytest.fixture(scope="module")
-def studio(place, truth):
-    with running_studio(place / "studio", place) as running:
-        yield running
-
-
-@pytest.fixture
-def serving(place, studio, request):
-    name = f"experiment_name={request.node.name}"
-    arguments = ["task=serve", *SMALL, f"labelstudio.url={studio.url}", name, "task.every=0.5"]
-    running = Serving(arguments, place, free_port())
-    running.start()
-    yield running
-    if running.process.poll() is None:
-        running.kill()
-
-
-@pytest.fixture
-def sign_in(studio):
-    """Return a function that signs an annotator in."""
+def test_a_pool_is_labelled_in_label_studio(tmp_path, monkeypatch):
+    """One test, since a Label Studio takes half a minute to start."""
+    truth = make_photos(tmp_path / "photos")
     with ExitStack() as stack:
-        yield lambda *email: stack.enter_context(closing(Annotator(studio, *email)))
+        studio = stack.enter_context(running_studio(tmp_path / "studio", tmp_path))
+        place = Place(tmp_path, truth, studio, stack)
+        simulated = queries_of_the_simulation(tmp_path, truth)
+        what_is_served_is_what_a_simulation_labels_and_nothing_is_lost(
+            place, simulated, monkeypatch
+        )
+        several_annotators_at_once_get_different_tasks(place)
+        ten_tasks_labelled_on_the_page_are_those_that_the_strategy_chose(place, simulated)
 
 
 def project_of(serving):
@@ -84,10 +97,9 @@ def queries_of_the_simulation(place, truth):
     return [names[i] for i in run.queries["pool_index"]]
 
 
-def test_what_is_served_is_what_a_simulation_labels_and_nothing_is_lost(
-    place, truth, serving, sign_in, monkeypatch
-):
-    project, annotator = project_of(serving), sign_in()
+def what_is_served_is_what_a_simulation_labels_and_nothing_is_lost(place, simulated, monkeypatch):
+    serving, truth = place.serve("simulated-live"), place.truth
+    project, annotator = project_of(serving), place.sign_in()
     served, made = [], []
     for number in range(14):
         if number == 9:
@@ -97,7 +109,7 @@ def test_what_is_served_is_what_a_simulation_labels_and_nothing_is_lost(
         name = task["data"]["instance"]
         served.append(name)
         made.append(annotator.annotate(task, truth[name]))
-    assert served == queries_of_the_simulation(place, truth)
+    assert served == simulated
     assert annotator.next(project)["predictions"][0]["model_version"].endswith("-14-labels")
 
     serving.kill()  # what comes now, nobody announces
@@ -111,12 +123,14 @@ def test_what_is_served_is_what_a_simulation_labels_and_nothing_is_lost(
     assert annotator.next(project)["data"]["instance"] != skipped["data"]["instance"]
     assert serving.end() == 130
 
-    (place / "export.json").write_bytes(annotator.export(project))
+    (place.folder / "export.json").write_bytes(annotator.export(project))
     arguments = ["task=suggest", *SMALL, "dataset.labels=export.json", "experiment_name=exported"]
     arguments += ["dataset.on_conflict=last", "progress=false"]
-    assert run_command(monkeypatch, place, *arguments) == 0
-    results = place / "results"
-    (ours,) = results.glob(f"test_what*/labelling-photos/labelstudio-{project}/model.safetensors")
+    assert run_command(monkeypatch, place.folder, *arguments) == 0
+    results = place.folder / "results"
+    (ours,) = results.glob(
+        f"simulated-live/labelling-photos/labelstudio-{project}/model.safetensors"
+    )
     exported = results / "exported" / "labelling-photos" / "model.safetensors"
     first, second = load_file(ours), load_file(exported)
     assert first.keys() == second.keys()
@@ -124,25 +138,25 @@ def test_what_is_served_is_what_a_simulation_labels_and_nothing_is_lost(
         assert (values == second[name]).all(), name
 
 
-def test_several_annotators_at_once_get_different_tasks(truth, serving, sign_in):
+def several_annotators_at_once_get_different_tasks(place):
+    serving = place.serve("several")
     project = project_of(serving)
-    annotators = [sign_in(f"annotator{n}@example.com") for n in range(3)]
+    annotators = [place.sign_in(f"annotator{n}@example.com") for n in range(3)]
     for _ in range(3):
         tasks = [annotator.next(project) for annotator in annotators]
         assert len({task["id"] for task in tasks}) == 3
         for annotator, task in zip(annotators, tasks, strict=True):
-            annotator.annotate(task, truth[task["data"]["instance"]])
+            annotator.annotate(task, place.truth[task["data"]["instance"]])
     assert "9 of 60" in serving.page
+    serving.kill()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-def test_ten_tasks_labelled_on_the_page_are_those_that_the_strategy_chose(
-    place, truth, serving, studio, sign_in
-):
+def ten_tasks_labelled_on_the_page_are_those_that_the_strategy_chose(place, expected):
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    project = project_of(serving)
-    expected = queries_of_the_simulation(place, truth)
-    watcher = sign_in()
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed: the page of Label Studio is not tried out")
+    studio, truth = place.studio, place.truth
+    project, watcher = project_of(place.serve("page")), place.sign_in()
     with playwright.sync_playwright() as running:
         arguments = ["--no-sandbox", "--disable-background-networking", "--no-first-run"]
         browser = running.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -152,7 +166,7 @@ def test_ten_tasks_labelled_on_the_page_are_those_that_the_strategy_chose(
         page.fill("input[name=email]", USER)
         page.fill("input[name=password]", PASSWORD)
         page.click("button[type=submit]")
-        page.wait_for_url("**/projects**")
+        page.wait_for_url(lambda url: "/user/login" not in url)
         page.goto(f"{studio.url}/projects/{project}/data?labeling=1")
         for name in expected[:10]:
             number = task_of(watcher, project, name)

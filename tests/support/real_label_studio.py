@@ -16,7 +16,7 @@ import httpx
 ROOT = Path(__file__).parents[2]
 USER, PASSWORD = "admin@example.com", "a-password-of-8"
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
-SECONDS_FOR_START = 240.0
+SECONDS_FOR_START = 900.0
 SETTINGS = {
     "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
     "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
@@ -209,7 +209,7 @@ class Serving:
         return httpx.get(f"http://127.0.0.1:{self.port}/", timeout=60).text
 
     def kill(self):
-        """Kill it at once."""
+        """Kill it at once, if it runs."""
         self.process.kill()
         self.process.wait()
 
