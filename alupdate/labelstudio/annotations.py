@@ -13,9 +13,9 @@ from alupdate.data.label_studio_matching import Finder
 from alupdate.data.labels import shortened
 from alupdate.utils.errors import InputError
 
-Place = tuple[datetime, int]
+Order = tuple[datetime, int]
 """When an annotation was made, and its number."""
-NOWHERE: Place = (datetime.min.replace(tzinfo=UTC), 0)
+NOWHERE: Order = (datetime.min.replace(tzinfo=UTC), 0)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class LabelledTask:
     task: int
     index: int | None
     label: int | None = None
-    place: Place = NOWHERE
+    place: Order = NOWHERE
     is_skipped: bool = False
     problem: str = ""
     annotators: frozenset[int] = frozenset()

@@ -24,7 +24,7 @@ NO_CONTENT = 204
 LONGEST_REASON = 300
 """Characters of an error message of Label Studio that are passed on."""
 
-Task = dict[str, Any]
+TaskData = dict[str, Any]
 """A task as Label Studio describes it in JSON."""
 
 
@@ -79,7 +79,7 @@ class LabelStudio:
         """Change settings of a project."""
         self._send("PATCH", f"/api/projects/{number}/", settings)
 
-    def tasks(self, project: int, since: str | None = None) -> Iterator[Task]:
+    def tasks(self, project: int, since: str | None = None) -> Iterator[TaskData]:
         """Yield the tasks of a project with their annotations, a page after the other.
 
         Args:
@@ -106,7 +106,7 @@ class LabelStudio:
             if not found or seen >= answer.get("total", 0):
                 return
 
-    def import_tasks(self, project: int, tasks: Sequence[Task]) -> None:
+    def import_tasks(self, project: int, tasks: Sequence[TaskData]) -> None:
         """Add tasks to a project."""
         self._send("POST", f"/api/projects/{project}/import", list(tasks))
 

@@ -93,11 +93,11 @@ def is_own(host: str) -> bool:
 
 
 @contextmanager
-def opened(place: Place) -> Iterator[socket.socket]:
+def listening_at(place: Place) -> Iterator[socket.socket]:
     """Open the socket, before anything is written.
 
     Raises:
-        InputError: it cannot be opened.
+        InputError: it cannot be listening_at.
     """
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
     try:

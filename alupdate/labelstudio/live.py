@@ -29,7 +29,7 @@ from alupdate.labelstudio.annotations import (
     TaskReader,
     pool_labels,
 )
-from alupdate.labelstudio.client import LabelStudio, Task
+from alupdate.labelstudio.client import LabelStudio, TaskData
 from alupdate.labelstudio.versions import Versions
 from alupdate.models.calibration import LEAST_LABELS, left_out_logits
 from alupdate.models.learner import Model
@@ -51,7 +51,7 @@ REMEMBERED = 1000
 
 
 @dataclass(frozen=True)
-class State:
+class QueueState:
     """How far the labelling is.
 
     Attributes:
@@ -147,7 +147,7 @@ class Live:
         self._read_at = -np.inf
         self._published: tuple[bytes, ...] = ()
         self._kept: tuple[bytes, ...] = ()
-        self.state = State("", self._earlier, 0, 0, (), frozenset())
+        self.state = QueueState("", self._earlier, 0, 0, (), frozenset())
         self.trouble = ""
         self.latencies: deque[Latency] = deque(maxlen=REMEMBERED)
 
@@ -287,7 +287,7 @@ class Live:
             guess = Guess.of(probabilities, classes, self.state.n_labelled)
         return prediction(self._controls, score, version, guess)
 
-    def predicted(self, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    def predicted(self, tasks: Sequence[TaskData]) -> list[dict[str, Any]]:
         """Return the predictions that Label Studio asks for; they come behind those chosen.
 
         Args:

@@ -30,7 +30,7 @@ def status_page(live: Live, name: str) -> str:
         "state": state,
         "size": len(campaign.data.names),
         "classes": [(classes[number], counts[number]) for number in range(len(classes))],
-        "accuracy": live.expected_accuracy(),
+        "expected": live.expected_accuracy(),
         "least_labels": LEAST_LABELS,
         "n_recent": len(seconds),
         "latency": None if not seconds else spread(seconds),

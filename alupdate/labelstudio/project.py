@@ -21,7 +21,7 @@ from alupdate.labelling.label_studio_tasks import (
     local_folder,
     task_data,
 )
-from alupdate.labelstudio.client import LabelStudio, RefusedError, Task
+from alupdate.labelstudio.client import LabelStudio, RefusedError, TaskData
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import regular_bytes, replace_file
@@ -203,9 +203,9 @@ def _serve_files(studio: LabelStudio, project: int, served: Served) -> None:
         ) from error
 
 
-def parts(tasks: Iterator[Task]) -> Iterator[list[Task]]:
+def parts(tasks: Iterator[TaskData]) -> Iterator[list[TaskData]]:
     """Yield a few tasks after the other, as many as one request may have."""
-    part, size = list[Task](), 0
+    part, size = list[TaskData](), 0
     for task in tasks:
         length = len(json.dumps(task))
         if part and (len(part) == AT_ONCE or size + length > LARGEST_REQUEST):

@@ -18,7 +18,7 @@ from alupdate.labelling.campaign import (
     read_labels,
 )
 from alupdate.labelstudio.client import LabelStudio, RefusedError, UnreachableError
-from alupdate.labelstudio.listening import Place, opened, secret, served
+from alupdate.labelstudio.listening import Place, listening_at, secret, served
 from alupdate.labelstudio.live import Live
 from alupdate.labelstudio.project import (
     UNCERTAINTY,
@@ -62,7 +62,7 @@ def serve(config: RunConfig, display: Display) -> None:
         raise InputError(f"labelstudio.token: a value is required; give it, or set ${API_KEY}")
     place = Place.of(config.task)
     studio = LabelStudio(settings.url, token)
-    with closing(studio), locked_folder(config) as folder, opened(place) as listening:
+    with closing(studio), locked_folder(config) as folder, listening_at(place) as listening:
         try:
             display.say(f"Label Studio {studio.version()} at {settings.url}")
             service = Service.of(config, settings, studio, folder, display)

@@ -32,7 +32,7 @@ TASKS = frozenset({"TASKS_CREATED", "TASKS_DELETED"})
 ACTIONS = ANNOTATIONS | TASKS
 """Webhook actions that are asked for."""
 
-Kind = TypeVar("Kind", bound=BaseModel)
+Content = TypeVar("Content", bound=BaseModel)
 Call = Callable[[Request], Awaitable[Response]]
 
 
@@ -155,7 +155,7 @@ class Backend:
             raise HTTPException(409, f"this backend is for project {self._project}, not {number}")
 
 
-async def _content(request: Request, kind: type[Kind]) -> Kind:
+async def _content(request: Request, kind: type[Content]) -> Content:
     """Return the content of a request.
 
     Raises:

@@ -184,7 +184,7 @@ def test_nothing_is_added_to_an_export(kind, tmp_path):
         lambda: append_answers(path, [Answer("0", "dog")]),
         lambda: refuse_export(path, str(path)),
     ):
-        with pytest.raises(InputError, match="is an export of Label Studio.*task.answers"):
+        with pytest.raises(InputError, match=r"is an export of Label Studio.*task\.answers"):
             refused()
     assert path.read_bytes() == before
 

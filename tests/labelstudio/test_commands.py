@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from alupdate.config import ServeTask
-from alupdate.labelstudio.listening import Place, opened, secret, served
+from alupdate.labelstudio.listening import Place, listening_at, secret, served
 from alupdate.labelstudio.project import check_classes, claimed, interface_of, parts
 from alupdate.labelstudio.versions import Versions
 from alupdate.utils.errors import InputError
@@ -99,7 +99,7 @@ def test_requests_are_answered_by_a_server_that_ends(free_port):
     app = FastAPI(openapi_url=None)
     app.get("/")(lambda: "yes")
     place = Place("127.0.0.1", free_port, "", None)
-    with opened(place) as listening, served(app, listening):
+    with listening_at(place) as listening, served(app, listening):
         assert httpx.get(f"http://127.0.0.1:{free_port}").json() == "yes"
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{free_port}")
