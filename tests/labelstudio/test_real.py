@@ -47,7 +47,7 @@ class Place:
     """
 
     folder: Path
-    truth: dict
+    truth: dict[str, str]
     studio: Studio
     stack: ExitStack
 

@@ -61,7 +61,7 @@ class Studio:
     url: str
     folder: Path
     files: Path
-    process: subprocess.Popen
+    process: "subprocess.Popen[bytes] | None"
 
     def start(self):
         """Start it, again after a kill, and wait until it answers."""
@@ -179,10 +179,10 @@ class Serving:
         process: of the command.
     """
 
-    arguments: list
+    arguments: list[str]
     folder: Path
     port: int
-    process: subprocess.Popen | None = None
+    process: "subprocess.Popen[bytes] | None" = None
 
     def start(self):
         """Start it, and wait until it is ready."""
