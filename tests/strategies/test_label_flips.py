@@ -154,10 +154,8 @@ def test_a_sure_model_has_a_direction_still():
             known_features=sure.known_features.float(),
         )
         assert torch.softmax(single.logits, dim=1).amin() == 0
-        steps = label_flips._flipping_steps(single)
-        torch.testing.assert_close(
-            steps.double(), label_flips._flipping_steps(gentle), rtol=1e-3, atol=0
-        )
+        steps, expected = (label_flips._flipping_steps(q) for q in (single, gentle))
+        torch.testing.assert_close(steps.double(), expected, rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("strategy", [AlfaMix(epsilon=0.4), DropQuery(oversample=1)])
