@@ -29,7 +29,8 @@ class Refine(StrategyOption):
     of the pool, and only later ones are a share of it. With 1,000 candidates these would be the
     whole pool, and a member without random choices would propose the same batch every time; with
     12,500 candidates or more both are the same. They also cut a pool down to 10,000 at random,
-    which takes more than 100 batches of 100. Their members include BAIT and UHerding.
+    which takes more than 100 batches of 100. Their members include BAIT and UHerding, and UHerding
+    picks the batch.
 
     n_rounds n_batches queries of the members, and one of ``final``. In memory: one subset.
 
@@ -47,7 +48,7 @@ class Refine(StrategyOption):
     members: Annotated[tuple[Text, ...], Field(min_length=1)] = (
         "random", "margin", "badge", "typiclust", "alfamix", "dropquery"
     )  # fmt: skip
-    final: Text = "badge"
+    final: Text = "alfamix"
     n_rounds: Count = 5
     n_batches: Count = 100
     share: Share = 0.4
