@@ -176,6 +176,37 @@ class Query:
             vars(query)["products"] = torch.cat([self.products, self.features @ rows.T], dim=1)
         return query
 
+    def subset(self, positions: Positions) -> "Query":
+        """Return the query about the candidates at distinct free positions (R,) alone.
+
+        They come in the given order, and those that are already in the batch after them. So what a
+        strategy picks are indices of ``positions``. The generator is this query's.
+
+        Example:
+            >>> import torch
+            >>> from alupdate.laplace.updates import fit
+            >>> features = torch.tensor([[2.0, 1.0], [-2.0, 1.0], [0.1, 1.0]])
+            >>> query = Query.of(fit(torch.zeros(2, 2), features[:1], "gaussian", 1.0), features)
+            >>> query.subset(np.array([2, 0])).features[:, 0]
+            tensor([0.1000, 2.0000])
+        """
+        kept = torch.cat([torch.from_numpy(positions).to(self.picked), self.picked])
+        batch = torch.arange(len(positions), len(kept), device=kept.device)
+        oracle = self.oracle and replace(
+            self.oracle, candidate_labels=self.oracle.candidate_labels[kept]
+        )
+        query = replace(
+            self,
+            features=self.features[kept],
+            logits=self.logits[kept],
+            picked=batch,
+            oracle=oracle,
+        )
+        for name in ("variances", "products"):
+            if name in vars(self):
+                vars(query)[name] = vars(self)[name][kept]
+        return query
+
 
 class Strategy(Protocol):
     """Chooses instances to label.

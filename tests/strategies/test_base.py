@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.strategies.base import best
+from alupdate.strategies.base import Query, after_labels, best
 from alupdate.strategies.uncertainty import margin_uncertainty, minus_plogp
 from tests.support.problems import make_query
 
@@ -47,3 +47,34 @@ def test_equal_largest_classes_are_as_uncertain_as_can_be(tied):
 def test_terms_of_an_entropy():
     p = torch.tensor([[0.0, 1.0, 0.5, 1e-30], [1e-45, 0.25, 0.7, 0.0]])
     torch.testing.assert_close(minus_plogp(p), torch.special.entr(p))
+
+
+@pytest.mark.parametrize("taken", [(), (3, 1)])
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_subset_is_the_query_of_those_candidates_alone(taken, asked):
+    """Before and after an update, whether or not what is kept with the query has been asked for."""
+    whole = make_query(dtype=torch.float64, taken=taken)
+    positions = np.array([7, 0, 12, 30])
+    kept = torch.tensor([7, 0, 12, 30, *taken])
+    if asked:
+        assert whole.variances.shape == (40, 1)
+        assert whole.products.shape == (40, len(taken))
+    alone = replace(
+        Query.of(whole.posterior, whole.features[kept], whole.known_features, whole.known_labels),
+        picked=torch.arange(4, len(kept)),
+        picked_labels=whole.picked_labels,
+    )
+    part = whole.subset(positions)
+    assert part.rng is whole.rng
+    assert part.oracle.candidate_labels.tolist() == whole.oracle.candidate_labels[kept].tolist()
+    labels = torch.tensor([1, 0])
+    updated = (after_labels(q, np.array([2, 0]), labels, whole.rule) for q in (part, alone))
+    for found, expected in ((part, alone), tuple(updated)):
+        for name in (
+            "features", "logits", "known_features", "known_labels", "picked", "picked_labels",
+            "labelled_features", "labelled_labels", "taken", "variances", "products",
+        ):  # fmt: skip
+            torch.testing.assert_close(getattr(found, name), getattr(expected, name), msg=name)
+        assert found.free().tolist() == expected.free().tolist()
+    assert len(whole.features) == 40
+    assert whole.picked.tolist() == list(taken)

@@ -19,6 +19,7 @@ FEW: dict[str, dict[str, Any]] = {
     "expected_lookahead": {"n_candidates": 9, "n_points": 20},
     "skactiveml": {"query_strategy": "Falcun"},
     "plugin": {"module": "tests.support.own_strategy"},
+    "refine": {"n_rounds": 2, "n_batches": 6},
 }
 """Settings that are required, or smaller than the defaults."""
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -29,6 +30,14 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "probcover-radius": ("probcover", {"radius": 0.5}),
     "greedy-map": ("greedy_lookahead", {"update": "map"}),
     "greedy-first-order": ("greedy_lookahead", {"update": "first_order"}),
+    "dropquery-rare": ("dropquery", {"dropout": 0.05, "n_passes": 1}),
+    "dropquery-majority": ("dropquery", {"dropout": 0.5, "n_passes": 5, "oversample": 1}),
+    "alfamix-short": ("alfamix", {"epsilon": 0.01}),
+    "alfamix-long": ("alfamix", {"epsilon": 5.0}),
+    "refine-updates": (
+        "refine",
+        {"members": ["margin", "coreset"], "final": "expected_lookahead", "largest_subset": 6},
+    ),
     "expected-map": ("expected_lookahead", {"update": "map"}),
     "expected-error": ("expected_lookahead", {"loss": "error", "n_candidates": 200}),
     "expected-brier": ("expected_lookahead", {"loss": "brier", "n_candidates": 200}),

@@ -81,6 +81,8 @@ WRONG = {
     "strategy=bald strategy.n_samples=0": "strategy.n_samples=0: must be greater than or equal to",
     "strategy=bait strategy.fisher=full": "strategy.fisher=full: must be 'multiclass' or 'binary'",
     "strategy=bait strategy.n_samples=3": "strategy.n_samples: no such key",
+    "strategy=dropquery strategy.dropout=1": "strategy.dropout=1: must be less than 1",
+    "strategy=refine strategy.members=[lookahead]": "strategy.members=lookahead: is an oracle",
     "strategy=probcover strategy.radius=-1": "strategy.radius=-1: must be greater than 0, or auto",
     "strategy=probcover strategy.purity=2": "strategy.purity=2: must be less than or equal to 1",
     "strategy=skactiveml strategy.query_strategy=Falcon": "did you mean Falcun",
