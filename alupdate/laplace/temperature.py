@@ -120,6 +120,6 @@ def _primal_spread(rows: Tensor, weights: Tensor, precision: float) -> Tensor:
     """Return v_-i (N,) of one class from Phi (N, D) and curvatures (N,)."""
     system = rows.T @ (weights[:, None] * rows)
     system.diagonal().add_(precision)
-    half = torch.linalg.solve_triangular(torch.linalg.cholesky(system), rows.T, upper=False)
+    half: Tensor = torch.linalg.solve_triangular(torch.linalg.cholesky(system), rows.T, upper=False)
     variances = half.square().sum(dim=0)
     return variances / (1 - weights * variances).clamp_(min=LEAST_CURVATURE)

@@ -52,6 +52,10 @@ _TILE_NUMBERS = 2**20
 _FIRST_LOOK = 32
 """At how many of the largest bounds a pick looks first; then at twice as many, and so on."""
 
+_ROUNDING = 64
+"""Gains are equal if they differ by less than so many units in the last place. Those of two
+candidates that are near to nothing but each other are 1 + k - s_1 - s_2."""
+
 SAME = 1e-12
 """The squared distance up to which two vectors of unit length are copies."""
 
@@ -98,7 +102,8 @@ class Coverage:
         for step in range(int((~taken).sum())):
             if step:
                 self._refresh(bounds, rows, covered)
-            pick = bounds.argmax()  # the first of equals, by its contract
+            least = bounds.max() * (1 - _ROUNDING * torch.finfo(bounds.dtype).eps)
+            pick = (bounds >= least).to(torch.uint8).argmax()  # the first, by its contract
             yield int(pick)
             bounds[pick] = -1.0
             covered = torch.maximum(covered, rows(pick[None])[0])
@@ -113,9 +118,10 @@ class Coverage:
         A bound of 0 is a gain of 0 already.
         """
         stale, best, look = bounds.clone(), 0.0, _FIRST_LOOK
+        share = 1 - _ROUNDING * torch.finfo(bounds.dtype).eps
         while True:
             front = stale.topk(min(look, len(stale)))
-            asked = front.indices[(front.values >= best) & (front.values > 0)]
+            asked = front.indices[(front.values >= share * best) & (front.values > 0)]
             if not len(asked):
                 return
             gains = self._gains(rows, asked, covered)
@@ -126,7 +132,10 @@ class Coverage:
         """Return the gains (R,) of candidates at positions (R,), for points covered (N,)."""
         size = max(1, _TILE_NUMBERS // len(self.positions))
         return torch.cat(
-            [(rows(part) - covered).clamp_(min=0) @ self.weights for part in torch.split(asked, size)]
+            [
+                (rows(part) - covered).clamp_(min=0) @ self.weights
+                for part in torch.split(asked, size)
+            ]
         )
 
     def _rows(self) -> _Rows:
