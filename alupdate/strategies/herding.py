@@ -40,7 +40,7 @@ from alupdate.strategies.diversity import distance_chunks, nearest, unit_length
 from alupdate.strategies.uncertainty import margin_uncertainty
 from alupdate.utils.metrics import Predictions, expected_calibration_error
 
-N_POINTS = 5000
+N_POINTS = 2500
 """On how many points coverage is measured by default, at most."""
 
 KEPT_NUMBERS = 2**24
@@ -130,25 +130,29 @@ class Coverage:
 
     def _gains(self, rows: _Rows, asked: Tensor, covered: Tensor) -> Tensor:
         """Return the gains (R,) of candidates at positions (R,), for points covered (N,)."""
-        size = max(1, _TILE_NUMBERS // len(self.positions))
-        return torch.cat(
-            [
-                (rows(part) - covered).clamp_(min=0) @ self.weights
-                for part in torch.split(asked, size)
-            ]
-        )
+        parts = torch.split(asked, max(1, _TILE_NUMBERS // len(self.positions)))
+        return torch.cat([rows(part).sub_(covered).clamp_(min=0) @ self.weights for part in parts])
 
     def _rows(self) -> _Rows:
-        """Return a function from positions (R,) of candidates to k(x, i) at the points (R, N)."""
+        """Return a function from positions (R,) of candidates to k(x, i) at the points (R, N).
+
+        One matrix product gives the exponents: [i, |i|^2, 1] times [2 x, -1, -|x|^2] / length^2.
+        """
         points = unit_length(self.features[self.positions])
+        squares = points.square().sum(dim=1, keepdim=True)
+        factors = (
+            torch.cat([2 * points, -torch.ones_like(squares), -squares], dim=1)
+            .div_(self.length**2)
+            .T
+        )
         place = self.positions.new_full((len(self.features),), -1)
         place[self.positions] = torch.arange(len(points), device=place.device)
-        squares, scale = points.square().sum(dim=1), self.length**-2
 
         def computed(asked: Tensor) -> Tensor:
             part = unit_length(self.features[asked])
-            kernel = (part.square().sum(dim=1)[:, None] + squares).mul_(-scale)
-            kernel.addmm_(part, points.T, alpha=2 * scale).clamp_(max=0).exp_()
+            squares = part.square().sum(dim=1, keepdim=True)
+            kernel = torch.cat([part, squares, torch.ones_like(squares)], dim=1) @ factors
+            kernel.clamp_(max=0).exp_()
             own = place[asked]
             inside = (own >= 0).nonzero()[:, 0]
             kernel[inside, own[inside]] = 1  # which rounding may miss where the length is tiny
