@@ -17,6 +17,7 @@ are computed again where they are needed, so that memory is linear in the pool.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -74,11 +75,14 @@ _Rows = Callable[[Tensor], Tensor]
 class Coverage:
     """What the gains of candidates depend on.
 
+    A sample of N points stands for the others of P candidates; a candidate's coverage of itself is
+    known, and counts once. Otherwise the sample itself would be picked, not what it stands for.
+
     Attributes:
         features: (P, D), of the candidates.
         positions: (N,), of the points among the candidates.
-        weights: (N,), of the points, divided by N.
-        covered: (N,), s(x) of the points at the start.
+        weights: (P,), u of the candidates.
+        covered: (P,), s of the candidates at the start.
         length: of the kernel.
     """
 
@@ -90,61 +94,76 @@ class Coverage:
 
     def gains(self) -> Tensor:
         """Return the gain (P,) of every candidate at the start."""
-        return self._gains(self._rows(), self._everyone, self.covered)
+        return self._gains(self._rows(), self._everyone, self.covered[self.positions], [])
 
     def greedy(self, taken: Tensor) -> Iterator[int]:
         """Yield all candidates that are not taken (P,), each the one of the largest gain.
 
         Of equals the first comes first. ``bounds`` holds the gains of this step or of earlier ones.
         """
-        rows, covered = self._rows(), self.covered
-        bounds = self._gains(rows, self._everyone, covered).masked_fill(taken, -1.0)
-        for step in range(int((~taken).sum())):
-            if step:
-                self._refresh(bounds, rows, covered)
-            least = bounds.max() * (1 - _ROUNDING * torch.finfo(bounds.dtype).eps)
-            pick = (bounds >= least).to(torch.uint8).argmax()  # the first, by its contract
-            yield int(pick)
+        rows, covered, picks = self._rows(), self.covered[self.positions], list[int]()
+        bounds = self._gains(rows, self._everyone, covered, picks).masked_fill(taken, -1.0)
+        for _ in range(int((~taken).sum())):
+            if picks:
+                self._refresh(bounds, rows, covered, picks)
+            pick = int((bounds >= bounds.max() * _share(bounds)).to(torch.uint8).argmax())
+            yield pick
             bounds[pick] = -1.0
-            covered = torch.maximum(covered, rows(pick[None])[0])
+            picks.append(pick)
+            near = rows(torch.tensor([pick], device=taken.device))[0]
+            covered = torch.maximum(covered, near).masked_fill_(self.positions == pick, 1.0)
 
     @property
     def _everyone(self) -> Tensor:
         return torch.arange(len(self.features), device=self.features.device)
 
-    def _refresh(self, bounds: Tensor, rows: _Rows, covered: Tensor) -> None:
+    def _refresh(self, bounds: Tensor, rows: _Rows, covered: Tensor, picks: list[int]) -> None:
         """Replace bounds (P,) by gains, in place, until none of the others can be the largest.
 
         A bound of 0 is a gain of 0 already.
         """
         stale, best, look = bounds.clone(), 0.0, _FIRST_LOOK
-        share = 1 - _ROUNDING * torch.finfo(bounds.dtype).eps
         while True:
             front = stale.topk(min(look, len(stale)))
-            asked = front.indices[(front.values >= share * best) & (front.values > 0)]
+            asked = front.indices[(front.values >= _share(bounds) * best) & (front.values > 0)]
             if not len(asked):
                 return
-            gains = self._gains(rows, asked, covered)
+            gains = self._gains(rows, asked, covered, picks)
             bounds[asked], stale[asked] = gains, -1.0
             best, look = max(best, float(gains.max())), 2 * look
 
-    def _gains(self, rows: _Rows, asked: Tensor, covered: Tensor) -> Tensor:
-        """Return the gains (R,) of candidates at positions (R,), for points covered (N,)."""
-        parts = torch.split(asked, max(1, _TILE_NUMBERS // len(self.positions)))
-        return torch.cat([rows(part).sub_(covered).clamp_(min=0) @ self.weights for part in parts])
+    def _gains(self, rows: _Rows, asked: Tensor, covered: Tensor, picks: list[int]) -> Tensor:
+        """Return the gains (R,) of candidates at positions (R,).
+
+        Args:
+            rows: from ``_rows``.
+            asked: (R,).
+            covered: (N,), s of the points now.
+            picks: since the start.
+        """
+        weights = self.weights[self.positions] / len(self.positions)
+        parts = torch.split(asked, max(1, _TILE_NUMBERS // len(weights)))
+        others = torch.cat([rows(part).sub_(covered).clamp_(min=0) @ weights for part in parts])
+        own = self.covered[asked]
+        if picks:
+            centres = unit_length(self.features[picks])
+            own = torch.maximum(own, self._near(unit_length(self.features[asked]), centres))
+        return others.add_((1 - own).clamp_(min=0) * self.weights[asked] / len(self.features))
+
+    def _near(self, rows: Tensor, centres: Tensor) -> Tensor:
+        """Return the largest kernel (R,) of unit rows (R, D) with unit centres (M, D)."""
+        return nearest(rows, centres).mul_(-(self.length**-2)).exp_()
 
     def _rows(self) -> _Rows:
         """Return a function from positions (R,) of candidates to k(x, i) at the points (R, N).
 
-        One matrix product gives the exponents: [i, |i|^2, 1] times [2 x, -1, -|x|^2] / length^2.
+        It is 0 where the point is the candidate. One matrix product gives the exponents:
+        [i, |i|^2, 1] times [2 x, -1, -|x|^2] / length^2.
         """
         points = unit_length(self.features[self.positions])
         squares = points.square().sum(dim=1, keepdim=True)
-        factors = (
-            torch.cat([2 * points, -torch.ones_like(squares), -squares], dim=1)
-            .div_(self.length**2)
-            .T
-        )
+        factors = torch.cat([2 * points, -torch.ones_like(squares), -squares], dim=1)
+        factors = factors.div_(self.length**2).T
         place = self.positions.new_full((len(self.features),), -1)
         place[self.positions] = torch.arange(len(points), device=place.device)
 
@@ -155,12 +174,17 @@ class Coverage:
             kernel.clamp_(max=0).exp_()
             own = place[asked]
             inside = (own >= 0).nonzero()[:, 0]
-            kernel[inside, own[inside]] = 1  # which rounding may miss where the length is tiny
+            kernel[inside, own[inside]] = 0
             return kernel
 
         if len(self.features) * len(points) > KEPT_NUMBERS:
             return computed
         return computed(self._everyone).__getitem__
+
+
+def _share(bounds: Tensor) -> float:
+    """Return from which share of the largest gain on others are equal to it, but for rounding."""
+    return 1 - _ROUNDING * float(torch.finfo(bounds.dtype).eps)
 
 
 def coverage_of(
@@ -172,22 +196,22 @@ def coverage_of(
         query: whose candidates are covered and may cover.
         length: of the kernel.
         uncertainty: (P,), the weights of the candidates; None or all 0 for equal weights.
-        n_points: a random sample of so many candidates is to be covered; None for all.
+        n_points: a random sample of so many candidates stands for all; None for all.
     """
     features, count = query.features, len(query.features)
     positions = torch.arange(count)
     if n_points is not None and n_points < count:
         drawn = query.rng.choice(count, size=n_points, replace=False)
         positions = torch.from_numpy(drawn).sort().values
-    positions = positions.to(features.device)
-    weights = features.new_ones(len(positions))
-    if uncertainty is not None and bool((uncertainty[positions] > 0).any()):
-        weights = uncertainty[positions]
-    covered = features.new_zeros(len(positions))
+    weights, covered = features.new_ones(count), features.new_zeros(count)
+    if uncertainty is not None and bool((uncertainty > 0).any()):
+        weights = uncertainty
+    coverage = Coverage(features, positions.to(features.device), weights, covered, length)
     if len(query.labelled_features):
-        points, labelled = unit_length(features[positions]), unit_length(query.labelled_features)
-        covered = nearest(points, labelled).mul_(-(length**-2)).exp_()
-    return Coverage(features, positions, weights / len(positions), covered, length)
+        centres = unit_length(query.labelled_features)
+        parts = torch.split(features, max(1, _TILE_NUMBERS // len(centres)))
+        covered = torch.cat([coverage._near(unit_length(part), centres) for part in parts])
+    return replace(coverage, covered=covered)
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -301,8 +325,7 @@ class UHerding(StrategyOption, GreedyStrategy):
             of them out (``held_out_temperature``).
         length: of the kernel: ``min`` (the authors') or ``median`` of those distances, or a number.
             1 where there are no two labelled instances that differ.
-        n_points: coverage is measured on a random sample of so many candidates; None for all. A
-            kernel that is shorter than their distances reaches no candidate but themselves.
+        n_points: coverage is measured on a random sample of so many candidates; None for all.
     """
 
     name: Literal["uherding"] = "uherding"
