@@ -8,6 +8,7 @@ over all that is labelled or in the batch. Each pick is the candidate that raise
 with weights u_x: 1 in MaxHerding [Bae2024], the model's uncertainty in UHerding [Bae2025]. The
 kernel is k(x, i) = exp(-|x - i|^2 / length^2) on features of unit length, without a factor of 2, as
 in the authors' code. Without labels s is 0. Of equal gains the first candidate's wins.
+``Coverage`` says what changes where the points are a sample of the candidates.
 
 A gain can only fall when s rises. So the gains of earlier picks are upper bounds, and a pick need
 look only at candidates whose bound is at least the largest gain so far [Minoux1978]: a few dozen
