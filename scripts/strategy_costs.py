@@ -23,8 +23,9 @@ from alupdate.utils.errors import DONE, WRONG_INPUT
 SIZES = ((1000, 384, 10, 10), (1000, 384, 77, 100), (50_000, 1280, 10, 100))
 STRATEGIES = (
     "random", "margin", "entropy", "least_confidence", "variance", "bald", "batch_bald", "badge",
-    "bait fisher=binary", "bait", "coreset", "typiclust", "probcover", "dropquery", "alfamix",
-    "refine", "expected_lookahead", "lookahead", "lookahead n_batches=600", "greedy_lookahead",
+    "bait fisher=binary", "bait", "coreset", "typiclust", "probcover", "maxherding", "uherding",
+    "uherding temperature=original", "tcm", "dropquery", "alfamix", "refine", "expected_lookahead",
+    "lookahead", "lookahead n_batches=600", "greedy_lookahead",
 )  # fmt: skip
 LABELLED, POINTS = 100, 3000
 REPEATS, ENOUGH = 5, 2.0

@@ -37,6 +37,9 @@ STRATEGIES: Mapping[str, Mark] = {
     "coreset": (GREY, (4, 1, 0)),  # a star of four points
     "typiclust": (ORANGE, "p"),
     "probcover": (SKY, "h"),
+    "maxherding": (GREEN, (3, 1, 0)),
+    "uherding": (VERMILLION, (6, 1, 0)),
+    "tcm": (BLACK, "H"),
     "expected_lookahead": (BLUE, "*"),
     "lookahead": (VERMILLION, "o"),
     "greedy_lookahead": (PURPLE, "s"),

@@ -316,7 +316,7 @@ class RunConfig:
     labelstudio: LabelStudioConfig | None = None
     seed: Natural = 0
     n_initial: Count = 10
-    initial: Literal["random", "typiclust", "coverage"] = "random"
+    initial: Literal["random", "typiclust", "coverage", "maxherding"] = "random"
     n_cycles: Natural = 20
     subset: Count | None = 1000
     force: Flag = False

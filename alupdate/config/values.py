@@ -1,6 +1,7 @@
 """The kinds of values that settings take, and how they are checked."""
 
 import math
+from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Literal
 
@@ -113,15 +114,34 @@ UpdateOrRetrain = Annotated[Text, AfterValidator(_update_or_retrain)]
 LikelihoodName = Annotated[Likelihood, BeforeValidator(_current_likelihood)]
 
 
-def _positive_or_auto(value: object) -> float | Literal["auto"]:
-    """One message for both alternatives, where a union of types would give two."""
+def positive_or(*words: str) -> Callable[[object], float | str]:
+    """Return a validator of a positive number or one of the words.
+
+    One message for all alternatives, where a union of types would give several.
+    """
+
+    def validated(value: object) -> float | str:
+        if isinstance(value, str) and value in words:
+            return value
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and 0 < float(str(value)) < math.inf:
+            return _of_usual_size(float(str(value)))
+        raise ValueError(f"must be greater than 0, or {' or '.join(words)}")
+
+    return validated
+
+
+PositiveOrAuto = Annotated[float | Literal["auto"], PlainValidator(positive_or("auto"))]
+StepSize = PositiveOrAuto
+
+
+def _count_or_auto(value: object) -> int | Literal["auto"]:
+    """One message for both alternatives."""
     if value == "auto":
         return "auto"
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and 0 < float(str(value)) < math.inf:
-        return _of_usual_size(float(str(value)))
-    raise ValueError("must be greater than 0, or auto")
+    if type(value) is int and value >= 1:
+        return value
+    raise ValueError("must be an integer of at least 1, or auto")
 
 
-PositiveOrAuto = Annotated[float | Literal["auto"], PlainValidator(_positive_or_auto)]
-StepSize = PositiveOrAuto
+CountOrAuto = Annotated[int | Literal["auto"], PlainValidator(_count_or_auto)]

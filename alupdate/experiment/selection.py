@@ -1,6 +1,6 @@
 """From the pool and the model to a strategy's query, and back to pool indices."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 
@@ -16,14 +16,26 @@ from alupdate.laplace.names import GAUSSIAN, SECOND_ORDER
 from alupdate.laplace.posterior import fit_posterior
 from alupdate.laplace.rules import UpdateRule
 from alupdate.models.learner import Model, Rows, labelled, make_rule, step_size
-from alupdate.strategies.base import Oracle, Positions, Query, after_labels, build_batch
+from alupdate.strategies.base import (
+    Oracle,
+    Positions,
+    Query,
+    Strategy,
+    after_labels,
+    build_batch,
+)
 from alupdate.strategies.diversity import ProbCover, TypiClust
+from alupdate.strategies.herding import MaxHerding
 from alupdate.utils.errors import InputError
 from alupdate.utils.seeds import Stream, generator
 
 NONE: IntArray = np.empty(0, dtype=np.int64)
 """No instances."""
-COLD_START = {"typiclust": TypiClust(), "coverage": ProbCover()}
+COLD_START: Mapping[str, Strategy] = {
+    "typiclust": TypiClust(),
+    "coverage": ProbCover(),
+    "maxherding": MaxHerding(),
+}
 """Strategies that need no model."""
 MANY_CLASSES = 5
 """With how many a strategy is tried out at most: with more, some take minutes."""

@@ -5,7 +5,6 @@ nothing about new ones. So the layer is trained on four fifths of them, five tim
 temperature T is chosen that makes the left-out fifths most likely under softmax(logits / T).
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +12,13 @@ import torch
 from torch import Tensor
 
 from alupdate.data.dataset import IntArray
+from alupdate.laplace.temperature import best_temperature
 from alupdate.models.learner import LearnerSettings, train_last_layer
 from alupdate.utils.seeds import Stream, generator
 
 N_FOLDS = 5
 LEAST_LABELS = 10
 """With fewer a temperature is not chosen."""
-LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
 
 
 @dataclass(frozen=True)
@@ -87,23 +86,3 @@ def folds(labels: IntArray, rng: np.random.Generator) -> IntArray:
     fold_of = np.empty(len(labels), np.int64)
     fold_of[order] = np.arange(len(labels)) % N_FOLDS
     return fold_of
-
-
-def best_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Return the temperature T that minimises the mean of -log softmax(logits / T)_label.
-
-    As a function of 1 / T it is convex, so that there is one minimum.
-
-    Args:
-        logits: (N, C), labels: (N,).
-    """
-    from scipy.optimize import minimize_scalar  # half a second that other runs need not wait
-
-    wide = logits.double()
-
-    def loss(power: float) -> float:
-        return torch.nn.functional.cross_entropy(wide / math.exp(power), labels).item()
-
-    bounds = math.log(LOWEST_TEMPERATURE), math.log(HIGHEST_TEMPERATURE)
-    result = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    return math.exp(float(result.x))

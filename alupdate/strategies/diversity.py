@@ -14,8 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Count, PositiveOrAuto
+from alupdate.config.values import SETTINGS, Count, CountOrAuto, PositiveOrAuto
 from alupdate.strategies.base import GreedyStrategy, Positions, Query, StrategyOption
+from alupdate.strategies.uncertainty import Margin
 from alupdate.utils.seeds import sub_seed
 from alupdate.utils.threads import libraries
 
@@ -229,6 +230,35 @@ class TypiClust(StrategyOption):
             for part in distance_chunks(members, members)
         ]
         return -torch.cat(means).numpy(force=True)
+
+
+LABELS_PER_CLASS = 4
+"""With which TCM looks at predictions: one at the start, and one in each of three cycles."""
+
+
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class Tcm(StrategyOption):
+    """TCM: TypiClust while labels are few, then margin sampling [Doucet2024].
+
+    The authors change after a number of cycles: three, where a cycle brings about one label per
+    class after as many initial ones. A strategy sees no cycle but labels, those before the batch:
+    with ``auto`` it changes at four labels per class, which is then after the same cycles, and one
+    batch is all of one kind. Both have their default settings and their costs.
+
+    Attributes:
+        switch_after: from how many labelled instances on the margin decides, or ``auto``.
+    """
+
+    name: Literal["tcm"] = "tcm"
+    switch_after: CountOrAuto = "auto"
+
+    @override
+    def select(self, query: Query, size: int) -> Positions:
+        after = self.switch_after
+        if after == "auto":
+            after = LABELS_PER_CLASS * query.logits.shape[1]
+        strategy = TypiClust() if len(query.known_features) < after else Margin()
+        return strategy.select(query, size)
 
 
 N_SAMPLED = 2000

@@ -77,7 +77,7 @@ def test_a_batch_whose_labels_come_one_by_one_ends_as_the_run(tmp_path):
 
 
 @pytest.mark.parametrize("batch", ["top_b", "sequential"])
-@pytest.mark.parametrize("initial", ["random", "typiclust", "coverage"])
+@pytest.mark.parametrize("initial", ["random", "typiclust", "coverage", "maxherding"])
 def test_skipped_instances_are_never_offered_again(batch, initial):
     arguments = [f"batch={batch}", "strategy=margin", f"initial={initial}", "update=first_order"]
     config = compose_config([*SMALL, *arguments])
@@ -122,7 +122,7 @@ def test_an_exhausted_pool_offers_what_is_left():
         assert not len(suggester.suggest(pool, np.array([14, 15])).indices)
 
 
-@pytest.mark.parametrize("initial", ["typiclust", "coverage"])
+@pytest.mark.parametrize("initial", ["typiclust", "coverage", "maxherding"])
 def test_first_labels_may_be_chosen_without_a_model(initial, tmp_path):
     """Those of the run are those that are suggested."""
     arguments = [f"initial={initial}", "n_cycles=0", f"results_dir={tmp_path}", "progress=false"]

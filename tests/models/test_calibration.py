@@ -6,8 +6,8 @@ import torch
 
 from alupdate.config import PosteriorConfig, TrainingConfig
 from alupdate.laplace.inputs import with_bias
+from alupdate.laplace.temperature import best_temperature
 from alupdate.models.calibration import (
-    best_temperature,
     choose_temperature,
     folds,
     left_out_logits,
