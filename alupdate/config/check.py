@@ -225,6 +225,7 @@ def _check_consistency(config: RunConfig) -> None:
         )
     _check_names(config)
     _check_kept_model(config)
+    _check_label_studio(config)
     _check_backbone(config)
     _check_likelihoods(config)
     _check_step_sizes(config)
@@ -260,6 +261,18 @@ def _check_kept_model(config: RunConfig) -> None:
         raise InputError(f"model={config.model}: is for task=predict; task={task} does not use it")
     if config.model is None and predicts:
         raise InputError("model: a value is required, as in model=results/.../model.safetensors")
+
+
+def _check_label_studio(config: RunConfig) -> None:
+    """Refuse settings of Label Studio, a token among them, where a run would keep them."""
+    if isinstance(config.task, ServeTask):
+        return
+    for field in fields(config.labelstudio):
+        if getattr(config.labelstudio, field.name) != field.default:
+            raise InputError(
+                f"labelstudio.{field.name}: is for task=serve; task={config.task.name} does not "
+                "use it"
+            )
 
 
 def _check_names(config: RunConfig) -> None:

@@ -313,7 +313,7 @@ class RunConfig:
     update: UpdateConfig
     task: TaskConfig
     tracker: TrackerConfig = NoTracker()
-    labelstudio: LabelStudioConfig | None = None
+    labelstudio: LabelStudioConfig = LabelStudioConfig()
     seed: Natural = 0
     n_initial: Count = 10
     initial: Literal["random", "typiclust", "coverage", "maxherding"] = "random"
