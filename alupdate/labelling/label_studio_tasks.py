@@ -254,12 +254,26 @@ class Guess:
         )
 
 
+LAST_OF_QUEUE = 0.9
+"""Scores from here on are for predictions that were asked for, and not chosen."""
+
+
 def queue_score(place: int) -> float:
     """Return the score of the task at a place of the queue, from 0 on; the lowest is served first.
 
-    Label Studio shows scores as percentages: so small ones are not taken for probabilities.
+    Label Studio wants scores up to 1, and shows them as percentages: so small ones are not taken
+    for probabilities.
     """
-    return place / 1000
+    return place / 1000 if place < 1000 * LAST_OF_QUEUE else LAST_OF_QUEUE * (1 - 1 / (place + 1))
+
+
+def asked_score(probability: float) -> float:
+    """Return the score of a prediction that was asked for: behind the queue, doubtful ones first.
+
+    Args:
+        probability: of the predicted class.
+    """
+    return LAST_OF_QUEUE + (1 - LAST_OF_QUEUE) * probability
 
 
 def prediction(
