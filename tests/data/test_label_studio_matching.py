@@ -76,7 +76,7 @@ def test_a_text_is_found_if_it_is_there_once():
 
 def test_nothing_found_is_an_error():
     for pool in (IMAGES, Vectors(np.zeros((len(NAMES), 1), np.float32))):
-        with pytest.raises(InputError, match="F: 1 of 1 .* the first is task 1; import tasks"):
+        with pytest.raises(InputError, match=r"F: 1 of 1 .* the first is task 1; import tasks"):
             found([("nothing.png",)], pool=pool)
 
 
