@@ -36,6 +36,8 @@ OBJECTS = {"images": "image", "texts": "text"}
 """What an instance of each kind is called in a task's data, and in the configuration."""
 SHOWN_BY_BROWSERS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"})
 """Endings of image files that a browser shows as they are."""
+WIDTH = "480px"
+"""Of an image, so that the classes are on the screen, too."""
 VARIABLE = re.compile(r"\$[\w\[\].{}]", re.ASCII)
 """What Label Studio replaces in the name of a choice by a task's data."""
 NO_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
@@ -74,8 +76,8 @@ def labelling_config(classes: Sequence[str], kind: Kind, key: str) -> str:
     Example:
         >>> print(labelling_config(["cat", "dog"], "images", "task=suggest"))  # doctest: +ELLIPSIS
         <View>
-          <Image name="image" value="$image" />
-          <Choices name="choice" toName="image" choice="single" required="true">
+          <Image name="image" value="$image" maxWidth="480px" />
+          <Choices name="choice" toName="image" choice="single" required="true" showInline="true">
             <Choice value="cat" />
             <Choice value="dog" />
           </Choices>
@@ -86,10 +88,12 @@ def labelling_config(classes: Sequence[str], kind: Kind, key: str) -> str:
     if len(classes) < 2:
         raise InputError(f"{key}: needs the classes to choose from; give dataset.classes=[A,B,...]")
     view = ET.Element("View")
-    ET.SubElement(view, name.capitalize(), name=name, value=f"${name}")
+    width = {"maxWidth": WIDTH} if name == OBJECTS["images"] else {}
+    ET.SubElement(view, name.capitalize(), name=name, value=f"${name}", **width)
     choices = ET.SubElement(
-        view, "Choices", name=CONTROL, toName=name, choice="single", required="true"
-    )
+        view, "Choices", name=CONTROL, toName=name, choice="single", required="true",
+        showInline="true",
+    )  # fmt: skip
     for label in classes:
         _refuse_unfit(label, key)
         ET.SubElement(choices, "Choice", value=label)
