@@ -16,7 +16,8 @@ from alupdate.laplace.names import GAUSSIAN, SECOND_ORDER
 from alupdate.laplace.posterior import fit_posterior
 from alupdate.laplace.rules import UpdateRule
 from alupdate.models.learner import Model, Rows, labelled, make_rule, step_size
-from alupdate.strategies.base import Oracle, Positions, Query, after_labels, build_batch
+from alupdate.strategies.base import Oracle, Positions, Query, after_labels
+from alupdate.strategies.batches import build_batch, chooser_of, require_utilities
 from alupdate.strategies.diversity import ProbCover, TypiClust
 from alupdate.utils.errors import InputError
 from alupdate.utils.seeds import Stream, generator
@@ -45,6 +46,7 @@ class Selector:
         self._config, self._dataset = config, dataset
         self.strategy = config.strategy
         self.strategy.load()
+        require_utilities(self.strategy, config.batch, self.strategy.name)
         if dataset is not None:
             self._try_out(dataset)
         between = config.batch.update if isinstance(config.batch, SequentialBatch) else None
@@ -53,6 +55,7 @@ class Selector:
             return make_rule(name, config.update.n_hypotheses, config.seed)
 
         self.between = rule_of(between or SECOND_ORDER)
+        self.chooser = chooser_of(self.strategy, config.batch, self.between)
         hypothetical = self.strategy.hypothetical_update
         self._rule = None if hypothetical is None else rule_of(hypothetical)
         self._tuned = self._rule or (self.between if between else None)
@@ -173,7 +176,7 @@ class OpenBatch:
         Args:
             selector: the strategy, and the update between picks.
             size: how many instances the batch has.
-            every: how many are offered at a time.
+            every: how many are offered at a time; all of them where no labels are waited for.
             query: the state before the batch.
             candidates: (P,), the pool indices that the query is about.
         """
@@ -230,7 +233,7 @@ class OpenBatch:
         if utilities is not None:  # with the random numbers that ``select`` is going to see
             scores = utilities(replace(query, rng=deepcopy(query.rng)))
             self._scores = scores.numpy(force=True)
-        picked: Positions = self._selector.strategy.select(query, wanted)
+        picked: Positions = self._selector.chooser.select(query, wanted)
         self.offered = self._candidates[picked]
 
 

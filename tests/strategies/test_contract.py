@@ -10,7 +10,7 @@ import torch
 from alupdate.config import SequentialBatch, TopBatch
 from alupdate.config.options import make_option, options
 from alupdate.laplace.updates import update_rule
-from alupdate.strategies.base import build_batch
+from alupdate.strategies.batches import build_batch
 from tests.support.problems import make_query
 
 FEW: dict[str, dict[str, Any]] = {
