@@ -18,7 +18,7 @@ from alupdate.utils.errors import InputError
 
 Annotate = Callable[[Positions], Tensor]
 """Returns the labels (b,) of candidates (b,); every call acquires them."""
-ROUNDING = 1e-4
+NEGATIVE_SHARE = 1e-4
 """How far below zero a score may be by rounding, relative to the one farthest from zero."""
 
 
@@ -202,7 +202,7 @@ def _refuse_negative(scores: Tensor) -> None:
         InputError: there are any.
     """
     known = scores[~scores.isnan()]
-    if len(known) and known.min() < -ROUNDING * known.abs().max():
+    if len(known) and known.min() < -NEGATIVE_SHARE * known.abs().max():
         raise InputError(f"batch.variant=power: a score is {float(known.min()):.3g}; {POWERS}")
 
 
