@@ -12,7 +12,7 @@ from torch import Tensor
 
 from alupdate.config import PowerBatch, SequentialBatch
 from alupdate.laplace.updates import update_rule
-from alupdate.strategies.base import ScoringStrategy
+from alupdate.strategies.base import Query, ScoringStrategy
 from alupdate.strategies.batches import (
     StochasticBatches,
     build_batch,
@@ -46,7 +46,7 @@ def margin_scores(weights, query):
 
 
 def written_out(query, batch):
-    """Sequential margin with labels of the model's own; every model is fitted anew at every step."""
+    """Sequential margin with the models' own labels; each is fitted anew at every step."""
     histories, picked = [[] for _ in range(batch.n_samples)], []
     while len(picked) < batch.size:
         models = [refitted(query, picked, labels) for labels in histories]
@@ -116,7 +116,7 @@ class Given(ScoringStrategy):
 
     scores: tuple[float, ...]
 
-    def utilities(self, query) -> Tensor:
+    def utilities(self, query: Query) -> Tensor:
         return torch.tensor(self.scores, dtype=torch.float64)
 
 
@@ -197,7 +197,7 @@ def test_negative_scores_are_refused_where_powers_need_none():
         (
             LeastConfidence,
             PowerBatch(name="power"),
-            "batch.variant=power: strategy=it has negative",
+            "power: strategy=it has negative scores",
         ),
         (object(), PowerBatch(name="power"), "batch=power: strategy=it does not score"),
         (object(), SequentialBatch("sequential", labels="sampled", n_samples=2), "n_samples=2: st"),
