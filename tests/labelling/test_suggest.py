@@ -94,7 +94,8 @@ def test_only_acquired_labels_are_waited_for(labels, count, pool, monkeypatch, c
     capsys.readouterr()
     assert run_command(monkeypatch, pool, *SUGGEST, *names) == 0
     assert len(rows_of(campaign_of(pool) / "batch.csv")) == count
-    said = " ".join(capsys.readouterr().out.split())
+    captured = capsys.readouterr()
+    said = " ".join((captured.out + captured.err).split())
     assert ("waits for these labels" in said) == (labels == "acquired")
 
 
