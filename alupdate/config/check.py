@@ -18,6 +18,7 @@ from alupdate.config import (
     PredictTask,
     RerunTask,
     RunConfig,
+    SequentialBatch,
     ServeTask,
     StatusTask,
     SuggestTask,
@@ -229,6 +230,7 @@ def _check_consistency(config: RunConfig) -> None:
     _check_backbone(config)
     _check_likelihoods(config)
     _check_step_sizes(config)
+    _check_batch(config)
     if isinstance(config.task, ActiveLearningTask):
         candidates = config.subset or max(USUAL_CANDIDATES, config.batch.size)
         config.strategy.try_out(2, config.n_initial, candidates, config.batch.size)
@@ -304,6 +306,18 @@ def _check_backbone(config: RunConfig) -> None:
             f"initial={config.initial}: needs features before the first training, and so a frozen "
             f"backbone; use initial=random where backbone={backbone.name} is trained"
         )
+
+
+def _check_batch(config: RunConfig) -> None:
+    """Refuse constructions of batches that the strategy cannot give."""
+    batch, strategy = config.batch, config.strategy
+    if isinstance(batch, SequentialBatch) and batch.n_samples > 1 and batch.labels != "sampled":
+        raise InputError(
+            f"batch.n_samples={batch.n_samples}: is for labels that are drawn; add "
+            "batch.labels=sampled"
+        )
+    batches = import_module("alupdate.strategies.batches")
+    batches.require_utilities(type(strategy), batch, strategy.name)
 
 
 def _check_likelihoods(config: RunConfig) -> None:

@@ -88,8 +88,9 @@ def labelling_config(classes: Sequence[str], kind: Kind, key: str) -> str:
     if len(classes) < 2:
         raise InputError(f"{key}: needs the classes to choose from; give dataset.classes=[A,B,...]")
     view = ET.Element("View")
-    width = {"maxWidth": WIDTH} if name == OBJECTS["images"] else {}
-    ET.SubElement(view, name.capitalize(), name=name, value=f"${name}", **width)
+    shown = ET.SubElement(view, name.capitalize(), name=name, value=f"${name}")
+    if kind == "images":
+        shown.set("maxWidth", WIDTH)
     choices = ET.SubElement(
         view, "Choices", name=CONTROL, toName=name, choice="single", required="true",
         showInline="true",
