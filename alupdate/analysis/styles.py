@@ -40,6 +40,9 @@ STRATEGIES: Mapping[str, Mark] = {
     "maxherding": (GREEN, (3, 1, 0)),
     "uherding": (VERMILLION, (6, 1, 0)),
     "tcm": (BLACK, "H"),
+    "dropquery": (SKY, (3, 1, 60)),  # stars that stand on their head
+    "alfamix": (ORANGE, (4, 1, 45)),
+    "refine": (GREY, (5, 1, 36)),
     "epig": (PURPLE, (8, 1, 0)),
     "parbals": (PURPLE, "8"),
     "expected_lookahead": (BLUE, "*"),
