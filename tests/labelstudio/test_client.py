@@ -105,6 +105,22 @@ def test_what_is_not_label_studio_is_said_to_be_none(text):
         client.version()
 
 
+@pytest.mark.parametrize("found", [[], {}, "text", None, 3, [3], {"results": []}])
+def test_json_that_is_none_of_label_studio_is_said_to_be_none(found):
+    client = client_of(lambda request: httpx.Response(200, json=found))
+    asked = [lambda: client.project(3), lambda: list(client.tasks(3))]
+    asked += [] if found == [] else [lambda: client.webhooks(3)]
+    for ask in asked:
+        with pytest.raises(RefusedError, match="not Label Studio"):
+            ask()
+
+
+def test_a_page_in_place_of_an_access_token_is_said_to_be_none():
+    client = client_of(lambda request: httpx.Response(200, text="<html></html>"), jwt(1000))
+    with pytest.raises(RefusedError, match="not Label Studio"):
+        client.version()
+
+
 def test_passwords_in_an_address_are_not_shown():
     def fail(request):
         raise httpx.ConnectError("refused")

@@ -427,3 +427,17 @@ def test_an_instance_may_be_named_by_a_number_and_the_choice_be_called_model():
         {"id": 3, "data": {"instance": 2}, "annotations": [annotation]}
     )
     assert (found.index, found.label) == (1, 2)
+
+
+def test_a_damaged_table_of_scores_is_written_anew(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    label_next(studio, service, photos, 7)
+    service.live.keep()
+    path = service.live.campaign.folder / "progress.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"x,\xff\n" + whole.splitlines()[1].replace(b"7", b"seven"))
+    label_next(studio, service, photos, 1)
+    service.live.keep()
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert [row["n_labelled"] for row in rows] == ["7", "8"]
