@@ -21,6 +21,7 @@ from alupdate.config.values import (
     PathText,
     Port,
     Positive,
+    Seconds,
     StepSize,
     Text,
     Threads,
@@ -257,7 +258,7 @@ class ServeTask:
     port: Port = 9090
     public_url: WebAddress | None = None
     token: Text | None = None
-    every: Positive = 5.0
+    every: Seconds = 5.0
 
 
 @dataclass(frozen=True, config=SETTINGS)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator
 
@@ -43,7 +44,17 @@ def _without_null(value: str) -> str:
 PathText = Annotated[Text, AfterValidator(_without_null), AfterValidator(expanded)]
 """Where a file or folder is; a leading ``~`` becomes the home directory."""
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
-WebAddress = Annotated[Text, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
+
+
+def _with_host(value: str) -> str:
+    if not urlsplit(value).hostname:  # itself a ValueError where brackets do not fit
+        raise ValueError("has no host")
+    return value
+
+
+WebAddress = Annotated[
+    Text, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$"), AfterValidator(_with_host)
+]
 """Of a page, without what follows a question mark."""
 FolderName = Annotated[str, Field(strict=True, pattern=r"^[\w][\w.+-]*$")]
 Natural = Annotated[int, Field(strict=True, ge=0)]
@@ -64,6 +75,8 @@ Positive = Annotated[
 ]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 Scalar = bool | int | float | str | None
+Seconds = Annotated[float, Field(strict=True, ge=0.1, le=86400)]
+"""Between two looks at something."""
 NonNegative = Annotated[
     float, Field(strict=True, ge=0, allow_inf_nan=False), AfterValidator(_of_usual_size)
 ]

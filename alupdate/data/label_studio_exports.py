@@ -155,7 +155,7 @@ def _choice(result: object, here: str) -> str:
         raise InputError(f"{here}: an annotation has no list called result")
     chosen = list[object]()
     for region in result:
-        if isinstance(region, dict) and region.get("from_name") == NOTE:
+        if _is_note(region):
             continue
         kind = region.get("type") if isinstance(region, dict) else None
         value = region.get("value") if isinstance(region, dict) else None
@@ -169,6 +169,12 @@ def _choice(result: object, here: str) -> str:
             raise InputError(f"{here}: an annotation has no list called choices")
         chosen += choices
     return _only(chosen, here)
+
+
+def _is_note(region: object) -> bool:
+    """Return whether a part of an annotation is what the model thinks."""
+    facts = region if isinstance(region, dict) else {}
+    return facts.get("from_name") == NOTE and facts.get("type") == "textarea"
 
 
 def _only(chosen: Sequence[object], here: str) -> str:
@@ -302,8 +308,7 @@ def _annotation(
         numbers: of the task and of the annotation.
         here: how to call the task in an error message.
     """
-    given = data.get(INSTANCE)
-    name = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    name = name_in(data)
     return Annotation(
         task=numbers[0],
         instance=None if name is None else _text(name, INSTANCE, here),
@@ -315,6 +320,12 @@ def _annotation(
         updated=_time(facts, "updated_at", here),
         number=numbers[1],
     )
+
+
+def name_in(data: Mapping[str, Any]) -> Any:
+    """Return the instance that a task's data name; None for none. A number is its digits."""
+    given = data.get(INSTANCE)
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
 
 
 def _integer(facts: Mapping[str, Any], key: str, here: str) -> int:

@@ -57,6 +57,7 @@ class PartlyLabelled:
         test_labels: (T,), their class indices; None where there is no test set or it has no labels.
         notes: what a user should know about the data, a line each.
         labels_file: the labels file that was read; None where there is none.
+        absent: names of instances of the data that are left out.
     """
 
     name: str
@@ -71,6 +72,7 @@ class PartlyLabelled:
     test_labels: IntArray | None = None
     notes: tuple[str, ...] = ()
     labels_file: str | None = None
+    absent: frozenset[str] = frozenset()
 
     def reduced(self, n_train: int | None, n_test: int | None) -> "PartlyLabelled":
         """Return the same random parts of pool and test set as ``Dataset.reduced``.
@@ -102,6 +104,7 @@ class PartlyLabelled:
             labels=self.labels[stays],
             skipped=skipped[skipped >= 0],
             notes=(*self.notes, note) if lost else self.notes,
+            absent=self.absent.union(np.delete(np.array(self.names, object), kept)),
         )
 
 
@@ -229,6 +232,7 @@ class OwnData(DatasetOption, ABC):
             test_labels=None if test_labels is None else _numbered(test_labels, numbers),
             notes=(*own.notes, *merged.notes, *label_notes(as_strings(classes))),
             labels_file=self.labels or own.labels_file,
+            absent=own.unread,
         )
         return found.reduced(self.n_train, self.n_test)
 

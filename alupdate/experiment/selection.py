@@ -216,6 +216,10 @@ class OpenBatch:
         self._query = after_labels(self._query, places, given, self._selector.between)
         self._offer()
 
+    def has_candidates(self, indices: IntArray) -> bool:
+        """Return whether all of these pool indices are candidates, whose labels can be taken."""
+        return all(int(index) in self._places for index in indices)
+
     def further(self, count: int) -> IntArray:
         """Return up to ``count`` candidates besides those offered, as the strategy sees it now."""
         query, taken = self._query, [place for place, _ in self._taken]

@@ -119,9 +119,10 @@ def with_row(path: Path, name: str, config: RunConfig, record: CycleRecord) -> s
     """
     text = tables(name, config, oracle=False, records=[record])["curve.csv"]
     header, row = list(csv.reader(io.StringIO(text)))
-    former = list(csv.reader(io.StringIO(path.read_text("utf-8")))) if path.is_file() else []
-    kept = former[1:] if former[:1] == [header] else []
-    place = header.index("n_labelled")
+    found = path.read_text("utf-8", errors="replace") if path.is_file() else ""
+    former, place = list(csv.reader(io.StringIO(found))), header.index("n_labelled")
+    whole = [cells for cells in former[1:] if len(cells) == len(header)]
+    kept = [cells for cells in whole if cells[place].isdecimal()] if former[:1] == [header] else []
     rows = {int(cells[place]): cells for cells in [*kept, row]}
     written = io.StringIO()
     csv.writer(written, lineterminator="\n").writerows([header, *(rows[n] for n in sorted(rows))])

@@ -320,6 +320,10 @@ class _BatchOfStrategy(Offering):
     def take(self, index: int, label: int) -> None:
         self._opened.take(index, label)
 
+    def has_candidates(self, indices: IntArray) -> bool:
+        """Return whether all instances are candidates, whose labels can be taken."""
+        return self._opened.has_candidates(indices)
+
     def suggestions_and_further(self, count: int) -> Suggestions:
         """Return the suggestions, and behind them more candidates, ``count`` in all."""
         offered = self._opened.offered
@@ -352,11 +356,12 @@ class _Begun:
     opened: _BatchOfStrategy
 
     def continues_to(self, batches: list[Batch], begun: Batch, skipped: IntArray) -> bool:
-        """Return whether nothing has come but more labels of this batch."""
+        """Return whether nothing has come but more labels of this batch, of its candidates."""
         part = len(self.begun[0])
         return (
             _are_equal(self.batches, batches)
             and np.array_equal(self.skipped, skipped)
             and part <= len(begun[0])
             and all(np.array_equal(a, b[:part]) for a, b in zip(self.begun, begun, strict=True))
+            and self.opened.has_candidates(begun[0][part:])
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from alupdate.data.dataset import Images, Instances, IntArray
-from alupdate.data.label_studio_exports import INSTANCE, annotations_of
+from alupdate.data.label_studio_exports import annotations_of, name_in
 from alupdate.data.label_studio_matching import Finder
 from alupdate.data.labels import shortened
 from alupdate.utils.errors import InputError
@@ -27,6 +27,7 @@ class LabelledTask:
         index: of the instance in the pool; None where it is about no instance of the pool.
         label: the class index; None where nothing counts.
         place: of its first label in the order of labels.
+        changed: when its label was given or changed last.
         is_skipped: whether it is passed over: it was skipped, or what was annotated does not count.
         problem: why that does not count; empty where it does.
         annotators: the users who annotated it.
@@ -36,6 +37,7 @@ class LabelledTask:
     index: int | None
     label: int | None = None
     place: Order = NOWHERE
+    changed: Order = NOWHERE
     is_skipped: bool = False
     problem: str = ""
     annotators: frozenset[int] = frozenset()
@@ -57,7 +59,12 @@ class TaskReader:
     """
 
     def __init__(
-        self, names: Iterable[str], pool: Instances, classes: Iterable[str], studio: str
+        self,
+        names: Iterable[str],
+        pool: Instances,
+        classes: Iterable[str],
+        studio: str,
+        absent: Iterable[str] = (),
     ) -> None:
         """Make ready.
 
@@ -66,10 +73,11 @@ class TaskReader:
             pool: the P instances.
             classes: (C,), their names.
             studio: the address of Label Studio.
+            absent: names of instances of the data that are left out of the pool.
         """
         self._names = {name: index for index, name in enumerate(names)}
         self._classes = {name: number for number, name in enumerate(classes)}
-        self._finder = Finder(list(self._names), pool)
+        self._finder = Finder([*self._names, *absent], pool, list(self._names))
         self._shows_files = isinstance(pool, Images)
         self._studio = studio
 
@@ -101,11 +109,12 @@ class TaskReader:
             problem = f"{here}: {shortened(latest.label)} is none of the classes"
             return replace(found, is_skipped=True, problem=problem)
         place = min((one.created, one.number) for one in given)
-        return replace(found, label=self._classes[latest.label], place=place)
+        changed = latest.updated, latest.number
+        return replace(found, label=self._classes[latest.label], place=place, changed=changed)
 
     def _index(self, data: Mapping[str, Any]) -> int | None:
         """Return which instance a task shows: the one that it names, or that it must be."""
-        name = data.get(INSTANCE)
+        name = name_in(data)
         if name is None:
             texts = [text for text in data.values() if isinstance(text, str)]
             name = self._finder.find(filter(self._is_own, texts) if self._shows_files else texts)
@@ -145,8 +154,8 @@ class PoolLabels:
 def pool_labels(earlier: PoolLabels, tasks: Iterable[LabelledTask]) -> PoolLabels:
     """Put the annotations of a project, in the order of their making, behind earlier labels.
 
-    An annotated instance has the label and the place of its annotation. Where several tasks are
-    about one instance, the one that was labelled last counts.
+    As with the rows of an export, what was labelled earlier keeps its place, and of several tasks
+    about one instance the one that was changed last counts, at the place of the first.
 
     Args:
         earlier: what the data and the labels file say.
@@ -154,14 +163,16 @@ def pool_labels(earlier: PoolLabels, tasks: Iterable[LabelledTask]) -> PoolLabel
     """
     labels = dict(zip(earlier.indices.tolist(), earlier.labels.tolist(), strict=True))
     skipped = set(earlier.skipped.tolist())
-    ours = sorted((task for task in tasks if task.index is not None), key=lambda task: task.place)
-    for task in ours:
-        assert task.index is not None
+    places = dict.fromkeys(labels, NOWHERE)
+    for task in sorted(tasks, key=lambda task: task.changed):
+        if task.index is None:
+            continue
         if task.label is not None:
-            labels.pop(task.index, None)
             labels[task.index] = task.label
+            places[task.index] = min(task.place, places.get(task.index, task.place))
         elif task.is_skipped:
             skipped.add(task.index)
+    labels = {index: labels[index] for index in sorted(labels, key=places.__getitem__)}
     skipped -= set(labels)
     return PoolLabels(
         np.array(list(labels), np.int64),

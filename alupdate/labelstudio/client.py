@@ -7,7 +7,8 @@ import base64
 import json
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeGuard
 
 import httpx
 
@@ -24,6 +25,8 @@ NO_CONTENT = 204
 LONGEST_REASON = 300
 """Characters of an error message of Label Studio that are passed on."""
 
+EPOCH = "1970-01-01T00:00:00Z"
+"""Stands for a time that a task does not say."""
 TaskData = dict[str, Any]
 """A task as Label Studio describes it in JSON."""
 
@@ -65,15 +68,15 @@ class LabelStudio:
 
     def version(self) -> str:
         """Return the version of the program."""
-        return str(self._get("/api/version").get("release", "unknown"))
+        return str(self._object(self._get("/api/version")).get("release", "unknown"))
 
     def project(self, number: int) -> dict[str, Any]:
         """Return a project."""
-        return self._object(self._get(f"/api/projects/{number}/"))
+        return self._described(self._get(f"/api/projects/{number}/"))
 
     def create_project(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Create a project and return it."""
-        return self._object(self._send("POST", "/api/projects/", settings))
+        return self._described(self._send("POST", "/api/projects/", settings))
 
     def change_project(self, number: int, settings: dict[str, Any]) -> None:
         """Change settings of a project."""
@@ -100,10 +103,12 @@ class LabelStudio:
         while True:
             page += 1
             answer = self._object(self._get("/api/tasks", {**query, "page": page}))
-            found = answer.get("tasks", [])
+            found, total = answer.get("tasks"), answer.get("total")
+            if not isinstance(total, int) or not _are_tasks(found):
+                raise self._strange()
             yield from found
             seen += len(found)
-            if not found or seen >= answer.get("total", 0):
+            if not found or seen >= total:
                 return
 
     def import_tasks(self, project: int, tasks: Sequence[TaskData]) -> None:
@@ -117,7 +122,7 @@ class LabelStudio:
     def model_versions(self, project: int) -> list[dict[str, Any]]:
         """Return the model versions of a project's predictions, with the time of the latest."""
         answer = self._get(f"/api/projects/{project}/model-versions/", {"extended": "true"})
-        return list(self._object(answer).get("static", []))
+        return self._objects(self._object(answer).get("static", []))
 
     def delete_predictions(self, project: int, version: str) -> None:
         """Delete the predictions of one model version."""
@@ -126,7 +131,7 @@ class LabelStudio:
 
     def backends(self, project: int) -> list[dict[str, Any]]:
         """Return the machine-learning backends that a project is connected with."""
-        return list(self._get("/api/ml/", {"project": project}))
+        return self._objects(self._get("/api/ml/", {"project": project}))
 
     def connect_backend(self, settings: dict[str, Any]) -> None:
         """Connect a project with a backend, whose health Label Studio checks first."""
@@ -134,7 +139,7 @@ class LabelStudio:
 
     def webhooks(self, project: int) -> list[dict[str, Any]]:
         """Return the webhooks of a project."""
-        return list(self._get("/api/webhooks/", {"project": project}))
+        return self._objects(self._get("/api/webhooks/", {"project": project}))
 
     def put_webhook(self, number: int | None, settings: dict[str, Any]) -> None:
         """Add a webhook, or change the one of a number."""
@@ -145,7 +150,7 @@ class LabelStudio:
 
     def local_storages(self, project: int) -> list[dict[str, Any]]:
         """Return the folders that Label Studio serves the files of to a project."""
-        return list(self._get("/api/storages/localfiles", {"project": project}))
+        return self._objects(self._get("/api/storages/localfiles", {"project": project}))
 
     def add_local_storage(self, settings: dict[str, Any]) -> None:
         """Let Label Studio serve the files of a folder to a project."""
@@ -172,12 +177,17 @@ class LabelStudio:
             raise RefusedError(self._complaint(path, answer), answer.status_code)
         if answer.status_code == NO_CONTENT:
             return {}
+        return self._content(answer)
+
+    def _content(self, answer: httpx.Response) -> Any:
         try:
             return answer.json()
         except (ValueError, RecursionError):
-            raise RefusedError(
-                f"labelstudio.url={redacted(self.url)}: what answers there is not Label Studio", 200
-            ) from None
+            raise self._strange() from None
+
+    def _strange(self) -> RefusedError:
+        where = f"labelstudio.url={redacted(self.url)}"
+        return RefusedError(f"{where}: what answers there is not Label Studio", 200)
 
     def _answer(
         self, method: str, path: str, headers: dict[str, str], arguments: dict[str, Any]
@@ -219,13 +229,42 @@ class LabelStudio:
             if answer.status_code >= 400:
                 status = 401 if answer.status_code == 400 else answer.status_code
                 raise RefusedError(self._complaint(TOKEN_ROUTE, httpx.Response(status)), status)
-            access = str(answer.json().get("access", ""))
+            access = str(self._object(self._content(answer)).get("access", ""))
             self._access = access, end_of_token(access)
         return f"Bearer {self._access[0]}"
 
-    @staticmethod
-    def _object(answer: Any) -> dict[str, Any]:
-        return answer if isinstance(answer, dict) else {}
+    def _described(self, project: Any) -> dict[str, Any]:
+        if not isinstance(self._object(project).get("id"), int):
+            raise self._strange()
+        return self._object(project)
+
+    def _object(self, answer: Any) -> dict[str, Any]:
+        if not isinstance(answer, dict):
+            raise self._strange()
+        return answer
+
+    def _objects(self, answer: Any) -> list[dict[str, Any]]:
+        if not isinstance(answer, list):
+            raise self._strange()
+        return [self._object(one) for one in answer]
+
+
+def _are_tasks(found: Any) -> TypeGuard[list[TaskData]]:
+    """Return whether something is a list of tasks: with numbers, annotations, and known times."""
+    return isinstance(found, list) and all(
+        isinstance(task, dict)
+        and isinstance(task.get("id"), int)
+        and isinstance(task.get("annotations") or [], list)
+        and _is_time(task.get("updated_at") or EPOCH)
+        for task in found
+    )
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return datetime.fromisoformat(value).year > 1
+    except (ValueError, TypeError):
+        return False
 
 
 def _reason(answer: httpx.Response) -> str:

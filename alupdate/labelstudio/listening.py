@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import socket
 import threading
 import time
@@ -17,6 +18,9 @@ from alupdate.utils.errors import InputError
 SECONDS_FOR_START, SECONDS_FOR_END = 10.0, 5.0
 """How long the server may take."""
 
+FIT = re.compile(r"[!-~]+")
+"""What a header can carry as it is."""
+
 
 def secret(value: str | None, key: str, variable: str | None = None) -> str | None:
     """Return a secret: a value as it is, or that of an environment variable; None for none.
@@ -27,15 +31,19 @@ def secret(value: str | None, key: str, variable: str | None = None) -> str | No
         variable: the environment variable where nothing is set.
 
     Raises:
-        InputError: the environment has no such variable.
+        InputError: the environment has no such variable, or a header cannot carry the secret; the
+            message does not show it.
     """
     if value is None:
-        return None if variable is None else os.environ.get(variable) or None
-    if not value.startswith("$"):
-        return value
-    found = os.environ.get(value[1:])
-    if not found:
-        raise InputError(f"{key}={value}: the environment has no variable {value[1:]}")
+        found = None if variable is None else os.environ.get(variable) or None
+    elif value.startswith("$"):
+        found = os.environ.get(value[1:])
+        if not found:
+            raise InputError(f"{key}={value}: the environment has no variable {value[1:]}")
+    else:
+        found = value
+    if found is not None and not FIT.fullmatch(found):
+        raise InputError(f"{key}: may have ASCII letters, digits and signs alone, without spaces")
     return found
 
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from alupdate.labelstudio.annotations import (
     TaskReader,
     pool_labels,
 )
-from alupdate.labelstudio.client import LabelStudio, TaskData
+from alupdate.labelstudio.client import LabelStudio, RefusedError, TaskData, UnreachableError
 from alupdate.labelstudio.versions import Versions
 from alupdate.models.calibration import LEAST_LABELS, left_out_logits
 from alupdate.models.learner import Model
@@ -139,13 +139,13 @@ class Live:
         self._campaign, self._studio, self._project = campaign, studio, project
         self._controls, self._versions = controls, versions
         data = campaign.data
-        self._reader = TaskReader(data.names, data.pool, data.classes, studio.url)
+        self._reader = TaskReader(data.names, data.pool, data.classes, studio.url, data.absent)
         self._earlier = PoolLabels(data.indices, data.labels, data.skipped)
         self._suggester = campaign.suggester(Selector(campaign.config))
         assert campaign.setup.learner.rows is not None
         self._rows = campaign.setup.learner.rows
         self._accuracy: tuple[tuple[bytes, ...], Accuracy | None] | None = None
-        self._lock = threading.RLock()
+        self._lock, self._estimating = threading.RLock(), threading.Lock()
         self._tasks: dict[int, LabelledTask] = {}
         self._since: str | None = None
         self._read_at = -np.inf
@@ -185,8 +185,12 @@ class Live:
             if arrived is not None and self._read_at >= arrived:
                 return False
             read_at = time.monotonic()
-            self._read(everything=everything)
-            changed = self._publish()
+            try:
+                self._read(everything=everything)
+                changed = self._publish()
+            except (UnreachableError, RefusedError):  # Label Studio may be another one by then
+                self._since = None
+                raise
             self._read_at = read_at
         if changed and arrived is not None:
             self.latencies.append(Latency(time.time(), time.monotonic() - arrived))
@@ -220,15 +224,13 @@ class Live:
 
     def _read(self, *, everything: bool) -> None:
         """Bring the tasks up to date."""
-        since = None if everything or self._since is None else self._since
+        since = None if everything else self._since
         found = list(self._studio.tasks(self._project, since))
-        if since is None:
-            self._tasks = {}
-        for task in found:
-            self._tasks[int(task["id"])] = self._reader.read(task)
+        read = [self._reader.read(task) for task in found]
+        former = {} if since is None else self._tasks
+        self._tasks = former | {task.task: task for task in read}
         times = [str(task["updated_at"]) for task in found if task.get("updated_at")]
-        if times:
-            self._since = before(max(times))
+        self._since = before(max(times)) if times else since
 
     def _publish(self) -> bool:
         """Write predictions for what comes next, where that may have changed."""
@@ -246,13 +248,16 @@ class Live:
         )
         passed_over = self._passed_over(labels)
         count = self._count()
-        now = (*labels.content(), passed_over.tobytes(), str(count).encode())
+        numbers = np.array(sorted(self._tasks), np.int64)  # also of one imported anew
+        now = (*labels.content(), passed_over.tobytes(), numbers.tobytes(), str(count).encode())
         if now == self._published:
             return False
         version = self._versions.next(self.state.n_labelled)
         chosen = self._suggester.upcoming(_pool(self._campaign, labels), passed_over, count)
-        self._studio.write_predictions(self._project, self._predictions(chosen, version))
-        self._studio.change_project(self._project, {"model_version": version})
+        predictions = self._predictions(chosen, version)
+        if predictions:  # Label Studio refuses the version of no prediction
+            self._studio.write_predictions(self._project, predictions)
+            self._studio.change_project(self._project, {"model_version": version})
         self._published = now
         self.state = replace(self.state, version=version)
         return True
@@ -322,10 +327,11 @@ class Live:
 
         Instances that a strategy chose are harder than others, so that it is rather too low.
         """
-        labels = self.state.labels
-        if self._accuracy is None or self._accuracy[0] != labels.content():
-            self._accuracy = labels.content(), self._cross_validated(labels)
-        return self._accuracy[1]
+        with self._estimating:  # once for all who look at the page
+            labels = self.state.labels
+            if self._accuracy is None or self._accuracy[0] != labels.content():
+                self._accuracy = labels.content(), self._cross_validated(labels)
+            return self._accuracy[1]
 
     def _cross_validated(self, labels: PoolLabels) -> Accuracy | None:
         rows, n_classes = self._rows, max(2, len(self._campaign.data.classes))
@@ -379,5 +385,7 @@ def before(time_of_change: str) -> str:
     Example:
         >>> before("2026-11-28T02:03:40.443307Z")
         '2026-11-28T02:03:35.443307Z'
+        >>> before("2026-11-28T05:03:40+03:00")
+        '2026-11-28T02:03:35.000000Z'
     """
-    return (datetime.fromisoformat(time_of_change) - OVERLAP).strftime(TIME)
+    return (datetime.fromisoformat(time_of_change).astimezone(UTC) - OVERLAP).strftime(TIME)

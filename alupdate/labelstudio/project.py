@@ -115,21 +115,15 @@ class Served:
     root: Path
 
 
-def create_project(
-    studio: LabelStudio, data: PartlyLabelled, name: str, served: Served | None
-) -> dict[str, Any]:
+def create_project(studio: LabelStudio, data: PartlyLabelled, name: str) -> dict[str, Any]:
     """Make a project without tasks, and return it.
 
     Args:
         studio: Label Studio.
         data: the pool; its classes can be chosen.
         name: of the pool.
-        served: image files, if the pool has any.
-
-    Raises:
-        InputError: Label Studio does not serve the files.
     """
-    project = studio.create_project(
+    return studio.create_project(
         {
             "title": f"{name[:LONGEST_NAME]} (alupdate)",
             "label_config": labelling_config(data.classes, kind_of(data.pool), "task=serve"),
@@ -137,9 +131,6 @@ def create_project(
             "show_collab_predictions": True,
         }
     )
-    if served is not None:
-        _serve_files(studio, int(project["id"]), served)
-    return project
 
 
 def add_tasks(
@@ -191,7 +182,14 @@ def served_files(settings: LabelStudioConfig, data: PartlyLabelled) -> Served | 
     return Served(folder, top)
 
 
-def _serve_files(studio: LabelStudio, project: int, served: Served) -> None:
+def serve_files(studio: LabelStudio, project: int, served: Served) -> None:
+    """Let Label Studio show image files in a project, unless it does so already.
+
+    Raises:
+        InputError: it does not serve these files.
+    """
+    if any(known.get("path") == str(served.folder) for known in studio.local_storages(project)):
+        return
     settings = {"project": project, "path": str(served.folder), "use_blob_urls": True}
     try:
         studio.add_local_storage({**settings, "title": "alupdate"})
@@ -289,7 +287,8 @@ def earlier_project(studio: LabelStudio, folder: Path) -> dict[str, Any] | None:
     found = []
     for place in sorted(folder.glob(f"{FOLDER}*")):
         claim = read_claim(place)
-        if claim is not None and claim.made:
+        is_copy = claim is not None and place != project_folder(folder, claim.project)
+        if claim is not None and claim.made and not is_copy:
             project = _known(studio, claim)
             found += [] if project is None else [project]
     if len(found) > 1:

@@ -1,9 +1,10 @@
 """``task=serve``: the queue of Label Studio, chosen by a strategy that learns with every label."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,13 @@ from alupdate.labelstudio.project import (
     earlier_project,
     interface_of,
     project_folder,
+    serve_files,
     served_files,
 )
 from alupdate.labelstudio.server import ACTIONS, Backend
 from alupdate.labelstudio.versions import Versions
 from alupdate.utils.display import Display
-from alupdate.utils.errors import InputError
+from alupdate.utils.errors import InputError, explain_os_error
 
 API_KEY = "LABEL_STUDIO_API_KEY"
 """The environment variable with the token of a Label Studio user."""
@@ -125,7 +127,7 @@ class Service:
         _check_data(data)
         campaign = open_campaign(config, folder, data, labels_file, display)
         files = served_files(settings, data)
-        project = create_project(studio, data, campaign.name, files) if found is None else found
+        project = create_project(studio, data, campaign.name) if found is None else found
         claim = claimed(folder, project, made=found is None)
         number = claim.project
         if project.get("sampling") != UNCERTAINTY:
@@ -134,6 +136,8 @@ class Service:
         display.say(f"project {number}: {studio.url}/projects/{number}")
         live = _live(campaign, studio, claim, folder)
         missing = live.without_task()
+        if claim.made and files is not None:
+            serve_files(studio, number, files)
         if claim.made and missing:
             add_tasks(studio, number, data, missing, files, display)
         return cls(studio, live, claim, campaign.name, display)
@@ -152,11 +156,9 @@ class Service:
         full, tidy = Due(FULL_EVERY), Due(TIDY_EVERY, time.monotonic() - TIDY_EVERY)
         try:
             while True:
-                self._guarded(lambda: self.live.catch_up(everything=full.is_now()))
-                self._guarded(self.live.check_alone)
-                self.live.keep()
-                if tidy.is_now():
-                    self._guarded(self.live.tidy)
+                catch_up = partial(self.live.catch_up, everything=full.is_now())
+                now_and_then = [self.live.tidy] if tidy.is_now() else []
+                self._take([catch_up, self.live.check_alone, self.live.keep, *now_and_then])
                 time.sleep(every)
         finally:
             self.live.keep(self.display)
@@ -173,16 +175,23 @@ class Service:
             return False
         return True
 
-    def _guarded(self, step: Callable[[], object]) -> None:
-        """Take a step that is taken again later; what it says of Label Studio is said once."""
-        try:
-            step()
-        except (UnreachableError, RefusedError) as error:
-            if str(error) != self.live.trouble:
-                self.display.complain(f"note: {error}; trying again")
-            self.live.trouble = str(error)
-        else:
-            self.live.trouble = ""
+    def _take(self, steps: Sequence[Callable[[], object]]) -> None:
+        """Take steps that are taken again later; what keeps them from succeeding is said once."""
+        trouble = "; ".join(dict.fromkeys(filter(None, map(_trouble, steps))))
+        if trouble and trouble != self.live.trouble:
+            self.display.complain(f"note: {trouble}; trying again")
+        self.live.trouble = trouble
+
+
+def _trouble(step: Callable[[], object]) -> str:
+    """Take a step, and return what kept it from succeeding; empty where nothing did."""
+    try:
+        step()
+    except (UnreachableError, RefusedError) as error:
+        return str(error)
+    except OSError as error:  # such as a full disk
+        return explain_os_error(error)
+    return ""
 
 
 class Due:

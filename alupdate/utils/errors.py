@@ -25,15 +25,22 @@ SECRET_PARAMETER = re.compile(
     r"([?&]\w*(?:password|passwd|pwd|token|secret|key)=)[^&\s'\"]+", re.IGNORECASE
 )
 
+SECRET_SETTING = re.compile(r"(\b(?:task|labelstudio)\.token=)(?!\$|'\$)(?:\[[^\]]*\]|[^\s:]+)")
+
 
 def redacted(text: str) -> str:
     """Return a text without the user names and passwords that addresses in it hold.
 
+    Secret settings are left out, too, unless they name an environment variable.
+
     Example:
+        >>> redacted("labelstudio.token=12345: must be text")
+        'labelstudio.token=***: must be text'
         >>> redacted("tracker.uri=https://me:secret@example.org/ml?token=abc")
         'tracker.uri=https://example.org/ml?token=***'
     """
-    return SECRET_PARAMETER.sub(r"\1***", USER_AND_PASSWORD.sub("", text))
+    without = SECRET_PARAMETER.sub(r"\1***", USER_AND_PASSWORD.sub("", text))
+    return SECRET_SETTING.sub(r"\1***", without)
 
 
 def first_line(error: BaseException, *, typed: bool = False) -> str:

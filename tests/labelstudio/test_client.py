@@ -58,7 +58,7 @@ def test_an_access_token_that_was_revoked_is_exchanged_again():
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-@pytest.mark.parametrize("token", [TOKEN, jwt(1000)])
+@pytest.mark.parametrize("token", [TOKEN, jwt(1000)], ids=["legacy", "personal"])
 def test_a_token_that_is_not_accepted_is_named_and_not_shown(status, token):
     client = client_of(lambda request: httpx.Response(status, json={"detail": "no"}), token)
     with pytest.raises(RefusedError) as refused:
@@ -102,6 +102,22 @@ def test_a_refusal_says_what_label_studio_says():
 def test_what_is_not_label_studio_is_said_to_be_none(text):
     client = client_of(lambda request: httpx.Response(200, text=text))
     with pytest.raises(InputError, match="not Label Studio"):
+        client.version()
+
+
+@pytest.mark.parametrize("found", [[], {}, "text", None, 3, [3], {"results": []}])
+def test_json_that_is_none_of_label_studio_is_said_to_be_none(found):
+    client = client_of(lambda request: httpx.Response(200, json=found))
+    asked = [lambda: client.project(3), lambda: list(client.tasks(3))]
+    asked += [] if found == [] else [lambda: client.webhooks(3)]
+    for ask in asked:
+        with pytest.raises(RefusedError, match="not Label Studio"):
+            ask()
+
+
+def test_a_page_in_place_of_an_access_token_is_said_to_be_none():
+    client = client_of(lambda request: httpx.Response(200, text="<html></html>"), jwt(1000))
+    with pytest.raises(RefusedError, match="not Label Studio"):
         client.version()
 
 

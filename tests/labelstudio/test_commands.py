@@ -1,5 +1,6 @@
 """task=serve as a command: what is refused, with one line, before anything is made."""
 
+import shutil
 import socket
 
 import pytest
@@ -9,7 +10,9 @@ from alupdate.labelstudio.listening import Place, listening_at, secret, served
 from alupdate.labelstudio.project import check_classes, claimed, interface_of, parts
 from alupdate.labelstudio.versions import Versions
 from alupdate.utils.errors import InputError
+from tests.support.fake_label_studio import FakeStudio
 from tests.support.runs import run_command
+from tests.support.served_projects import service_of
 
 SERVE = ["task=serve", "dataset=imagefolder", "dataset.path=photos", "dataset.classes=[0,1,2]"]
 
@@ -34,6 +37,12 @@ def free_port():
         ),
         (["labelstudio.token=abc", "task.port=70000"], "task.port=70000: must"),
         (["labelstudio.token=abc", "task.every=0"], "task.every=0: must"),
+        (["labelstudio.token=abc", "task.every=1e30"], "task.every=1e+30: must"),
+        (["labelstudio.token=abc", "task.public_url='http://[abc'"], "task.public_url=http://[abc"),
+        (["labelstudio.token=abc", "labelstudio.url='http://[abc'"], "labelstudio.url=http://[abc"),
+        (["labelstudio.token=12345"], "labelstudio.token=***: must"),
+        (["task.token=[hunter2]"], "task.token=***: must"),
+        (["labelstudio.token='hunter 2'"], "labelstudio.token: may have ASCII letters"),
         (["labelstudio.token=abc", "strategy=lookahead"], "is an oracle"),
         (["labelstudio.token=abc", "backbone=cnn"], "is trained as a whole"),
         (["labelstudio.token=abc", "labelstudio.urls=x"], "labelstudio.urls: no such key"),
@@ -76,12 +85,57 @@ def test_a_port_that_is_taken_is_one_line(photos, tmp_path, monkeypatch, capsys)
 
 
 def test_a_secret_is_a_value_or_the_name_of_a_variable(monkeypatch):
-    monkeypatch.setenv("MINE", "from the environment")
-    monkeypatch.setenv("USUAL", "by default")
-    assert secret("as it is", "key") == "as it is"
-    assert secret("$MINE", "key") == "from the environment"
-    assert secret(None, "key", "USUAL") == "by default"
+    monkeypatch.setenv("MINE", "from-the-environment")
+    monkeypatch.setenv("USUAL", "by-default")
+    assert secret("as-it-is", "key") == "as-it-is"
+    assert secret("$MINE", "key") == "from-the-environment"
+    assert secret(None, "key", "USUAL") == "by-default"
     assert secret(None, "key") is None
+
+
+@pytest.mark.parametrize(
+    "token", ["hunter2\n", "hunter\r2", "hünter2", "hunter2\udcff", " hunter2"]
+)
+def test_a_secret_that_no_header_can_carry_is_not_shown(token, monkeypatch):
+    monkeypatch.setattr("os.environ", {"MINE": token})
+    with pytest.raises(InputError, match=r"^task\.token: may have") as raised:
+        secret("$MINE", "task.token")
+    assert "nter" not in str(raised.value)
+
+
+def test_a_project_whose_files_are_not_shown_yet_is_not_made_twice(photos):
+    studio = FakeStudio(serves_files=False)
+    for _ in range(2):
+        with pytest.raises(InputError, match="LOCAL_FILES_SERVING_ENABLED"):
+            service_of(studio)
+    studio.serves_files = True
+    for _ in range(2):
+        service_of(studio)
+    assert len(studio.projects) == len(studio.storages) == 1
+    assert len(studio.tasks) == len(photos)
+
+
+def test_a_copy_of_a_folder_is_no_second_project(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    folder = service.live.campaign.folder
+    shutil.copytree(folder, f"{folder}-before")
+    assert service_of(studio).claim == service.claim
+
+
+def test_what_is_wrong_is_said_once_and_stays_on_the_page(photos, capsys):
+    studio = FakeStudio()
+    service = service_of(studio)
+
+    def fail():
+        raise OSError(28, "No space left on device", "labels.csv")
+
+    for _ in range(2):
+        service._take([fail, service.live.check_alone])
+        assert service.live.trouble == "labels.csv: No space left on device"
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    service._take([service.live.check_alone])
+    assert service.live.trouble == ""
 
 
 def test_the_address_for_label_studio():

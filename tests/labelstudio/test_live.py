@@ -2,19 +2,24 @@
 
 import csv
 import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import alupdate
 from alupdate.data.dataset import Texts
+from alupdate.data.label_studio_exports import NOTE, read_json_export
 from alupdate.experiment.selection import Selector
-from alupdate.labelstudio.annotations import TaskReader
-from alupdate.labelstudio.client import UnreachableError
+from alupdate.labelstudio.annotations import LabelledTask, PoolLabels, TaskReader, pool_labels
+from alupdate.labelstudio.client import RefusedError, UnreachableError
 from alupdate.models.saved import load_model
 from alupdate.utils.errors import InputError
 from tests.support.fake_label_studio import CLASSES, FakeStudio, result_of
-from tests.support.served_projects import SMALL, label_next, service_of
+from tests.support.served_projects import QUIET, SMALL, config_of, label_next, service_of
 
 LONG_AGO = "2020-01-01T00:00:00.000000Z"
 
@@ -295,3 +300,144 @@ def test_images_are_known_by_their_path_in_this_label_studio_alone(photos):
         ("file:///etc/passwd", None),
     ):
         assert reader.read({"id": 1, "data": {"image": address}}).index == index
+
+
+def test_a_label_outside_of_the_subset_in_the_middle_of_a_batch_is_as_at_a_cold_start(photos):
+    studio, subset = FakeStudio(), "subset=8"
+    service = service_of(studio, subset)
+    label_next(studio, service, photos, 7)
+    queue = studio.queue(service.claim.project)
+    other = next(t for t in studio.tasks.values() if not t["annotations"] and t not in queue)
+    studio.annotate(other, photos[other["data"]["instance"]])
+    assert service.live.catch_up()
+    served = studio.queue(service.claim.project)
+    service_of(studio, subset, "experiment_name=cold", project=service.claim.project)
+    assert studio.queue(service.claim.project) == served
+
+
+def test_when_all_is_labelled_nothing_is_left_to_say(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    for task in studio.tasks.values():
+        studio.annotate(task, photos[task["data"]["instance"]])
+    assert service.live.catch_up()
+    assert service.live.state.n_labelled == len(photos)
+    assert not service.live.catch_up()
+
+
+def test_a_task_that_is_gone_keeps_nothing_up_for_long(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    first, second, third, *_ = studio.queue(service.claim.project)
+    del studio.tasks[second["id"]]
+    studio.predictions = [p for p in studio.predictions if p["task"] != second["id"]]
+    studio.annotate(first, photos[first["data"]["instance"]])
+    with pytest.raises(RefusedError, match="invalid"):
+        service.live.catch_up()
+    assert service.live.catch_up()
+    assert studio.queue(service.claim.project)[0] is third
+
+
+def test_a_task_that_was_deleted_and_imported_anew_gets_predictions(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    first = studio.queue(service.claim.project)[0]
+    del studio.tasks[first["id"]]
+    studio.predictions = [p for p in studio.predictions if p["task"] != first["id"]]
+    again = studio.add_task(service.claim.project, first["data"])
+    assert service.live.catch_up(everything=True)
+    assert studio.queue(service.claim.project)[0] is again
+
+
+def test_after_label_studio_was_down_all_is_read(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    label_next(studio, service, photos, 2)
+    studio.down = True
+    with pytest.raises(UnreachableError):
+        service.live.catch_up()
+    studio.down = False
+    done = next(task for task in studio.tasks.values() if task["annotations"])
+    done["annotations"].clear()  # restored from a copy of its database
+    done["updated_at"] = LONG_AGO
+    assert service.live.catch_up()
+    assert service.live.state.n_labelled == 1
+
+
+def test_answers_that_are_none_of_label_studio_leave_the_labels_as_they_are(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    label_next(studio, service, photos, 3)
+    before, good = service.live.state.labels.content(), studio._tasks
+    some = list(studio.tasks.values())
+    for answer in (
+        [], {}, {"tasks": None, "total": 0}, {"tasks": [{}], "total": 1},
+        {"tasks": [{**some[0], "annotations": 5}], "total": 1},
+        {"tasks": [{**some[0], "updated_at": "yesterday"}], "total": 1},
+    ):  # fmt: skip
+        studio._tasks = lambda *asked, answer=answer: (200, answer)
+        with pytest.raises(RefusedError, match="not Label Studio"):
+            service.live.catch_up(everything=True)
+    studio._tasks = good
+    assert not service.live.catch_up()
+    assert service.live.state.labels.content() == before
+
+
+def test_labels_of_several_tasks_of_an_instance_are_those_of_their_export(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    first, second, third = studio.queue(service.claim.project)[:3]
+    twin = studio.add_task(service.claim.project, first["data"])
+    early = studio.annotate(first, "0")
+    for task, label in ((second, "1"), (twin, "1"), (third, "2")):
+        studio.annotate(task, label)
+    studio.change(first, early, "2")
+    service.live.catch_up()
+    asked = [{**t, "data": t["data"]} for t in studio.tasks.values() if t["annotations"]]
+    exported = read_json_export(json.dumps(asked).encode(), "export.json")
+    counted = {annotation.instance: annotation.label for annotation in exported}
+    labels, names = service.live.state.labels, service.live.campaign.data.names
+    found = zip(labels.indices.tolist(), labels.labels.tolist(), strict=True)
+    assert [(names[i], CLASSES[label]) for i, label in found] == list(counted.items())
+
+
+def test_what_was_labelled_earlier_keeps_its_place_when_it_is_corrected():
+    earlier = PoolLabels(np.array([4, 2]), np.array([0, 1]), np.array([], np.int64))
+    time = datetime(2026, 11, 28, tzinfo=UTC), 1
+    found = pool_labels(earlier, [LabelledTask(9, 4, label=1, place=time, changed=time)])
+    assert found.indices.tolist() == [4, 2]
+    assert found.labels.tolist() == [1, 1]
+
+
+def test_images_that_are_left_out_are_not_taken_for_others(photos):
+    config = config_of("dataset.n_train=20")
+    data = config.dataset.partly_labelled(Path("cache"), QUIET)
+    assert data.absent == photos.keys() - set(data.names)
+    reader = TaskReader(["a/1.png"], data.pool, CLASSES, "http://studio", ["b/1.png"])
+    uploaded = "/data/upload/1/0a1b2c3d-1.png"
+    assert reader.read({"id": 1, "data": {"image": uploaded}}).index is None
+    assert reader.read({"id": 1, "data": {"image": f"/data/a/{'1.png'}"}}).index == 0
+
+
+def test_an_instance_may_be_named_by_a_number_and_the_choice_be_called_model():
+    choice = [{**result_of("2")[0], "from_name": NOTE}]
+    note = {"from_name": NOTE, "type": "textarea", "value": {"text": ["2, probability 0.9"]}}
+    annotation = {**ANNOTATION, "result": [*choice, note]}
+    found = reader_of("1", "2").read(
+        {"id": 3, "data": {"instance": 2}, "annotations": [annotation]}
+    )
+    assert (found.index, found.label) == (1, 2)
+
+
+def test_a_damaged_table_of_scores_is_written_anew(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    label_next(studio, service, photos, 7)
+    service.live.keep()
+    path = service.live.campaign.folder / "progress.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"x,\xff\n" + whole.splitlines()[1].replace(b"7", b"seven"))
+    label_next(studio, service, photos, 1)
+    service.live.keep()
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert [row["n_labelled"] for row in rows] == ["7", "8"]

@@ -28,6 +28,7 @@ class FakeStudio:
     storages: list[dict[str, Any]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     calls_local: bool = True
+    serves_files: bool = True
     down: bool = False
     clock: datetime = datetime(2026, 11, 28, tzinfo=UTC)
     numbers: int = 0
@@ -58,18 +59,25 @@ class FakeStudio:
         number = int(rest[0])
         if number not in self.projects:
             return 404, {"detail": "No Project matches the given query."}
-        if rest[1:] == ["import"]:
-            for task in content:
-                self.add_task(number, task["data"])
-            return 201, {"task_count": len(content)}
-        if rest[1:] == ["import", "predictions"]:
-            for prediction in content:
-                self.predictions.append({**prediction, "latest": self.now()})
-            return 201, {"created": len(content)}
-        if rest[1:] == ["model-versions"]:
-            return self._model_versions(request, content)
+        if len(rest) > 1:
+            return getattr(self, f"_{rest[-1].replace('-', '_')}")(request, number, content)
+        version = content.get("model_version")
+        if version and all(p["model_version"] != version for p in self.predictions):
+            return 400, {"model_version": ["Model version doesn't exist"]}
         self.projects[number] |= content
         return 200, self.projects[number]
+
+    def _import(self, request, number, content):
+        for task in content:
+            self.add_task(number, task["data"])
+        return 201, {"task_count": len(content)}
+
+    def _predictions(self, request, number, content):
+        if any(prediction["task"] not in self.tasks for prediction in content):
+            return 400, {"non_field_errors": ['contains invalid "task" field']}
+        for prediction in content:
+            self.predictions.append({**prediction, "latest": self.now()})
+        return 201, {"created": len(content)}
 
     def _new_project(self, content):
         number = self._number()
@@ -86,7 +94,7 @@ class FakeStudio:
         }
         return self.projects[number]
 
-    def _model_versions(self, request, content):
+    def _model_versions(self, request, number, content):
         if request.method == "DELETE":
             version = content["model_version"]
             self.predictions = [p for p in self.predictions if p["model_version"] != version]
@@ -117,6 +125,10 @@ class FakeStudio:
         return 200, self.hooks
 
     def _storages(self, request, rest, content):
+        if request.method == "GET":
+            return 200, self.storages
+        if not self.serves_files:
+            return 400, {"detail": "Serving local files can be dangerous, so it's disabled"}
         self.storages.append(content)
         return 201, content
 
