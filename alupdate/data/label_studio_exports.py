@@ -1,7 +1,7 @@
 """Annotations in files that Label Studio has exported: JSON, JSON-MIN, CSV and TSV.
 
-An export is never written to. Only a choice of one class is a label; predictions and drafts are
-none. Annotations come in the order in which they were made.
+An export is never written to. Only a choice of one class is a label; predictions, drafts and
+remarks in text fields are none. Annotations come in the order in which they were made.
 """
 
 import csv
@@ -155,9 +155,9 @@ def _choice(result: object, here: str) -> str:
         raise InputError(f"{here}: an annotation has no list called result")
     chosen = list[object]()
     for region in result:
-        if _is_note(region):
-            continue
         kind = region.get("type") if isinstance(region, dict) else None
+        if kind == "textarea":  # a remark, or what the model thinks
+            continue
         value = region.get("value") if isinstance(region, dict) else None
         if not isinstance(kind, str) or kind.lower() != "choices":
             raise InputError(
@@ -169,12 +169,6 @@ def _choice(result: object, here: str) -> str:
             raise InputError(f"{here}: an annotation has no list called choices")
         chosen += choices
     return _only(chosen, here)
-
-
-def _is_note(region: object) -> bool:
-    """Return whether a part of an annotation is what the model thinks."""
-    facts = region if isinstance(region, dict) else {}
-    return facts.get("from_name") == NOTE and facts.get("type") == "textarea"
 
 
 def _only(chosen: Sequence[object], here: str) -> str:

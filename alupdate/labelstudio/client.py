@@ -21,7 +21,7 @@ PAGE_SIZE = 500
 SECONDS_BEFORE_END = 30.0
 """An access token is renewed when it has less than this left to live."""
 TOKEN_ROUTE = "/api/token/refresh"  # noqa: S105 no secret
-NO_CONTENT = 204
+NO_CONTENT, NOT_FOUND = 204, 404
 LONGEST_REASON = 300
 """Characters of an error message of Label Studio that are passed on."""
 

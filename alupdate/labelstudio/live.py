@@ -35,7 +35,13 @@ from alupdate.labelstudio.annotations import (
     TaskReader,
     pool_labels,
 )
-from alupdate.labelstudio.client import LabelStudio, RefusedError, TaskData, UnreachableError
+from alupdate.labelstudio.client import (
+    NOT_FOUND,
+    LabelStudio,
+    RefusedError,
+    TaskData,
+    UnreachableError,
+)
 from alupdate.labelstudio.versions import Versions
 from alupdate.models.calibration import LEAST_LABELS, left_out_logits
 from alupdate.models.learner import Model
@@ -204,12 +210,17 @@ class Live:
         return [index for index in range(len(self._campaign.data.names)) if index not in known]
 
     def check_alone(self) -> None:
-        """Make sure that no other backend chooses for the project.
+        """Make sure that the project is there, and that no other backend chooses for it.
 
         Raises:
-            InputError: one does.
+            InputError: it is gone, or another one does.
         """
-        version = str(self._studio.project(self._project).get("model_version") or "")
+        try:
+            version = str(self._studio.project(self._project).get("model_version") or "")
+        except RefusedError as error:
+            if error.status == NOT_FOUND:
+                raise InputError(f"labelstudio.project={self._project}: is gone") from error
+            raise
         if self._versions.is_of_another(version):
             raise InputError(
                 f"labelstudio.project={self._project}: another backend has taken over, as its "

@@ -21,7 +21,7 @@ from alupdate.labelling.label_studio_tasks import (
     local_folder,
     task_data,
 )
-from alupdate.labelstudio.client import LabelStudio, RefusedError, TaskData
+from alupdate.labelstudio.client import NOT_FOUND, LabelStudio, RefusedError, TaskData
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import regular_bytes, replace_file
@@ -38,7 +38,6 @@ FOLDER, CLAIM = "labelstudio-", "backend.json"
 """Of a project's files, and the one that says whose they are."""
 LONGEST_NAME = 39
 """Characters of a pool's name in the title of a project, which may have 50."""
-NOT_FOUND = 404
 WHAT_TO_SET = (
     "start Label Studio with ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false, so that it "
     "calls programs on this machine"

@@ -109,7 +109,7 @@ def changed(**members):
     return json.dumps([task])
 
 
-REGION = {"type": "textarea", "value": {"text": ["x"]}}
+REGION = {"type": "rectangle", "value": {"x": 1}}
 WRONG = [
     (b"\xff[]", "not UTF-8"),
     (b"{", "is not valid JSON"),
@@ -128,7 +128,7 @@ WRONG = [
     (changed(annotations=[1]), "task 7: an annotation is no JSON object"),
     (changed(annotations__0__result=...), "task 7: an annotation has no list called result"),
     (changed(annotations__0__result=[1]), "task 7: an annotation holds None"),
-    (changed(annotations__0__result=[REGION]), "task 7: an annotation holds textarea"),
+    (changed(annotations__0__result=[REGION]), "task 7: an annotation holds rectangle"),
     (changed(annotations__0__result__0__value=1), "task 7: an annotation has no list called"),
     (changed(annotations__0__result__0__value__choices=[1]), "task 7: the choice must be a text"),
     (changed(annotations__0__result__0__value__choices=["\ud800"]), "half of a surrogate pair"),

@@ -221,6 +221,14 @@ def test_a_second_backend_is_noticed(photos):
         service.live.check_alone()
 
 
+def test_a_project_that_is_gone_ends_the_command(photos):
+    studio = FakeStudio()
+    service = service_of(studio)
+    del studio.projects[service.claim.project]
+    with pytest.raises(InputError, match="is gone"):
+        service.live.check_alone()
+
+
 def test_each_of_several_annotators_has_a_task_of_its_own(photos):
     studio = FakeStudio()
     service = service_of(studio, "batch.size=1")
