@@ -59,6 +59,8 @@ class ClassBalanced(Strategy):
 def class_balanced(points: Tensor, labels: Tensor, counts: Tensor, size: int) -> Positions:
     """Return ``size`` places among points (R, D) that even out how many labels the classes have.
 
+    Of equal members of a class, as two always are, it is the first.
+
     Args:
         points: (R, D), R >= size.
         labels: (R,), their class indices.
@@ -71,8 +73,9 @@ def class_balanced(points: Tensor, labels: Tensor, counts: Tensor, size: int) ->
     for _ in range(size):
         label = min((n, c) for c, n in enumerate(counts) if remaining[c])[1]
         members = ((labels == label) & left).nonzero()[:, 0]
-        rows = points[members]
-        place = int(members[(rows - rows.mean(dim=0)).square().sum(dim=1).argmin()])
+        gaps = (points[members] - points[members].mean(dim=0)).square().sum(dim=1)
+        equal = gaps <= gaps.min() * (1 + _ROUNDING * torch.finfo(gaps.dtype).eps)
+        place = int(members[equal.to(torch.uint8).argmax()])
         chosen.append(place)
         left[place] = False
         counts[label] += 1
@@ -93,6 +96,9 @@ ENSEMBLE: Sequence[Strategy] = (
     AlfaMix(),
 )
 """The ten strategies whose batches [Huseljic2026b] tries."""
+
+_ROUNDING = 64
+"""Squared distances are equal if they differ by less than so many units in the last place."""
 
 SMALLEST_SUBSET = 4
 """A subset has at least so many times the candidates of a batch."""

@@ -20,6 +20,8 @@ FEW: dict[str, dict[str, Any]] = {
     "skactiveml": {"query_strategy": "Falcun"},
     "plugin": {"module": "tests.support.own_strategy"},
     "refine": {"n_rounds": 2, "n_batches": 6},
+    "boss": {"n_batches": 10},
+    "ensemble_lookahead": {"n_candidates": 12, "n_tried": 3, "n_exchanges": 6},
 }
 """Settings that are required, or smaller than the defaults."""
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -43,6 +45,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "refine",
         {"members": ["margin", "coreset"], "final": "expected_lookahead", "largest_subset": 6},
     ),
+    "boss-map": ("boss", {"update": "map", "loss": "brier"}),
+    "ensemble-second-order": ("ensemble_lookahead", {"update": "second_order", "loss": "error"}),
     "expected-map": ("expected_lookahead", {"update": "map"}),
     "expected-error": ("expected_lookahead", {"loss": "error", "n_candidates": 200}),
     "expected-brier": ("expected_lookahead", {"loss": "brier", "n_candidates": 200}),
