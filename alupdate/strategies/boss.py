@@ -27,10 +27,12 @@ class Boss(OracleOption):
 
     Retraining is the run's own (``training``), on the features as they are. The authors retrain for
     50 epochs, with random weights and orders of their own for every batch. The run trains for 200
-    epochs by default, from the same weights and in the same order as the model that follows the
-    batch. Judged on the test set with a frozen backbone, each batch is known by the very errors that
-    its choice would lead to. With an update rule instead of ``retrain``, updates take its place.
-    The authors draw at random how many batches each strategy proposes; here they take turns.
+    epochs by default, from the same weights and in the same order for every batch as for the model
+    that follows. So with a frozen backbone, a run that retrains, and the test set for evaluation,
+    each batch is known by the very errors that its choice leads to. With an update rule instead of
+    ``retrain``, updates take its place. The authors draw at random how many batches each strategy
+    proposes; here they take turns. Their typical members of a class are found on features of any
+    length where these have length 1.
 
     O(n_batches) queries and trainings: seconds per query.
 

@@ -1,6 +1,6 @@
 """Ensemble look-ahead: batches by strategies and by greedy search, improved by exchanges."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass as option
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Count, UpdateName
+from alupdate.config.values import SETTINGS, Count, Positive, UpdateName
 from alupdate.laplace.losses import LossSum, true_loss
 from alupdate.laplace.names import MAP
 from alupdate.strategies.base import Positions, Query, best
@@ -99,7 +99,8 @@ class EnsembleLookahead(OracleOption):
     loss after an update with its true labels is kept; and members are exchanged while that loss
     falls. No update is made for any of it but in the dual form.
 
-    The update is MAP by default, which comes closer to retraining than one second-order step.
+    The update is MAP by default, which comes closer to retraining than one second-order step, with
+    the step size of Bayes' rule.
     For R candidates in the search, O(P T C) for the first look at all, O(b R T C) for greedy
     search, and O(R T (b + C)) per exchange.
 
@@ -110,6 +111,7 @@ class EnsembleLookahead(OracleOption):
         n_tried: exactly, in each exchange.
         n_exchanges: tried at most; each drops one member.
         update: the update rule.
+        gamma: step size of the updates; None for ``update.gamma``.
     """
 
     name: Literal["ensemble_lookahead"] = "ensemble_lookahead"
@@ -119,10 +121,13 @@ class EnsembleLookahead(OracleOption):
     largest_subset: Count = 5000
     n_candidates: Count = 100
     n_tried: Count = 8
-    n_exchanges: Count = 20
+    n_exchanges: Count = 10
+    gamma: Positive | None = 1.0
 
     @override
     def select(self, query: Query, size: int) -> Positions:
+        if self.gamma is not None:
+            query = replace(query, gamma=self.gamma)
         batches = proposed(query, size, self.n_batches, self.largest_subset)
         greedy = GreedyLookahead(loss=self.loss, update=self.update)
         single = greedy.utilities(query)

@@ -22,7 +22,9 @@ def naive(points, labels, counts, size):
         present = {int(labels[i]) for i in left}
         label = min(present, key=lambda c: (counts[c], c))
         members = [i for i in left if labels[i] == label]
-        sums = [sum(float((points[i] - points[j]).square().sum()) for j in members) for i in members]
+        sums = [
+            sum(float((points[i] - points[j]).square().sum()) for j in members) for i in members
+        ]
         chosen.append(members[int(np.argmax(np.array(sums) <= min(sums) * (1 + 1e-13)))])
         counts[label] += 1
     return chosen

@@ -36,7 +36,9 @@ def loss_after(query, batch):
     batch = torch.as_tensor(batch)
     labels = query.oracle.candidate_labels[batch]
     updated = query.rule.apply(query.posterior, query.features[batch], labels, query.gamma)
-    return float(cross_entropy(updated.posterior.logits(query.oracle.features), query.oracle.labels))
+    return float(
+        cross_entropy(updated.posterior.logits(query.oracle.features), query.oracle.labels)
+    )
 
 
 def naive(query, batch, limit):
@@ -129,7 +131,9 @@ def test_is_no_worse_than_any_proposed_batch(update, loss):
     for seed in range(3):
         strategy = EnsembleLookahead(update=update, loss=loss, n_candidates=40, n_exchanges=5)
         queries = [
-            replace(make_query(seed=seed, taken=(6,), dtype=torch.float64), rule=update_rule(update))
+            replace(
+                make_query(seed=seed, taken=(6,), dtype=torch.float64), rule=update_rule(update)
+            )
             for _ in range(3)
         ]
         starts = proposed(queries[0], 4, 10, 5000)
