@@ -67,18 +67,18 @@ def class_balanced(points: Tensor, labels: Tensor, counts: Tensor, size: int) ->
         counts: (C,), labels of each class before.
         size: how many.
     """
-    left, counts = torch.ones_like(labels, dtype=torch.bool), counts.tolist()
-    remaining = torch.bincount(labels, minlength=len(counts)).tolist()
+    left, taken = torch.ones_like(labels, dtype=torch.bool), counts.tolist()
+    remaining = torch.bincount(labels, minlength=len(taken)).tolist()
     chosen: list[int] = []
     for _ in range(size):
-        label = min((n, c) for c, n in enumerate(counts) if remaining[c])[1]
+        label = min((n, c) for c, n in enumerate(taken) if remaining[c])[1]
         members = ((labels == label) & left).nonzero()[:, 0]
         gaps = (points[members] - points[members].mean(dim=0)).square().sum(dim=1)
         equal = gaps <= gaps.min() * (1 + _ROUNDING * torch.finfo(gaps.dtype).eps)
         place = int(members[equal.to(torch.uint8).argmax()])
         chosen.append(place)
         left[place] = False
-        counts[label] += 1
+        taken[label] += 1
         remaining[label] -= 1
     return np.array(chosen, dtype=np.int64)
 

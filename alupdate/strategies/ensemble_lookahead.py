@@ -118,9 +118,9 @@ class EnsembleLookahead(OracleOption):
     uses_labels: ClassVar[bool] = True
     update: UpdateName = MAP
     n_batches: Count = 10
-    largest_subset: Count = 5000
-    n_candidates: Count = 100
-    n_tried: Count = 8
+    largest_subset: Count = 200
+    n_candidates: Count = 50
+    n_tried: Count = 4
     n_exchanges: Count = 10
     gamma: Positive | None = 1.0
 
@@ -139,7 +139,7 @@ class EnsembleLookahead(OracleOption):
         return members[self._search(part, len(members), torch.from_numpy(starts))]
 
     def _search(self, query: Query, count: int, starts: Tensor) -> Positions:
-        """Return the best of batches (M, b) after exchanges among the first ``count`` candidates."""
+        """Return the best of batches (M, b), after exchanges with the first ``count`` candidates."""
         oracle, starts = require_oracle(query), starts.to(query.features.device)
         free = torch.arange(count, device=starts.device)
         updates = HypotheticalUpdates.of(query, free, oracle.features).keeping_kernel()

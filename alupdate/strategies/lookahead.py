@@ -178,7 +178,7 @@ class HypotheticalUpdates:
     def after_batch(
         self, query: Query, places: Tensor, update: UpdateResult
     ) -> "HypotheticalUpdates":
-        """Return the view after one update with the members at places (b,): as ``after``, of rank b.
+        """Return the view after an update with the members at places (b,): as ``after``, of rank b.
 
         With H of ``posterior.reduction``, Sigma' = Sigma - H^T H: O((R + T) b D + R b T).
         """
@@ -277,7 +277,7 @@ class LookaheadOption(StrategyOption):
 
     @property
     @override
-    def hypothetical_update(self) -> UpdateName:
+    def hypothetical_update(self) -> UpdateName | None:
         return self.update
 
 

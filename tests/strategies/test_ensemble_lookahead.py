@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_never_raises_the_loss_however_few_are_tried(update, likelihood, n_tried
         losses = [loss_after(query, before)]
         for limit in (1, 2, 4, 8):
             losses.append(loss_after(query, search.improved(before, limit)))
-        assert all(b <= a + ROUNDING for a, b in zip(losses, losses[1:], strict=False))
+        assert all(b <= a + ROUNDING for a, b in pairwise(losses))
         assert losses[-1] < losses[0]
 
 
