@@ -7,7 +7,7 @@ from functools import partial
 from alupdate.config import SequentialBatch
 from alupdate.laplace.posterior import Posterior
 from alupdate.laplace.updates import update_rule
-from alupdate.strategies.base import build_batch
+from alupdate.strategies.batches import build_batch
 from alupdate.strategies.lookahead import Lookahead
 from alupdate.strategies.uncertainty import Margin
 from benchmarks.large_pool import pool_rows

@@ -12,7 +12,8 @@ from alupdate.laplace.posterior import Posterior
 from alupdate.laplace.updates import update_rule
 from alupdate.strategies.badge import Badge
 from alupdate.strategies.bait import Bait
-from alupdate.strategies.base import Positions, Query, Strategy, build_batch
+from alupdate.strategies.base import Positions, Query, Strategy
+from alupdate.strategies.batches import build_batch
 from alupdate.strategies.uncertainty import Margin
 from benchmarks.measure import Row, Step, Timing, in_turn
 from benchmarks.memory import added_mib

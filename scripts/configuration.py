@@ -40,9 +40,12 @@ def keys_of(path: Path, conf: Path) -> dict[str, Key]:
         if isinstance(included, str) and included.startswith("/shared/"):
             keys |= keys_of(conf / f"{included[1:].partition('@')[0]}.yaml", conf)
     comments = {name: key.comment for name, key in keys.items()}
-    comments |= dict(re.findall(r"^(\w+):.*? # (.*)$", text, flags=re.MULTILINE))
+    comments |= dict(re.findall(r"^ *(\w+):.*? # (.*)$", text, flags=re.MULTILINE))
     for name, value in tree.items():
-        if name not in ("name", "hydra"):
+        if name == "labelstudio":
+            nested = {f"{name}.{inner}": inner for inner in value}
+            keys |= {k: Key(k, _value(value[i]), comments.get(i, "")) for k, i in nested.items()}
+        elif name not in ("name", "hydra"):
             keys[name] = Key(name, _value(value), comments.get(name, ""))
     return keys
 

@@ -41,8 +41,8 @@ OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
 ABOUT_OTHER_RUNS = [("task", "status"), ("task", "rerun")]  # tests/sweep/test_sweeps.py runs them
-LABELLING = [("task", "suggest"), ("task", "label"), ("task", "predict")]
-"""Of one's own data or model: tests/labelling and tests/experiment/test_predictions.py run them."""
+LABELLING = [("task", "suggest"), ("task", "label"), ("task", "serve"), ("task", "predict")]
+"""Of one's own data or model: tests/labelling, tests/labelstudio and tests/experiment run them."""
 EXPERIMENT_FILES = conf_dir() / "experiment"
 EXPERIMENTS = sorted(
     str(path.relative_to(EXPERIMENT_FILES).with_suffix(""))

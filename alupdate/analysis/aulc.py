@@ -215,7 +215,7 @@ def aulc_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
             f"{given.prefix}-areas".replace("-areas-areas", "-areas"),
             f"AULC, area under the learning curve, of {given.label}",
             f"Mean AULC of {given.label}; {INTERVAL_LINES}. The dotted line is random "
-            "selection; sequential batches have hollow markers.",
+            "selection; batches that are not picked at once have hollow markers.",
             summary,
             partial(draw_aulc, given.drawn(summary), given.label, given.variants, theme),
         )

@@ -179,7 +179,8 @@ def curve_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
             f"curves-{dataset}-{backbone}{given.ending}",
             f"Learning curves, {dataset}, {backbone}",
             f"Mean test {words} over seeds; bands are one standard error. Oracles, which see "
-            "labels not acquired yet, are dashed; sequential batches have hollow markers.",
+            "labels not acquired yet, are dashed; batches that are not picked at once have hollow "
+            "markers.",
             means,
             partial(draw_curves, given.drawn(means), f"test {words}", given.variants, theme),
         )

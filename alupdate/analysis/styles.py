@@ -40,6 +40,11 @@ STRATEGIES: Mapping[str, Mark] = {
     "maxherding": (GREEN, (3, 1, 0)),
     "uherding": (VERMILLION, (6, 1, 0)),
     "tcm": (BLACK, "H"),
+    "dropquery": (SKY, (3, 1, 60)),  # stars that stand on their head
+    "alfamix": (ORANGE, (4, 1, 45)),
+    "refine": (GREY, (5, 1, 36)),
+    "epig": (PURPLE, (8, 1, 0)),
+    "parbals": (PURPLE, "8"),
     "expected_lookahead": (BLUE, "*"),
     "lookahead": (VERMILLION, "o"),
     "greedy_lookahead": (PURPLE, "s"),
@@ -162,15 +167,15 @@ class VariantStyles:
     def style(self, row: "Mapping[str, Any] | pd.Series[Any]") -> Style:
         """Return the style of a variant: a row with strategy, batch, update and oracle.
 
-        Colour and marker say the strategy; hollow markers a sequential batch; the line whether it
-        is an oracle (dashed), sequential (dash-dotted), or learns by an update in place of
-        retraining.
+        Colour and marker say the strategy; hollow markers a batch that is not picked at once; the
+        line whether it is an oracle (dashed), such a batch (dash-dotted), or learns by an update in
+        place of retraining.
         """
         colour, marker = _mark(str(row["strategy"]), self.marks, STRATEGIES)
-        sequential = row["batch"] == "sequential"
+        constructed = row["batch"] != "top_b"
         update = str(row["update"])
-        line = SEQUENTIAL if update == "retrain" and sequential else self._line(update)
-        return Style(colour, marker, ORACLE if row["oracle"] else line, hollow=sequential)
+        line = SEQUENTIAL if update == "retrain" and constructed else self._line(update)
+        return Style(colour, marker, ORACLE if row["oracle"] else line, hollow=constructed)
 
     def _line(self, update: str) -> Line:
         return self.lines.get(update) or lines_of([*self.lines, update])[update]

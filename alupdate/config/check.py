@@ -18,6 +18,7 @@ from alupdate.config import (
     PredictTask,
     RerunTask,
     RunConfig,
+    SequentialBatch,
     ServeTask,
     StatusTask,
     SuggestTask,
@@ -225,9 +226,11 @@ def _check_consistency(config: RunConfig) -> None:
         )
     _check_names(config)
     _check_kept_model(config)
+    _check_label_studio(config)
     _check_backbone(config)
     _check_likelihoods(config)
     _check_step_sizes(config)
+    _check_batch(config)
     if isinstance(config.task, ActiveLearningTask):
         candidates = config.subset or max(USUAL_CANDIDATES, config.batch.size)
         config.strategy.try_out(2, config.n_initial, candidates, config.batch.size)
@@ -262,6 +265,18 @@ def _check_kept_model(config: RunConfig) -> None:
         raise InputError("model: a value is required, as in model=results/.../model.safetensors")
 
 
+def _check_label_studio(config: RunConfig) -> None:
+    """Refuse settings of Label Studio, a token among them, where a run would keep them."""
+    if isinstance(config.task, ServeTask):
+        return
+    for field in fields(config.labelstudio):
+        if getattr(config.labelstudio, field.name) != field.default:
+            raise InputError(
+                f"labelstudio.{field.name}: is for task=serve; task={config.task.name} does not "
+                "use it"
+            )
+
+
 def _check_names(config: RunConfig) -> None:
     """Refuse names of files that no file system takes, before a folder of them is made."""
     name = f"{run_prefix(config)}-{'0' * 8}"
@@ -291,6 +306,18 @@ def _check_backbone(config: RunConfig) -> None:
             f"initial={config.initial}: needs features before the first training, and so a frozen "
             f"backbone; use initial=random where backbone={backbone.name} is trained"
         )
+
+
+def _check_batch(config: RunConfig) -> None:
+    """Refuse constructions of batches that the strategy cannot give."""
+    batch, strategy = config.batch, config.strategy
+    if isinstance(batch, SequentialBatch) and batch.n_samples > 1 and batch.labels != "sampled":
+        raise InputError(
+            f"batch.n_samples={batch.n_samples}: is for labels that are drawn; add "
+            "batch.labels=sampled"
+        )
+    batches = import_module("alupdate.strategies.batches")
+    batches.require_utilities(type(strategy), batch, strategy.name)
 
 
 def _check_likelihoods(config: RunConfig) -> None:

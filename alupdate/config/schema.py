@@ -6,7 +6,7 @@ Types, ranges and defaults of the groups ``batch``, ``update``, ``posterior``, `
 """
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
@@ -35,23 +35,65 @@ from alupdate.utils.paths import expanded
 
 @dataclass(frozen=True, config=SETTINGS)
 class TopBatch:
-    """Pick the whole batch at once."""
+    """Pick the whole batch at once.
+
+    Attributes:
+        asks_after: no labels are acquired before the whole batch is chosen.
+    """
 
     name: Literal["top_b"]
+    asks_after: ClassVar[None] = None
     size: Count = 10
 
 
 @dataclass(frozen=True, config=SETTINGS)
+class PowerBatch:
+    """Draw the whole batch at random, in proportion to a power of the scores.
+
+    Attributes:
+        asks_after: no labels are acquired before the whole batch is chosen.
+        beta: the exponent: near 0 the draw is uniform, and a large one takes the highest scores.
+        variant: powers of the scores, of their exponentials, or of the inverses of their ranks.
+    """
+
+    name: Literal["power"]
+    asks_after: ClassVar[None] = None
+    size: Count = 10
+    beta: Positive = 1.0
+    variant: Literal["power", "softmax", "softrank"] = "power"
+
+
+@dataclass(frozen=True, config=SETTINGS)
 class SequentialBatch:
-    """Pick ``every`` instances, acquire their labels, update the model, and pick the next."""
+    """Pick ``every`` instances, update the model with their labels, and pick the next.
+
+    Attributes:
+        every: picks between updates.
+        update: the update rule.
+        labels: acquired from the annotator; or, for a whole batch before anybody is asked, sampled
+            from the current predictive, or the most probable ones.
+        n_samples: how many label samples the utilities are averaged over.
+    """
 
     name: Literal["sequential"]
     size: Count = 10
     every: Count = 1
     update: UpdateName = SECOND_ORDER
+    labels: Literal["acquired", "sampled", "predicted"] = "acquired"
+    n_samples: Count = 1
+
+    @property
+    def asks_after(self) -> int | None:
+        """After how many picks labels are acquired; None where the whole batch comes first."""
+        return self.every if self.labels == "acquired" else None
+
+    @property
+    def label(self) -> str | None:
+        """How tables and figures call it; None for its name."""
+        return None if self.labels == "acquired" else f"{self.name}_{self.labels}"
 
 
-BatchConfig = Annotated[TopBatch | SequentialBatch, Field(discriminator="name")]
+BatchConfig = Annotated[TopBatch | PowerBatch | SequentialBatch, Field(discriminator="name")]
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -313,7 +355,7 @@ class RunConfig:
     update: UpdateConfig
     task: TaskConfig
     tracker: TrackerConfig = NoTracker()
-    labelstudio: LabelStudioConfig | None = None
+    labelstudio: LabelStudioConfig = LabelStudioConfig()
     seed: Natural = 0
     n_initial: Count = 10
     initial: Literal["random", "typiclust", "coverage", "maxherding"] = "random"

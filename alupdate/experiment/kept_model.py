@@ -15,6 +15,7 @@ from alupdate.models.learner import Model, labelled
 from alupdate.models.model_files import ModelFacts, model_file
 from alupdate.models.saved import SavedModel, inputs_of, labels_digest, load_model
 from alupdate.results.provenance import now
+from alupdate.results.store import without_added
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
@@ -24,7 +25,7 @@ def settings_digest(config: RunConfig) -> str:
     backbone = {k: v for k, v in asdict(config.backbone).items() if k != "label"}
     document = {
         "backbone": backbone | config.backbone.digests(),
-        "batch": asdict(config.batch),
+        **without_added({"batch": asdict(config.batch)}),
         "posterior": asdict(config.posterior) | {"predictive": None},
         "training": asdict(config.training),
         "update": asdict(config.update),

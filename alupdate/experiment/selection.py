@@ -23,15 +23,8 @@ from alupdate.models.learner import (
     step_size,
     train_last_layer,
 )
-from alupdate.strategies.base import (
-    Oracle,
-    Positions,
-    Query,
-    Retrain,
-    Strategy,
-    after_labels,
-    build_batch,
-)
+from alupdate.strategies.base import Oracle, Positions, Query, Retrain, Strategy, after_labels
+from alupdate.strategies.batches import build_batch, chooser_of, require_utilities
 from alupdate.strategies.diversity import ProbCover, TypiClust
 from alupdate.strategies.herding import MaxHerding
 from alupdate.utils.errors import InputError
@@ -65,6 +58,7 @@ class Selector:
         self._config, self._dataset = config, dataset
         self.strategy = config.strategy
         self.strategy.load()
+        require_utilities(self.strategy, config.batch, self.strategy.name)
         if dataset is not None:
             self._try_out(dataset)
         between = config.batch.update if isinstance(config.batch, SequentialBatch) else None
@@ -73,6 +67,7 @@ class Selector:
             return make_rule(name, config.update.n_hypotheses, config.seed)
 
         self.between = rule_of(between or SECOND_ORDER)
+        self.chooser = chooser_of(self.strategy, config.batch, self.between)
         hypothetical = self.strategy.hypothetical_update
         self._rule = None if hypothetical is None else rule_of(hypothetical)
         self._tuned = self._rule or (self.between if between else None)
@@ -202,7 +197,7 @@ class OpenBatch:
         Args:
             selector: the strategy, and the update between picks.
             size: how many instances the batch has.
-            every: how many are offered at a time.
+            every: how many are offered at a time; all of them where no labels are waited for.
             query: the state before the batch.
             candidates: (P,), the pool indices that the query is about.
         """
@@ -245,7 +240,7 @@ class OpenBatch:
         if count <= 0 or wanted <= 0:
             return NONE
         asked = replace(query, rng=deepcopy(query.rng))
-        picked = self._selector.strategy.select(asked, wanted)
+        picked = self._selector.chooser.select(asked, wanted)
         return self._candidates[[place for place in picked.tolist() if place not in passed][:count]]
 
     def probabilities(self, indices: IntArray) -> NDArray[np.floating]:
@@ -270,7 +265,7 @@ class OpenBatch:
         if utilities is not None:  # with the random numbers that ``select`` is going to see
             scores = utilities(replace(query, rng=deepcopy(query.rng)))
             self._scores = scores.numpy(force=True)
-        picked: Positions = self._selector.strategy.select(query, wanted)
+        picked: Positions = self._selector.chooser.select(query, wanted)
         self.offered = self._candidates[picked]
 
 

@@ -36,6 +36,8 @@ OBJECTS = {"images": "image", "texts": "text"}
 """What an instance of each kind is called in a task's data, and in the configuration."""
 SHOWN_BY_BROWSERS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"})
 """Endings of image files that a browser shows as they are."""
+WIDTH = "480px"
+"""Of an image, so that the classes are on the screen, too."""
 VARIABLE = re.compile(r"\$[\w\[\].{}]", re.ASCII)
 """What Label Studio replaces in the name of a choice by a task's data."""
 NO_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
@@ -74,8 +76,8 @@ def labelling_config(classes: Sequence[str], kind: Kind, key: str) -> str:
     Example:
         >>> print(labelling_config(["cat", "dog"], "images", "task=suggest"))  # doctest: +ELLIPSIS
         <View>
-          <Image name="image" value="$image" />
-          <Choices name="choice" toName="image" choice="single" required="true">
+          <Image name="image" value="$image" maxWidth="480px" />
+          <Choices name="choice" toName="image" choice="single" required="true" showInline="true">
             <Choice value="cat" />
             <Choice value="dog" />
           </Choices>
@@ -86,10 +88,13 @@ def labelling_config(classes: Sequence[str], kind: Kind, key: str) -> str:
     if len(classes) < 2:
         raise InputError(f"{key}: needs the classes to choose from; give dataset.classes=[A,B,...]")
     view = ET.Element("View")
-    ET.SubElement(view, name.capitalize(), name=name, value=f"${name}")
+    shown = ET.SubElement(view, name.capitalize(), name=name, value=f"${name}")
+    if kind == "images":
+        shown.set("maxWidth", WIDTH)
     choices = ET.SubElement(
-        view, "Choices", name=CONTROL, toName=name, choice="single", required="true"
-    )
+        view, "Choices", name=CONTROL, toName=name, choice="single", required="true",
+        showInline="true",
+    )  # fmt: skip
     for label in classes:
         _refuse_unfit(label, key)
         ET.SubElement(choices, "Choice", value=label)
@@ -254,12 +259,26 @@ class Guess:
         )
 
 
+LAST_OF_QUEUE = 0.9
+"""Scores from here on are for predictions that were asked for, and not chosen."""
+
+
 def queue_score(place: int) -> float:
     """Return the score of the task at a place of the queue, from 0 on; the lowest is served first.
 
-    Label Studio shows scores as percentages: so small ones are not taken for probabilities.
+    Label Studio wants scores up to 1, and shows them as percentages: so small ones are not taken
+    for probabilities.
     """
-    return place / 1000
+    return place / 1000 if place < 1000 * LAST_OF_QUEUE else LAST_OF_QUEUE * (1 - 1 / (place + 1))
+
+
+def asked_score(probability: float) -> float:
+    """Return the score of a prediction that was asked for: behind the queue, doubtful ones first.
+
+    Args:
+        probability: of the predicted class.
+    """
+    return LAST_OF_QUEUE + (1 - LAST_OF_QUEUE) * probability
 
 
 def prediction(

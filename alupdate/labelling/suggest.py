@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alupdate.config import RunConfig, SequentialBatch, SuggestTask
+from alupdate.config import RunConfig, SuggestTask
 from alupdate.data.dataset import Images, Vectors, kind_of
 from alupdate.experiment.selection import Selector
 from alupdate.labelling.answers import taken_in
@@ -102,10 +102,10 @@ def _say(
     rows = [[str(i.rank), i.name, i.predicted, i.probability, i.score] for i in shown[:MOST_ROWS]]
     title = f"{campaign.name}: {counts}; the next {len(shown)} by {chosen.chosen_by}"
     display.table(title, ["rank", "instance", "predicted", "probability", "score"], rows)
-    if isinstance(campaign.config.batch, SequentialBatch):
+    if campaign.config.batch.asks_after is not None:
         display.say(
             "note: batch=sequential waits for these labels before it picks more of the batch; "
-            "batch=top_b gives a whole batch"
+            "batch.labels=sampled or batch=top_b gives a whole batch"
         )
     display.say(f"to label: {folder / BATCH}" + _page(folder))
     if (folder / TASKS).is_file():

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from alupdate.config import RunConfig, SequentialBatch
+from alupdate.config import RunConfig
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Pool
 from alupdate.experiment.learning import Batch, Learning
@@ -116,7 +116,7 @@ class Suggester:
     def suggest(self, pool: Pool, skipped: IntArray) -> Suggestions:
         """Return the next batch, by a model that has learned from every label.
 
-        In sequential construction these are the next picks of the batch that is begun.
+        Where construction waits for labels, these are the next picks of the batch that is begun.
 
         Args:
             pool: what is labelled.
@@ -135,7 +135,7 @@ class Suggester:
                     n_classes=max(2, self._classes),
                 )
             )
-        if isinstance(self._config.batch, SequentialBatch):
+        if self._config.batch.asks_after is not None:
             return self.offering(pool, skipped).suggestions
         batches = self.batches(pool)
         return self._open(pool, batches, NO_BATCH, skipped).suggestions
@@ -156,7 +156,7 @@ class Suggester:
             further = more[~np.isin(more, first.indices)][: max(0, count - len(first.indices))]
             return self._first(np.concatenate([first.indices, further]))
         batches, begun = self.batches(pool), NO_BATCH
-        if isinstance(self._config.batch, SequentialBatch):
+        if self._config.batch.asks_after is not None:
             begun = self._begun(batches)
         return self._continued(pool, batches, begun, skipped).suggestions_and_further(count)
 
@@ -199,14 +199,13 @@ class Suggester:
         for batch in batches:
             before = before.label(*batch)
         model, config = self._model_after(batches), self._config
-        every = config.batch.every if isinstance(config.batch, SequentialBatch) else None
         candidates = self._selector.candidates(len(batches), before, skipped)
         unasked = begun[0][~np.isin(begun[0], candidates)]
         candidates = np.concatenate([candidates, unasked])
         opened = OpenBatch(
             self._selector,
             config.batch.size,
-            every or config.batch.size,
+            config.batch.asks_after or config.batch.size,
             self._selector.query(len(batches), candidates, before, model),
             candidates,
         )

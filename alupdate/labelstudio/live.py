@@ -20,7 +20,13 @@ from alupdate.data.pool import Pool
 from alupdate.experiment.selection import Selector
 from alupdate.experiment.setup import learner_settings
 from alupdate.labelling.campaign import LABELS, Campaign
-from alupdate.labelling.label_studio_tasks import Controls, Guess, prediction, queue_score
+from alupdate.labelling.label_studio_tasks import (
+    Controls,
+    Guess,
+    asked_score,
+    prediction,
+    queue_score,
+)
 from alupdate.labelling.outcome import keep_outcome
 from alupdate.labelling.suggester import Suggestions
 from alupdate.labelstudio.annotations import (
@@ -44,8 +50,6 @@ OVERLAP = timedelta(seconds=5)
 """By how much two readings of changes overlap: Label Studio's clock runs while it writes."""
 MORE_THAN_ANNOTATORS = 5
 """Tasks with predictions beyond one for each annotator: Label Studio reserves those on screen."""
-LATER = 1.0
-"""What is added to the score of a prediction that was asked for, and not chosen."""
 REMEMBERED = 1000
 """Latencies that are kept."""
 
@@ -305,8 +309,8 @@ class Live:
             indices = [task.index for task in found if task.index is not None]
             shares = None if model is None else _probabilities(model, indices)
         if shares is None:
-            return [self._prediction(None, LATER, version) for _ in found]
-        return [self._prediction(row, LATER + float(row.max()), version) for row in shares]
+            return [self._prediction(None, 1.0, version) for _ in found]
+        return [self._prediction(row, asked_score(float(row.max())), version) for row in shares]
 
     def _model(self) -> Model | None:
         """Return the model after all labels; None while there are too few."""

@@ -56,7 +56,7 @@ def serve(config: RunConfig, display: Display) -> None:
     """
     check_labelling(config)
     assert isinstance(config.task, ServeTask)
-    settings = config.labelstudio or LabelStudioConfig()
+    settings = config.labelstudio
     token = secret(settings.token, "labelstudio.token", API_KEY)
     if token is None:
         raise InputError(f"labelstudio.token: a value is required; give it, or set ${API_KEY}")

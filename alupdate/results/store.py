@@ -38,6 +38,8 @@ ADDED: Mapping[str, Any] = {
     "dataset.instance_column": None,
     "dataset.classes": None,
     "dataset.on_conflict": "error",
+    "batch.labels": "acquired",
+    "batch.n_samples": 1,
 }
 """Settings that earlier versions did not have, and the values that stand for what those did: with
 them a run is the one that it was."""
@@ -285,10 +287,20 @@ def _settings(config: RunConfig) -> dict[str, Any]:
     ignored = HOW_TO_RUN
     if isinstance(config.task, UpdatingTask):
         ignored |= {"strategy", "batch", "n_initial", "initial", "n_cycles", "subset"}
-    settings = {key: value for key, value in asdict(config).items() if key not in ignored}
+    return without_added(
+        {key: value for key, value in asdict(config).items() if key not in ignored}
+    )
+
+
+def without_added(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings, or some groups of them, less those that stand for what is done anyway.
+
+    See ``ADDED``. The settings that are given are changed.
+    """
+    nothing: dict[str, Any] = {}
     for key, former in ADDED.items():
         *groups, last = key.split(".")
-        group = reduce(lambda tree, name: tree[name], groups, settings)
+        group = reduce(lambda tree, name: tree.get(name, nothing), groups, settings)
         if group.get(last, ABSENT) == former:
             del group[last]
     return settings

@@ -1,4 +1,4 @@
-"""Query strategies: their queries and answers, and the construction of batches."""
+"""Query strategies: their queries and their answers."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -15,7 +15,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.options import Option
-from alupdate.config.schema import BatchConfig, SequentialBatch
 from alupdate.config.values import SETTINGS, UpdateName
 from alupdate.laplace.posterior import LastLayerPosterior, variances_after
 from alupdate.laplace.rules import UpdateResult, UpdateRule
@@ -288,6 +287,8 @@ class StrategyOption(Option, Strategy):
     group: ClassVar[str] = "strategy"
     uses_labels: ClassVar[bool] = False
     """Whether ``select`` looks at the class indices of labelled instances."""
+    signed: ClassVar[bool | None] = False
+    """Whether ``utilities`` may be below zero by more than rounding; None where nobody knows."""
 
     @property
     def hypothetical_update(self) -> UpdateName | None:
@@ -337,43 +338,15 @@ def best(utilities: Tensor, query: Query, size: int) -> Positions:
     return front[order[:size]].numpy(force=True).astype(np.int64)
 
 
+def sample_of_candidates(query: Query, count: int) -> Tensor:
+    """Return the features (T, D) of at most ``count`` candidates, drawn without replacement."""
+    sample = query.rng.permutation(len(query.features))[:count]
+    return query.features[torch.from_numpy(sample).to(query.features.device)]
+
+
 def scattered(query: Query, positions: Tensor, values: Tensor) -> Tensor:
     """Return values (R,) at positions (R,) among the candidates, and NaN at the others (P,)."""
     return values.new_full((len(query.features),), torch.nan).index_copy(0, positions, values)
-
-
-Annotate = Callable[[Positions], Tensor]
-"""Returns the labels (b,) of candidates (b,); every call acquires them."""
-
-
-def build_batch(
-    strategy: Strategy, query: Query, batch: BatchConfig, rule: UpdateRule, annotate: Annotate
-) -> Positions:
-    """Return ``batch.size`` distinct positions among the candidates, in the order of selection.
-
-    Args:
-        strategy: chooses.
-        query: the state before the batch.
-        batch: size and construction.
-        rule: the update between the picks of a sequential batch.
-        annotate: gives the labels of what was picked, where an update needs them.
-    """
-    if isinstance(batch, SequentialBatch):
-        return _sequential(strategy, query, batch, rule, annotate)
-    return strategy.select(query, batch.size)
-
-
-def _sequential(
-    strategy: Strategy, query: Query, batch: SequentialBatch, rule: UpdateRule, annotate: Annotate
-) -> Positions:
-    """Pick ``every`` instances, acquire their labels, update the model, pick the next ones."""
-    chosen: list[Positions] = []
-    while (missing := batch.size - sum(map(len, chosen))) > 0:
-        picked = strategy.select(query, min(batch.every, missing))
-        chosen.append(picked)
-        if missing > len(picked):
-            query = after_labels(query, picked, annotate(picked), rule)
-    return np.concatenate(chosen)
 
 
 def after_labels(query: Query, picked: Positions, labels: Tensor, rule: UpdateRule) -> Query:

@@ -140,15 +140,23 @@ def _drawn(chances: Tensor, count: int, rng: np.random.Generator) -> Tensor:
 def _sampled(query: Query, free: Tensor, count: int) -> Tensor:
     """Return probabilities (F, S, C) of the free candidates under weights from the posterior."""
     weights = sample_weights(query.posterior, count, query.rng)
-    classes = weights.shape[1]
-    sampled = query.features.new_empty(len(free), count, classes)
-    flat = weights.flatten(0, 1).T
-    size = max(1, _CHUNK_NUMBERS // len(flat.T))
+    sampled = query.features.new_empty(len(free), *weights.shape[:2])
+    size = chunk_size(weights)
     for start in range(0, len(free), size):
-        rows = query.features[free[start : start + size]]
-        logits = (rows @ flat).view(len(rows), count, classes)
-        torch.softmax(logits, dim=2, out=sampled[start : start + size])
-    return flush_denormals(sampled)
+        part = slice(start, start + size)
+        sampled[part] = sampled_probabilities(weights, query.features[free[part]])
+    return sampled
+
+
+def chunk_size(weights: Tensor) -> int:
+    """Return how many instances get their probabilities under weights (S, C, D) at once."""
+    return max(1, _CHUNK_NUMBERS // weights[:, :, 0].numel())
+
+
+def sampled_probabilities(weights: Tensor, features: Tensor) -> Tensor:
+    """Return the probabilities (N, S, C) of instances (N, D) under each of weights (S, C, D)."""
+    logits = (features @ weights.flatten(0, 1).T).view(len(features), *weights.shape[:2])
+    return flush_denormals(torch.softmax(logits, dim=2))
 
 
 def flush_denormals(probabilities: Tensor) -> Tensor:

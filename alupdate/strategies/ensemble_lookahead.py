@@ -139,7 +139,7 @@ class EnsembleLookahead(OracleOption):
         return members[self._search(part, len(members), torch.from_numpy(starts))]
 
     def _search(self, query: Query, count: int, starts: Tensor) -> Positions:
-        """Return the best of batches (M, b), after exchanges with the first ``count`` candidates."""
+        """Return the best of batches (M, b), after exchanges with the first candidates (count,)."""
         oracle, starts = require_oracle(query), starts.to(query.features.device)
         free = torch.arange(count, device=starts.device)
         updates = HypotheticalUpdates.of(query, free, oracle.features).keeping_kernel()

@@ -31,6 +31,7 @@ from alupdate.strategies.base import (
     Query,
     StrategyOption,
     best,
+    sample_of_candidates,
     scattered,
 )
 from alupdate.strategies.diversity import kmeans
@@ -373,6 +374,7 @@ class GreedyLookahead(OracleOption, GreedyStrategy):
     """
 
     name: Literal["greedy_lookahead"] = "greedy_lookahead"
+    signed: ClassVar[bool | None] = True
     memory: Count = 512
 
     def utilities(self, query: Query) -> Tensor:
@@ -434,28 +436,24 @@ class ExpectedLookahead(LookaheadOption, GreedyStrategy):
     """
 
     name: Literal["expected_lookahead"] = "expected_lookahead"
+    signed: ClassVar[bool | None] = True
     n_candidates: Count = 200
     n_points: Count = 1000
     n_labels: Count = 10
 
     def utilities(self, query: Query) -> Tensor:
         """Return minus the expected loss (P,); NaN for all but those of smallest margin."""
-        members, losses = self._expected_losses(query, self._points(query))
+        members, losses = self._expected_losses(query, sample_of_candidates(query, self.n_points))
         return scattered(query, members, -losses)
 
     @override
     def picks(self, query: Query) -> Iterator[int]:
-        points = self._points(query)
+        points = sample_of_candidates(query, self.n_points)
         for _ in range(len(query.free())):
             members, losses = self._expected_losses(query, points)
             pick = members[[int(losses.argmin())]]
             yield int(pick)
             query = _after_unknown_label(query, pick)
-
-    def _points(self, query: Query) -> Tensor:
-        """Return the features (T, D) of a sample of the candidates."""
-        sample = query.rng.permutation(len(query.features))[: self.n_points]
-        return query.features[torch.from_numpy(sample).to(query.features.device)]
 
     def _expected_losses(self, query: Query, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return the free candidates (R,) of smallest margin, and the loss (R,) to expect."""

@@ -49,6 +49,7 @@ class Plugin(StrategyOption):
 
     name: Literal["plugin"] = "plugin"
     uses_labels: ClassVar[bool] = True
+    signed: ClassVar[bool | None] = None
     module: ModuleName
     settings: OpenMapping = Field(default_factory=dict)
 
@@ -84,29 +85,35 @@ class Plugin(StrategyOption):
         return checked(answer, query, size, self._key)
 
     def _scores(self, query: Query) -> Tensor:
-        """Return the strategy's utilities (P,).
+        """Return the strategy's utilities (P,), with which to choose.
 
         Raises:
             InputError: there is not one number for each candidate.
         """
         scores = self.utilities(query)
-        wanted = (len(query.features),)
-        if not isinstance(scores, Tensor) or scores.shape != wanted:
-            raise InputError(f"{self._key}: utilities must return a tensor of shape {wanted}")
         if scores.index_fill(0, query.picked, 0).isnan().any():
             raise InputError(f"{self._key}: utilities returned NaN for a candidate")
         return scores
 
     @property
     def utilities(self) -> Callable[[Query], Tensor]:
-        """The strategy's own utilities.
+        """The strategy's own utilities; they raise InputError where they are of another shape.
 
         Raises:
             AttributeError: it has none.
         """
         strategy: Any = self.strategy
-        scores: Callable[[Query], Tensor] = strategy.utilities
-        return scores
+        scores: Callable[[Query], Any] = strategy.utilities
+
+        def utilities(query: Query) -> Tensor:
+            with _current_directory_importable():
+                answer = scores(query)
+            wanted = (len(query.features),)
+            if not isinstance(answer, Tensor) or answer.shape != wanted:
+                raise InputError(f"{self._key}: utilities must return a tensor of shape {wanted}")
+            return answer
+
+        return utilities
 
     @cached_property
     def strategy(self) -> Strategy:

@@ -55,6 +55,7 @@ class ScikitActiveml(StrategyOption):
 
     name: Literal["skactiveml"] = "skactiveml"
     uses_labels: ClassVar[bool] = True
+    signed: ClassVar[bool | None] = None
     query_strategy: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_]\w*$")]
     parameters: OpenMapping = Field(default_factory=dict)
 

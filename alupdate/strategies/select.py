@@ -26,9 +26,9 @@ from alupdate.strategies.base import (
     Retrain,
     Strategy,
     StrategyOption,
-    build_batch,
     checked,
 )
+from alupdate.strategies.batches import build_batch
 from alupdate.utils.errors import InputError, suggestion
 
 Numbers = Tensor | ArrayLike | Sequence[int]

@@ -1,6 +1,6 @@
 """Uncertainty sampling: scores of the predictive distribution and of the posterior."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -99,6 +99,7 @@ class LeastConfidence(StrategyOption, ScoringStrategy):
     """
 
     name: Literal["least_confidence"] = "least_confidence"
+    signed: ClassVar[bool | None] = True
 
     @override
     def utilities(self, query: Query) -> Tensor:

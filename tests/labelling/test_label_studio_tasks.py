@@ -11,7 +11,13 @@ from PIL import Image
 from alupdate.data.dataset import ArrayImages, Texts, kind_of
 from alupdate.data.image_folder import ImageFolder
 from alupdate.data.own_data import PartlyLabelled
-from alupdate.labelling.label_studio_tasks import labelling_config, task_data, task_list
+from alupdate.labelling.label_studio_tasks import (
+    asked_score,
+    labelling_config,
+    queue_score,
+    task_data,
+    task_list,
+)
 from alupdate.labelling.suggester import Suggestions
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -52,6 +58,12 @@ def test_what_label_studio_cannot_show_is_refused(classes, kind, line):
         labelling_config(classes, kind, "KEY")
     assert str(raised.value).startswith("KEY: ")
     assert line in str(raised.value)
+
+
+def test_scores_grow_with_the_place_and_stay_below_those_that_were_asked_for():
+    scores = [queue_score(place) for place in (0, 1, 899, 900, 901, 10_000, 10_001)]
+    assert scores == sorted(set(scores))
+    assert scores[-1] < asked_score(0.0) < asked_score(1.0) <= 1
 
 
 @pytest.mark.parametrize("has_model", [False, True])

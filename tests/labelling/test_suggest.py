@@ -80,6 +80,25 @@ def test_a_run_is_replayed_byte_for_byte(strategy, batch, update, pool, monkeypa
     assert set(METRIC_NAMES) < set(expected[0].split(","))
 
 
+@pytest.mark.parametrize(("labels", "count"), [("acquired", 1), ("predicted", 3)])
+def test_only_acquired_labels_are_waited_for(labels, count, pool, monkeypatch, capsys):
+    names = [
+        *SMALL,
+        "strategy=margin",
+        "batch=sequential",
+        f"batch.labels={labels}",
+        "progress=true",
+    ]
+    assert run_command(monkeypatch, pool, *SUGGEST, *names) == 0
+    filled(campaign_of(pool) / "batch.csv", digits().train_labels)
+    capsys.readouterr()
+    assert run_command(monkeypatch, pool, *SUGGEST, *names) == 0
+    assert len(rows_of(campaign_of(pool) / "batch.csv")) == count
+    captured = capsys.readouterr()
+    said = " ".join((captured.out + captured.err).split())
+    assert ("waits for these labels" in said) == (labels == "acquired")
+
+
 def test_the_next_batch_follows_from_the_labels_alone(pool, monkeypatch):
     """With or without the kept model, in one file or another: the same batch and model."""
     names = ["strategy=margin", "update=map", *SMALL]

@@ -22,7 +22,22 @@ SMALL = ["dataset=digits", "backbone=pixels", "n_cycles=3", "batch.size=4", "sub
 CASES = [
     *product(("margin", "badge", "bald"), ("top_b", "sequential"), ("retrain", "second_order")),
     ("typiclust", "top_b", "map"),
+    ("bald", "predicted", "retrain"),
+    ("badge", "sampled", "retrain"),
+    ("bald", "sampled-3", "second_order"),
+    ("margin", "power", "retrain"),
+    ("epig", "top_b", "retrain"),
+    ("parbals", "top_b", "retrain"),
 ]
+CONSTRUCTIONS = {
+    "top_b": ["batch=top_b"],
+    "sequential": ["batch=sequential"],
+    "predicted": ["batch=sequential", "batch.labels=predicted", "batch.every=2"],
+    "sampled": ["batch=sequential", "batch.labels=sampled"],
+    "sampled-3": ["batch=sequential", "batch.labels=sampled", "batch.n_samples=3"],
+    "power": ["batch=power"],
+}
+FEW = {"epig": ["strategy.n_samples=20"], "parbals": ["strategy.n_samples=20"]}
 
 
 def suggester_of(config):
@@ -38,7 +53,8 @@ def labelled(size, queries):
 
 @pytest.mark.parametrize(("strategy", "batch", "update"), CASES)
 def test_labels_of_a_run_give_its_queries_and_curve(strategy, batch, update, tmp_path):
-    names = [f"strategy={strategy}", f"batch={batch}", f"update={update}"]
+    names = [f"strategy={strategy}", *CONSTRUCTIONS[batch], f"update={update}"]
+    names += FEW.get(strategy, [])
     run = alupdate.run([*SMALL, *names, f"results_dir={tmp_path}", "progress=false"])
     queries, size = run.queries, 1297
     setup, warm = suggester_of(run.config)
@@ -50,7 +66,8 @@ def test_labels_of_a_run_give_its_queries_and_curve(strategy, batch, update, tmp
         assert warm.suggest(pool, NONE).indices.tolist() == expected
         cold = Suggester(run.config, Selector(run.config), setup.learner, size, 10)
         assert cold.suggest(pool, NONE).indices.tolist() == expected
-        assert warm.offering(pool, NONE).suggestions.indices.tolist() == expected
+        offered = warm.offering(pool, NONE).suggestions.indices.tolist()
+        assert offered == expected
     for cycle in range(4):
         model = warm.model(labelled(size, queries[: 10 + 4 * cycle]))
         scores = score_model(run.config, model, truth)
@@ -59,9 +76,10 @@ def test_labels_of_a_run_give_its_queries_and_curve(strategy, batch, update, tmp
     assert set(METRIC_NAMES) < set(CURVE_COLUMNS)
 
 
-def test_a_batch_whose_labels_come_one_by_one_ends_as_the_run(tmp_path):
-    """The next pick of a sequential batch knows the labels before it."""
-    arguments = ["strategy=bald", "batch=sequential", "batch.every=2"]
+@pytest.mark.parametrize("labels", ["acquired", "sampled"])
+def test_a_batch_whose_labels_come_one_by_one_ends_as_the_run(labels, tmp_path):
+    """The next pick of a sequential batch knows the labels before it, or those that were drawn."""
+    arguments = ["strategy=bald", "batch=sequential", "batch.every=2", f"batch.labels={labels}"]
     run = alupdate.run([*SMALL, *arguments, f"results_dir={tmp_path}", "progress=false"])
     _, suggester = suggester_of(run.config)
     queries = run.queries
@@ -76,10 +94,21 @@ def test_a_batch_whose_labels_come_one_by_one_ends_as_the_run(tmp_path):
         assert not len(offering.suggestions.indices)
 
 
-@pytest.mark.parametrize("batch", ["top_b", "sequential"])
-@pytest.mark.parametrize("initial", ["random", "typiclust", "coverage", "maxherding"])
+@pytest.mark.parametrize(
+    ("batch", "initial"),
+    [
+        *product(("top_b", "sequential"), ("random", "typiclust", "coverage", "maxherding")),
+        ("sampled-3", "random"),
+        ("power", "random"),
+    ],
+)
 def test_skipped_instances_are_never_offered_again(batch, initial):
-    arguments = [f"batch={batch}", "strategy=margin", f"initial={initial}", "update=first_order"]
+    arguments = [
+        *CONSTRUCTIONS[batch],
+        "strategy=margin",
+        f"initial={initial}",
+        "update=first_order",
+    ]
     config = compose_config([*SMALL, *arguments])
     setup, suggester = suggester_of(config)
     truth, rng = setup.dataset.train_labels, np.random.default_rng(0)
@@ -111,9 +140,13 @@ def test_labels_that_nobody_asked_for_are_learned_from():
 
 
 def test_an_exhausted_pool_offers_what_is_left():
-    for strategy, batch in product(("margin", "badge", "typiclust"), ("top_b", "sequential")):
+    cases = [
+        *product(("margin", "badge", "typiclust"), ("top_b", "sequential", "sampled")),
+        ("margin", "power"),
+    ]
+    for strategy, batch in cases:
         config = compose_config(
-            [*SMALL, "dataset.n_train=16", f"batch={batch}", f"strategy={strategy}"]
+            [*SMALL, "dataset.n_train=16", *CONSTRUCTIONS[batch], f"strategy={strategy}"]
         )
         setup, suggester = suggester_of(config)
         truth = setup.dataset.train_labels

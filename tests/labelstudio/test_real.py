@@ -1,6 +1,7 @@
 """task=serve with a real Label Studio, over its API and through its page."""
 
 import csv
+import re
 import shutil
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -167,19 +168,24 @@ def ten_tasks_labelled_on_the_page_are_those_that_the_strategy_chose(place, expe
         page.fill("input[name=password]", PASSWORD)
         page.click("button[type=submit]")
         page.wait_for_url(lambda url: "/user/login" not in url)
-        page.goto(f"{studio.url}/projects/{project}/data?labeling=1")
+        page.goto(f"{studio.url}/projects/{project}/data")
+        page.click("text=Label All Tasks")
         for name in expected[:10]:
             number = task_of(watcher, project, name)
-            page.wait_for_selector(f"text=#{number}")
-            page.get_by_text(truth[name], exact=False).locator("visible=true").first.wait_for()
-            page.keyboard.press(str(CLASSES.index(truth[name]) + 1))
+            on_screen(page, number)
+            page.get_by_role("checkbox", name=re.compile(f"^{truth[name]}")).check()
             page.click("button[aria-label='Submit current annotation']")
-            page.wait_for_selector("text=saved successfully")
         number = task_of(watcher, project, expected[10])
-        page.wait_for_selector(f"text=#{number}")
+        on_screen(page, number)
         field = page.locator("text=/probability 0\\.\\d\\d, after 10 labels/")
         assert field.first.is_visible()
         browser.close()
+
+
+def on_screen(page, number):
+    """Wait until a task is shown; its number stands before "1 of 3" at the bottom."""
+    said = re.compile(rf"^{number}\d+ of \d+$")
+    page.locator("[class*=current-task__task-id]", has_text=said).wait_for()
 
 
 def task_of(annotator, project, name):

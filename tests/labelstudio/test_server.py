@@ -81,8 +81,9 @@ def test_predictions_that_are_asked_for_come_behind_those_chosen(served, photos)
     results = answer.json()["results"]
     assert len(results) == 5
     for result in results:
-        assert result["score"] >= 1
-        assert result["result"][0]["score"] == pytest.approx(result["score"] - 1)
+        assert 0.9 < result["score"] <= 1
+        share = result["result"][0]["score"]
+        assert share == pytest.approx((result["score"] - 0.9) / 0.1, abs=1e-4)
         assert result["model_version"] == service.live.state.version
 
 

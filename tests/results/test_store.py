@@ -8,6 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from alupdate.config.check import make_config
+from alupdate.experiment.kept_model import settings_digest
 from alupdate.results.records import Comparison, CycleRecord, tables
 from alupdate.results.status import read_status
 from alupdate.results.store import RunStore
@@ -261,3 +262,25 @@ def test_impossible_records_with_a_valid_checksum_count_as_none(store, caplog, c
     assert store.load() == []
     assert reason in caplog.text
     assert "starting from the beginning" in caplog.text
+
+
+def test_a_setting_that_earlier_versions_lacked_changes_no_name_while_it_says_what_they_did():
+    def batch_of(**settings):
+        batch = {"name": "sequential", **settings}
+        return RunStore(config(batch=batch)).settings["batch"], settings_digest(config(batch=batch))
+
+    former = {"name": "sequential", "size": 10, "every": 1, "update": "second_order"}
+    stored, digest = batch_of()
+    assert stored == former
+    stored, other = batch_of(labels="sampled", n_samples=2)
+    assert stored == {**former, "labels": "sampled", "n_samples": 2}
+    assert other != digest
+
+
+def test_a_batch_with_labels_of_the_models_own_is_told_apart_in_tables():
+    sampled = config(batch={"name": "sequential", "labels": "sampled"})
+    name = RunStore(sampled).name
+    assert name.startswith("digits-pixels-margin-sequential_sampled-retrain-s0-")
+    header, first, _ = tables(name, sampled, False, RECORDS)["curve.csv"].splitlines()
+    row = dict(zip(header.split(","), first.split(","), strict=True))
+    assert row["batch"] == "sequential_sampled"

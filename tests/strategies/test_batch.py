@@ -4,7 +4,8 @@ import torch
 
 from alupdate.config import SequentialBatch, TopBatch
 from alupdate.laplace.updates import update_rule
-from alupdate.strategies.base import after_labels, build_batch
+from alupdate.strategies.base import after_labels
+from alupdate.strategies.batches import build_batch
 from alupdate.strategies.uncertainty import Margin
 from tests.support.problems import make_query
 from tests.support.references import sequential_update, softmax

@@ -2,6 +2,8 @@ import sys
 
 import pytest
 
+from alupdate.config import PowerBatch
+from alupdate.strategies.batches import StochasticBatches, require_utilities
 from alupdate.strategies.plugin import Plugin
 from alupdate.utils.errors import InputError
 from tests.support.problems import make_query
@@ -148,3 +150,21 @@ def test_utilities_are_one_number_for_each_candidate(scores, message, write):
     )
     with pytest.raises(InputError, match=message):
         plugin(write(code)).select(make_query(), 3)
+
+
+def test_batches_from_scores_of_a_plugin(write):
+    """Whether it has any is known when it is made; what they are, when it is asked."""
+    batch = PowerBatch(name="power")
+    require_utilities(Plugin, batch, "plugin")
+    with pytest.raises(InputError, match="batch=power: strategy=plugin does not score single"):
+        require_utilities(plugin(write(GOOD)), batch, "plugin")
+    code = (
+        "from alupdate import ScoringStrategy\nclass Own(ScoringStrategy):\n"
+        "    def utilities(self, query): return query.logits[:, 0] - 100\n"
+        "def make_strategy(settings): return Own()\n"
+    )
+    own = plugin(write(code, "my_scores"))
+    require_utilities(own, batch, "plugin")
+    with pytest.raises(InputError, match="powers need scores of 0 or more, use"):
+        StochasticBatches(own).select(make_query(), 3)
+    assert len(StochasticBatches(own, variant="softrank").select(make_query(), 3)) == 3

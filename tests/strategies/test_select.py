@@ -31,7 +31,8 @@ from alupdate.laplace.updates import fit, update_rule
 from alupdate.models.learner import Model
 from alupdate.models.plain import PlainBackbone
 from alupdate.strategies.bait import Bait
-from alupdate.strategies.base import ScoringStrategy, build_batch
+from alupdate.strategies.base import ScoringStrategy
+from alupdate.strategies.batches import build_batch
 from alupdate.strategies.lookahead import BatchMix, Lookahead
 from alupdate.strategies.select import select, utilities
 from alupdate.utils.seeds import Stream, generator
