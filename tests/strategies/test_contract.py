@@ -57,6 +57,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 ALL = {name: (name, FEW.get(name, {})) for name in options("strategy")} | {
     key: (name, FEW.get(name, {}) | settings) for key, (name, settings) in VARIANTS.items()
 }
+UNMOVED = {"ensemble_lookahead"}
+"""They draw random numbers, and may find the same best batch whatever these are."""
 BATCHES = {
     "top_b": TopBatch(name="top_b", size=5),
     "sequential": SequentialBatch(name="sequential", size=5),
@@ -125,7 +127,8 @@ def test_another_seed_reaches_every_random_choice(strategy, batch):
         before = query.rng.bit_generator.state
         answers.add(tuple(choose(strategy, batch, query).tolist()))
         used.add(query.rng.bit_generator.state != before)
-    assert used == {len(answers) > 1 or getattr(batch, "labels", None) == "sampled"}
+    unmoved = strategy.name in UNMOVED or getattr(batch, "labels", None) == "sampled"
+    assert used == {len(answers) > 1 or unmoved}
 
 
 def test_query_is_untouched(strategy, batch):
