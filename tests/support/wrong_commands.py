@@ -98,7 +98,7 @@ WRONG = {
     "strategy=plugin strategy.module=json": "strategy.module=json: has no function make_strategy",
     "strategy=greedy_lookahead strategy.evaluate_on=train": "strategy.evaluate_on=train: must be",
     "strategy=greedy_lookahead strategy.evaluate_on=holdout strategy.holdout=1290": "leaves no",
-    "strategy=boss strategy.update=train": "strategy.update=train: no such update; did you mean retr",
+    "strategy=boss strategy.update=train": "strategy.update=train: no such update; did you mean ",
     "strategy=boss strategy.n_batches=0": "strategy.n_batches=0: must be greater than or equal",
     "strategy=boss strategy.evaluate_on=holdout strategy.holdout=1290": "leaves no candidates",
     "strategy=ensemble_lookahead strategy.update=retrain": "strategy.update=retrain: no such upd",
