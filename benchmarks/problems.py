@@ -1,6 +1,7 @@
 """Classification problems of any size, on which a linear layer is right most of the time."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,10 +10,11 @@ from torch import Tensor
 from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.posterior import Posterior, fit_posterior
 from alupdate.laplace.updates import update_rule
-from alupdate.models.training import optimal_linear
+from alupdate.models.training import Recipe, optimal_linear, train_linear
 from alupdate.strategies.base import Oracle, Query
 
 WEIGHT_DECAY = 1e-4
+RECIPE = Recipe(0.01, WEIGHT_DECAY, 200, 64)
 
 
 @dataclass(frozen=True)
@@ -52,4 +54,10 @@ def query_of(
         labelled.labels,
         rule=update_rule("second_order"),
         oracle=oracle,
+        retrain=partial(_recipe, torch.zeros_like(posterior.mean)),
     )
+
+
+def _recipe(start: Tensor, features: Tensor, labels: Tensor) -> Tensor:
+    """Return the weights (C, D) of a layer trained by the recipe with its default settings."""
+    return train_linear(start, features, labels, RECIPE, np.random.default_rng(0))

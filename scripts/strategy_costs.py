@@ -26,6 +26,7 @@ STRATEGIES = (
     "bait fisher=binary", "bait", "coreset", "typiclust", "probcover", "maxherding", "uherding",
     "uherding temperature=original", "tcm", "dropquery", "alfamix", "refine", "expected_lookahead",
     "lookahead", "lookahead n_batches=600", "greedy_lookahead",
+    "ensemble_lookahead", "boss",
 )  # fmt: skip
 LABELLED, POINTS = 100, 3000
 REPEATS, ENOUGH = 5, 2.0

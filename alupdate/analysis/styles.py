@@ -48,6 +48,8 @@ STRATEGIES: Mapping[str, Mark] = {
     "expected_lookahead": (BLUE, "*"),
     "lookahead": (VERMILLION, "o"),
     "greedy_lookahead": (PURPLE, "s"),
+    "ensemble_lookahead": (BLUE, "^"),
+    "boss": (BLACK, "D"),
 }
 """Colour and marker. No two share a marker, but the oracles, whose lines are dashed, with others:
 so all of them are told apart in grey too."""

@@ -15,8 +15,15 @@ from alupdate.experiment.setup import learner_settings
 from alupdate.laplace.names import GAUSSIAN, SECOND_ORDER
 from alupdate.laplace.posterior import fit_posterior
 from alupdate.laplace.rules import UpdateRule
-from alupdate.models.learner import Model, Rows, labelled, make_rule, step_size
-from alupdate.strategies.base import Oracle, Positions, Query, Strategy, after_labels
+from alupdate.models.learner import (
+    Model,
+    Rows,
+    labelled,
+    make_rule,
+    step_size,
+    train_last_layer,
+)
+from alupdate.strategies.base import Oracle, Positions, Query, Retrain, Strategy, after_labels
 from alupdate.strategies.batches import build_batch, chooser_of, require_utilities
 from alupdate.strategies.diversity import ProbCover, TypiClust
 from alupdate.strategies.herding import MaxHerding
@@ -90,7 +97,11 @@ class Selector:
         candidates = self.candidates(cycle, pool)
         query = self.query(cycle, candidates, pool, model)
         if self.is_oracle:
-            query = replace(query, oracle=self._oracle(candidates, pool, model))
+            query = replace(
+                query,
+                oracle=self._oracle(candidates, pool, model),
+                retrain=self._retraining(cycle, model),
+            )
         positions = build_batch(
             self.strategy,
             query,
@@ -128,6 +139,11 @@ class Selector:
             gamma=self._gamma(cycle, pool, model),
             rule=self._rule,
         )
+
+    def _retraining(self, cycle: int, model: Model) -> Retrain:
+        """Return what trains a last layer as the run does after this query's batch."""
+        settings, n_classes = learner_settings(self._config), len(model.posterior.mean)
+        return lambda rows, labels: train_last_layer(rows, labels, n_classes, settings, cycle)
 
     def _gamma(self, cycle: int, pool: Pool, model: Model) -> float:
         """Return the step size of updates within a query; 0 where it makes none."""

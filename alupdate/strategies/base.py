@@ -1,7 +1,7 @@
 """Query strategies: their queries and their answers."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -22,6 +22,8 @@ from alupdate.utils.errors import InputError
 
 Positions = NDArray[np.int64]
 EvaluationSet = Literal["test", "holdout", "pool"]
+Retrain = Callable[[Tensor, Tensor], Tensor]
+"""Features (N, D) and class indices (N,) -> the weights (C, D) of a last layer trained on them."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Query:
         rng: the source of every random choice.
         rule: the update rule of hypothetical updates, for strategies that make them.
         oracle: for strategies with ``needs_oracle``.
+        retrain: trains a last layer as the run does, for strategies that judge by it.
 
     Example:
         >>> import torch
@@ -80,6 +83,7 @@ class Query:
     rng: np.random.Generator
     rule: UpdateRule | None = None
     oracle: Oracle | None = None
+    retrain: Retrain | None = None
 
     @classmethod
     def of(
@@ -93,6 +97,7 @@ class Query:
         gamma: float = 1.0,
         rule: UpdateRule | None = None,
         oracle: Oracle | None = None,
+        retrain: Retrain | None = None,
     ) -> "Query":
         """Return the query at the start of a batch.
 
@@ -102,7 +107,7 @@ class Query:
             known_features: (K, D), of the labelled instances; None for none.
             known_labels: (K,), their class indices.
             seed: of ``rng``, or the generator itself.
-            gamma, rule, oracle: see the attributes.
+            gamma, rule, oracle, retrain: see the attributes.
         """
         nothing = torch.zeros(0, dtype=torch.int64, device=features.device)
         return cls(
@@ -117,6 +122,7 @@ class Query:
             rng=np.random.default_rng(seed),
             rule=rule,
             oracle=oracle,
+            retrain=retrain,
         )
 
     @cached_property

@@ -49,11 +49,15 @@ class DropQuery(StrategyOption):
 
     @override
     def select(self, query: Query, size: int) -> Positions:
+        return representatives(query, self.flipping(query, size), size)
+
+    def flipping(self, query: Query, size: int) -> Positions:
+        """Return the free candidates (R,) whose label flips often enough for a batch of a size."""
         flips = self._flips(query)[query.free()]
         wanted = self.n_passes // 2 + 1
         while wanted > 1 and np.count_nonzero(flips >= wanted) < self.oversample * size:
             wanted -= 1
-        return representatives(query, query.free()[flips >= wanted], size)
+        return query.free()[flips >= wanted]
 
     def _flips(self, query: Query) -> np.ndarray:
         """Return in how many passes (P,) the predicted label differs."""

@@ -21,6 +21,7 @@ from alupdate.laplace.losses import (
     true_loss,
 )
 from alupdate.laplace.names import NLL, SECOND_ORDER, Loss
+from alupdate.laplace.posterior import reduction
 from alupdate.laplace.rules import LowRankUpdate, UpdateResult, UpdateRule, mean_changes
 from alupdate.strategies.base import (
     EvaluationSet,
@@ -175,6 +176,26 @@ class HypotheticalUpdates:
         logits = update.new_logits(self.logits, self.points)
         return replace(self, directions=directions, logits=logits, kernel=kernel)
 
+    def after_batch(
+        self, query: Query, places: Tensor, update: UpdateResult
+    ) -> "HypotheticalUpdates":
+        """Return the view after an update with the members at places (b,): as ``after``, of rank b.
+
+        With H of ``posterior.reduction``, Sigma' = Sigma - H^T H: O((R + T) b D + R b T).
+        """
+        if len(self.directions) > 1:
+            return HypotheticalUpdates.of(query, self.members, self.points)
+        directions, kernel = self.directions, self.kernel
+        if self.rule.projects:
+            taken = self.directions[0, places], self.features[places]
+            rows = reduction(*taken, update.added_precision[:, 0])
+            shares = self.features @ rows.T
+            directions = torch.addmm(directions[0], shares, rows, alpha=-1)[None]
+            if kernel is not None:
+                kernel = torch.addmm(kernel, shares, rows @ self.points.T, alpha=-1)
+        logits = update.new_logits(self.logits, self.points)
+        return replace(self, directions=directions, logits=logits, kernel=kernel)
+
 
 @option(frozen=True, config=SETTINGS)
 class BatchMix:
@@ -257,7 +278,7 @@ class LookaheadOption(StrategyOption):
 
     @property
     @override
-    def hypothetical_update(self) -> UpdateName:
+    def hypothetical_update(self) -> UpdateName | None:
         return self.update
 
 
@@ -283,6 +304,19 @@ class OracleOption(LookaheadOption):
     @override
     def n_holdout(self) -> int:
         return self.holdout if self.evaluate_on == "holdout" else 0
+
+    def losses(self, query: Query, batches: Positions) -> Tensor:
+        """Return the loss (M,) on the evaluation set after the update on each of batches (M, b)."""
+        oracle = require_oracle(query)
+        members, places = torch.unique(
+            torch.from_numpy(batches).to(query.features.device), return_inverse=True
+        )
+        return HypotheticalUpdates.of(query, members, oracle.features).losses(
+            query,
+            places,
+            oracle.candidate_labels[members[places]],
+            true_loss(oracle.labels, self.loss),
+        )
 
 
 @option(frozen=True, config=SETTINGS, kw_only=True)
@@ -312,19 +346,6 @@ class Lookahead(OracleOption):
         batches = sample_batches(query, size, self.n_batches, self.mix)
         best: Positions = batches[int(self.losses(query, batches).argmin())]
         return best
-
-    def losses(self, query: Query, batches: Positions) -> Tensor:
-        """Return the loss (M,) on the evaluation set after the update on each of batches (M, b)."""
-        oracle = require_oracle(query)
-        members, places = torch.unique(
-            torch.from_numpy(batches).to(query.features.device), return_inverse=True
-        )
-        return HypotheticalUpdates.of(query, members, oracle.features).losses(
-            query,
-            places,
-            oracle.candidate_labels[members[places]],
-            true_loss(oracle.labels, self.loss),
-        )
 
 
 def require_oracle(query: Query) -> Oracle:

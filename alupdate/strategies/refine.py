@@ -12,6 +12,7 @@ from typing_extensions import override
 from alupdate.config.options import make_option, options
 from alupdate.config.values import SETTINGS, Count, Share, Text, UpdateName
 from alupdate.strategies.base import Positions, Query, StrategyOption
+from alupdate.strategies.ensemble import from_a_subset
 from alupdate.utils.errors import InputError, suggestion
 
 
@@ -76,11 +77,9 @@ class Refine(StrategyOption):
         each = max(1, self.n_batches // len(self.members))
         for _ in range(self.n_rounds):
             count = max(size, min(self.largest_subset, int(self.share * len(pool))))
-            batches = []
+            batches = list[Positions]()
             for member in self._ensemble:
-                for _ in range(each):
-                    subset = query.rng.choice(pool, size=count, replace=False)
-                    batches.append(subset[member.select(query.subset(subset), size)])
+                batches += [from_a_subset(member, query, pool, count, size) for _ in range(each)]
             pool = np.unique(np.concatenate(batches))
         return pool[self._chooser.select(query.subset(pool), size)]
 

@@ -23,6 +23,7 @@ from alupdate.strategies.base import (
     Oracle,
     Positions,
     Query,
+    Retrain,
     Strategy,
     StrategyOption,
     checked,
@@ -61,6 +62,7 @@ def select(
     gamma: float = 1.0,
     seed: int | np.random.Generator = 0,
     oracle: Truth | None = None,
+    retrain: Retrain | None = None,
     **settings: Any,
 ) -> Positions:
     """Return the positions (size,) of the instances to label next, in the order of selection.
@@ -78,6 +80,8 @@ def select(
         seed: of every random choice, or a generator.
         oracle: for oracles: true class indices (P,) of the pool; features (T, D) and class
             indices (T,) of an evaluation set.
+        retrain: for oracles that retrain: from features (N, D) and class indices (N,) to the
+            weights (C, D) of a last layer trained on them.
         settings: of the strategy, as in ``conf/strategy/NAME.yaml``.
 
     Raises:
@@ -90,7 +94,7 @@ def select(
         >>> select("margin", 2, features=features, posterior=posterior, labelled=[0, 3])
         array([1, 2])
     """
-    given = _Given(features, posterior, labelled, labels, rule, gamma, seed, oracle)
+    given = _Given(features, posterior, labelled, labels, rule, gamma, seed, oracle, retrain)
     state = _prepared(strategy, settings, given)
     return state.candidates[state.batch(_construction(batch, size, every, annotate), annotate)]
 
@@ -107,6 +111,7 @@ def utilities(
     gamma: float = 1.0,
     seed: int | np.random.Generator = 0,
     oracle: Truth | None = None,
+    retrain: Retrain | None = None,
     **settings: Any,
 ) -> NDArray[np.floating]:
     """Return the utility (P,) of each instance of the pool for the first pick; higher is better.
@@ -124,7 +129,7 @@ def utilities(
         >>> utilities("margin", features=features, posterior=posterior, labelled=[0]).round(2)
         array([ nan, 0.9 , 0.24], dtype=float32)
     """
-    given = _Given(features, posterior, labelled, labels, rule, gamma, seed, oracle)
+    given = _Given(features, posterior, labelled, labels, rule, gamma, seed, oracle, retrain)
     return _prepared(strategy, settings, given).utilities()
 
 
@@ -140,6 +145,7 @@ class _Given:
     gamma: float
     seed: int | np.random.Generator
     oracle: Truth | None
+    retrain: Retrain | None
 
 
 @dataclass(frozen=True)
@@ -240,6 +246,7 @@ def _prepared(strategy: str | Strategy, settings: dict[str, Any], given: _Given)
         gamma=given.gamma,
         rule=hypothetical,
         oracle=oracle,
+        retrain=given.retrain,
     )
     return _State(_Checked(chooser, _name(strategy)), query, between, candidates, len(rows))
 

@@ -22,6 +22,7 @@ from alupdate.utils.paths import conf_dir
 from tests.support.curve_tables import random_curves, study
 
 EVERY = (*STRATEGIES, "lookahead_300", "my own", "Falcun")
+ORACLES = ("lookahead", "greedy_lookahead", "ensemble_lookahead", "boss")
 OWN = ("my own", "bald, but better", "zz")
 OWN_RULES = ("kalman", "a rule", "zeroth_order")
 UPDATES = ("retrain", "second_order", "map", "first_order", "monte_carlo")
@@ -49,7 +50,7 @@ def test_all_known_series_are_told_apart_without_colour():
     """By marker, line, and whether the marker is hollow."""
     shown = set()
     rows = [
-        row(name, batch, oracle=name in ("lookahead", "greedy_lookahead"))
+        row(name, batch, oracle=name in ORACLES)
         for name, batch in itertools.product(STRATEGIES, ("top_b", "sequential"))
     ]
     for series in rows:

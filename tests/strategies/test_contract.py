@@ -22,6 +22,8 @@ FEW: dict[str, dict[str, Any]] = {
     "skactiveml": {"query_strategy": "Falcun"},
     "plugin": {"module": "tests.support.own_strategy"},
     "refine": {"n_rounds": 2, "n_batches": 6},
+    "boss": {"n_batches": 10},
+    "ensemble_lookahead": {"n_candidates": 12, "n_tried": 3, "n_exchanges": 6},
 }
 """Settings that are required, or smaller than the defaults."""
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -45,6 +47,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "refine",
         {"members": ["margin", "coreset"], "final": "expected_lookahead", "largest_subset": 6},
     ),
+    "boss-map": ("boss", {"update": "map", "loss": "brier"}),
+    "ensemble-second-order": ("ensemble_lookahead", {"update": "second_order", "loss": "error"}),
     "expected-map": ("expected_lookahead", {"update": "map"}),
     "expected-error": ("expected_lookahead", {"loss": "error", "n_candidates": 200}),
     "expected-brier": ("expected_lookahead", {"loss": "brier", "n_candidates": 200}),
@@ -53,6 +57,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 ALL = {name: (name, FEW.get(name, {})) for name in options("strategy")} | {
     key: (name, FEW.get(name, {}) | settings) for key, (name, settings) in VARIANTS.items()
 }
+UNMOVED = {"ensemble_lookahead"}
+"""They draw random numbers, and may find the same best batch whatever these are."""
 BATCHES = {
     "top_b": TopBatch(name="top_b", size=5),
     "sequential": SequentialBatch(name="sequential", size=5),
@@ -121,7 +127,8 @@ def test_another_seed_reaches_every_random_choice(strategy, batch):
         before = query.rng.bit_generator.state
         answers.add(tuple(choose(strategy, batch, query).tolist()))
         used.add(query.rng.bit_generator.state != before)
-    assert used == {len(answers) > 1 or getattr(batch, "labels", None) == "sampled"}
+    unmoved = strategy.name in UNMOVED or getattr(batch, "labels", None) == "sampled"
+    assert used == {len(answers) > 1 or unmoved}
 
 
 def test_query_is_untouched(strategy, batch):

@@ -120,7 +120,7 @@ def test_members_that_make_updates_are_given_their_rule():
 
 
 def test_members_that_expect_different_updates_are_refused(monkeypatch):
-    refine = Refine(members=("margin", "expected_lookahead"))
+    refine = Refine(members=("margin", "expected_lookahead"), final="badge")
     badge = refine._chooser
     other = "alupdate.strategies.badge.Badge.hypothetical_update"
     monkeypatch.setattr(other, property(lambda self: "map"))

@@ -43,7 +43,10 @@ MODULES = [
     entry.name for entry in pkgutil.iter_modules(strategies.__path__, "alupdate.strategies.")
 ]
 SCORED = [key for key in ALL if hasattr(options("strategy")[ALL[key][0]], "utilities")]
-SCORELESS = {"random", "badge", "typiclust", "lookahead", "dropquery", "alfamix", "refine"}
+SCORELESS = {
+    "random", "badge", "typiclust", "lookahead", "dropquery", "alfamix", "refine", "boss",
+    "ensemble_lookahead",
+}  # fmt: skip
 FOR_SCORES = {
     "bait": {"oversample": 1},  # otherwise it picks more, and takes some away
     "skactiveml": {"query_strategy": "UncertaintySampling"},  # Falcun draws by its scores
@@ -67,6 +70,7 @@ def pool_of(query):
             oracle.features,
             oracle.labels,
         ),
+        "retrain": query.retrain,
     }
 
 

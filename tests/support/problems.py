@@ -1,6 +1,7 @@
 """Random small problems for property tests."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from alupdate.laplace.posterior import Posterior, fit_posterior
 from alupdate.laplace.updates import update_rule
+from alupdate.models.training import optimal_linear
 from alupdate.strategies.base import Oracle, Query
 
 
@@ -109,6 +111,7 @@ def make_query(
             normal(25, dimension),
             torch.from_numpy(rng.integers(classes, size=25)),
         ),
+        retrain=partial(optimal_linear, n_classes=classes, weight_decay=0.1),
     )
     picked = torch.tensor(taken, dtype=torch.int64)
     return replace(query, picked=picked, picked_labels=candidate_labels[picked])
