@@ -11,7 +11,7 @@ from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.posterior import fit_posterior
 from alupdate.strategies import label_flips
 from alupdate.strategies.base import Query
-from alupdate.strategies.diversity import kmeans
+from alupdate.strategies.diversity import kmeans, unit_length
 from alupdate.strategies.label_flips import AlfaMix, DropQuery, representatives
 from alupdate.strategies.scikit_activeml import linear_classifier
 from tests.support.problems import make_query
@@ -39,9 +39,9 @@ def naive_representatives(query, candidates, size):
     """
     chosen = list(candidates)
     if len(candidates) > size:
-        points = {i: query.features[i, :-1].numpy() for i in candidates}
-        points = {i: x / np.linalg.norm(x) for i, x in points.items()}
-        rows = np.array([points[i] for i in candidates])
+        # Of rows that differ by rounding, k-means may number the clusters otherwise.
+        rows = unit_length(query.features[candidates, :-1]).numpy()
+        points = dict(zip(candidates, rows, strict=True))
         clusters = kmeans(rows, size, query.rng) if size > 1 else np.zeros(len(rows), int)
         chosen = []
         for cluster in range(size):
@@ -104,6 +104,8 @@ def naive_flips(query, epsilon):
         flip = False
         for c in set(labels.tolist()):
             away = rows[labels == c].mean(dim=0) - point
+            if not away.any():  # the candidate is the mean: nothing to mix in
+                continue
             alpha = epsilon / len(point) ** 0.5 * away.norm() * z.grad / z.grad.norm() / away
             mixed = alpha * (point + away) + (1 - alpha) * point
             flip |= bool((weights @ mixed + biases).argmax() != predicted)
