@@ -6,8 +6,11 @@ Its own SDK is not used: it wants an older NumPy and brings OpenCV, for the doze
 import base64
 import json
 import time
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from itertools import count
 from typing import Any, TypeGuard
 
 import httpx
@@ -47,6 +50,19 @@ class UnreachableError(Exception):
     """Label Studio did not answer, or is in trouble itself; the request can be made again."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Tasks that were read.
+
+    Attributes:
+        tasks: as Label Studio describes them.
+        began: when, by its clock; None where it does not say.
+    """
+
+    tasks: list[TaskData]
+    began: datetime | None
+
+
 class LabelStudio:
     """Label Studio at one address, on behalf of one of its users.
 
@@ -82,8 +98,8 @@ class LabelStudio:
         """Change settings of a project."""
         self._send("PATCH", f"/api/projects/{number}/", settings)
 
-    def tasks(self, project: int, since: str | None = None) -> Iterator[TaskData]:
-        """Yield the tasks of a project with their annotations, a page after the other.
+    def tasks(self, project: int, since: str | None = None) -> "Reading":
+        """Read the tasks of a project with their annotations, a page after the other.
 
         Args:
             project: its number.
@@ -99,17 +115,19 @@ class LabelStudio:
             }
             filters = {"conjunction": "and", "items": [changed]}
             query["query"] = json.dumps({"filters": filters})
-        page, seen = 0, 0
-        while True:
-            page += 1
-            answer = self._object(self._get("/api/tasks", {**query, "page": page}))
-            found, total = answer.get("tasks"), answer.get("total")
+        read, began = list[TaskData](), None
+        for page in count(1):
+            start = time.monotonic()
+            answer = self._response("GET", "/api/tasks", params={**query, "page": page})
+            began = began or _asked_at(answer, time.monotonic() - start)
+            content = self._object(self._content(answer))
+            found, total = content.get("tasks"), content.get("total")
             if not isinstance(total, int) or not _are_tasks(found):
                 raise self._strange()
-            yield from found
-            seen += len(found)
-            if not found or seen >= total:
-                return
+            read += found
+            if not found or len(read) >= total:
+                break
+        return Reading(read, began)
 
     def import_tasks(self, project: int, tasks: Sequence[TaskData]) -> None:
         """Add tasks to a project."""
@@ -163,7 +181,12 @@ class LabelStudio:
         return self._asked(method, path, json=content)
 
     def _asked(self, method: str, path: str, **arguments: Any) -> Any:
-        """Make a request and return the JSON of the answer.
+        """Make a request and return the JSON of the answer; errors as ``_response``."""
+        answer = self._response(method, path, **arguments)
+        return {} if answer.status_code == NO_CONTENT else self._content(answer)
+
+    def _response(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Make a request and return the answer.
 
         Raises:
             RefusedError: the answer is an error of ours.
@@ -175,9 +198,7 @@ class LabelStudio:
             answer = self._answer(method, path, {"Authorization": self._authorization()}, arguments)
         if answer.status_code >= 400:
             raise RefusedError(self._complaint(path, answer), answer.status_code)
-        if answer.status_code == NO_CONTENT:
-            return {}
-        return self._content(answer)
+        return answer
 
     def _content(self, answer: httpx.Response) -> Any:
         try:
@@ -247,6 +268,22 @@ class LabelStudio:
         if not isinstance(answer, list):
             raise self._strange()
         return [self._object(one) for one in answer]
+
+
+def _asked_at(answer: httpx.Response, seconds: float) -> datetime | None:
+    """Return when a request was made, by the clock of who answered it; a second early at most.
+
+    Args:
+        answer: to the request.
+        seconds: that it took.
+    """
+    try:
+        said = parsedate_to_datetime(answer.headers["date"])
+    except (KeyError, ValueError):
+        return None
+    if said.tzinfo is None:
+        said = said.replace(tzinfo=UTC)
+    return said - timedelta(seconds=seconds)
 
 
 def _are_tasks(found: Any) -> TypeGuard[list[TaskData]]:

@@ -187,12 +187,14 @@ class Live:
         Raises:
             UnreachableError, RefusedError: of Label Studio; the next call makes up for it.
         """
+        whole = self._whole() if everything or self._since is None else None
         with self._lock:
-            if arrived is not None and self._read_at >= arrived:
+            if whole is None and arrived is not None and self._read_at >= arrived:
                 return False
             read_at = time.monotonic()
             try:
-                self._read(everything=everything)
+                self._tasks, self._since = whole or (self._tasks, self._since)
+                self._read_changes()
                 changed = self._publish()
             except (UnreachableError, RefusedError):  # Label Studio may be another one by then
                 self._since = None
@@ -204,8 +206,9 @@ class Live:
 
     def without_task(self) -> list[int]:
         """Return the instances that are not labelled and of which the project has no task."""
+        whole = self._whole()
         with self._lock:
-            self._read(everything=True)
+            self._tasks, self._since = whole
             known = {task.index for task in self._tasks.values()} | set(self._earlier.indices)
         return [index for index in range(len(self._campaign.data.names)) if index not in known]
 
@@ -233,15 +236,27 @@ class Live:
         for version in self._versions.outdated(found, self.state.version):
             self._studio.delete_predictions(self._project, version)
 
-    def _read(self, *, everything: bool) -> None:
+    def _whole(self) -> tuple[dict[int, LabelledTask], str | None]:
+        """Read all tasks, and return them with the time from which on they may have changed.
+
+        It can take long, so that news of annotations are answered meanwhile; what they change is
+        read again afterwards.
+        """
+        return self._read(None, {})
+
+    def _read_changes(self) -> None:
         """Bring the tasks up to date."""
-        since = None if everything else self._since
-        found = list(self._studio.tasks(self._project, since))
-        read = [self._reader.read(task) for task in found]
-        former = {} if since is None else self._tasks
-        self._tasks = former | {task.task: task for task in read}
-        times = [str(task["updated_at"]) for task in found if task.get("updated_at")]
-        self._since = before(max(times)) if times else since
+        self._tasks, self._since = self._read(self._since, self._tasks)
+
+    def _read(
+        self, since: str | None, former: dict[int, LabelledTask]
+    ) -> tuple[dict[int, LabelledTask], str | None]:
+        reading = self._studio.tasks(self._project, since)
+        tasks = former | {int(task["id"]): self._reader.read(task) for task in reading.tasks}
+        if reading.began is not None:
+            return tasks, before(reading.began.isoformat())
+        times = [str(task["updated_at"]) for task in reading.tasks if task.get("updated_at")]
+        return tasks, before(max(times)) if times else since
 
     def _publish(self) -> bool:
         """Write predictions for what comes next, where that may have changed."""

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import alupdate
 from alupdate.data.dataset import Texts
 from alupdate.data.label_studio_exports import NOTE, read_json_export
 from alupdate.experiment.selection import Selector
+from alupdate.labelstudio import client
 from alupdate.labelstudio.annotations import LabelledTask, PoolLabels, TaskReader, pool_labels
 from alupdate.labelstudio.client import RefusedError, UnreachableError
 from alupdate.models.saved import load_model
@@ -115,6 +116,41 @@ def test_news_that_was_lost_is_made_good_by_the_next_reading(photos):
     assert service.live.catch_up()
     assert service.live.state.n_labelled == 5
     assert not service.live.catch_up()
+
+
+@pytest.mark.parametrize("says_time", [True, False])
+def test_only_what_has_changed_is_read_again(photos, says_time):
+    """With 10,000 tasks that were imported in one go, all of them would take Label Studio long."""
+    studio = FakeStudio(says_time=says_time)
+    service = service_of(studio)
+    studio.clock += timedelta(minutes=1)
+    if says_time:
+        service.live.catch_up()
+        studio.pages.clear()
+        service.live.catch_up()
+        assert studio.pages == [0]
+    label_next(studio, service, photos, 1)
+    studio.pages.clear()
+    label_next(studio, service, photos, 3)
+    assert max(studio.pages) <= 8
+    assert service.live.state.n_labelled == 4
+
+
+def test_an_annotation_that_is_made_while_all_tasks_are_read_is_seen(photos, monkeypatch):
+    monkeypatch.setattr(client, "PAGE_SIZE", 20)
+    studio = FakeStudio()
+    service = service_of(studio)
+    first = min(studio.tasks)
+
+    def annotate(page):
+        if page == 3:
+            studio.after_page = lambda page: None
+            task = studio.tasks[first]
+            studio.annotate(task, photos[task["data"]["instance"]])
+
+    studio.after_page = annotate
+    assert service.live.catch_up(everything=True)
+    assert service.live.state.n_labelled == 1
 
 
 def test_the_same_command_again_goes_on_with_its_project(photos):

@@ -1,8 +1,11 @@
 """A Label Studio in memory: the part of its HTTP API that is used, and what annotators do."""
 
 import json
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -30,6 +33,9 @@ class FakeStudio:
     calls_local: bool = True
     serves_files: bool = True
     down: bool = False
+    says_time: bool = True
+    pages: list[int] = field(default_factory=list)
+    after_page: Callable[[int], None] = lambda page: None
     clock: datetime = datetime(2026, 11, 28, tzinfo=UTC)
     numbers: int = 0
 
@@ -48,7 +54,8 @@ class FakeStudio:
         content = json.loads(request.content) if request.content else {}
         _, _, kind, *rest = path.split("/")
         status, answer = getattr(self, f"_{kind}")(request, rest, content)
-        return httpx.Response(status, json=answer)
+        headers = {"date": format_datetime(self.clock, usegmt=True)} if self.says_time else {}
+        return httpx.Response(status, json=answer, headers=headers)
 
     def _version(self, request, rest, content):
         return 200, {"release": "1.23.2"}
@@ -109,7 +116,10 @@ class FakeStudio:
             (changed,) = json.loads(query["query"])["filters"]["items"]
             found = [task for task in found if task["updated_at"] > changed["value"]]
         size, page = int(query["page_size"]), int(query["page"])
-        return 200, {"total": len(found), "tasks": found[size * (page - 1) : size * page]}
+        self.pages.append(len(found[size * (page - 1) : size * page]))
+        answer = deepcopy(found[size * (page - 1) : size * page])
+        self.after_page(page)
+        return 200, {"total": len(found), "tasks": answer}
 
     def _ml(self, request, rest, content):
         if request.method == "GET":
