@@ -149,7 +149,8 @@ class Service:
             place: where this program listens.
             every: seconds between two looks for annotations that were not announced.
         """
-        self.live.catch_up()
+        for _ in range(2):  # what was imported just now is read twice, and not while labels wait
+            self.live.catch_up()
         if not self._connected(place):
             every = min(every, SECONDS_WITHOUT_NEWS)
         self.display.say(f"ready: {place.address} shows how far the labelling is; Ctrl-C ends it")
