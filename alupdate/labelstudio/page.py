@@ -48,7 +48,7 @@ def spread(seconds: list[float]) -> tuple[float, float]:
 
     Example:
         >>> spread([0.2, 0.1, 0.3])
-        (0.2, 0.3)
+        (0.2, 0.29)
     """
     if len(seconds) < 2:
         return seconds[0], seconds[0]
