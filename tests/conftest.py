@@ -14,7 +14,7 @@ from hypothesis import settings
 settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("steady")
 
-LONG = ("test_kill.py", "test_install.py", "test_docs.py", "test_extending.py")
+LONG = ("test_real.py", "test_kill.py", "test_install.py", "test_docs.py", "test_extending.py")
 
 
 def pytest_collection_modifyitems(items):
