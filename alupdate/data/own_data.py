@@ -36,7 +36,7 @@ from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, suggestion
 from alupdate.utils.files import file_digest
 
-PARTLY = "; task=suggest and task=label take pools without labels"
+PARTLY = "; task=suggest, task=label and task=serve take pools without labels"
 """What a simulation says where it meets an instance without a label."""
 
 

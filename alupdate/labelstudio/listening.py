@@ -105,7 +105,7 @@ def listening_at(place: Place) -> Iterator[socket.socket]:
     """Open the socket, before anything is written.
 
     Raises:
-        InputError: it cannot be listening_at.
+        InputError: it cannot be opened.
     """
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
     try:

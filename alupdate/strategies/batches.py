@@ -60,7 +60,19 @@ def chooser_of(strategy: Strategy, batch: BatchConfig, rule: UpdateRule) -> Stra
 
 
 @dataclass(frozen=True)
-class ImputedBatches(Strategy):
+class _Around(Strategy):
+    """A way to build batches with a strategy, which is an oracle where that is one."""
+
+    strategy: Strategy
+
+    @property
+    @override
+    def needs_oracle(self) -> bool:
+        return self.strategy.needs_oracle
+
+
+@dataclass(frozen=True)
+class ImputedBatches(_Around):
     """Sequential construction with the model's own labels: nobody is asked on the way.
 
     After every few picks the model is updated with labels that are ``predicted``, the most probable
@@ -84,16 +96,10 @@ class ImputedBatches(Strategy):
         n_samples: how many models; 1 where labels are predicted.
     """
 
-    strategy: Strategy
     rule: UpdateRule
     labels: Literal["sampled", "predicted"]
     every: int = 1
     n_samples: int = 1
-
-    @property
-    @override
-    def needs_oracle(self) -> bool:
-        return self.strategy.needs_oracle
 
     @override
     def select(self, query: Query, size: int) -> Positions:
@@ -144,7 +150,7 @@ def drawn_labels(logits: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 @dataclass(frozen=True)
-class StochasticBatches(Strategy):
+class StochasticBatches(_Around):
     """Stochastic batch acquisition: instances are drawn by their scores, without replacement.
 
     The batch holds the largest of ``a_i + g_i / beta`` with standard Gumbel noise g_i, which draws
@@ -164,14 +170,8 @@ class StochasticBatches(Strategy):
         variant: ``power``, ``softmax`` or ``softrank``.
     """
 
-    strategy: Strategy
     beta: float = 1.0
     variant: Literal["power", "softmax", "softrank"] = "power"
-
-    @property
-    @override
-    def needs_oracle(self) -> bool:
-        return self.strategy.needs_oracle
 
     @override
     def select(self, query: Query, size: int) -> Positions:

@@ -6,7 +6,14 @@ import pytest
 
 from alupdate.data.labels_file import Answer, append_answers, read_labels_file, refuse_export
 from alupdate.utils.errors import InputError
-from tests.support.label_studio import FORMATS, Given, Task, answered, exported, write_export
+from tests.support.label_studio_exports import (
+    FORMATS,
+    Given,
+    Task,
+    answered,
+    exported,
+    write_export,
+)
 
 TEXTS = ("plain", "two\nlines", 'with "quotes", commas', "t\tab", "é あ")
 LABELS = ("dog", 'c,"a"\nt', "{x}", "1", "é ")

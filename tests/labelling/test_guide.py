@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.support.documents import ROOT, blocks
-from tests.support.label_studio import answered, exported
+from tests.support.label_studio_exports import answered, exported
 from tests.support.runs import run_command
 from tests.support.terminal import Conversation
 

@@ -10,7 +10,7 @@ import pytest
 
 from alupdate.data.arrays import digits
 from alupdate.labelling import label as label_module
-from tests.support.label_studio import Given, Task, answered, exported, write_export
+from tests.support.label_studio_exports import Given, Task, answered, exported, write_export
 from tests.support.runs import run_command
 
 CLASSES = "dataset.classes=[0,1,2,3,4,5,6,7,8,9]"
