@@ -151,9 +151,17 @@ class LabelStudio:
         """Return the machine-learning backends that a project is connected with."""
         return self._objects(self._get("/api/ml/", {"project": project}))
 
-    def connect_backend(self, settings: dict[str, Any]) -> None:
-        """Connect a project with a backend, whose health Label Studio checks first."""
-        self._send("POST", "/api/ml/", settings)
+    def put_backend(self, number: int | None, settings: dict[str, Any]) -> None:
+        """Connect a project with a backend, whose health is checked first, or change a connection.
+
+        Args:
+            number: of the connection to change; None for a new one.
+            settings: of it.
+        """
+        if number is None:
+            self._send("POST", "/api/ml/", settings)
+        else:
+            self._send("PATCH", f"/api/ml/{number}", settings)
 
     def webhooks(self, project: int) -> list[dict[str, Any]]:
         """Return the webhooks of a project."""

@@ -311,7 +311,7 @@ def connect(
 ) -> None:
     """Let a project call this program: as its backend, and with news of annotations.
 
-    What is connected already stays as it is.
+    What is connected already gets the present token.
 
     Args:
         studio: Label Studio.
@@ -337,20 +337,13 @@ def connect(
     }
     # Before the backend: Label Studio then makes no webhook of its own, which has no token.
     studio.put_webhook(number, settings)
-    if any(_same(str(known.get("url")), address) for known in studio.backends(project)):
-        return
-    access = (
-        {}
-        if token is None
-        else {
-            "auth_method": "BASIC_AUTH",
-            "basic_auth_user": "label-studio",
-            "basic_auth_pass": token,
-        }
-    )
-    studio.connect_backend(
-        {"project": project, "url": address, "title": "alupdate", "is_interactive": False, **access}
-    )
+    known = (b["id"] for b in studio.backends(project) if _same(str(b.get("url")), address))
+    access: dict[str, Any] = {"auth_method": "NONE"}
+    if token is not None:
+        names = {"basic_auth_user": "label-studio", "basic_auth_pass": token}
+        access = {"auth_method": "BASIC_AUTH", **names}
+    backend = {"project": project, "url": address, "title": "alupdate", "is_interactive": False}
+    studio.put_backend(next(known, None), {**backend, **access})
 
 
 def _same(first: str, second: str) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from alupdate.data.arrays import Npz
 from alupdate.data.image_folder import ImageFolder
 from alupdate.data.labels_file import Answer, append_answers
+from alupdate.data.own_data import PARTLY
 from alupdate.data.parquet import Parquet
 from alupdate.data.tables import Csv
 from alupdate.utils.display import Display

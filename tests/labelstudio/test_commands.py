@@ -7,7 +7,7 @@ import pytest
 
 from alupdate.config import ServeTask
 from alupdate.labelstudio.listening import Place, listening_at, secret, served
-from alupdate.labelstudio.project import check_classes, claimed, interface_of, parts
+from alupdate.labelstudio.project import check_classes, claimed, connect, interface_of, parts
 from alupdate.labelstudio.versions import Versions
 from alupdate.utils.errors import InputError
 from tests.support.fake_label_studio import FakeStudio
@@ -184,6 +184,18 @@ def test_classes_that_differ_from_the_project_are_named():
         check_classes(("x", "y", "z"), ("x", "y"), 3)
     with pytest.raises(InputError, match="has y, too"):
         check_classes(("x",), ("x", "y"), 3)
+
+
+def test_a_connection_that_is_there_gets_the_present_token():
+    studio = FakeStudio()
+    project = studio.client().create_project({"label_config": ""})["id"]
+    for token in ("old", "new", None):
+        connect(studio.client(), project, "http://127.0.0.1:9090", token, ["A"])
+        (backend,) = studio.backends
+        if token is None:
+            assert backend["auth_method"] == "NONE"
+        else:
+            assert backend["basic_auth_pass"] == token
 
 
 def test_a_folder_is_for_one_project(tmp_path):

@@ -126,8 +126,12 @@ class FakeStudio:
             return 200, self.backends
         if not self.calls_local:
             return 400, {"validation_errors": {"url": ["URL resolves to a reserved address"]}}
-        self.backends.append(content)
-        return 201, content
+        if request.method == "PATCH":
+            (known,) = (b for b in self.backends if b["id"] == int(rest[0]))
+            known |= content
+            return 200, known
+        self.backends.append({**content, "id": self._number()})
+        return 201, self.backends[-1]
 
     def _webhooks(self, request, rest, content):
         if request.method == "POST":
