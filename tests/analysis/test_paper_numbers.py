@@ -4,7 +4,7 @@ from itertools import groupby
 
 import pytest
 
-from alupdate.analysis.paper_numbers import CURVES, UPDATES, paper_numbers
+from alupdate.analysis.paper_numbers import CURVES, LAST_CYCLE, UPDATES, paper_numbers
 from alupdate.analysis.paper_settings import SAME_SETTINGS, _against_settings
 from alupdate.config.options import options
 from alupdate.results.reader import read_results
@@ -85,5 +85,18 @@ def test_default_settings_are_those_of_the_numbers(dataset, backbone, tmp_path):
     names = {"dataset": dataset, "backbone": backbone}
     write_run(tmp_path / "e", **{group: settings_of(group, name) for group, name in names.items()})
     (run,) = read_results(tmp_path / "e").runs
-    assert {key for key in SAME_SETTINGS if key in run.settings} >= {"training.epochs", "dataset.n_train"}
+    assert {"training.epochs", "dataset.n_train", "initial"} <= set(run.settings)
     assert list(_against_settings(run.settings, SAME_SETTINGS)) == []
+
+
+def test_settings_of_the_paper_have_the_sizes_of_the_numbers():
+    for number in paper_numbers():
+        if number.study == UPDATES:
+            task = settings_of("experiment/paper", "initial_sizes")["task"]
+            assert number.n_initial in task["initial_sizes"]
+            assert [number.size] == task["new_sizes"]
+        elif number.dataset != "cifar100":  # which the paper does not have
+            own = settings_of("setting", number.dataset)
+            sizes = own["n_initial"], own["batch"]["size"], own["n_cycles"]
+            assert sizes == (number.n_initial, number.size, LAST_CYCLE)
+            assert number.candidates in ("", str(own["subset"]))
