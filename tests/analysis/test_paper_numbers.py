@@ -85,7 +85,7 @@ def test_default_settings_are_those_of_the_numbers(dataset, backbone, tmp_path):
     names = {"dataset": dataset, "backbone": backbone}
     write_run(tmp_path / "e", **{group: settings_of(group, name) for group, name in names.items()})
     (run,) = read_results(tmp_path / "e").runs
-    assert {"training.epochs", "dataset.n_train", "initial"} <= set(run.settings)
+    assert {"training.epochs", "dataset.n_train"} <= set(run.settings)
     assert list(_against_settings(run.settings, SAME_SETTINGS)) == []
 
 
