@@ -18,7 +18,6 @@ import yaml
 from alupdate.config.options import options
 from alupdate.results.csv_tables import (
     KINDS,
-    LATER_METRICS,
     SWEEP,
     read_csv_table,
     read_gathered,
@@ -28,7 +27,7 @@ from alupdate.results.records import MAIN_TABLES
 from alupdate.results.status import STATUS, State, read_status, run_state
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import regular_bytes
-from alupdate.utils.metrics import find_metric
+from alupdate.utils.metrics import LATER_METRICS, find_metric
 
 COPIES = "mlflow-artifacts"
 """A folder in which MLflow keeps copies of files that are there already."""
@@ -136,6 +135,17 @@ class Results:
                 f"metric {metric}: run {unknown.idxmax()} does not have it; it was made before the "
                 "metric was added, and force=true makes it again"
             )
+
+    def gaps(self, metric: str) -> list[str]:
+        """Return a line for each run that lacks the metric at some of its cycles."""
+        if self.curves is None:
+            return []
+        missing = self.curves[metric].isna().groupby(self.curves["run"]).agg(["sum", "size"])
+        return [
+            f"metric {metric}: run {run} lacks it at {count} of its {size} cycles; only its "
+            "learning curve is shown"
+            for run, count, size in missing[missing["sum"] > 0].itertuples()
+        ]
 
 
 def read_results(source: str | Path) -> Results:
