@@ -307,7 +307,8 @@ def _chart(
     x_label: str,
     selectors: tuple[ChartSelector, ...],
 ) -> Chart:
-    retrained = table[table["method"] == RETRAIN]
+    metrics = _known(UPDATED, table)
+    columns = [*SEEDED, *(metric.key for metric in metrics)]
     return Chart(
         key=key,
         title=title,
@@ -315,10 +316,10 @@ def _chart(
         x_label=x_label,
         x_log=True,
         selectors=selectors,
-        metrics=_known(UPDATED, table),
+        metrics=metrics,
         series=_update_series(table, styles),
-        frame=table[[*SEEDED, *UPDATED_KEYS]],
-        reference=retrained[["panel", "x", "seed", *UPDATED_KEYS]],
+        frame=table[columns],
+        reference=table.loc[table["method"] == RETRAIN, columns].drop(columns="series"),
         reference_name=RETRAIN,
     )
 

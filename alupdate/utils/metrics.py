@@ -250,9 +250,7 @@ def with_metrics(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]
     return (*before, *METRIC_NAMES[:N_INNER], *after, *LATER_METRICS)
 
 
-def known_columns(
-    columns: Sequence[str], scores: Iterable[Mapping[str, float]]
-) -> tuple[str, ...]:
+def known_columns(columns: Sequence[str], scores: Iterable[Mapping[str, float]]) -> tuple[str, ...]:
     """Return the columns of a run's table: a later metric only if one of the scores has it.
 
     So the table of a run that was finished before a metric was added stays as it is.
