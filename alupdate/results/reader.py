@@ -142,8 +142,8 @@ class Results:
             return []
         missing = self.curves[metric].isna().groupby(self.curves["run"]).agg(["sum", "size"])
         return [
-            f"metric {metric}: run {run} lacks it at {count} of its {size} cycles; only its "
-            "learning curve is shown"
+            f"metric {metric}: run {run} lacks it at {count} of its {size} cycles; it is left out "
+            "where whole curves are compared"
             for run, count, size in missing[missing["sum"] > 0].itertuples()
         ]
 
