@@ -1,6 +1,7 @@
 """Runs that lack a metric, as it was added later, or at some cycles, as it is not defined there."""
 
 import json
+import math
 from dataclasses import replace
 
 import pandas as pd
@@ -12,7 +13,13 @@ from alupdate.analysis.variants import named
 from alupdate.labelling.outcome import with_row
 from alupdate.report.commands import run_command
 from alupdate.results.reader import Results, read_results
-from alupdate.results.records import CURVE_COLUMNS, run_tables, tables
+from alupdate.results.records import (
+    CURVE_COLUMNS,
+    UpdateRecord,
+    run_tables,
+    tables,
+    update_table,
+)
 from alupdate.results.store import RunStore
 from alupdate.trackers.tracker import points_of
 from alupdate.utils.metrics import LATER_METRICS, METRIC_NAMES
@@ -45,6 +52,20 @@ def test_the_table_of_a_run_that_was_done_before_stays_as_it_was(tmp_path):
     assert header.split(",") == BEFORE
     assert len(rows) == 3
     assert "nan" not in old
+
+
+def test_a_study_that_is_resumed_has_the_metric_from_then_on(tmp_path):
+    new = UpdateRecord(10, 1, "base", "", math.nan, math.nan, "", records(0, "x")[0].scores,
+                       0.0, 1.0, 0.0, math.inf, 0.0)  # fmt: skip
+    old = replace(new, n_initial=5, scores=without_later(new.scores))
+    settings = config(tmp_path)
+    header, first, second = update_table("run", settings, [old, new]).splitlines()
+    alone = update_table("run", settings, [old]).splitlines()
+    count = len(LATER_METRICS)
+    assert header.split(",")[-count:] == list(LATER_METRICS)
+    assert alone == [",".join(line.split(",")[:-count]) for line in (header, first)]
+    assert first.split(",")[-count:] == ["nan"] * count
+    assert "nan" not in second.split(",")[-count:]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +117,7 @@ def test_a_resumed_run_is_read_tracked_and_shown(resumed, capsys):
 
 
 def test_an_undefined_value_survives_the_state(tmp_path):
-    kept = [replace(r, scores=r.scores | {LAST: float("nan")}) for r in records(0, "x", cycles=1)]
+    kept = [replace(r, scores=r.scores | {LAST: math.nan}) for r in records(0, "x", cycles=1)]
     path = write_run(tmp_path / "undefined", done=kept)
     assert (path / "curve.csv").read_text().endswith(",nan\n")
     assert read_results(path).curves[LAST].isna().all()
@@ -154,7 +175,7 @@ def test_a_mean_is_of_all_seeds_or_is_not_given():
     final = by_name(table.assign(**{LAST: table[LAST].mask(at_end)}), "accuracy")["final"]
     assert final.set_index("variant")[LAST].isna().to_dict() == {"random": False, "margin": True}
     assert final[f"{LAST}_error"].isna().tolist() == final[LAST].isna().tolist()
-    assert LAST not in by_name(table.assign(**{LAST: float("nan")}), "accuracy")["final"]
+    assert LAST not in by_name(table.assign(**{LAST: math.nan}), "accuracy")["final"]
 
 
 def test_what_has_a_metric_and_what_has_not_are_gathered_together(tmp_path, capsys):
