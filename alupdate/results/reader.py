@@ -138,14 +138,12 @@ class Results:
 
     def gaps(self, metric: str) -> list[str]:
         """Return a line for each run that lacks the metric at some of its cycles."""
-        if self.curves is None:
-            return []
-        missing = self.curves[metric].isna().groupby(self.curves["run"]).agg(["sum", "size"])
-        return [
-            f"metric {metric}: run {run} lacks it at {count} of its {size} cycles; it is left out "
-            "where whole curves are compared"
-            for run, count, size in missing[missing["sum"] > 0].itertuples()
-        ]
+        curves = pd.DataFrame(columns=["run", metric]) if self.curves is None else self.curves
+        counts = curves[metric].isna().groupby(curves["run"]).agg(["sum", "size"]).itertuples()
+        text = (
+            "metric {}: run {}, which lacks it at {} of {} cycles, is left out of comparisons of "
+        )
+        return [f"{text}whole curves".format(metric, *row) for row in counts if row[1]]
 
 
 def read_results(source: str | Path) -> Results:

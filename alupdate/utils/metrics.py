@@ -150,14 +150,15 @@ def confidence_auroc(predictions: Predictions) -> float:
     prediction is right, or none wrong, and where a probability is NaN. The same number as
     scikit-learn gives (a test holds them together), from counts, and so exact.
     """
-    confidence, groups = predictions.probabilities.amax(dim=1).unique(return_inverse=True)
-    hits = predictions.predicted == predictions.labels
-    right, wrong = (groups[some].bincount(minlength=len(confidence)) for some in (hits, ~hits))
-    pairs = (right.sum() * wrong.sum()).item()
+    confidence, order = predictions.probabilities.amax(dim=1).sort()
+    groups = (confidence.diff(prepend=confidence[:1]) != 0).cumsum(dim=0)  # of equal ones
+    hits = (predictions.predicted == predictions.labels)[order]
+    right, wrong = (groups[some].bincount(minlength=len(groups)) for some in (hits, ~hits))
+    pairs = int(right.sum() * wrong.sum())
     if not pairs or confidence.isnan().any():
         return float("nan")
     below = 2 * wrong.cumsum(dim=0) - wrong  # twice the wrong ones below, and once those beside
-    return (right * below).sum().item() / (2 * pairs)
+    return int((right * below).sum()) / (2 * pairs)
 
 
 @dataclass(frozen=True)
