@@ -121,8 +121,7 @@ class Results:
         """Check that there is something to show, and that all runs have the metric.
 
         Raises:
-            InputError: no run is completed, the metric is not known, or a run was made before
-                the metric was added.
+            InputError: no run is completed, the metric is not known, or a run has it at no cycle.
         """
         if all(getattr(self, kind) is None for kind in KINDS):
             raise InputError(f"{self.name}: no run is completed yet")
@@ -133,17 +132,17 @@ class Results:
         if unknown.any():
             raise InputError(
                 f"metric {metric}: run {unknown.idxmax()} does not have it; it was made before the "
-                "metric was added, and force=true makes it again"
+                "metric was added, and force=true makes it again, or it is not defined at any cycle"
             )
 
     def gaps(self, metric: str) -> list[str]:
         """Return a line for each run that lacks the metric at some of its cycles."""
         curves = pd.DataFrame(columns=["run", metric]) if self.curves is None else self.curves
         counts = curves[metric].isna().groupby(curves["run"]).agg(["sum", "size"]).itertuples()
-        text = (
-            "metric {}: run {}, which lacks it at {} of {} cycles, is left out of comparisons of "
+        line = (
+            "metric {}: run {} lacks it at {} of {} cycles, and is not compared by its whole curve"
         )
-        return [f"{text}whole curves".format(metric, *row) for row in counts if row[1]]
+        return [line.format(metric, *row) for row in counts if row[1]]
 
 
 def read_results(source: str | Path) -> Results:
