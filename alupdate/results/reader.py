@@ -139,9 +139,7 @@ class Results:
         """Return a line for each run that lacks the metric at some of its cycles."""
         curves = pd.DataFrame(columns=["run", metric]) if self.curves is None else self.curves
         counts = curves[metric].isna().groupby(curves["run"]).agg(["sum", "size"]).itertuples()
-        line = (
-            "metric {}: run {} lacks it at {} of {} cycles, and is not compared by its whole curve"
-        )
+        line = "metric {}: run {} lacks it at {} of {} cycles, and is not compared as a whole"
         return [line.format(metric, *row) for row in counts if row[1]]
 
 

@@ -109,7 +109,7 @@ def test_a_resumed_run_is_read_tracked_and_shown(resumed, capsys):
     assert [LAST in point.values for point in points_of(steps)] == [False, False, True, True]
     assert run_command(["tables", str(again.path), "--metric", LAST]) == 0
     captured = capsys.readouterr()
-    assert "lacks it at 2 of 4 cycles, and is not compared by its whole curve" in captured.err
+    assert "lacks it at 2 of 4 cycles, and is not compared as a whole" in captured.err
     assert "area under" not in captured.out
     assert "### Test metrics at the last number of labels" in captured.out
     assert run_command(["figures", str(again.path), "--metric", LAST, "--only", "curves-*"]) == 0
