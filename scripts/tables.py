@@ -1,6 +1,7 @@
 """Print and write every table of an experiment: the command ``alupdate tables``.
 
 usage: python scripts/tables.py results/<experiment> [OUTPUT_DIRECTORY] [--metric METRIC]
+       [--expect paper]
 """
 
 import sys

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 import alupdate
 from tests.support.documents import PAGES, ROOT, anchors, blocks, name_of
+from tests.support.experiments import write_paper_run
 from tests.support.malformed import photos
 from tests.support.processes import run_script
 from tests.support.runs import run_command
@@ -127,6 +128,10 @@ def with_results(data, monkeypatch):
 
     def make(folder):
         sweep = STUDY if "gap-closed" in folder else SWEEP
+        if folder == "results/paper-check":  # which needs pretrained weights and days
+            for seed in range(2):
+                write_paper_run(data / folder, seed)
+            return data
         if folder.startswith("results/reference"):
             (data / "results").mkdir(exist_ok=True)
             (data / "results" / "reference").symlink_to(ROOT / "results" / "reference")

@@ -71,9 +71,13 @@ def run_of_wheel(installed_wheel, tmp_path_factory):
 
 
 def test_wheel_in_another_directory(installed_wheel, tmp_path):
-    code = "import alupdate.utils.paths as p; print(p.__file__); print(p.conf_dir())"
+    code = (
+        "import alupdate.utils.paths as p, alupdate.analysis.paper_numbers as n; "
+        "print(p.__file__, p.conf_dir(), n.NUMBERS, sep='\\n')"
+    )
     for place in run([installed_wheel, "-c", code], tmp_path).splitlines():
         assert Path(place).is_relative_to(installed_wheel.parents[1])
+        assert Path(place).exists()
     run([installed_wheel, "-m", "alupdate.run", *RUN], tmp_path)
     assert (only_run(tmp_path) / "curve.csv").is_file()
 

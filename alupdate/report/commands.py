@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SOURCE = "results/<experiment>, a single run's directory, or a CSV file of gathered runs"
 
+PAPER_NUMBERS = "paper"
+"""What results can be compared with."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -91,15 +94,25 @@ def _table_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the files go (default: the folder tables beside the data)",
     )  # fmt: skip
     _metric_argument(parser)
+    parser.add_argument(
+        "--expect", metavar=PAPER_NUMBERS,
+        help="compare accuracies with what the notebooks of the paper's authors show",
+    )  # fmt: skip
 
 
 def _tables(chosen: argparse.Namespace) -> None:
     from alupdate.analysis.catalogue import analysis_input, result_tables
+    from alupdate.analysis.paper_check import paper_tables
     from alupdate.analysis.render import markdown, write_table
 
     source: Path = chosen.source
+    if chosen.expect not in (None, PAPER_NUMBERS):
+        raise InputError(f"--expect: {chosen.expect} is not known; available: {PAPER_NUMBERS}")
     folder = chosen.folder or (source if source.is_dir() else source.parent) / "tables"
-    tables = result_tables(analysis_input(_read(source, chosen.metric), chosen.metric))
+    results = _read(source, chosen.metric)
+    tables = result_tables(analysis_input(results, chosen.metric))
+    if chosen.expect:
+        tables += paper_tables(results)
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
         print(markdown(table))

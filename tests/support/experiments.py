@@ -6,12 +6,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from alupdate.config import RunConfig
 from alupdate.config.check import make_config
 from alupdate.results.records import Comparison, CycleRecord, UpdateRecord, tables, update_table
 from alupdate.results.status import State
 from alupdate.results.store import RunStore
 from alupdate.utils.metrics import METRIC_NAMES
+from alupdate.utils.paths import conf_dir
+
+
+def settings_of(group: str, name: str) -> dict[str, Any]:
+    """Return the settings of an option by default."""
+    settings: dict[str, Any] = yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text())
+    return settings
 
 
 def config(folder: Path, seed: int = 0, **groups: Mapping[str, Any]) -> RunConfig:
@@ -70,6 +79,18 @@ def write_run(
         store.save([asdict(record) for record in done], files)
         store.set_state(state, error)
     return store.path
+
+
+def write_paper_run(folder: Path, seed: int, **strategy: str) -> Path:
+    """Write a run in the paper's setting of cifar10, with made-up numbers."""
+    return write_run(
+        folder,
+        seed=seed,
+        cycles=21,
+        dataset={"name": "cifar10"},
+        backbone=settings_of("backbone", "dinov2_vits14"),
+        strategy={"name": "random"} | strategy,
+    )
 
 
 def write_study(folder: Path, seed: int = 0, gammas: Sequence[float] = (0.1, 1, 10)) -> Path:
