@@ -45,16 +45,13 @@ def lines(areas: pd.DataFrame) -> Iterator[str]:
             f"| {name} | {key[1]} | {means[key]:.4f} ± {errors[key]:.4f} | {seconds[key]:.3g} "
             f"| {wide[key].count()} |"
         )
-    built = [key for key in sorted(wide.columns) if key[1] != TOP_B]
-    yield from _table(
-        "sequential minus top-b",
-        [
-            f"| {name if batch == 'sequential' else f'{name}, {batch}'} "
-            f"| {difference(wide, (name, batch), (name, TOP_B))} |"
-            for name, batch in built
-            if (name, TOP_B) in wide.columns
-        ],
-    )
+    differences = []
+    for key in sorted(wide.columns):
+        name, batch = str(key[0]), str(key[1])
+        if batch != TOP_B and (name, TOP_B) in wide.columns:
+            what = name if batch == "sequential" else f"{name}, {batch}"
+            differences.append(f"| {what} | {difference(wide, (name, batch), (name, TOP_B))} |")
+    yield from _table("sequential minus top-b", differences)
     free = [key for key in means.index if key[0] not in oracles]
     top = _best(means, free)
     others = means.sort_values(ascending=False).index.drop([top])
@@ -91,14 +88,15 @@ def with_top_b(name: str, areas: pd.DataFrame) -> pd.DataFrame:
         name: of the experiment.
         areas: of all experiments.
     """
-    rows = areas[areas["experiment"] == name]
+    rows: pd.DataFrame = areas[areas["experiment"] == name]
     if (rows["batch"] == TOP_B).any():
         return rows
     names = [other for other in areas["experiment"].unique() if name.startswith(f"{other}-")]
     if not names:
         return rows
     base = areas[(areas["experiment"] == max(names, key=len)) & (areas["batch"] == TOP_B)]
-    return pd.concat([rows, base[base["strategy"].isin(rows["strategy"])]])
+    both: pd.DataFrame = pd.concat([rows, base[base["strategy"].isin(rows["strategy"])]])
+    return both
 
 
 def _best(means: pd.Series, keys: list[tuple[str, str]]) -> tuple[str, str]:
