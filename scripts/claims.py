@@ -3,7 +3,9 @@
 usage: python scripts/claims.py AREAS.csv
 
 AREAS.csv comes from scripts/areas.py. Differences are of AULCs, areas under the
-learning curve of test accuracy, with standard errors and paired t-tests.
+learning curve of test accuracy, with standard errors and paired t-tests. An experiment
+without top-b batches, such as digits-map-acquired, is compared with those of the experiment
+that its name continues (digits): top-b batches do not depend on how sequential ones are built.
 """
 
 import sys
@@ -15,6 +17,7 @@ import pandas as pd
 from alupdate.analysis.seeds import difference_of
 
 KEYS = ["strategy", "batch"]
+TOP_B = "top_b"
 
 
 def difference(wide: pd.DataFrame, first: tuple[str, str], second: tuple[str, str]) -> str:
@@ -42,25 +45,60 @@ def lines(areas: pd.DataFrame) -> Iterator[str]:
             f"| {name} | {key[1]} | {means[key]:.4f} ± {errors[key]:.4f} | {seconds[key]:.3g} "
             f"| {wide[key].count()} |"
         )
-    yield "\n| sequential minus top-b | difference | p | seeds |\n|---|---|---|---|"
-    for strategy in sorted({key[0] for key in wide.columns}):
-        both = (strategy, "sequential"), (strategy, "top_b")
-        if all(key in wide.columns for key in both):
-            yield f"| {strategy} | {difference(wide, *both)} |"
-    yield "\n| look-ahead | difference | p | seeds |\n|---|---|---|---|"
+    built = [key for key in sorted(wide.columns) if key[1] != TOP_B]
+    yield from _table(
+        "sequential minus top-b",
+        [
+            f"| {name if batch == 'sequential' else f'{name}, {batch}'} "
+            f"| {difference(wide, (name, batch), (name, TOP_B))} |"
+            for name, batch in built
+            if (name, TOP_B) in wide.columns
+        ],
+    )
     free = [key for key in means.index if key[0] not in oracles]
+    top = _best(means, free)
+    others = means.sort_values(ascending=False).index.drop([top])
+    rows = [f"| {' '.join(key)} | {difference(wide, top, key)} |" for key in others]
+    yield from _table(f"{' '.join(top)} minus", rows)
+    yield from _table("look-ahead", list(_lookahead(wide, means, free)))
+
+
+def _lookahead(wide: pd.DataFrame, means: pd.Series, free: list[tuple[str, str]]) -> Iterator[str]:
+    """Yield the rows on look-ahead; ``free`` are the variants without an oracle."""
     others = [key for key in free if key[0] != "expected_lookahead"]
     pairs = [
-        (("lookahead", "top_b"), _best(means, free)),
-        (("greedy_lookahead", "top_b"), ("lookahead", "top_b")),
-        (("greedy_lookahead", "top_b"), _best(means, free)),
-        (("expected_lookahead", "top_b"), _best(means, others)),
+        (("lookahead", TOP_B), _best(means, free)),
+        (("greedy_lookahead", TOP_B), ("lookahead", TOP_B)),
+        (("greedy_lookahead", TOP_B), _best(means, free)),
+        (("expected_lookahead", TOP_B), _best(means, others)),
         (("expected_lookahead", "sequential"), _best(means, others)),
     ]
     for first, second in pairs:
         if first in wide.columns and second in wide.columns and first != second:
             what = f"{' '.join(first)} minus {' '.join(second)}"
             yield f"| {what} | {difference(wide, first, second)} |"
+
+
+def _table(heading: str, rows: list[str]) -> list[str]:
+    """Return the lines of a table of differences; none where there is no row."""
+    return [f"\n| {heading} | difference | p | seeds |\n|---|---|---|---|", *rows] if rows else []
+
+
+def with_top_b(name: str, areas: pd.DataFrame) -> pd.DataFrame:
+    """Return an experiment's rows, with the top-b batches of the one that its name continues.
+
+    Args:
+        name: of the experiment.
+        areas: of all experiments.
+    """
+    rows = areas[areas["experiment"] == name]
+    if (rows["batch"] == TOP_B).any():
+        return rows
+    names = [other for other in areas["experiment"].unique() if name.startswith(f"{other}-")]
+    if not names:
+        return rows
+    base = areas[(areas["experiment"] == max(names, key=len)) & (areas["batch"] == TOP_B)]
+    return pd.concat([rows, base[base["strategy"].isin(rows["strategy"])]])
 
 
 def _best(means: pd.Series, keys: list[tuple[str, str]]) -> tuple[str, str]:
@@ -72,9 +110,10 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not Path(arguments[0]).is_file():
         print(__doc__, file=sys.stderr)
         return 2
-    for name, areas in pd.read_csv(arguments[0]).groupby("experiment"):
+    areas = pd.read_csv(arguments[0])
+    for name in sorted(areas["experiment"].unique()):
         print(f"\n### {name}")
-        print("\n".join(lines(areas)))
+        print("\n".join(lines(with_top_b(name, areas))))
     return 0
 
 

@@ -25,6 +25,7 @@ from alupdate.analysis.variants import (
     matching,
     named,
     refuse_doubles,
+    whole,
 )
 from alupdate.utils.metrics import PRIMARY, higher_is_better
 
@@ -40,14 +41,14 @@ def aulc_per_run(curves: pd.DataFrame, metric: str = PRIMARY) -> pd.DataFrame:
 
     Args:
         curves: rows in the form of curve.csv.
-        metric: a column of it.
+        metric: a column of it. Runs that lack it at one of their cycles are left out.
 
     Raises:
         InputError: two runs differ only in settings that the table does not show.
     """
     refuse_doubles(curves)
     rows = []
-    ordered = curves.sort_values("n_labelled")
+    ordered = whole(curves, metric).sort_values("n_labelled")
     for key, run in ordered.groupby([*VARIANT, "seed"], sort=True):
         rows.append([*key, _mean_height(run["n_labelled"].to_numpy(), run[metric].to_numpy())])
     return pd.DataFrame(rows, columns=[*VARIANT, "seed", "area"])

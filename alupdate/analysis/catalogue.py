@@ -63,6 +63,7 @@ def analysis_input(results: Results, metric: str = PRIMARY) -> AnalysisInput:
     named = areas if curves is None else curves
     done = None if curves is None else finished(curves)
     aulc = areas if done is None else aulc_per_run(done, metric)
+    aulc = aulc if aulc is not None and len(aulc) else None
     given = AnalysisInput(
         name=results.name,
         metric=metric,

@@ -140,14 +140,21 @@ def draw_differences(
 
 
 def final_metrics(curves: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and standard error of every metric at the last number of labels."""
+    """Return mean and standard error of every metric at the last number of labels.
+
+    NaN where one of the seeds lacks the metric; a metric that no run has is left out.
+    """
     table = named(curves)
     last = table[table["n_labelled"] == table.groupby("run")["n_labelled"].transform("max")]
     keys = [*SETTING, "variant", "n_labelled"]
     groups = last.groupby(keys)
     frame = pd.DataFrame(index=groups.size().index)
     for metric in METRIC_NAMES:
-        frame[metric], frame[f"{metric}_error"] = groups[metric].mean(), groups[metric].sem()
+        if last[metric].isna().all():
+            continue
+        known = groups[metric].count() == groups.size()
+        frame[metric] = groups[metric].mean().where(known)
+        frame[f"{metric}_error"] = groups[metric].sem().where(known)
     frame["seeds"] = groups["seed"].nunique()
     frame["note"] = frame["seeds"].map(note)
     order = [True] * len(SETTING) + [not higher_is_better(PRIMARY)]
@@ -163,7 +170,7 @@ def curve_tables(given: AnalysisInput) -> Iterator[ResultTable]:
     yield ResultTable(
         "final",
         "Test metrics at the last number of labels",
-        "Mean over seeds ± standard error.",
+        "Mean over seeds ± standard error; empty where one of the seeds lacks the metric.",
         final_metrics(given.curves),
     )
 

@@ -20,6 +20,7 @@ from alupdate.analysis.variants import (
     matching,
     named,
     refuse_doubles,
+    whole,
 )
 from alupdate.utils.metrics import PRIMARY, higher_is_better
 
@@ -59,7 +60,8 @@ def labels_saved(
     the level q is a + q (m - a). Of both curves the running maximum is interpolated linearly
     (``labels_needed``), and ``saved`` is the reference's need minus the run's: negative where
     the run needs more, minus infinity where it never reaches the target. Settings without exactly
-    one reference variant, and seeds without its run, are left out.
+    one reference variant, seeds without its run, and runs that lack the metric at one of their
+    cycles are left out.
 
     Returns:
         VARIANT, seed, level, target, reference_labels, labels, saved.
@@ -70,7 +72,7 @@ def labels_saved(
     refuse_doubles(curves)
     sign = 1.0 if higher_is_better(metric) else -1.0
     rows = []
-    ordered = curves.sort_values("n_labelled")
+    ordered = whole(curves, metric).sort_values("n_labelled")
     for setting, here in ordered.groupby(SETTING):
         found = matching(here, reference)
         if len(found) != 1:

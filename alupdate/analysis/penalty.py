@@ -27,7 +27,8 @@ def penalty_matrix(
     """Return P (V, V) over variants: how often the row's variant beats the column's.
 
     For every setting s (data set and backbone) with n_s checkpoints L (labelled sizes after the
-    initial one, where variants still share their model), and for every L,
+    initial one, where variants still share their model) at which the metric is known, and for
+    every L,
 
         P[i, j] += 1 / n_s    if variant i beats variant j at L,
 
@@ -47,7 +48,7 @@ def penalty_matrix(
     names = sorted(table["variant"].unique())
     total = pd.DataFrame(0.0, index=names, columns=names)
     for _, group in table.groupby(SETTING):
-        later = group[group["cycle"] > 0]
+        later = group[(group["cycle"] > 0) & group[metric].notna()]
         sizes = later["n_labelled"].unique()
         for _, checkpoint in later.groupby("n_labelled"):
             wide = checkpoint.pivot_table(index="seed", columns="variant", values=metric)

@@ -79,7 +79,8 @@ class AnalysisInput:
 
     def drawn_names(self) -> set[str]:
         """Return the short names of the variants that figures show."""
-        return set() if self.aulc is None else set(self.drawn(named(self.aulc))["variant"])
+        table = self.curves if self.aulc is None else self.aulc
+        return set() if table is None else set(self.drawn(named(table))["variant"])
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,15 @@ def refuse_doubles(curves: pd.DataFrame) -> None:
         )
 
 
+def whole(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the rows of the runs that have the metric at each of their cycles.
+
+    Others cannot be compared over a whole curve: those begun before the metric was added, and
+    those with a cycle at which it is not defined.
+    """
+    return curves[curves[metric].notna().groupby(curves["run"]).transform("all")]
+
+
 def finished(curves: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the runs that are as far as the farthest run of their setting."""
     reached = curves.groupby("run")["cycle"].transform("max")

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import math
+from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from alupdate.results.records import CycleRecord, tables
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import replace_file
-from alupdate.utils.metrics import SUMMARY
+from alupdate.utils.metrics import LATER_METRICS, SUMMARY
 
 PROGRESS = "progress.csv"
 """Test scores of a campaign, a row for each number of labels with which they were computed."""
@@ -111,6 +113,8 @@ def _keep_scores(campaign: Campaign, suggester: Suggester, model: Model, display
 def with_row(path: Path, name: str, config: RunConfig, record: CycleRecord) -> str:
     """Return the table of scores with the row of one more model, in the order of labels.
 
+    Rows that were written before a metric was added have "nan" for it.
+
     Args:
         path: of the table so far, which need not exist.
         name: of the campaign.
@@ -120,10 +124,18 @@ def with_row(path: Path, name: str, config: RunConfig, record: CycleRecord) -> s
     text = tables(name, config, oracle=False, records=[record])["curve.csv"]
     header, row = list(csv.reader(io.StringIO(text)))
     found = path.read_text("utf-8", errors="replace") if path.is_file() else ""
-    former, place = list(csv.reader(io.StringIO(found))), header.index("n_labelled")
-    whole = [cells for cells in former[1:] if len(cells) == len(header)]
-    kept = [cells for cells in whole if cells[place].isdecimal()] if former[:1] == [header] else []
+    place = header.index("n_labelled")
+    kept = [cells for cells in _former_rows(found, header) if cells[place].isdecimal()]
     rows = {int(cells[place]): cells for cells in [*kept, row]}
     written = io.StringIO()
     csv.writer(written, lineterminator="\n").writerows([header, *(rows[n] for n in sorted(rows))])
     return written.getvalue()
+
+
+def _former_rows(text: str, header: Sequence[str]) -> list[list[str]]:
+    """Return the whole rows of an earlier table of scores, in the order of ``header``."""
+    names, *rows = list(csv.reader(io.StringIO(text))) or [[]]
+    if not set(names) >= set(header) - set(LATER_METRICS):
+        return []
+    known = [dict(zip(names, cells, strict=True)) for cells in rows if len(cells) == len(names)]
+    return [[cells.get(name, str(math.nan)) for name in header] for cells in known]

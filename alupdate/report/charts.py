@@ -1,6 +1,6 @@
 """Charts of the report as data: lines with bands, for every choice that a reader can make."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,7 +163,8 @@ def curve_chart(results: Results) -> Chart:
 def _per_cycle(results: Results) -> tuple[pd.DataFrame, list[ChartMetric]]:
     """Return the rows of curve.csv with a column for everything else known of a cycle."""
     assert results.curves is not None
-    table, metrics = named(results.curves), list(SCORES)
+    table = named(results.curves)
+    metrics = list(_known(SCORES, table))
     if results.queries is not None:
         table = table.merge(acquired_classes(results.queries), on=CYCLE, how="left")
         metrics += ACQUIRED
@@ -179,6 +180,11 @@ def _per_cycle(results: Results) -> tuple[pd.DataFrame, list[ChartMetric]]:
             for name in map(str, seconds.columns.drop(CYCLE))
         ]
     return table, metrics
+
+
+def _known(metrics: Sequence[ChartMetric], table: pd.DataFrame) -> tuple[ChartMetric, ...]:
+    """Return the metrics that some row has: runs may be older than a metric."""
+    return tuple(metric for metric in metrics if table[metric.key].notna().any())
 
 
 def phase_seconds(timings: pd.DataFrame) -> pd.DataFrame:
@@ -301,7 +307,8 @@ def _chart(
     x_label: str,
     selectors: tuple[ChartSelector, ...],
 ) -> Chart:
-    retrained = table[table["method"] == RETRAIN]
+    metrics = _known(UPDATED, table)
+    columns = [*SEEDED, *(metric.key for metric in metrics)]
     return Chart(
         key=key,
         title=title,
@@ -309,10 +316,10 @@ def _chart(
         x_label=x_label,
         x_log=True,
         selectors=selectors,
-        metrics=UPDATED,
+        metrics=metrics,
         series=_update_series(table, styles),
-        frame=table[[*SEEDED, *UPDATED_KEYS]],
-        reference=retrained[["panel", "x", "seed", *UPDATED_KEYS]],
+        frame=table[columns],
+        reference=table.loc[table["method"] == RETRAIN, columns].drop(columns="series"),
         reference_name=RETRAIN,
     )
 

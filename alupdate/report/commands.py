@@ -234,7 +234,7 @@ def _rows(source: Path, file: str) -> "pd.DataFrame":
     if file not in fields:
         raise InputError(f"{file}: is no table of a run; available: {', '.join(fields)}")
     results = read_results(source)
-    _say_missing(results)
+    _say_notes(results.notes())
     table: pd.DataFrame | None = getattr(results, fields[file])
     if table is None:
         raise InputError(f"{source}: holds no {file} of a completed run")
@@ -250,13 +250,14 @@ def _read(source: Path, metric: str) -> "Results":
     from alupdate.results.reader import read_results
 
     results = read_results(source)
-    _say_missing(results)
+    _say_notes(results.notes())
     results.require(metric)
+    _say_notes(results.gaps(metric))
     return results
 
 
-def _say_missing(results: "Results") -> None:
-    for line in results.notes():
+def _say_notes(lines: Sequence[str]) -> None:
+    for line in lines:
         print(printable(redacted(line)), file=sys.stderr)
 
 

@@ -19,7 +19,7 @@ from alupdate.results.records import (
 )
 from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.files import regular_bytes
-from alupdate.utils.metrics import ACCURACY, METRIC_NAMES, N_INNER
+from alupdate.utils.metrics import ACCURACY, LATER_METRICS, METRIC_NAMES
 
 TEXT = frozenset({
     "run", "experiment", "dataset", "backbone", "strategy", "batch", "update", "method",
@@ -53,17 +53,15 @@ class TableKind:
     file: str = ""
 
 
-LATER_METRICS = METRIC_NAMES[N_INNER:]
-"""Metrics that runs may lack which were made before the metric was added."""
-DIVERGED = frozenset(METRIC_NAMES) - {ACCURACY}
-"""Metrics that a network whose training diverged may lack."""
+UNDEFINED = frozenset(METRIC_NAMES) - {ACCURACY}
+"""Metrics that some predictions do not have, as those of a network whose training diverged."""
 
 
 def _kind_with_metrics(
     file: str, mark: str, columns: Iterable[str], gaps: frozenset[str] = frozenset()
 ) -> TableKind:
     needed = tuple(column for column in columns if column not in LATER_METRICS)
-    return TableKind(mark, needed, DIVERGED | gaps, LATER_METRICS, file)
+    return TableKind(mark, needed, UNDEFINED | gaps, LATER_METRICS, file)
 
 
 KINDS: Mapping[str, TableKind] = {

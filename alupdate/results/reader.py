@@ -18,7 +18,6 @@ import yaml
 from alupdate.config.options import options
 from alupdate.results.csv_tables import (
     KINDS,
-    LATER_METRICS,
     SWEEP,
     read_csv_table,
     read_gathered,
@@ -28,7 +27,7 @@ from alupdate.results.records import MAIN_TABLES
 from alupdate.results.status import STATUS, State, read_status, run_state
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import regular_bytes
-from alupdate.utils.metrics import find_metric
+from alupdate.utils.metrics import LATER_METRICS, find_metric
 
 COPIES = "mlflow-artifacts"
 """A folder in which MLflow keeps copies of files that are there already."""
@@ -122,8 +121,7 @@ class Results:
         """Check that there is something to show, and that all runs have the metric.
 
         Raises:
-            InputError: no run is completed, the metric is not known, or a run was made before
-                the metric was added.
+            InputError: no run is completed, the metric is not known, or a run has it at no cycle.
         """
         if all(getattr(self, kind) is None for kind in KINDS):
             raise InputError(f"{self.name}: no run is completed yet")
@@ -134,8 +132,15 @@ class Results:
         if unknown.any():
             raise InputError(
                 f"metric {metric}: run {unknown.idxmax()} does not have it; it was made before the "
-                "metric was added, and force=true makes it again"
+                "metric was added, and force=true makes it again, or it is not defined at any cycle"
             )
+
+    def gaps(self, metric: str) -> list[str]:
+        """Return a line for each run that lacks the metric at some of its cycles."""
+        curves = pd.DataFrame(columns=["run", metric]) if self.curves is None else self.curves
+        counts = curves[metric].isna().groupby(curves["run"]).agg(["sum", "size"]).itertuples()
+        line = "metric {}: run {} lacks it at {} of {} cycles, and is not compared as a whole"
+        return [line.format(metric, *row) for row in counts if row[1]]
 
 
 def read_results(source: str | Path) -> Results:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import RunConfig, UpdatingTask, display_name
-from alupdate.utils.metrics import ACCURACY, metric_values, with_metrics
+from alupdate.utils.metrics import ACCURACY, known_columns, metric_values, with_metrics
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -104,8 +104,9 @@ def tables(
         for r in records
         for position, (index, label) in enumerate(zip(r.indices, r.labels, strict=True))
     ]
+    columns = known_columns(CURVE_COLUMNS, (r.scores for r in records))
     files = {
-        "curve.csv": csv_text(CURVE_COLUMNS, _ordered(curve, CURVE_COLUMNS)),
+        "curve.csv": csv_text(columns, _ordered(curve, columns)),
         "timings.csv": csv_text(TIMING_COLUMNS, timings),
         "queries.csv": csv_text(QUERY_COLUMNS, queries),
     }
@@ -185,7 +186,8 @@ def update_table(run: str, config: RunConfig, records: Sequence[UpdateRecord]) -
     """Return updates.csv."""
     identity = _identity(run, config, ("dataset", "backbone"))
     rows = [identity | asdict(record) | metric_values(record.scores) for record in records]
-    return csv_text(UPDATE_COLUMNS, _ordered(rows, UPDATE_COLUMNS))
+    columns = known_columns(UPDATE_COLUMNS, (record.scores for record in records))
+    return csv_text(columns, _ordered(rows, columns))
 
 
 def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:

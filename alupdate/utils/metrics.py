@@ -8,7 +8,7 @@ This module imports no PyTorch, so that a command which only reads results start
 metrics use the methods of the tensors that they are given.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ class Predictions:
         log_probabilities, probabilities: (T, C), in float64.
         labels: (T,), class indices.
         one_hot: (T, C), the labels in float64.
+        predicted: (T,), class indices of the largest logits.
     """
 
     logits: "Tensor"
@@ -39,18 +40,20 @@ class Predictions:
     probabilities: "Tensor"
     labels: "Tensor"
     one_hot: "Tensor"
+    predicted: "Tensor"
 
     @classmethod
     def of(cls, logits: "Tensor", labels: "Tensor") -> "Predictions":
         """Return the predictions of logits (T, C) for class indices (T,)."""
         log_probabilities = logits.double().log_softmax(dim=1)
         one_hot = log_probabilities.new_zeros(logits.shape).scatter_(1, labels[:, None], 1.0)
-        return cls(logits, log_probabilities, log_probabilities.exp(), labels, one_hot)
+        predicted = logits.argmax(dim=1)
+        return cls(logits, log_probabilities, log_probabilities.exp(), labels, one_hot, predicted)
 
 
 def accuracy(predictions: Predictions) -> float:
     """Return the share of instances whose most probable class is the true one."""
-    hits = predictions.logits.argmax(dim=1) == predictions.labels
+    hits = predictions.predicted == predictions.labels
     return hits.double().mean().item()
 
 
@@ -97,6 +100,67 @@ def adaptive_calibration_error(predictions: Predictions) -> float:
     return errors.mean().item()
 
 
+def balanced_accuracy(predictions: Predictions) -> float:
+    """Return the mean recall of the classes that the test set has [Brodersen2010].
+
+    The same number as scikit-learn gives for this and for ``macro_f1`` (tests hold them together);
+    these few sums stay on the device of the predictions.
+    """
+    return _recalls(predictions).mean().item()
+
+
+def worst_recall(predictions: Predictions) -> float:
+    """Return the smallest recall of the classes that the test set has."""
+    return _recalls(predictions).min().item()
+
+
+def macro_f1(predictions: Predictions) -> float:
+    """Return the mean of the classes' F1 scores [Opitz2019], the harmonic means of both rates.
+
+    Of a class they are 2 hits / (instances + predictions). A class that the test set does not have
+    and that is not predicted, either, does not count.
+    """
+    hits, instances, predicted = _counts(predictions)
+    total = instances + predicted
+    return (2 * hits / total)[total > 0].mean().item()
+
+
+def _recalls(predictions: Predictions) -> "Tensor":
+    """Return the share of hits among the instances of each class that has any."""
+    hits, instances, _ = _counts(predictions)
+    return (hits / instances)[instances > 0]
+
+
+def _counts(predictions: Predictions) -> tuple["Tensor", "Tensor", "Tensor"]:
+    """Return hits, instances and predictions of each class, (C,), in float64."""
+    labels, predicted = predictions.labels, predictions.predicted
+    classes = predictions.logits.shape[1]
+    hits, instances, chosen = (
+        some.bincount(minlength=classes).double()
+        for some in (labels[predicted == labels], labels, predicted)
+    )
+    return hits, instances, chosen
+
+
+def confidence_auroc(predictions: Predictions) -> float:
+    """Return the area under the ROC curve of confidence against being right [Hendrycks2017].
+
+    That is the probability that the model is more confident, by its largest probability, of a
+    prediction that is right than of one that is wrong; equal confidences count half. NaN where no
+    prediction is right, or none wrong, and where a probability is NaN. The same number as
+    scikit-learn gives (a test holds them together), from counts, and so exact.
+    """
+    confidence, order = predictions.probabilities.amax(dim=1).sort()
+    groups = (confidence.diff(prepend=confidence[:1]) != 0).cumsum(dim=0)  # of equal ones
+    hits = (predictions.predicted == predictions.labels)[order]
+    right, wrong = (groups[some].bincount(minlength=len(groups)) for some in (hits, ~hits))
+    pairs = int(right.sum() * wrong.sum())
+    if not pairs or confidence.isnan().any():
+        return float("nan")
+    below = 2 * wrong.cumsum(dim=0) - wrong  # twice the wrong ones below, and once those beside
+    return int((right * below).sum()) / (2 * pairs)
+
+
 @dataclass(frozen=True)
 class Metric:
     """One row of the table of metrics.
@@ -121,6 +185,10 @@ METRICS = (
     Metric("brier", "Brier score", False, brier_score),
     Metric("ece", "expected calibration error", False, expected_calibration_error),
     Metric("ace", "adaptive calibration error", False, adaptive_calibration_error),
+    Metric("balanced_accuracy", "balanced accuracy", True, balanced_accuracy),
+    Metric("macro_f1", "macro-averaged F1 score", True, macro_f1),
+    Metric("worst_recall", "recall of the worst class", True, worst_recall),
+    Metric("confidence_auroc", "AUROC of the confidence", True, confidence_auroc),
 )
 """All metrics, in the order of their columns; new ones go to the end."""
 METRIC_NAMES = tuple(metric.name for metric in METRICS)
@@ -130,6 +198,8 @@ SUMMARY = (PRIMARY, "nll", "ece")
 """The metrics that a run prints when it ends."""
 N_INNER = 5
 """The first metrics stand in the middle of a table of results; later ones are its last columns."""
+LATER_METRICS = METRIC_NAMES[N_INNER:]
+"""Metrics that runs may lack which were made before the metric was added."""
 
 
 def score(logits: "Tensor", labels: "Tensor") -> dict[str, float]:
@@ -178,7 +248,16 @@ def with_metrics(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]
         before: columns that stand before the metrics.
         after: columns that stand after the first ``N_INNER`` metrics.
     """
-    return (*before, *METRIC_NAMES[:N_INNER], *after, *METRIC_NAMES[N_INNER:])
+    return (*before, *METRIC_NAMES[:N_INNER], *after, *LATER_METRICS)
+
+
+def known_columns(columns: Sequence[str], scores: Iterable[Mapping[str, float]]) -> tuple[str, ...]:
+    """Return the columns of a run's table: a later metric only if one of the scores has it.
+
+    So the table of a run that was finished before a metric was added stays as it is.
+    """
+    taken = frozenset[str]().union(*scores)
+    return tuple(name for name in columns if name in taken or name not in LATER_METRICS)
 
 
 def metric_values(scores: Mapping[str, float]) -> dict[str, float]:

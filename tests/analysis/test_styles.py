@@ -18,6 +18,7 @@ from alupdate.analysis.styles import (
 )
 from alupdate.report.charts import curve_chart, update_charts
 from alupdate.results.reader import Results
+from alupdate.utils.metrics import METRIC_NAMES
 from alupdate.utils.paths import conf_dir
 from tests.support.curve_tables import random_curves, study
 
@@ -130,7 +131,7 @@ def own_updates():
             mine = rows[rows["gamma"] == 1.0].assign(method=name, gamma=gamma)
             parts.append(mine.assign(accuracy=mine["accuracy"] - 0.01 * place - 0.001 * gamma))
     return pd.concat(parts, ignore_index=True).assign(
-        **dict.fromkeys(("nll", "brier", "ece", "ace", "decision_flips", "agreement"), 0.1)
+        **dict.fromkeys((*METRIC_NAMES[1:], "decision_flips", "agreement"), 0.1)
     )
 
 

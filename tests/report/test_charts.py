@@ -1,3 +1,4 @@
+import json
 import math
 from collections import Counter
 from pathlib import Path
@@ -30,6 +31,7 @@ from alupdate.report.svg_style import (
     svg_style,
 )
 from alupdate.results.reader import Results, read_results
+from alupdate.utils.metrics import METRIC_NAMES
 from tests.support.experiments import write_run, write_study
 
 LINE = Style("#0072B2", "o", "-")
@@ -172,7 +174,19 @@ def test_everything_known_of_a_cycle_can_be_chosen(curves):
 
 def test_only_the_curve_is_needed(curves):
     made = curve_chart(Results("curves", curves=curves.curves))
-    assert {metric.key for metric in made.metrics} == {"accuracy", "nll", "brier", "ece", "ace"}
+    assert {metric.key for metric in made.metrics} == set(METRIC_NAMES)
+
+
+@pytest.mark.parametrize("known", ["no run", "one run"])
+def test_a_metric_that_runs_lack_is_offered_where_one_has_it(known, curves):
+    *_, name = METRIC_NAMES
+    table = curves.curves.copy()
+    table.loc[(table["run"] != table["run"].iloc[0]) | (known == "no run"), name] = math.nan
+    made = curve_chart(Results("curves", curves=table))
+    assert (name in {metric.key for metric in made.metrics}) == (known == "one run")
+    lines = panels(made)["0"].get(name, {}).get("value", [])
+    assert [line["n"] for line in lines] == ([[1, 1, 1]] if known == "one run" else [])
+    json.dumps(as_json(made), allow_nan=False)
 
 
 def test_each_update_is_compared_with_random_selection_of_its_own(curves):
@@ -285,3 +299,13 @@ def test_dashes_are_multiples_of_the_line_width():
         "light": "#000000", "dark": "#ffffff", "marker": "o", "hollow": True, "dash": "8 4"
     }  # fmt: skip
     assert svg_style(LINE)["dash"] == ""
+
+
+def test_an_update_is_shown_without_a_metric_that_it_lacks(updates):
+    *_, name = METRIC_NAMES
+    with_it, without = update_charts(updates), update_charts(updates.assign(**{name: math.nan}))
+    for before, after in zip(with_it, without, strict=True):
+        assert {m.key for m in before.metrics} - {m.key for m in after.metrics} == {name}
+        kept = {key: {n: v for n, v in panel.items() if n != name}
+                for key, panel in panels(before).items()}  # fmt: skip
+        assert panels(after) == kept

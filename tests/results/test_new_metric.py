@@ -65,10 +65,9 @@ def folder(tmp_path_factory):
     for name in ("alupdate", "conf", "scripts"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     path = copy / "alupdate" / "utils" / "metrics.py"
-    before, row, after = path.read_text().partition('    Metric("ace",')
-    rest, end, others = after.partition("\n")
-    start = before.index('ACCURACY = "accuracy"')
-    path.write_text(before[:start] + FUNCTION + before[start:] + row + rest + end + ROW + others)
+    functions, table, rest = path.read_text().partition('ACCURACY = "accuracy"')
+    rows, end, others = rest.partition(')\n"""All metrics')
+    path.write_text(functions + FUNCTION + table + rows + ROW + end + others)
     write_run(folder / "old", seed=0)
     environment = os.environ | {"PYTHONPATH": str(copy), "ALUPDATE_CACHE": str(folder / "cache")}
     answer = subprocess.run(

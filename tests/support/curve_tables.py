@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from alupdate.utils.metrics import LATER_METRICS
+
 
 def curves(heights, dataset="d"):
     """Curves of strategy -> list of runs, each a list of accuracies at 10, 20, 30 ... labels.
@@ -18,7 +20,7 @@ def curves(heights, dataset="d"):
             "batch": "top_b" if isinstance(key, str) else key[1],
             "update": "retrain", "seed": seed, "cycle": cycle, "n_labelled": 10 * (cycle + 1),
             "accuracy": accuracy, "nll": 1 - accuracy, "brier": 1 - accuracy, "ece": 0.1,
-            "ace": 0.1, "oracle": "lookahead" in key,
+            "ace": 0.1, "oracle": "lookahead" in key, **dict.fromkeys(LATER_METRICS, accuracy),
         }
         for key, runs in heights.items()
         for seed, run in enumerate(runs)

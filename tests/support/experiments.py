@@ -66,6 +66,7 @@ def write_run(
     error: str | None = None,
     oracle: str | None = None,
     compare: bool = False,
+    done: Sequence[CycleRecord] | None = None,
     **groups: Mapping[str, Any],
 ) -> Path:
     """Write an active-learning run of the experiment ``folder`` and return its directory."""
@@ -73,7 +74,7 @@ def write_run(
     store = RunStore(settings)
     with store.locked():
         store.begin({"device": "cpu", "threads": 1, "oracle": oracle})
-        done = records(seed, store.name, cycles, compare)
+        done = records(seed, store.name, cycles, compare) if done is None else done
         files = tables(store.name, settings, oracle is not None, done)
         store.save([asdict(record) for record in done], files)
         store.set_state(state, error)

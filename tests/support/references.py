@@ -72,3 +72,24 @@ def calibration_error_by_class(probabilities: Array, labels: NDArray[np.int64], 
             frequency = np.mean(labels[part] == c)
             gaps.append(abs(frequency - probabilities[part, c].mean()))
     return float(np.mean(gaps))
+
+
+def rates_by_class(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Recalls of the classes among the labels, and F1 of those and of the predicted ones."""
+    recalls, f1 = [], []
+    for c in sorted({*labels.tolist(), *predicted.tolist()}):
+        hits = sum(p == y == c for p, y in zip(predicted, labels, strict=True))
+        if c in labels:
+            recalls.append(hits / np.sum(labels == c))
+        f1.append(2 * hits / (np.sum(labels == c) + np.sum(predicted == c)))
+    return np.array(recalls), np.array(f1)
+
+
+def share_of_ordered_pairs(confidence: Array, is_right: NDArray[np.bool_]) -> float:
+    """How often a right instance has the larger confidence of a right and a wrong one."""
+    pairs = [
+        1.0 if right > wrong else 0.5 if right == wrong else 0.0
+        for right in confidence[is_right]
+        for wrong in confidence[~is_right]
+    ]
+    return float(np.mean(pairs)) if pairs else math.nan

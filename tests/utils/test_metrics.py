@@ -1,11 +1,13 @@
 import subprocess
 import sys
+from math import nan
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score, roc_auc_score
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from alupdate.results.records import CURVE_COLUMNS, UPDATE_COLUMNS
@@ -14,6 +16,7 @@ from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import (
     ACCURACY,
     BINS,
+    LATER_METRICS,
     METRIC_NAMES,
     Predictions,
     adaptive_calibration_error,
@@ -22,7 +25,12 @@ from alupdate.utils.metrics import (
     higher_is_better,
     score,
 )
-from tests.support.references import calibration_error_by_class, mean_loss
+from tests.support.references import (
+    calibration_error_by_class,
+    mean_loss,
+    rates_by_class,
+    share_of_ordered_pairs,
+)
 
 
 def random_predictions(seed, count, classes):
@@ -75,6 +83,77 @@ def test_ace_equals_explicit_loops(seed, count, classes):
     assert np.isclose(adaptive_calibration_error(predictions), expected)
 
 
+@st.composite
+def coarse_predictions(draw):
+    """Logits with many ties, of sizes up to 1e4; few of the classes may be there or predicted."""
+    count, classes = draw(st.integers(1, 40)), draw(st.integers(2, 6))
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    logits = rng.integers(-2, 3, size=(count, classes)) * draw(st.sampled_from([0.5, 3.0, 5e3]))
+    logits[:, draw(st.integers(1, classes)) :] -= 1e4  # never predicted
+    labels = rng.integers(draw(st.integers(1, classes)), size=count)
+    agreeing = draw(st.sampled_from([0.0, 0.5, 1.0]))
+    labels = np.where(rng.random(count) < agreeing, logits.argmax(axis=1), labels)
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    return torch.from_numpy(logits).to(dtype), torch.from_numpy(labels)
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains", "ignore:A single label")
+@given(coarse_predictions())
+def test_metrics_of_classes_equal_the_library_and_explicit_loops(made):
+    scores, labels = score(*made), made[1].numpy()
+    predicted = made[0].argmax(dim=1).numpy()
+    recalls, f1 = rates_by_class(predicted, labels)
+    found = [scores[name] for name in LATER_METRICS[:3]]
+    assert found == pytest.approx([recalls.mean(), f1.mean(), recalls.min()], abs=1e-12)
+    present = np.unique(labels)
+    peers = [
+        balanced_accuracy_score(labels, predicted),
+        f1_score(labels, predicted, average="macro", zero_division=0),
+        recall_score(labels, predicted, labels=present, average=None, zero_division=0).min(),
+    ]
+    assert found == pytest.approx(peers, abs=1e-12)
+
+
+@given(coarse_predictions())
+def test_auroc_of_the_confidence_equals_the_library_and_explicit_pairs(made):
+    found = score(*made)["confidence_auroc"]
+    confidence = Predictions.of(*made).probabilities.max(dim=1).values.numpy()
+    is_right = (made[0].argmax(dim=1) == made[1]).numpy()
+    expected = share_of_ordered_pairs(confidence, is_right)
+    assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert np.isnan(found) == (is_right.all() or not is_right.any())
+    if not np.isnan(found):
+        assert found == pytest.approx(roc_auc_score(is_right, confidence), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "expected"),
+    [
+        ([[1, 0, 0]], [0], [1, 1, 1, nan]),
+        ([[1, 0, 0]], [1], [0, 0, 0, nan]),
+        ([[1e4, -1e4], [-1e4, 1e4]], [0, 1], [1, 1, 1, nan]),
+        ([[1e4, -1e4], [-1e4, 1e4]], [1, 0], [0, 0, 0, nan]),
+        ([[1e4, -1e4], [-1e4, 1e4]], [0, 0], [0.5, 1 / 3, 0.5, 0.5]),
+        ([[0, 0], [0, 0], [0, 0]], [0, 1, 1], [0.5, 0.25, 0, 0.5]),
+        ([[3, 0, 0], [2, 0, 0], [0, 1, 0]], [0, 0, 0], [2 / 3, 0.4, 2 / 3, 1]),
+        ([[3, 0, 0], [2, 0, 0], [1, 0, 0]], [1, 0, 0], [0.5, 0.4, 0, 0]),
+    ],
+    ids=[
+        "one, right", "one, wrong", "all right", "all wrong", "equal confidences", "equal logits",
+        "classes absent", "a class never predicted",
+    ],
+)  # fmt: skip
+def test_predictions_that_leave_little_to_compare(logits, labels, expected):
+    scores = score(torch.tensor(logits, dtype=torch.float32), torch.tensor(labels))
+    found = [scores[name] for name in LATER_METRICS]
+    assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def test_one_probability_that_is_no_number_leaves_no_auroc():
+    logits = torch.tensor([[1.0, 0.0], [torch.nan, 0.0], [0.0, 2.0]])
+    assert np.isnan(score(logits, torch.tensor([0, 1, 0]))["confidence_auroc"])
+
+
 def test_certain_and_right_is_perfect():
     logits = torch.eye(3, dtype=torch.float64) * 1e4
     scores = score(logits, torch.arange(3))
@@ -87,9 +166,10 @@ def test_certain_and_wrong_is_finite():
     assert scores["brier"] == 2.0
 
 
-def test_a_diverged_network_has_no_scores_but_its_accuracy():
+def test_a_diverged_network_has_only_the_scores_of_its_decisions():
     scores = score(torch.full((3, 2), torch.nan), torch.tensor([0, 1, 0]))
-    assert {name for name, value in scores.items() if not np.isnan(value)} == {ACCURACY}
+    known = {name for name, value in scores.items() if not np.isnan(value)}
+    assert known == {ACCURACY, "balanced_accuracy", "macro_f1", "worst_recall"}
 
 
 def test_every_metric_has_a_column_of_its_own():
@@ -100,7 +180,8 @@ def test_every_metric_has_a_column_of_its_own():
 
 
 def test_an_unknown_metric_is_refused_with_a_suggestion():
-    assert [name for name in METRIC_NAMES if higher_is_better(name)] == [ACCURACY]
+    losses = {name for name in METRIC_NAMES if not higher_is_better(name)}
+    assert losses == {"nll", "brier", "ece", "ace"}
     with pytest.raises(InputError, match="metric acuracy: is not known; did you mean accuracy"):
         find_metric("acuracy")
 
