@@ -25,7 +25,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.laplace.names import PER_CLASS, Likelihood
-from alupdate.laplace.posterior import LastLayerPosterior, reduction
+from alupdate.laplace.posterior import LastLayerPosterior, reduction, remainder
 
 DENSE_BYTES = 2**30
 """The largest dense covariances, all classes together, that are used below N = D."""
@@ -63,6 +63,17 @@ class DenseCovariances:
         for c, matrix in enumerate(self.matrices):
             fall = reduction(features @ matrix, features, weights[:, c])
             updated[c] = torch.addmm(matrix, fall.T, fall, alpha=-1)
+        return DenseCovariances(updated)
+
+    def downdated(self, features: Tensor, weights: Tensor) -> "DenseCovariances":
+        """Return the covariances without instances (b, D) that had curvatures (b, C)."""
+        updated = torch.empty_like(self.matrices)
+        for c, matrix in enumerate(self.matrices):
+            projected, roots = features @ matrix, weights[:, c].sqrt()[:, None]
+            scale = float(matrix.diagonal().max())
+            factor = remainder(projected @ features.T, features, weights[:, c], scale)
+            rise = torch.linalg.solve_triangular(factor, roots * projected, upper=False)
+            updated[c] = torch.addmm(matrix, rise.T, rise)
         return DenseCovariances(updated)
 
 
@@ -127,6 +138,13 @@ class LowRankCovariances:
             inner[c].addmm_(half.T, half, alpha=1 / self.prior_precision)
         return LowRankCovariances(torch.cat([self.observed, features]), inner, self.prior_precision)
 
+    def downdated(self, features: Tensor, weights: Tensor) -> DenseCovariances:
+        """Return the covariances without instances (b, D) that had curvatures (b, C).
+
+        In the dense form, which keeps more digits.
+        """
+        return self.dense().downdated(features, weights)
+
 
 @dataclass(frozen=True)
 class PerClassPosterior(LastLayerPosterior):
@@ -165,6 +183,10 @@ class PerClassPosterior(LastLayerPosterior):
     @override
     def conditioned(self, mean: Tensor, features: Tensor, weights: Tensor) -> "PerClassPosterior":
         return PerClassPosterior(mean, self.covariances.conditioned(features, weights))
+
+    @override
+    def downdated(self, mean: Tensor, features: Tensor, weights: Tensor) -> "PerClassPosterior":
+        return PerClassPosterior(mean, self.covariances.downdated(features, weights))
 
 
 def class_curvature(logits: Tensor) -> Tensor:

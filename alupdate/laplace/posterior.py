@@ -22,6 +22,8 @@ from alupdate.laplace.predictive import predict
 
 PENDING_SHARE = 8
 """At most one pending row for so many dimensions."""
+LEAST_PIVOT = 256
+"""How many times its rounding error what an instance leaves of a precision must be."""
 
 
 class LastLayerPosterior(ABC):
@@ -64,6 +66,17 @@ class LastLayerPosterior(ABC):
         """Return the posterior with a new mean that has also observed instances (b, D).
 
         The precisions grow by ``weights`` (b, K) times the outer products of the instances.
+        """
+
+    @abstractmethod
+    def downdated(self, mean: Tensor, features: Tensor, weights: Tensor) -> Self:
+        """Return the posterior with a new mean that has not observed instances (b, D).
+
+        The inverse of ``conditioned``: the precisions fall by ``weights`` (b, K) times the outer
+        products of the instances. ``alupdate.laplace.downdate`` has it with all arguments checked.
+
+        Raises:
+            ValueError: a precision would not be positive definite (``remainder``).
         """
 
     def predict(
@@ -163,6 +176,14 @@ class Posterior(LastLayerPosterior):
     def conditioned(self, mean: Tensor, features: Tensor, weights: Tensor) -> "Posterior":
         return self.reduced(mean, reduction(self.project(features)[0], features, weights[:, 0]))
 
+    @override
+    def downdated(self, mean: Tensor, features: Tensor, weights: Tensor) -> "Posterior":
+        roots, projected = weights[:, 0].sqrt()[:, None], self.project(features)[0]
+        scale = float(self.covariance.diagonal().max())
+        factor = remainder(projected @ features.T, features, weights[:, 0], scale)
+        rise = torch.linalg.solve_triangular(factor, roots * projected, upper=False)
+        return Posterior(mean, torch.addmm(self.covariance, rise.T, rise), self.likelihood)
+
     def reduced(self, mean: Tensor, rows: Tensor) -> "Posterior":
         """Return the posterior with a new mean, and the covariance less R^T R of rows (b, D).
 
@@ -207,6 +228,45 @@ def reduction(projected: Tensor, features: Tensor, weights: Tensor) -> Tensor:
     gram.diagonal().add_(1)
     rows: Tensor = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), scaled, upper=False)
     return rows
+
+
+def remainder(gram: Tensor, features: Tensor, weights: Tensor, scale: float) -> Tensor:
+    """Return the Cholesky factor L (b, b) of what removing b instances leaves of their precision.
+
+    By Woodbury's identity [Hager1989], as in ``reduction`` with the other sign,
+
+        (Sigma^-1 - Phi^T diag(w) Phi)^-1 = Sigma + H^T H,        H = L^-1 X Sigma
+
+    where X = diag(sqrt(w)) Phi and L L^T = I - X Sigma X^T; for one instance that is Sherman and
+    Morrison's identity, and L^2 = 1 - w phi^T Sigma phi. The matrix on the left is positive
+    definite exactly if that of L is. The quadratic form sums terms of the size s |phi|^2, s the
+    largest variance; a pivot L^2 that is not ``LEAST_PIVOT`` times what their rounding may be says
+    nothing, and is refused.
+
+    Args:
+        gram: (b, b), Phi Sigma Phi^T.
+        features: (b, D), Phi.
+        weights: (b,), w >= 0.
+        scale: s, the largest variance of a weight.
+
+    Raises:
+        ValueError: an instance leaves no precision, or one that rounding hides.
+    """
+    roots = weights.double().sqrt()
+    system = -roots[:, None] * gram.double() * roots
+    system.diagonal().add_(1)
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex((system + system.T) / 2)
+    rounding = torch.finfo(gram.dtype).eps * scale * weights * features.square().sum(dim=1)
+    small = (factor.diagonal().square() <= LEAST_PIVOT * rounding).nonzero()[:, 0]
+    if failed or len(small):
+        row = int(failed) - 1 if failed else int(small[0])
+        raise ValueError(
+            f"instance in row {row} cannot be removed: without it and those before it a precision "
+            f"would not be positive definite, or {gram.dtype} does not tell; remove what was "
+            "observed, with the weight that it got (added_precision), or use torch.float64"
+        )
+    return factor.to(gram.dtype)
 
 
 def fit_posterior(
