@@ -27,7 +27,7 @@ CAPTION = (
     "difference is at most two standard errors of ours and the rounding of theirs, whose own error "
     f"is not known; fewer than {MIN_PAIRS} seeds give none."
 )
-
+UNCHECKED = " Settings that have no column were not checked: gathered runs do not have them."
 
 Measured = dict[PaperNumber, dict[str, dict[int, float]]]
 """Number of the paper to variant to seed to accuracy."""
@@ -50,7 +50,7 @@ def paper_tables(results: Results) -> list[ResultTable]:
             f"{results.name}: no run has a setting of the paper's numbers; {_why(left_out)}"
         )
     cells = ResultTable(
-        "paper-numbers", "The paper's numbers", _caption(measured), _cells(measured)
+        "paper-numbers", "The paper's numbers", _caption(measured, results), _cells(measured)
     )
     others = ResultTable(
         "paper-left-out",
@@ -150,8 +150,9 @@ def _why(left_out: pd.DataFrame) -> str:
     return "; ".join(reasons[:MOST_NAMED]) + (f"; and {more} more reasons" if more > 0 else "")
 
 
-def _caption(measured: Measured) -> str:
+def _caption(measured: Measured, results: Results) -> str:
     run = {(number.study, number.dataset) for number in measured}
     names = dict.fromkeys((n.study, n.dataset) for n in paper_numbers())
     absent = [f"{dataset} ({study})" for study, dataset in names if (study, dataset) not in run]
-    return f"{CAPTION} Without any run: {', '.join(absent)}." if absent else CAPTION
+    without_runs = f" Without any run: {', '.join(absent)}." if absent else ""
+    return CAPTION + without_runs + ("" if results.runs else UNCHECKED)

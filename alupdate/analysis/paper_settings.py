@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
@@ -14,35 +15,62 @@ from alupdate.analysis.paper_numbers import (
     paper_numbers,
 )
 from alupdate.analysis.updates import REFERENCES
-from alupdate.laplace.names import GAUSSIAN, SECOND_ORDER
+from alupdate.laplace.names import GAUSSIAN, MAP, SECOND_ORDER
 from alupdate.utils.metrics import ACCURACY
 
 Settings = Mapping[str, str]
 """Of a run, ``group.key`` to value as text; empty where only its tables are there."""
+Needed = Mapping[str, tuple[str, ...]]
+"""Key to the values that a run may have. Of a model in a folder the folder's name counts."""
 SAME_SETTINGS = {
-    "dataset.n_train": "null",
-    "dataset.n_test": "null",
-    "backbone.frozen": "true",
-    "backbone.image_size": "224",
-    "backbone.pooling": "class_token",
-    "initial": "random",
-    "training.solver": "recipe",
-    "training.learning_rate": "0.01",
-    "training.epochs": "200",
-    "training.minibatch": "64",
+    "dataset.n_train": ("null",),
+    "dataset.n_test": ("null",),
+    "initial": ("random",),
+    "posterior.predictive": (MAP,),
+    "training.solver": ("recipe",),
+    "training.learning_rate": ("0.01",),
+    "training.weight_decay": ("0.0001", "0.0005"),  # the recipe's, and that of their second study
+    "training.epochs": ("200",),
+    "training.minibatch": ("64",),
 }
-"""Settings that a run must share, where it has them."""
+"""What every run must have, where it has the key."""
+OF_BACKBONE = {
+    "dinov2_vits14": {
+        "backbone.model": ("vit_small_patch14_dinov2.lvd142m",),
+        "backbone.frozen": ("true",),
+        "backbone.image_size": ("224",),
+    },
+    "bert": {
+        "backbone.model": ("bert-base-uncased",),
+        "backbone.pooling": ("class_token",),
+        "backbone.max_length": ("128",),
+    },
+}
+"""Settings of backbones likewise."""
 OF_STRATEGY = {
+    "typiclust": {
+        "strategy.n_neighbours": ("20",),
+        "strategy.max_clusters": ("500",),
+        "strategy.min_cluster_size": ("5",),
+    },
+    "dropquery": {
+        "strategy.n_passes": ("3",),
+        "strategy.dropout": ("0.75",),
+        "strategy.oversample": ("25",),
+    },
+    "alfamix": {"strategy.epsilon": ("0.2",)},
+    "bait_binary": {"strategy.oversample": ("2",), "strategy.regularisation": ("1.0",)},
     "boss": {
-        "strategy.n_batches": "100",
-        "strategy.evaluate_on": "test",
-        "strategy.loss": "error",
-        "strategy.update": "retrain",
-    }
+        "strategy.n_batches": ("100",),
+        "strategy.largest_subset": ("5000",),
+        "strategy.evaluate_on": ("test",),
+        "strategy.loss": ("error",),
+        "strategy.update": ("retrain",),
+    },
 }
 """Settings of strategies likewise."""
 OF_UPDATE = {"likelihood": GAUSSIAN, "prior_precision": 1.0}
-"""Columns of updates likewise."""
+"""Columns of updates, and their values."""
 GAMMA = 10.0
 """Of their second-order update; that of their first-order update is not known."""
 
@@ -101,6 +129,14 @@ def update_outcomes(updates: pd.DataFrame, settings: Mapping[str, Settings]) -> 
         yield _outcome(row, _update_variant(row), own, accuracies, reason)
 
 
+def needed_settings(number: PaperNumber) -> Needed:
+    """Return the settings that a run must have to be compared with a number, key to values."""
+    needed = SAME_SETTINGS | OF_BACKBONE[number.backbone] | OF_STRATEGY.get(number.method, {})
+    if number.candidates and number.method != "random":  # for which fewer change nothing
+        needed |= {"subset": (number.candidates,)}
+    return needed
+
+
 def _outcome(
     row: Mapping[Any, Any],
     variant: str,
@@ -108,10 +144,15 @@ def _outcome(
     accuracies: Mapping[PaperNumber, float],
     reason: str,
 ) -> Outcome:
-    """Return the outcome; labels of data set and backbone are part of what was run."""
+    """Return the outcome; labels of data set and backbone are part of what was run.
+
+    So are weights from a file: nothing says whether they are the pretrained ones.
+    """
     dataset, backbone = str(row["dataset"]), str(row["backbone"])
     labels = [str(row[p]) for p in ("dataset", "backbone") if row[p] != _name(p, row, own)]
-    what = ", ".join([variant, *labels])
+    weights = own.get("backbone.weights", "pretrained")
+    files = [] if weights in {"pretrained", "random"} else [weights]
+    what = ", ".join([variant, *labels, *files])
     return Outcome(dataset, backbone, what, str(row["run"]), int(row["seed"]), accuracies, reason)
 
 
@@ -154,10 +195,7 @@ def _against_curve(
         if name != theirs:
             yield f"{part} is {name}; theirs is {theirs}"
     yield from _against_sizes(rows, same[0])
-    wanted = SAME_SETTINGS | OF_STRATEGY.get(method, {})
-    if same[0].candidates and method != "random":  # for which fewer candidates change nothing
-        wanted |= {"subset": same[0].candidates}
-    yield from _against_settings(own, wanted)
+    yield from _against_settings(own, needed_settings(same[0]))
 
 
 def _against_update(
@@ -176,7 +214,7 @@ def _against_update(
                 yield f"{column} is {row[column]}; theirs is {value}"
     if row["method"] == SECOND_ORDER and (row["step_size"] == "auto" or row["gamma"] != GAMMA):
         yield f"theirs is gamma {GAMMA:g}"
-    yield from _against_settings(own, SAME_SETTINGS)
+    yield from _against_settings(own, needed_settings(same[0]))
 
 
 def _against_names(study: str, row: Mapping[Any, Any], own: Settings) -> Iterator[str]:
@@ -199,12 +237,13 @@ def _against_sizes(rows: pd.DataFrame, number: PaperNumber) -> Iterator[str]:
         )
 
 
-def _against_settings(own: Settings, wanted: Settings) -> Iterator[str]:
+def _against_settings(own: Settings, needed: Needed) -> Iterator[str]:
     if own.get("backbone.weights") == "random":
         yield "backbone.weights is random; theirs is pretrained"
-    for key, theirs in wanted.items():
-        if own.get(key, theirs) != theirs:
-            yield f"{key} is {own[key]}; theirs is {theirs}"
+    for key, values in needed.items():
+        value = own.get(key, values[0])
+        if (PurePath(value).name if key == "backbone.model" else value) not in values:
+            yield f"{key} is {value}; needed: {' or '.join(values)}"
 
 
 def _mean(rows: pd.DataFrame, number: PaperNumber) -> float:

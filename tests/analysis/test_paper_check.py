@@ -8,6 +8,7 @@ import pytest
 
 from alupdate.analysis.paper_check import paper_tables
 from alupdate.analysis.paper_numbers import paper_numbers
+from alupdate.analysis.paper_settings import update_outcomes
 from alupdate.report.commands import run_command
 from alupdate.results.reader import Results, Run
 from alupdate.utils.errors import InputError
@@ -136,11 +137,19 @@ def test_other_sizes_are_left_out():
 @pytest.mark.parametrize(
     ("method", "settings", "reason"),
     [
-        ("margin", {"subset": "null"}, "subset is null; theirs is 1000"),
-        ("margin", {"dataset__n_train": "500"}, "dataset.n_train is 500; theirs is null"),
-        ("margin", {"training__solver": "lbfgs"}, "training.solver is lbfgs; theirs is recipe"),
+        ("margin", {"subset": "null"}, "subset is null; needed: 1000"),
+        ("margin", {"dataset__n_train": "500"}, "dataset.n_train is 500; needed: null"),
+        ("margin", {"training__solver": "lbfgs"}, "training.solver is lbfgs; needed: recipe"),
+        ("margin", {"training__weight_decay": "0.1"}, "is 0.1; needed: 0.0001 or 0.0005"),
+        ("margin", {"posterior__predictive": "monte_carlo"}, "is monte_carlo; needed: map"),
+        ("margin", {"backbone__model": "resnet18"}, "is resnet18; needed: vit_small_patch14_"),
+        ("typiclust", {"strategy__n_neighbours": "3"}, "n_neighbours is 3; needed: 20"),
+        ("dropquery", {"strategy__dropout": "0.1"}, "dropout is 0.1; needed: 0.75"),
+        ("alfamix", {"strategy__epsilon": "0.9"}, "epsilon is 0.9; needed: 0.2"),
+        ("bait_binary", {"strategy__regularisation": "9.0"}, "is 9.0; needed: 1.0"),
         ("random", {"backbone__weights": "random"}, "backbone.weights is random; theirs is pre"),
-        ("boss", {"strategy__n_batches": "10"}, "strategy.n_batches is 10; theirs is 100"),
+        ("boss", {"strategy__n_batches": "10"}, "strategy.n_batches is 10; needed: 100"),
+        ("boss", {"strategy__largest_subset": "50"}, "largest_subset is 50; needed: 5000"),
         ("random", {"strategy__name": "bait", "strategy__fisher": "multiclass"}, "theirs is the"),
     ],
 )
@@ -166,6 +175,22 @@ def test_labels_do_not_hide_what_was_run():
     assert ours["verdict"].tolist() == ["agrees"] * 3
     relabelled = {"strategy__name": "random"}
     assert verdicts(compared(table, **own | relabelled), "bait_binary") == ["not run"] * 3
+
+
+def test_weights_of_a_file_are_part_of_what_was_run():
+    frame = compared(runs(), backbone__weights="dino.safetensors")["paper-numbers"].frame
+    assert frame["variant"].iloc[0] == "random, dino.safetensors"
+
+
+def test_a_weight_decay_of_either_study_is_theirs():
+    for theirs in ("0.0001", "0.0005"):
+        assert verdicts(compared(runs(), training__weight_decay=theirs), "random") == ["agrees"] * 3
+
+
+def test_gathered_runs_say_that_settings_were_not_checked():
+    line = "Settings that have no column were not checked"
+    assert line in paper_tables(Results("x", curves=runs()))[0].caption
+    assert line not in compared(runs())["paper-numbers"].caption
 
 
 def test_variants_of_one_strategy_have_rows_of_their_own():
@@ -234,8 +259,22 @@ def test_updates_of_a_part_of_the_data_are_left_out():
     names = rows["run"].unique()
     own = {"dataset.n_test": "100"}
     of_runs = tuple(Run(n, "completed", "", "", own, {}, "", "", {}) for n in names)
-    with pytest.raises(InputError, match=r"dataset\.n_test is 100; theirs is null"):
+    with pytest.raises(InputError, match=r"dataset\.n_test is 100; needed: null"):
         paper_tables(Results("x", updates=rows, runs=of_runs))
+
+
+@pytest.mark.parametrize(
+    ("model", "compared_with"),
+    [("bert-base-uncased", 16), ("/models/bert-base-uncased", 16), ("bert-large-uncased", 0)],
+)
+def test_a_model_in_a_folder_is_known_by_its_name(model, compared_with):
+    rows = update_rows()
+    of_runs = tuple(
+        Run(n, "completed", "", "", {"backbone.model": model}, {}, "", "", {})
+        for n in rows["run"].unique()
+    )
+    found = list(update_outcomes(rows, {run.name: run.settings for run in of_runs}))
+    assert len({number for o in found for number in o.accuracies}) == compared_with
 
 
 def test_results_of_another_kind_are_refused():
