@@ -61,6 +61,7 @@ ROWS = {
     "AULC, margin": lambda d: aulc(AREAS, d, lambda r: r["strategy"] == "margin"),
     f"AULC, {RECOMMENDED}": lambda d: aulc(AREAS, d, lambda r: r["strategy"] == RECOMMENDED),
     "AULC, best other strategy without oracle": lambda d: aulc(AREAS, d, is_other),
+    "AULC, look-ahead (oracle)": lambda d: aulc(ORACLES, d, lambda r: r["strategy"] == "lookahead"),
     "AULC, greedy look-ahead (oracle)": lambda d: aulc(
         ORACLES, d, lambda r: r["strategy"] == "greedy_lookahead"
     ),

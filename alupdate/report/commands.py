@@ -224,11 +224,14 @@ def _gather(chosen: argparse.Namespace) -> None:
 def _rows(source: Path, file: str) -> "pd.DataFrame":
     """Return the rows of one kind of file of all completed runs.
 
+    Without the metrics that were added later and that none of them has.
+
     Raises:
         InputError: there are no such rows.
     """
     from alupdate.results.csv_tables import KINDS
     from alupdate.results.reader import read_results
+    from alupdate.utils.metrics import LATER_METRICS
 
     fields = {kind.file: field for field, kind in KINDS.items() if kind.file}
     if file not in fields:
@@ -238,7 +241,8 @@ def _rows(source: Path, file: str) -> "pd.DataFrame":
     table: pd.DataFrame | None = getattr(results, fields[file])
     if table is None:
         raise InputError(f"{source}: holds no {file} of a completed run")
-    return table
+    unknown = [name for name in LATER_METRICS if name in table and table[name].isna().all()]
+    return table.drop(columns=unknown)
 
 
 def _read(source: Path, metric: str) -> "Results":
