@@ -20,6 +20,7 @@ from alupdate.analysis.oracles import oracle_figures, oracle_tables
 from alupdate.analysis.penalty import penalty_figures, penalty_tables
 from alupdate.analysis.question import AnalysisInput, ResultFigure, ResultTable
 from alupdate.analysis.ranks import rank_figures, rank_tables
+from alupdate.analysis.seeds_needed import seeds_needed_tables
 from alupdate.analysis.step_sizes import gamma_figures
 from alupdate.analysis.styles import MethodStyles, VariantStyles
 from alupdate.analysis.theme import SCREEN, Theme
@@ -31,7 +32,7 @@ from alupdate.utils.metrics import PRIMARY, higher_is_better
 
 TABLES: tuple[Callable[[AnalysisInput], Iterator[ResultTable]], ...] = (
     aulc_tables, batch_tables, oracle_tables, rank_tables, curve_tables, penalty_tables,
-    labels_saved_tables, gap_tables, speedup_tables,
+    labels_saved_tables, seeds_needed_tables, gap_tables, speedup_tables,
 )  # fmt: skip
 """Functions that yield tables, in the order in which they are shown."""
 FIGURES: tuple[Callable[[AnalysisInput, Theme], Iterator[ResultFigure]], ...] = (

@@ -33,6 +33,8 @@ class AnalysisInput:
         variants: styles of the strategies and updates in learning curves.
         methods: styles of the methods in ``updates``.
         chosen: the variants that figures show, by the columns METHOD; None: all.
+        costs: rows in the form of costs.csv, of runs that have them.
+        reference: the short name of the variant against which seeds are counted; None: the best.
     """
 
     name: str = "all"
@@ -44,6 +46,8 @@ class AnalysisInput:
     variants: VariantStyles = field(default_factory=VariantStyles)
     methods: MethodStyles = field(default_factory=MethodStyles)
     chosen: pd.DataFrame | None = None
+    costs: pd.DataFrame | None = None
+    reference: str | None = None
 
     @property
     def label(self) -> str:
@@ -91,8 +95,9 @@ class ResultTable:
         name: of its files, without ending; what a file name should not have is replaced.
         title: one line.
         caption: what the columns mean, and how the numbers were made; plain text.
-        frame: the numbers, unrounded. Columns ``x``, ``x_error``, ``x_low`` and ``x_high`` belong
-            together: a value, its standard error and its interval. A column ``note`` says what
+        frame: the numbers, unrounded. Columns ``x``, ``x_error``, ``x_low``, ``x_high``,
+            ``x_mark`` and ``x_holm_p`` belong together: a value, its standard error, its interval,
+            and how it compares with the best one. A column ``note`` says what
             the row cannot show.
     """
 
