@@ -15,7 +15,8 @@ from alupdate.utils.files import replace_file
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "†": r"$^\dagger$", "‡": r"$^\ddagger$", "<": "$<$", ">": "$>$", "|": r"\textbar{}",
+    "±": r"$\pm$", "†": r"$^\dagger$", "‡": r"$^\ddagger$",
+    "<": "$<$", ">": "$>$", "|": r"\textbar{}",
 }  # fmt: skip
 P_VALUE = ".1e"
 BOLD = r"\textbf{{{}}}"

@@ -477,11 +477,11 @@ def _differing(runs: list[Run]) -> list[str]:
     keys = set[str]().union(*(run.settings for run in runs)) - {"seed"}
     differing = {k for k in keys if len({run.settings.get(k, "null") for run in runs}) > 1}
     if any(key.startswith("dataset.") for key in differing):
-        differing -= _places_of_data()
+        differing -= places_of_data()
     return sorted(differing)
 
 
-def _places_of_data() -> set[str]:
+def places_of_data() -> set[str]:
     """Return the keys that say where data are, which makes no difference.
 
     The data sets know them, and import PyTorch: to be asked only where it matters.
