@@ -226,6 +226,7 @@ def _check_consistency(config: RunConfig) -> None:
         )
     _check_names(config)
     _check_kept_model(config)
+    _check_costs(config)
     _check_label_studio(config)
     _check_backbone(config)
     _check_likelihoods(config)
@@ -263,6 +264,19 @@ def _check_kept_model(config: RunConfig) -> None:
         raise InputError(f"model={config.model}: is for task=predict; task={task} does not use it")
     if config.model is None and predicts:
         raise InputError("model: a value is required, as in model=results/.../model.safetensors")
+
+
+def _check_costs(config: RunConfig) -> None:
+    """Refuse what a label costs where no labels are acquired from the data."""
+    if isinstance(config.task, ActiveLearningTask):
+        return
+    for key in ("cost", "cost_column"):
+        value = getattr(config.dataset, key, None)
+        if value is not None:
+            raise InputError(
+                f"dataset.{key}={value}: is for task=active_learning; task={config.task.name} does "
+                "not use it"
+            )
 
 
 def _check_label_studio(config: RunConfig) -> None:

@@ -14,6 +14,8 @@ from alupdate.utils.paths import conf_dir, expanded
 
 SETTINGS = ConfigDict(extra="forbid")
 
+TextLength = Literal["words", "characters"]
+"""What the length of a text is counted in."""
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 FORMULA = ("=", "+", "-", "@")

@@ -10,6 +10,7 @@ import torch
 from alupdate.analysis.curves import learning_curve
 from alupdate.analysis.theme import fix_margins
 from alupdate.config import RunConfig
+from alupdate.data.costs import label_costs
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.kept_model import saved_model_of
@@ -39,6 +40,7 @@ class ActiveLearning:
         self._config, self._setup = config, setup
         self._learning = Learning(config, setup.learner)
         self._annotator = Annotator(setup.dataset.train_labels)
+        self._costs = label_costs(config.dataset, setup.dataset)
         self._selector = Selector(config, setup.dataset)
         size = len(setup.dataset.train)
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
@@ -102,7 +104,14 @@ class ActiveLearning:
             if indices.max() >= len(known) or known[indices].tolist() != list(record.labels):
                 store.reject(f"cycle {record.cycle} has labels that the data do not have")
                 return []
+            if record.cost != self._cost(indices):
+                store.reject(f"cycle {record.cycle} has a cost that the data do not have")
+                return []
         return records
+
+    def _cost(self, indices: IntArray) -> float | None:
+        """Return what the labels of instances cost; None where each costs the same."""
+        return None if self._costs is None else float(self._costs[indices].sum())
 
     def _tables(self, store: RunStore, records: Sequence[CycleRecord]) -> dict[str, str]:
         return tables(store.name, self._config, self.is_oracle, records)
@@ -141,6 +150,7 @@ class ActiveLearning:
             scores=scores,
             timings=timings,
             comparison=comparison,
+            cost=self._cost(indices),
         )
         return after, model, record
 

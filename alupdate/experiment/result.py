@@ -59,6 +59,11 @@ class RunResult:
         return self._table("comparison.csv")
 
     @property
+    def costs(self) -> pd.DataFrame:
+        """What the labels have cost after each cycle, of a run with ``dataset.cost``."""
+        return self._table("costs.csv")
+
+    @property
     def updates(self) -> pd.DataFrame:
         """Every update rule against retraining, of a run with ``task=updating``."""
         return self._table("updates.csv")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from alupdate.results.costs import COST_COLUMNS
 from alupdate.results.records import (
     COMPARISON_COLUMNS,
     CURVE_COLUMNS,
@@ -24,7 +25,7 @@ from alupdate.utils.metrics import ACCURACY, LATER_METRICS, METRIC_NAMES
 TEXT = frozenset({
     "run", "experiment", "dataset", "backbone", "strategy", "batch", "update", "method",
     "likelihood", "step_size", "phase", "section", "what", "against", "variable", "state", "reason",
-    "overrides",
+    "overrides", "unit",
 })  # fmt: skip
 WHOLE = frozenset({
     "seed", "cycle", "n_labelled", "n_initial", "n_new", "position", "pool_index", "label",
@@ -89,6 +90,7 @@ KINDS: Mapping[str, TableKind] = {
     "timings": TableKind("phase", TIMING_COLUMNS, file="timings.csv"),
     "queries": TableKind("pool_index", QUERY_COLUMNS, file="queries.csv"),
     "comparisons": TableKind("update_seconds", COMPARISON_COLUMNS, file="comparison.csv"),
+    "costs": TableKind("cost", COST_COLUMNS, file="costs.csv"),
     "curves": _kind_with_metrics("curve.csv", "cycle", CURVE_COLUMNS),
 }  # fmt: skip
 """By field of ``Results``, in an order in which the first mark that a file has tells its kind."""

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import RunConfig, UpdatingTask, display_name
+from alupdate.results.costs import COST_COLUMNS, check_costs, cost_rows
 from alupdate.utils.metrics import ACCURACY, known_columns, metric_values, with_metrics
 
 
@@ -72,6 +73,7 @@ class CycleRecord:
         indices, labels: what was acquired in this cycle, in order.
         scores: metric name to value, on the test set.
         timings: phase (features, select, step_size, update, retrain, evaluate) to seconds.
+        cost: of what was acquired in this cycle; None where each label costs the same.
     """
 
     cycle: int
@@ -81,6 +83,7 @@ class CycleRecord:
     scores: Mapping[str, float]
     timings: Mapping[str, float]
     comparison: Comparison | None = None
+    cost: float | None = None
 
 
 def tables(
@@ -113,6 +116,9 @@ def tables(
     comparisons = [_comparison_row(run, r, r.comparison) for r in records if r.comparison]
     if comparisons:
         files["comparison.csv"] = csv_text(COMPARISON_COLUMNS, comparisons)
+    costs = cost_rows(run, config, [(r.n_labelled, r.cost) for r in records])
+    if costs:
+        files["costs.csv"] = csv_text(COST_COLUMNS, costs)
     return files
 
 
@@ -214,6 +220,7 @@ def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
             raise ValueError(f"cycle {number} has an instance or a label below 0")
         if ACCURACY not in record.scores:
             raise ValueError(f"cycle {number} has no {ACCURACY}")
+    check_costs([record.cost for record in records])
     return records
 
 

@@ -38,6 +38,8 @@ ADDED: Mapping[str, Any] = {
     "dataset.instance_column": None,
     "dataset.classes": None,
     "dataset.on_conflict": "error",
+    "dataset.cost": None,
+    "dataset.cost_column": None,
     "batch.labels": "acquired",
     "batch.n_samples": 1,
 }
