@@ -13,6 +13,7 @@ from alupdate.analysis.batch_construction import batch_figures, batch_tables
 from alupdate.analysis.benchmark_growth import growth_figures
 from alupdate.analysis.benchmark_speedups import ratio_figures
 from alupdate.analysis.candidates import candidate_figures
+from alupdate.analysis.costs import cost_figures, cost_tables
 from alupdate.analysis.curves import curve_figures, curve_tables
 from alupdate.analysis.gap_closed import gap_figures, gap_tables
 from alupdate.analysis.labels_saved import labels_saved_figures, labels_saved_tables
@@ -31,8 +32,8 @@ from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import PRIMARY, higher_is_better
 
 TABLES: tuple[Callable[[AnalysisInput], Iterator[ResultTable]], ...] = (
-    aulc_tables, batch_tables, oracle_tables, rank_tables, curve_tables, penalty_tables,
-    labels_saved_tables, seeds_needed_tables, gap_tables, speedup_tables,
+    aulc_tables, cost_tables, batch_tables, oracle_tables, rank_tables, curve_tables,
+    penalty_tables, labels_saved_tables, seeds_needed_tables, gap_tables, speedup_tables,
 )  # fmt: skip
 """Functions that yield tables, in the order in which they are shown."""
 FIGURES: tuple[Callable[[AnalysisInput, Theme], Iterator[ResultFigure]], ...] = (
@@ -41,6 +42,10 @@ FIGURES: tuple[Callable[[AnalysisInput, Theme], Iterator[ResultFigure]], ...] = 
     speedup_figures, growth_figures, ratio_figures,
 )  # fmt: skip
 """Functions that yield figures, in the order in which they are drawn."""
+
+
+LABELS, COST = AGAINST = ("labels", "cost")
+"""What learning curves are drawn over."""
 
 
 def analysis_input(results: Results, metric: str = PRIMARY) -> AnalysisInput:
@@ -71,6 +76,7 @@ def analysis_input(results: Results, metric: str = PRIMARY) -> AnalysisInput:
         curves=done,
         aulc=aulc,
         updates=updates,
+        costs=results.costs,
         benchmark=benchmark,
         methods=MethodStyles() if updates is None else MethodStyles.of(updates),
         chosen=None if aulc is None else best_variants(aulc, higher_is_better(metric)),
@@ -83,9 +89,21 @@ def result_tables(given: AnalysisInput) -> list[ResultTable]:
     return [table for tables in TABLES for table in tables(given)]
 
 
-def result_figures(given: AnalysisInput, theme: Theme = SCREEN) -> list[ResultFigure]:
-    """Return every figure that the data allow; a note says what it leaves out, if anything."""
-    found = [figure for figures in FIGURES for figure in figures(given, theme)]
+def result_figures(
+    given: AnalysisInput, theme: Theme = SCREEN, against: str = LABELS
+) -> list[ResultFigure]:
+    """Return every figure that the data allow; a note says what it leaves out, if anything.
+
+    Args:
+        given: tables of an experiment.
+        theme: sizes and fonts.
+        against: what the curves are drawn over, one of ``AGAINST``.
+
+    Raises:
+        InputError: the runs have no costs, over which they are to be drawn.
+    """
+    kinds = FIGURES if against == LABELS else (cost_figures,)
+    found = [figure for figures in kinds for figure in figures(given, theme)]
     if not given.note:
         return found
     of_variants = {"strategy", "variant"}

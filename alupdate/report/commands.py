@@ -92,6 +92,10 @@ def _figure_arguments(parser: argparse.ArgumentParser) -> None:
         help="the text width of Springer's LNCS (12.2 cm), serif letters of 8 pt, embedded fonts",
     )  # fmt: skip
     parser.add_argument(
+        "--against", choices=("labels", "cost"), default="labels",
+        help="what curves and AULCs are over (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--only", nargs="+", default=["*"], metavar="PATTERN",
         help='draw the figures whose names match one of these, as in "curves-*" "*-ranks-*"',
     )  # fmt: skip
@@ -106,7 +110,7 @@ def _figures(chosen: argparse.Namespace) -> None:
     folder = chosen.folder or (source if source.is_dir() else source.parent)
     theme = PAPER if chosen.paper else SCREEN
     given = analysis_input(read_source(source, chosen.metric), chosen.metric)
-    figures = result_figures(given, theme)
+    figures = result_figures(given, theme, chosen.against)
     wanted = [f for f in figures if any(fnmatch(f.name, pattern) for pattern in chosen.only)]
     if not wanted:
         names = ", ".join(figure.name for figure in figures)
