@@ -182,7 +182,7 @@ def _unmatched(areas: list[dict[int, float]], common: list[int]) -> str:
 
 
 def _unpaired(areas: list[dict[int, float]]) -> Outcome:
-    """Compare runs whose seeds do not match by Welch's test."""
+    """Compare runs whose seeds do not match by the test of [Welch1947]."""
     first, second = (np.array(list(some.values())) for some in areas)
     seeds = f"{len(first)} and {len(second)}"
     difference = float(second.mean() - first.mean())
