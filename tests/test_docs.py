@@ -147,7 +147,7 @@ def with_results(data, monkeypatch):
 def test_command_about_results(command, with_results, monkeypatch, capsys):
     arguments = shlex.split(command)[3:]
     given = [a for a in arguments[1:] if a.startswith("results/")]
-    folder = [with_results(place) for place in given or arguments[1:2]][0]
+    *_, folder = (with_results(place) for place in given or arguments[1:2])
     assert run_command(monkeypatch, folder, *arguments) == 0
     target = next((a for a in arguments[2:] if "-" not in a), arguments[1])
     said = capsys.readouterr().out

@@ -44,7 +44,7 @@ FIGURES: tuple[Callable[[AnalysisInput, Theme], Iterator[ResultFigure]], ...] = 
 """Functions that yield figures, in the order in which they are drawn."""
 
 
-LABELS, COST = AGAINST = ("labels", "cost")
+LABELS, COST = DRAWN_OVER = ("labels", "cost")
 """What learning curves are drawn over."""
 
 
@@ -97,7 +97,7 @@ def result_figures(
     Args:
         given: tables of an experiment.
         theme: sizes and fonts.
-        against: what the curves are drawn over, one of ``AGAINST``.
+        against: what the curves are drawn over, one of ``DRAWN_OVER``.
 
     Raises:
         InputError: the runs have no costs, over which they are to be drawn.

@@ -23,7 +23,7 @@ AGREE = frozenset({IDENTICAL, WITHIN})
 CHANGED = 1e-5
 """Metrics that differ by more have changed; two machines, or a file with six digits, round by
 less."""
-COLUMNS = (
+COMPARED_COLUMNS = (
     "dataset", "backbone", "variant", "verdict", "difference", "difference_error",
     "difference_low", "difference_high", "test", "raw_p", "holm_p", "seeds", "identical_runs",
     "note",
@@ -31,7 +31,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CellOutcome:
     """What was found of one pair of cells.
 
     Attributes:
@@ -71,7 +71,7 @@ def compare_results(first: Results, second: Results, metric: str = PRIMARY) -> R
     corrected = np.full(len(raw), np.nan)
     corrected[~np.isnan(raw)] = holm(raw[~np.isnan(raw)])
     rows = [_row(*values) for values in zip(pairs, outcomes, corrected, strict=True)]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(COMPARED_COLUMNS))
     return ResultTable(
         f"comparison-{metric}",
         f"A: {first.name}; B: {second.name}",
@@ -91,7 +91,7 @@ def counts_of_verdicts(comparison: ResultTable) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
 
 
-def _row(pair: CellPair, found: Outcome, corrected: float) -> list[object]:
+def _row(pair: CellPair, found: CellOutcome, corrected: float) -> list[object]:
     verdict = found.verdict or (DIFFERENT if corrected < ALPHA else WITHIN)
     low, high = found.difference - found.half, found.difference + found.half
     return [
@@ -100,15 +100,15 @@ def _row(pair: CellPair, found: Outcome, corrected: float) -> list[object]:
     ]  # fmt: skip
 
 
-def _outcome(pair: CellPair, metric: str) -> Outcome:
+def _outcome(pair: CellPair, metric: str) -> CellOutcome:
     if pair.first is None or pair.second is None:
-        return Outcome(ONLY_SECOND if pair.first is None else ONLY_FIRST)
+        return CellOutcome(ONLY_SECOND if pair.first is None else ONLY_FIRST)
     reason = why_not_comparable(pair.first, pair.second)
     if reason:
-        return Outcome(REFUSED, note=reason)
+        return CellOutcome(REFUSED, note=reason)
     areas = [_areas(cell, metric) for cell in (pair.first, pair.second)]
     if any(np.isnan(list(some.values())).any() for some in areas):
-        return Outcome(REFUSED, note=f"runs lack {metric} at some of their cycles")
+        return CellOutcome(REFUSED, note=f"runs lack {metric} at some of their cycles")
     common = sorted(areas[0].keys() & areas[1].keys())
     if len(common) < min(2, *map(len, areas)) or not common:
         return _unpaired(areas)
@@ -122,7 +122,9 @@ def _areas(cell: Cell, metric: str) -> dict[int, float]:
     }
 
 
-def _paired(first: Cell, second: Cell, areas: list[dict[int, float]], common: list[int]) -> Outcome:
+def _paired(
+    first: Cell, second: Cell, areas: list[dict[int, float]], common: list[int]
+) -> CellOutcome:
     """Compare the runs with common seeds."""
     changes = {seed: _largest_change(first.runs[seed], second.runs[seed]) for seed in common}
     gaps = np.array([areas[1][seed] - areas[0][seed] for seed in common])
@@ -137,10 +139,10 @@ def _paired(first: Cell, second: Cell, areas: list[dict[int, float]], common: li
         )
         note = "; ".join(filter(None, [rounding, unmatched]))
         mean = float(gaps.mean())
-        return Outcome(verdict, mean, seeds=seeds, same=same, note=note)
+        return CellOutcome(verdict, mean, seeds=seeds, same=same, note=note)
     if len(common) < 2:
         note = f"one common seed, {common[0]}: no error to judge the difference by"
-        return Outcome(REFUSED, float(gaps[0]), seeds=seeds, same=same, note=note)
+        return CellOutcome(REFUSED, float(gaps[0]), seeds=seeds, same=same, note=note)
     error = float(gaps.std(ddof=1) / np.sqrt(len(gaps)))
     half = float(stats.t.isf(ALPHA / 2, len(gaps) - 1) * error)
     verdict, note = "", unmatched
@@ -148,7 +150,7 @@ def _paired(first: Cell, second: Cell, areas: list[dict[int, float]], common: li
         listed = ", ".join(map(str, changed))
         verdict = DIFFERENT
         note = f"seeds {listed} changed, and {same} others are identical: no noise; {unmatched}"
-    return Outcome(
+    return CellOutcome(
         verdict, float(gaps.mean()), error, half, "paired t", p_of_gaps(gaps), seeds, same,
         note.removesuffix("; "),
     )  # fmt: skip
@@ -181,14 +183,14 @@ def _unmatched(areas: list[dict[int, float]], common: list[int]) -> str:
     return "; ".join(lines)
 
 
-def _unpaired(areas: list[dict[int, float]]) -> Outcome:
+def _unpaired(areas: list[dict[int, float]]) -> CellOutcome:
     """Compare runs whose seeds do not match by the test of [Welch1947]."""
     first, second = (np.array(list(some.values())) for some in areas)
     seeds = f"{len(first)} and {len(second)}"
     difference = float(second.mean() - first.mean())
     if min(len(first), len(second)) < 2:
         note = "no common seeds, and one run gives no error to judge the difference by"
-        return Outcome(REFUSED, difference, seeds=seeds, note=note)
+        return CellOutcome(REFUSED, difference, seeds=seeds, note=note)
     error = float(np.sqrt(_variance_of_mean(first) + _variance_of_mean(second)))
     if not error:
         p, half = float(difference == 0), 0.0
@@ -197,7 +199,7 @@ def _unpaired(areas: list[dict[int, float]]) -> Outcome:
         p = float(found.pvalue)
         half = float(stats.t.isf(ALPHA / 2, found.df) * error)
     note = "too few common seeds to pair by"
-    return Outcome("", difference, error, half, "Welch", p, seeds, note=note)
+    return CellOutcome("", difference, error, half, "Welch", p, seeds, note=note)
 
 
 def _variance_of_mean(values: NDArray[np.float64]) -> float:

@@ -11,7 +11,7 @@ from alupdate.results.reader import Results, Run, places_of_data
 from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import PRIMARY
 
-MOST_NAMED = 4
+MOST_SETTINGS = 4
 """Settings that a reason names."""
 DIGEST = "sha256."
 """Prefix of what a run records of the files that decide its result."""
@@ -214,9 +214,9 @@ def why_not_comparable(first: Cell, second: Cell) -> str:
     if keys:
         values = [
             f"{key} is {ours.get(key, MISSING)} in A and {theirs.get(key, MISSING)} in B"
-            for key in keys[:MOST_NAMED]
+            for key in keys[:MOST_SETTINGS]
         ]
-        more = len(keys) - MOST_NAMED
+        more = len(keys) - MOST_SETTINGS
         return "; ".join(values) + (f"; and {more} more" if more > 0 else "")
     for name, cell in (("A", first), ("B", second)):
         if len(cell.labels) > 1:

@@ -14,7 +14,7 @@ from alupdate.utils.metrics import higher_is_better
 
 TOLD = 0.01
 """The difference in AULC that is to be told from none."""
-POWERS = (0.8, 0.9)
+TEST_POWERS = (0.8, 0.9)
 """How likely the test is to find it."""
 MIN_SEEDS = 3
 """With fewer pairs the standard deviation of their difference is not estimated."""
@@ -99,7 +99,7 @@ def seeds_needed_frame(aulc: pd.DataFrame, better: bool, reference: str | None) 
         if base in wide:
             others = wide.columns.drop(base)
             rows += [[*setting, base, *_row(wide, base, name)] for name in others]
-    needed = [f"seeds_for_power_{round(100 * power)}" for power in POWERS]
+    needed = [f"seeds_for_power_{round(100 * power)}" for power in TEST_POWERS]
     columns = [*SETTING, "against", "variant", "difference", "deviation", "seeds", *needed, "note"]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.astype(dict.fromkeys(needed, "Int64"))
@@ -123,11 +123,11 @@ def _row(wide: pd.DataFrame, base: str, name: str) -> list[object]:
     mean = float(gaps.mean()) if seeds else np.nan
     if seeds < MIN_SEEDS:
         few = f"{seeds} common seeds: too few to estimate the deviation; run {MIN_SEEDS} or more"
-        return [name, mean, np.nan, seeds, *([pd.NA] * len(POWERS)), few]
+        return [name, mean, np.nan, seeds, *([pd.NA] * len(TEST_POWERS)), few]
     deviation = float(gaps.std(ddof=1)) if np.isfinite(gaps).all() else np.nan
     if np.isnan(deviation):
-        return [name, mean, np.nan, seeds, *([pd.NA] * len(POWERS)), "an AULC is infinite"]
-    needed = [seeds_needed(deviation, power) for power in POWERS]
+        return [name, mean, np.nan, seeds, *([pd.NA] * len(TEST_POWERS)), "an AULC is infinite"]
+    needed = [seeds_needed(deviation, power) for power in TEST_POWERS]
     return [name, mean, deviation, seeds, *needed, ""]
 
 
@@ -143,7 +143,7 @@ def seeds_needed_tables(given: AnalysisInput) -> Iterator[ResultTable]:
     frame = seeds_needed_frame(given.aulc, better, given.reference)
     if not len(frame):
         return
-    first, second = (f"{power:g}".lstrip("0") for power in POWERS)
+    first, second = (f"{power:g}".lstrip("0") for power in TEST_POWERS)
     yield ResultTable(
         f"seeds-needed-{given.metric}",
         f"Seeds needed to tell a difference of {f'{TOLD:g}'.lstrip('0')}",
