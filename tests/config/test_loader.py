@@ -149,7 +149,8 @@ def test_an_experiment_in_a_folder_is_looked_for_in_all_of_them(monkeypatch, fol
     line = refused(monkeypatch, folder, capsys, "experiment=strategies/practica")
     assert line.startswith("error: experiment=strategies/practica: no such experiment; ")
     assert "did you mean strategies/practical" in line
-    assert "paper/gamma" in line and "compare_strategies" in line
+    assert "paper/gamma" in line
+    assert "compare_strategies" in line
 
 
 def test_a_setting_needs_an_experiment(monkeypatch, folder, capsys):
