@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import RunConfig, UpdatingTask, display_name
+from alupdate.results.stopping import STOPPING_COLUMNS, StopVerdict, stopping_rows
 from alupdate.utils.metrics import ACCURACY, known_columns, metric_values, with_metrics
 
 
@@ -71,7 +72,8 @@ class CycleRecord:
         n_labelled: labels acquired so far.
         indices, labels: what was acquired in this cycle, in order.
         scores: metric name to value, on the test set.
-        timings: phase (features, select, step_size, update, retrain, evaluate) to seconds.
+        timings: phase (features, select, step_size, update, retrain, evaluate, stop) to seconds.
+        stopping: the verdicts of the stopping rules, if there are any.
     """
 
     cycle: int
@@ -81,6 +83,12 @@ class CycleRecord:
     scores: Mapping[str, float]
     timings: Mapping[str, float]
     comparison: Comparison | None = None
+    stopping: tuple[StopVerdict, ...] = ()
+
+    def as_step(self) -> dict[str, Any]:
+        """Return the record as a step of the run's state, without what the run does not have."""
+        step = asdict(self)
+        return step if self.stopping else {k: v for k, v in step.items() if k != "stopping"}
 
 
 def tables(
@@ -113,6 +121,13 @@ def tables(
     comparisons = [_comparison_row(run, r, r.comparison) for r in records if r.comparison]
     if comparisons:
         files["comparison.csv"] = csv_text(COMPARISON_COLUMNS, comparisons)
+    cycles = [
+        ({key: row[key] for key in ("cycle", "n_labelled", "oracle", ACCURACY)}, record.stopping)
+        for row, record in zip(curve, records, strict=True)
+    ]
+    verdicts = stopping_rows(_identity(run, config, parts), config, cycles)
+    if verdicts:
+        files["stopping.csv"] = csv_text(STOPPING_COLUMNS, verdicts)
     return files
 
 
