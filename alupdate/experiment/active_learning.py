@@ -20,6 +20,7 @@ from alupdate.models.learner import Model, updated_model
 from alupdate.models.saved import SavedModel
 from alupdate.results.csv_tables import read_run_table
 from alupdate.results.records import Comparison, CycleRecord, cycles_of, tables
+from alupdate.results.stopping import StopVerdict
 from alupdate.results.store import RunStore
 from alupdate.stopping.verdicts import StoppingRules
 from alupdate.utils.display import Display
@@ -135,12 +136,6 @@ class ActiveLearning:
         comparison = None
         if before is not None and settings.compare:
             comparison = self._compare(cycle, after, before, indices, labels, gamma)
-        verdicts, seconds = timed(
-            lambda: self._stopping.verdicts(after, before, model, [r.stopping for r in earlier]),
-            device,
-        )
-        if verdicts:
-            timings["stop"] = seconds
         record = CycleRecord(
             cycle=cycle,
             n_labelled=len(after.indices),
@@ -149,9 +144,26 @@ class ActiveLearning:
             scores=scores,
             timings=timings,
             comparison=comparison,
-            stopping=verdicts,
+            stopping=self._verdicts(earlier, after, before, model, timings),
         )
         return after, model, record
+
+    def _verdicts(
+        self,
+        earlier: Sequence[CycleRecord],
+        pool: Pool,
+        before: Model | None,
+        model: Model,
+        timings: dict[str, float],
+    ) -> tuple[StopVerdict, ...]:
+        """Return what the stopping rules say after a cycle, and note how long that took."""
+        history = [record.stopping for record in earlier]
+        verdicts, seconds = timed(
+            lambda: self._stopping.verdicts(pool, before, model, history), self._setup.device
+        )
+        if verdicts:
+            timings["stop"] = seconds
+        return verdicts
 
     def _selected(
         self, cycle: int, pool: Pool, before: Model | None, timings: dict[str, float]

@@ -192,13 +192,15 @@ def _areas(chosen: argparse.Namespace) -> None:
     import pandas as pd
 
     from alupdate.analysis.aulc import aulc_with_seconds
+    from alupdate.analysis.lengths import to_common_length
 
     parts = []
     for folder in chosen.sources:
         results = _read(folder, PRIMARY)
         if results.curves is None or results.timings is None:
             raise InputError(f"{folder}: holds no runs of task=active_learning")
-        part = aulc_with_seconds(results.curves, results.timings)
+        curves = to_common_length(results.curves, results.stopping)
+        part = aulc_with_seconds(curves, results.timings)
         part.insert(0, "experiment", folder.name)
         parts.append(part)
     table = pd.concat(parts)
@@ -251,12 +253,14 @@ def _read(source: Path, metric: str) -> "Results":
     Raises:
         InputError: there are none.
     """
+    from alupdate.analysis.lengths import length_notes
     from alupdate.results.reader import read_results
 
     results = read_results(source)
     _say_notes(results.notes())
     results.require(metric)
     _say_notes(results.gaps(metric))
+    _say_notes(length_notes(results))
     return results
 
 

@@ -15,7 +15,6 @@ from typing import Any, get_args
 import pandas as pd
 import yaml
 
-from alupdate.config.options import options
 from alupdate.results.csv_tables import (
     KINDS,
     SWEEP,
@@ -23,6 +22,7 @@ from alupdate.results.csv_tables import (
     read_gathered,
     read_run_table,
 )
+from alupdate.results.differences import differing_settings
 from alupdate.results.records import MAIN_TABLES
 from alupdate.results.status import STATUS, State, read_status, run_state
 from alupdate.utils.errors import InputError
@@ -464,7 +464,7 @@ def _with_distinct_names(runs: Iterable[Run]) -> list[Run]:
         else:
             named.append(run)
     for group in groups.values():
-        keys = _differing(group)
+        keys = differing_settings([run.settings for run in group])
         named += [_named_by(run, keys) for run in group] if keys else group
     return named
 
@@ -474,26 +474,11 @@ def _variant(run: Run) -> tuple[str, ...]:
     return tuple(str(first[c]) for c in ("dataset", "backbone", "strategy", "batch", "update"))
 
 
-def _differing(runs: list[Run]) -> list[str]:
-    """Return the keys with several values; an earlier version may lack one that is null now."""
-    keys = set[str]().union(*(run.settings for run in runs)) - {"seed"}
-    differing = {k for k in keys if len({run.settings.get(k, "null") for run in runs}) > 1}
-    if any(key.startswith("dataset.") for key in differing):
-        differing -= _places_of_data()
-    return sorted(differing)
-
-
-def _places_of_data() -> set[str]:
-    """Return the keys that say where data are, which makes no difference.
-
-    The data sets know them, and import PyTorch: to be asked only where it matters.
-    """
-    places = (getattr(option, "places", ()) for option in options("dataset").values())
-    return {f"dataset.{place}" for some in places for place in some}
-
-
 def _named_by(run: Run, keys: list[str]) -> Run:
     values = (f"{key.removeprefix('strategy.')}={run.settings.get(key, 'null')}" for key in keys)
-    curve = run.tables["curves"]
-    renamed = curve.assign(strategy=curve["strategy"] + " (" + ", ".join(values) + ")")
-    return replace(run, tables={**run.tables, "curves": renamed})
+    ending = f" ({', '.join(values)})"
+    tables = {
+        kind: table.assign(strategy=table["strategy"] + ending) if "strategy" in table else table
+        for kind, table in run.tables.items()
+    }
+    return replace(run, tables=tables)
