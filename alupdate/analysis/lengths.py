@@ -23,8 +23,8 @@ def ended_runs(stopping: pd.DataFrame | None) -> pd.DataFrame:
     if stopping is None:
         return pd.DataFrame(columns=columns)
     ended = stopping[stopping["ended"].astype(bool)]
-    groups = ended.groupby([*SETTING, "run", "n_labelled"], as_index=False)["rule"]
-    return groups.agg(" and ".join)[columns]
+    rules = ended.groupby([*SETTING, "run", "n_labelled"])["rule"].agg(" and ".join)
+    return rules.reset_index()[columns]
 
 
 def to_common_length(curves: pd.DataFrame, stopping: pd.DataFrame | None) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def length_notes(results: Results) -> list[str]:
     """Return a line for each setting that is cut, and for each run that tables leave out."""
     lines = []
     for setting, runs in ended_runs(results.stopping).groupby(SETTING):
-        shortest = runs.loc[runs["n_labelled"].idxmin()]
+        shortest = runs.sort_values("n_labelled", kind="stable").iloc[0]
         lines.append(
             f"{', '.join(map(str, setting))}: curves are cut to {shortest['n_labelled']} labels, "
             f"where {shortest['rule']} ended run {shortest['run']}"

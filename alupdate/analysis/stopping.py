@@ -132,11 +132,12 @@ def draw_stops(
 
 
 def _mark_stops(panel: Axes, line: pd.DataFrame, stops: pd.DataFrame, colour: str) -> None:
-    for row in stops[stops["stopped"] >= 0.5].itertuples():
-        height = np.interp(float(row.labels), line["n_labelled"], line["mean"])
-        marker = RULE_MARKERS.get(str(row.rule), "X")
+    often = stops[stops["stopped"] >= 0.5]
+    heights = np.interp(often["labels"], line["n_labelled"], line["mean"])
+    for rule, labels, height in zip(often["rule"], often["labels"], heights, strict=True):
+        marker = RULE_MARKERS.get(rule, "X")
         panel.plot(
-            row.labels, height, marker=marker, color=colour, markeredgecolor="black", ms=8, zorder=3
+            labels, height, marker=marker, color=colour, markeredgecolor="black", ms=8, zorder=3
         )
 
 

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import (
     ActiveLearningTask,
+    FeaturesTask,
     LabelTask,
     PredictTask,
     RerunTask,
@@ -324,7 +325,8 @@ def _check_batch(config: RunConfig) -> None:
 def _check_stop(config: RunConfig) -> None:
     """Refuse stopping rules where there are no cycles, or what they look at is not defined."""
     stop, task, backbone = config.stop.name, config.task.name, config.backbone
-    if stop != "none" and not isinstance(config.task, ActiveLearningTask):
+    has_cycles = isinstance(config.task, ActiveLearningTask | FeaturesTask)  # or is ahead of them
+    if stop != "none" and not has_cycles:
         raise InputError(f"stop={stop}: is for task=active_learning; task={task} does not use it")
     if "accuracy_plateau" in config.stop.used and not backbone.frozen:
         remedy = "use another rule" if stop == "accuracy_plateau" else "leave it out of stop.rules"

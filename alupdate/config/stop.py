@@ -25,10 +25,10 @@ class PlateauSettings:
 
     Attributes:
         tolerance: a gain of no more than this is none.
-        window: cycles without a gain.
+        window: cycles whose mean is compared with that of as many before.
     """
 
-    tolerance: BelowOne = 0.01
+    tolerance: BelowOne = 0.005
     window: Count = 5
 
 

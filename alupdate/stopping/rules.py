@@ -60,13 +60,14 @@ class StoppingRule(Protocol):
 
 @dataclass(frozen=True)
 class PlateauRule(StoppingRule):
-    """Left-out accuracy has not gained more than a tolerance over the best of earlier cycles.
+    """Gain of left-out accuracy from one window of cycles to the next: stops where it is small.
 
-    The idea of a plateau in the estimated performance is of [Laws2008].
+    That an estimate of performance gains nothing any more is the idea of [Laws2008]. The labels
+    are those that the strategy chose: where it turns to hard instances, the estimate falls.
 
     Example:
         >>> rule = PlateauRule(PlateauSettings(tolerance=0.01, window=2))
-        >>> rule.stops([0.5, 0.6, 0.7]), rule.stops([0.5, 0.6, 0.7, 0.6, 0.71])
+        >>> rule.stops([0.5, 0.6, 0.7]), rule.stops([0.6, 0.7, 0.6, 0.71])
         (False, True)
     """
 
@@ -79,11 +80,10 @@ class PlateauRule(StoppingRule):
     @override
     def stops(self, values: Sequence[float]) -> bool:
         window = self.settings.window
-        known = [value for value in values[:-window] if not math.isnan(value)]
-        recent = values[-window:]
-        if not known or any(map(math.isnan, recent)):
+        before, recent = values[-2 * window : -window], values[-window:]
+        if len(before) < window:
             return False
-        return max(recent) <= max(known) + self.settings.tolerance
+        return (math.fsum(recent) - math.fsum(before)) / window <= self.settings.tolerance
 
 
 @dataclass(frozen=True)
