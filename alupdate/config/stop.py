@@ -14,6 +14,8 @@ BelowOne = Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
 def _distinct(names: tuple[RuleName, ...]) -> tuple[RuleName, ...]:
+    if not names:
+        raise ValueError("must name a rule")
     if len(set(names)) < len(names):
         raise ValueError("names a rule twice")
     return names
@@ -140,7 +142,7 @@ class _SeveralRules(_OnStopSet):
         accuracy_plateau, kappa, classification_change, overall_uncertainty: settings of each.
     """
 
-    rules: Annotated[tuple[RuleName, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+    rules: Annotated[tuple[RuleName, ...], AfterValidator(_distinct)] = (
         "accuracy_plateau",
         "kappa",
         "classification_change",

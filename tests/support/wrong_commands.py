@@ -55,7 +55,7 @@ WRONG = {
     "stop=classification_change stop.share=1": "stop.share=1: must be less than 1",
     "stop=overall_uncertainty stop.threshold=nan": "stop.threshold=nan: must be",
     "stop=watch stop.kappa.threshold=2": "stop.kappa.threshold=2: must be less than or equal to 1",
-    "stop=watch stop.rules=[]": "stop.rules=[]: must",
+    "stop=watch stop.rules=[]": "stop.rules=[]: must name a rule",
     "stop=any stop.rules=[kappa,kappa]": "names a rule twice",
     "stop=any stop.rules=[kapa]": "stop.rules.0=kapa: must be",
     "stop=watch task=updating": "stop=watch: is for task=active_learning; task=updating does not",
