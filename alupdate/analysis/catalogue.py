@@ -63,7 +63,7 @@ def analysis_input(results: Results, metric: str = PRIMARY) -> AnalysisInput:
     )
     if areas is not None and metric != PRIMARY:
         raise InputError(f"metric: {metric} is not known of areas; they are of {PRIMARY}")
-    named = areas if curves is None else curves
+    named = next((t for t in (curves, areas, results.stopping) if t is not None), None)
     done = None if curves is None else finished(to_common_length(curves, results.stopping))
     aulc = areas if done is None else aulc_per_run(done, metric)
     aulc = aulc if aulc is not None and len(aulc) else None

@@ -150,7 +150,7 @@ def stopping_tables(given: AnalysisInput) -> Iterator[ResultTable]:
         table = summarise_stops(stops)
         columns = ["stopped", "labels", LOST, f"{LOST}_error", "saved", "saved_error", "seeds"]
         yield ResultTable(
-            "stopping",
+            "stopping-rules",
             "Where stopping rules would have ended the runs",
             "stopped: share of the seeds in which the rule stops before or at the end of the run; "
             f"labels: median; {LOST.replace('_', ' ')}: that at the end of the run less that at "
@@ -161,7 +161,7 @@ def stopping_tables(given: AnalysisInput) -> Iterator[ResultTable]:
     ended = summarise_ended(given.stopping)
     if len(ended):
         yield ResultTable(
-            "stopped",
+            "stopping-ended",
             "Where stopping rules ended runs",
             f"Median labels and mean test {find_metric(ACCURACY).label} ± standard error at the "
             "end of the runs that each rule ended.",
@@ -181,10 +181,10 @@ def stopping_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigur
     means = mean_curves(whole.drop_duplicates(["run", "cycle"]), ACCURACY)
     drawn = given.drawn(means), given.drawn(summary)
     yield ResultFigure(
-        "stops" if given.name == "stopping" else f"{given.name}-stops",
+        f"{given.name}-stops",
         "Where stopping rules would have ended the runs",
         f"Mean test {find_metric(ACCURACY).label} over seeds; marks are medians over seeds of the "
         "labels at which a rule stops. A rule that stops in less than half of the seeds has none.",
         summary,
-        partial(draw_stops, *drawn, VariantStyles.of(drawn[0]), theme),
+        partial(draw_stops, *drawn, given.variants, theme),
     )

@@ -89,11 +89,11 @@ def test_tables_and_figures_compare_ended_runs_over_the_same_labels():
     assert areas.loc[("random", 1)] == pytest.approx(0.3)
     assert areas.loc[("margin", 0)] == pytest.approx(0.4)
     tables = {table.name: table.frame for table in result_tables(given)}
-    assert tables["stopped"].set_index("variant")["labels"].to_dict() == {
+    assert tables["stopping-ended"].set_index("variant")["labels"].to_dict() == {
         "margin": 30,
         "random": 20,
     }
-    assert "stopping" not in tables
+    assert "stopping-rules" not in tables
     assert "r-stops" not in {figure.name for figure in result_figures(given)}
     assert "ended by kappa after 20 labels" in page(results)
     assert summarise_ended(ENDS)["runs"].tolist() == [1, 1]
@@ -121,8 +121,8 @@ def test_the_figure_marks_where_rules_stop():
 
 def test_gathered_verdicts_alone_give_table_and_figure():
     given = analysis_input(Results("stopping", stopping=STOPS))
-    assert [table.name for table in result_tables(given)] == ["stopping"]
-    assert [figure.name for figure in result_figures(given)] == ["stops"]
+    assert [table.name for table in result_tables(given)] == ["stopping-rules"]
+    assert [figure.name for figure in result_figures(given)] == ["stopping-stops"]
 
 
 def test_runs_that_look_alike_are_refused():
