@@ -41,9 +41,7 @@ def test_the_page_has_the_table(results):
 def test_near_a_plateau_kappa_saves_half_of_the_labels(summary):
     digits = summary.loc["digits"]
     margin, herding = digits.loc["margin"], digits.loc["uherding"]
-    values = [
-        f"{frame.loc['kappa', 'saved']:.0%}".replace("%", " %") for frame in (margin, herding)
-    ]
+    saved = [f"{100 * frame.loc['kappa', 'saved']:.0f} %" for frame in (margin, herding)]
     labels = [int(frame.loc["kappa", "labels"]) for frame in (margin, herding)]
     assert (
         f"stops margin after {labels[0]} of 410 labels and uherding after {labels[1]}, which lose "

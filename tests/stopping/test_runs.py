@@ -176,6 +176,7 @@ def test_runs_that_differ_in_the_rule_have_names_of_their_own(monkeypatch, tmp_p
     assert results.stopping["strategy"].unique().tolist() == names[1:]
 
 
+@pytest.mark.filterwarnings("ignore")  # Optuna 2 uses what SQLAlchemy 2 has renamed
 def test_a_search_refuses_runs_of_unequal_length(monkeypatch, tmp_path, capsys):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     search = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1")
