@@ -36,6 +36,7 @@ GROUPS = (
     "training",
     "task",
     "tracker",
+    "stop",
 )
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))

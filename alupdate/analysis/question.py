@@ -29,6 +29,7 @@ class AnalysisInput:
         curves: rows in the form of curve.csv, of the finished runs.
         aulc: one row per run: variant, seed and ``area``, its AULC by the metric.
         updates: rows in the form of updates.csv.
+        stopping: rows in the form of stopping.csv.
         benchmark: rows of scripts/benchmark.py.
         variants: styles of the strategies and updates in learning curves.
         methods: styles of the methods in ``updates``.
@@ -42,6 +43,7 @@ class AnalysisInput:
     curves: pd.DataFrame | None = None
     aulc: pd.DataFrame | None = None
     updates: pd.DataFrame | None = None
+    stopping: pd.DataFrame | None = None
     benchmark: pd.DataFrame | None = None
     variants: VariantStyles = field(default_factory=VariantStyles)
     methods: MethodStyles = field(default_factory=MethodStyles)

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import (
     ActiveLearningTask,
+    FeaturesTask,
     LabelTask,
     PredictTask,
     RerunTask,
@@ -250,6 +251,7 @@ def _check_consistency(config: RunConfig) -> None:
     _check_likelihoods(config)
     _check_step_sizes(config)
     _check_batch(config)
+    _check_stop(config)
     if isinstance(config.task, ActiveLearningTask):
         candidates = config.subset or max(USUAL_CANDIDATES, config.batch.size)
         config.strategy.try_out(2, config.n_initial, candidates, config.batch.size)
@@ -350,6 +352,20 @@ def _check_batch(config: RunConfig) -> None:
         )
     batches = import_module("alupdate.strategies.batches")
     batches.require_utilities(type(strategy), batch, strategy.name)
+
+
+def _check_stop(config: RunConfig) -> None:
+    """Refuse stopping rules where there are no cycles, or what they look at is not defined."""
+    stop, task, backbone = config.stop.name, config.task.name, config.backbone
+    has_cycles = isinstance(config.task, ActiveLearningTask | FeaturesTask)  # or is ahead of them
+    if stop != "none" and not has_cycles:
+        raise InputError(f"stop={stop}: is for task=active_learning; task={task} does not use it")
+    if "accuracy_plateau" in config.stop.used and not backbone.frozen:
+        remedy = "use another rule" if stop == "accuracy_plateau" else "leave it out of stop.rules"
+        raise InputError(
+            f"stop={stop}: accuracy_plateau leaves labels out of the last layer, but features of "
+            f"backbone={backbone.name} are trained on them, too; {remedy}"
+        )
 
 
 def _check_likelihoods(config: RunConfig) -> None:

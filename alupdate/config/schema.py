@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
+from alupdate.config.stop import NoStop, StopConfig
 from alupdate.config.values import (
     SETTINGS,
     Count,
@@ -356,6 +357,7 @@ class RunConfig:
     update: UpdateConfig
     task: TaskConfig
     tracker: TrackerConfig = NoTracker()
+    stop: StopConfig = NoStop()
     labelstudio: LabelStudioConfig = LabelStudioConfig()
     seed: Natural = 0
     n_initial: Count = 10

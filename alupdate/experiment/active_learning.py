@@ -1,7 +1,6 @@
 """The active-learning cycle: select, label, learn, evaluate, record."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -22,7 +21,9 @@ from alupdate.models.learner import Model, updated_model
 from alupdate.models.saved import SavedModel
 from alupdate.results.csv_tables import read_run_table
 from alupdate.results.records import Comparison, CycleRecord, cycles_of, tables
+from alupdate.results.stopping import StopVerdict
 from alupdate.results.store import RunStore
+from alupdate.stopping.verdicts import StoppingRules
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import ACCURACY, PRIMARY, SUMMARY
@@ -45,6 +46,8 @@ class ActiveLearning:
         size = len(setup.dataset.train)
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
         self._reserved = holdout(config, self._order)
+        candidates = Pool.unlabelled(size, self._reserved).candidates()
+        self._stopping = StoppingRules(config.stop, config.seed, candidates)
         self._test_labels = torch.from_numpy(setup.dataset.test_labels).to(setup.device)
         check_sizes(config, size, self._reserved)
         labels = config.n_initial + config.n_cycles * config.batch.size
@@ -58,21 +61,21 @@ class ActiveLearning:
     def run(self, store: RunStore, display: Display) -> TaskSummary:
         """Run the cycles that are not recorded yet; each is committed as it ends."""
         records = self._finished(store)
-        steps = [asdict(record) for record in records]
+        steps = [record.as_step() for record in records]
         if records:
             display.say(f"resuming after cycle {records[-1].cycle}")
         pool, model = self._pool_after(records), self._model_after(records)
         total = self._config.n_cycles + 1
         with display.progress("cycles", total, len(records)) as advance:
-            for cycle in range(len(records), total):
-                pool, model, record = self._cycle(cycle, pool, model)
+            while len(records) < total and not store.ending_rules(records):
+                pool, model, record = self._cycle(records, pool, model)
                 records.append(record)
-                steps.append(asdict(record))
+                steps.append(record.as_step())
                 store.save(steps, self._tables(store, records))
                 primary = record.scores[PRIMARY]
                 advance(1, f"{record.n_labelled} labels, {PRIMARY} {primary:.3f}")
         store.save(steps, self._tables(store, records), last=True)
-        return _summary(store, records)
+        return _summary(store, records, self._config.n_cycles)
 
     def model_of(self, store: RunStore) -> Model:
         """Return the model after the last recorded cycle.
@@ -117,10 +120,10 @@ class ActiveLearning:
         return tables(store.name, self._config, self.is_oracle, records)
 
     def _cycle(
-        self, cycle: int, pool: Pool, before: Model | None
+        self, earlier: Sequence[CycleRecord], pool: Pool, before: Model | None
     ) -> tuple[Pool, Model, CycleRecord]:
         """Select, label, learn, evaluate; in cycle 0 there is no model yet."""
-        device, timings = self._setup.device, dict[str, float]()
+        cycle, device, timings = len(earlier), self._setup.device, dict[str, float]()
         indices = self._selected(cycle, pool, before, timings)
         labels = self._annotator.annotate(indices)
         after = pool.label(indices, labels)
@@ -151,8 +154,26 @@ class ActiveLearning:
             timings=timings,
             comparison=comparison,
             cost=self._cost(indices),
+            stopping=self._verdicts(earlier, after, before, model, timings),
         )
         return after, model, record
+
+    def _verdicts(
+        self,
+        earlier: Sequence[CycleRecord],
+        pool: Pool,
+        before: Model | None,
+        model: Model,
+        timings: dict[str, float],
+    ) -> tuple[StopVerdict, ...]:
+        """Return what the stopping rules say after a cycle, and note how long that took."""
+        history = [record.stopping for record in earlier]
+        verdicts, seconds = timed(
+            lambda: self._stopping.verdicts(pool, before, model, history), self._setup.device
+        )
+        if verdicts:
+            timings["stop"] = seconds
+        return verdicts
 
     def _selected(
         self, cycle: int, pool: Pool, before: Model | None, timings: dict[str, float]
@@ -212,7 +233,7 @@ def _batches(records: Sequence[CycleRecord]) -> list[Batch]:
     return [(np.array(record.indices), np.array(record.labels)) for record in records]
 
 
-def _summary(store: RunStore, records: Sequence[CycleRecord]) -> TaskSummary:
+def _summary(store: RunStore, records: Sequence[CycleRecord], n_cycles: int) -> TaskSummary:
     step = max(1, len(records) // 5)
     shown = [*records[:-1:step], records[-1]]
     rows = [[str(r.n_labelled), *(f"{r.scores[m]:.3f}" for m in SUMMARY)] for r in shown]
@@ -220,4 +241,15 @@ def _summary(store: RunStore, records: Sequence[CycleRecord]) -> TaskSummary:
         ["labels", *SUMMARY],
         rows,
         lambda: fix_margins(learning_curve(read_run_table(store.main_table))),
+        _stopped(store.ending_rules(records), records[-1], n_cycles),
+    )
+
+
+def _stopped(rules: Sequence[str], last: CycleRecord, n_cycles: int) -> str:
+    """Return which rules ended a run; nothing if none did."""
+    if not rules:
+        return ""
+    return (
+        f"stopped by {' and '.join(rules)} after {last.n_labelled} labels, cycle {last.cycle} of "
+        f"{n_cycles}"
     )

@@ -64,6 +64,11 @@ class RunResult:
         return self._table("costs.csv")
 
     @property
+    def stopping(self) -> pd.DataFrame:
+        """The verdicts of the stopping rules: a row per cycle and rule, of a run with ``stop``."""
+        return self._table("stopping.csv")
+
+    @property
     def updates(self) -> pd.DataFrame:
         """Every update rule against retraining, of a run with ``task=updating``."""
         return self._table("updates.csv")

@@ -157,13 +157,15 @@ def _areas(chosen: argparse.Namespace) -> None:
     import pandas as pd
 
     from alupdate.analysis.aulc import aulc_with_seconds
+    from alupdate.analysis.lengths import to_common_length
 
     parts = []
     for folder in chosen.sources:
         results = read_source(folder, PRIMARY)
         if results.curves is None or results.timings is None:
             raise InputError(f"{folder}: holds no runs of task=active_learning")
-        part = aulc_with_seconds(results.curves, results.timings)
+        curves = to_common_length(results.curves, results.stopping)
+        part = aulc_with_seconds(curves, results.timings)
         part.insert(0, "experiment", folder.name)
         parts.append(part)
     table = pd.concat(parts)

@@ -31,12 +31,14 @@ def read_source(source: Path, metric: str) -> "Results":
     Raises:
         InputError: there are none.
     """
+    from alupdate.analysis.lengths import length_notes
     from alupdate.results.reader import read_results
 
     results = read_results(source)
     say_notes(results.notes())
     results.require(metric)
     say_notes(results.gaps(metric))
+    say_notes(length_notes(results))
     return results
 
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import RunConfig, UpdatingTask, display_name
 from alupdate.results.costs import COST_COLUMNS, check_costs, cost_rows
+from alupdate.results.stopping import STOPPING_COLUMNS, StopVerdict, stopping_rows
 from alupdate.utils.metrics import ACCURACY, known_columns, metric_values, with_metrics
 
 
@@ -72,8 +73,9 @@ class CycleRecord:
         n_labelled: labels acquired so far.
         indices, labels: what was acquired in this cycle, in order.
         scores: metric name to value, on the test set.
-        timings: phase (features, select, step_size, update, retrain, evaluate) to seconds.
+        timings: phase (features, select, step_size, update, retrain, evaluate, stop) to seconds.
         cost: of what was acquired in this cycle; None where each label costs the same.
+        stopping: the verdicts of the stopping rules, if there are any.
     """
 
     cycle: int
@@ -84,6 +86,12 @@ class CycleRecord:
     timings: Mapping[str, float]
     comparison: Comparison | None = None
     cost: float | None = None
+    stopping: tuple[StopVerdict, ...] = ()
+
+    def as_step(self) -> dict[str, Any]:
+        """Return the record as a step of the run's state, without what the run does not have."""
+        step = asdict(self)
+        return step if self.stopping else {k: v for k, v in step.items() if k != "stopping"}
 
 
 def tables(
@@ -119,6 +127,13 @@ def tables(
     costs = cost_rows(run, config, [(r.n_labelled, r.cost) for r in records])
     if costs:
         files["costs.csv"] = csv_text(COST_COLUMNS, costs)
+    cycles = [
+        ({key: row[key] for key in ("cycle", "n_labelled", "oracle", ACCURACY)}, record.stopping)
+        for row, record in zip(curve, records, strict=True)
+    ]
+    verdicts = stopping_rows(_identity(run, config, parts), config, cycles)
+    if verdicts:
+        files["stopping.csv"] = csv_text(STOPPING_COLUMNS, verdicts)
     return files
 
 
