@@ -14,8 +14,10 @@ from typing_extensions import override
 
 from alupdate.config.options import Option
 from alupdate.config.values import SETTINGS, Count
+from alupdate.data.disturbances import Disturbances, disturbed_parts
 from alupdate.data.labels import absence_notes, known_labels, label_notes, shortened
 from alupdate.data.numbers import as_features
+from alupdate.data.splits import random_part
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
@@ -25,8 +27,6 @@ Digests = NDArray[np.void]
 """One digest of DIGEST_SIZE bytes per instance; equal digests stand for equal content."""
 Kind = Literal["images", "vectors", "texts"]
 DIGEST_SIZE = 16
-SPLIT_SEED = 0
-"""A split is part of the data set: the same for every seed of a run."""
 
 
 class Instances(Protocol):
@@ -144,7 +144,7 @@ class Dataset:
     Attributes:
         name: as shown in tables and figures.
         train: the pool's instances; ``train`` and ``test`` are of one kind.
-        train_labels: (N,), class indices 0..C-1.
+        train_labels: (N,), class indices 0..C-1; NO_LABEL where nobody can give a label.
         test, test_labels: the same for the T test instances.
         classes: the C class names.
         notes: what a user should know about the data, a line each.
@@ -194,9 +194,34 @@ class Dataset:
                 f"dataset.n_train={n_train}: leaves one class only ({self.classes[left[0]]}) of "
                 f"{len(self.classes)} in the pool; take more instances"
             )
+        return replace(smaller, notes=self._notes_of(smaller))
+
+    def disturbed(self, settings: Disturbances) -> "Dataset":
+        """Return the data set as it is with rare classes, outliers, duplicates and wrong labels.
+
+        Wrong labels by confusion need features, and are left to ``wrong_labels``.
+
+        Raises:
+            InputError: there are not enough classes or instances.
+        """
+        settings.require_use()
+        if not settings.disturbed_by:
+            return self
+        parts = disturbed_parts(settings, self.train_labels, self.test_labels, self.classes)
+        other = replace(
+            self,
+            train=self.train.take(parts.pool),
+            train_labels=parts.labels,
+            test=self.test.take(parts.test),
+            test_labels=parts.test_labels,
+            classes=parts.classes,
+        )
+        return replace(other, notes=(*self._notes_of(other), *parts.notes))
+
+    def _notes_of(self, other: "Dataset") -> tuple[str, ...]:
+        """Return the notes on a part of this data set: those that count are on what is left."""
         former = _counts(self)
-        others = [note for note in self.notes if note not in former]
-        return replace(smaller, notes=(*others, *_counts(smaller)))
+        return (*(note for note in self.notes if note not in former), *_counts(other))
 
 
 def kind_of(instances: Instances) -> Kind:
@@ -216,7 +241,7 @@ def fingerprint_of(*parts: Instances) -> str:
 
 
 @checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
-class DatasetOption(Option, ABC):
+class DatasetOption(Disturbances, Option, ABC):
     """An option of the config group ``dataset``: which data set, and where it is read from.
 
     A subclass names itself in ``name``, declares its settings as fields, and implements ``read``.
@@ -240,10 +265,15 @@ class DatasetOption(Option, ABC):
     n_train: Count | None = None
     n_test: Count | None = None
 
-    def load(self, cache: Path, display: Display) -> Dataset:
-        """Return the data set, reduced to ``n_train`` and ``n_test`` instances.
+    @property
+    @override
+    def display_name(self) -> str:
+        return super().display_name + self.disturbance_label
 
-        The kept instances are the same for every seed of a run.
+    def load(self, cache: Path, display: Display) -> Dataset:
+        """Return the data set, reduced to ``n_train`` and ``n_test`` instances, then disturbed.
+
+        What is kept and disturbed is the same for every seed of a run.
 
         Args:
             cache: the cache directory, for downloads and the index of image files.
@@ -254,7 +284,8 @@ class DatasetOption(Option, ABC):
                 are fewer instances.
         """
         self.check()
-        return self.read(cache, display).reduced(self.n_train, self.n_test)
+        whole = self.read(cache, display).reduced(self.n_train, self.n_test)
+        return whole.disturbed(self)
 
     @abstractmethod
     def read(self, cache: Path, display: Display) -> Dataset:
@@ -440,45 +471,6 @@ def _counts(dataset: Dataset) -> list[str]:
 
 def _as_images(rows: NDArray[np.uint8]) -> Images:
     return ArrayImages(rows if rows.ndim == 4 else rows[..., None])
-
-
-def stratified_split(
-    labels: NDArray[Any], test_size: float | int, where: str
-) -> tuple[IntArray, IntArray]:
-    """Return the positions of pool and test instances, every class split in proportion.
-
-    Args:
-        labels: (N,).
-        test_size: a share of N, or a number of instances.
-        where: how to call the source in an error message.
-
-    Raises:
-        InputError: a class has one instance only, or a part is smaller than the number of classes.
-    """
-    from sklearn.model_selection import train_test_split
-
-    try:
-        train, test = train_test_split(
-            np.arange(len(labels)), test_size=test_size, stratify=labels, random_state=SPLIT_SEED
-        )
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{where}: cannot be split into pool and test set with every class in both ({reason})"
-        ) from error
-    return train.astype(np.int64), test.astype(np.int64)
-
-
-def random_part(count: int, wanted: int, key: str) -> IntArray:
-    """Return ``wanted`` of ``count`` positions, ascending: the same in every run.
-
-    Raises:
-        InputError: there are fewer.
-    """
-    if wanted > count:
-        raise InputError(f"{key}={wanted}: there are only {count} instances")
-    chosen = np.random.default_rng(SPLIT_SEED).choice(count, size=wanted, replace=False)
-    return np.sort(chosen).astype(np.int64)
 
 
 def digest(content: Any) -> bytes:

@@ -13,15 +13,8 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, ClassName, PathText
-from alupdate.data.dataset import (
-    Dataset,
-    DatasetOption,
-    Instances,
-    IntArray,
-    make_dataset,
-    random_part,
-    stratified_split,
-)
+from alupdate.data.dataset import Dataset, DatasetOption, Instances, IntArray, make_dataset
+from alupdate.data.splits import random_part, stratified_split
 from alupdate.data.label_merge import Conflict, MergedLabels, merge_labels
 from alupdate.data.label_studio_matching import with_instances
 from alupdate.data.labels import (
