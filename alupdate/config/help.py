@@ -5,7 +5,7 @@ from pathlib import Path
 from alupdate.utils.paths import conf_dir
 
 GROUPS = (
-    "dataset", "backbone", "strategy", "batch", "update", "posterior", "training", "task",
+    "dataset", "disturbance", "backbone", "strategy", "batch", "update", "posterior", "training", "task",
     "tracker", "experiment", "setting", "hydra/launcher",
 )  # fmt: skip
 HEAD = """\

@@ -138,6 +138,21 @@ class Texts(Instances):
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where the instances of a disturbed data set come from, so that features are shared.
+
+    Attributes:
+        train, test: pool and test set as they were.
+        train_positions, test_positions: (N,), (T,), of the instances in these.
+    """
+
+    train: Instances
+    test: Instances
+    train_positions: IntArray
+    test_positions: IntArray
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A pool to choose from and a test set.
 
@@ -148,6 +163,7 @@ class Dataset:
         test, test_labels: the same for the T test instances.
         classes: the C class names.
         notes: what a user should know about the data, a line each.
+        source: where the instances come from, if they are some of a larger data set.
     """
 
     name: str
@@ -157,6 +173,7 @@ class Dataset:
     test_labels: IntArray
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    source: Source | None = None
 
     @property
     def kind(self) -> Kind:
@@ -177,7 +194,7 @@ class Dataset:
         """
         if n_train is None and n_test is None:
             return self
-        smaller = self
+        smaller = replace(self, source=None)
         if n_train is not None:
             kept = random_part(len(self.train), n_train, "dataset.n_train")
             smaller = replace(
@@ -210,18 +227,28 @@ class Dataset:
         parts = disturbed_parts(settings, self.train_labels, self.test_labels, self.classes)
         other = replace(
             self,
-            train=self.train.take(parts.pool),
             train_labels=parts.labels,
-            test=self.test.take(parts.test),
             test_labels=parts.test_labels,
             classes=parts.classes,
         )
+        if not (_is_all(parts.pool, self.train) and _is_all(parts.test, self.test)):
+            other = replace(
+                other,
+                train=self.train.take(parts.pool),
+                test=self.test.take(parts.test),
+                source=Source(self.train, self.test, parts.pool, parts.test),
+            )
         return replace(other, notes=(*self._notes_of(other), *parts.notes))
 
     def _notes_of(self, other: "Dataset") -> tuple[str, ...]:
         """Return the notes on a part of this data set: those that count are on what is left."""
         former = _counts(self)
         return (*(note for note in self.notes if note not in former), *_counts(other))
+
+
+def _is_all(positions: IntArray, instances: Instances) -> bool:
+    """Return whether positions are those of all instances, in their order."""
+    return np.array_equal(positions, np.arange(len(instances)))
 
 
 def kind_of(instances: Instances) -> Kind:
