@@ -15,10 +15,16 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, PathText
-from alupdate.data.dataset import Dataset, DatasetOption, check_labels, from_arrays, instances_of_arrays
-from alupdate.data.splits import stratified_split
+from alupdate.data.dataset import (
+    Dataset,
+    DatasetOption,
+    check_labels,
+    from_arrays,
+    instances_of_arrays,
+)
 from alupdate.data.labels import known_labels, text_if_any
 from alupdate.data.own_data import PARTLY, OwnData, OwnInstances, all_or_none
+from alupdate.data.splits import stratified_split
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.files import file_digest, require_regular

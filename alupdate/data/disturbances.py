@@ -202,9 +202,7 @@ def disturbed_parts(
     whole = np.concatenate([pool, pool[copies]])
     test_wanted = np.zeros(len(classes), np.int64)
     there = np.bincount(test_labels, minlength=len(classes))[kept]
-    test_wanted[kept] = (
-        tail_counts(there, settings.imbalance) if settings.imbalance_test else there
-    )
+    test_wanted[kept] = tail_counts(there, settings.imbalance) if settings.imbalance_test else there
     test = _first_of_each(test_labels, test_wanted, settings.generator_of(Part.TEST_INSTANCES))
     if not len(test):
         raise InputError(
@@ -222,9 +220,7 @@ def disturbed_parts(
         uniform = np.ones((len(names), len(names)))
         found, note = wrong_labels(settings, found, uniform)
         shown.append(note)
-    return DisturbedParts(
-        whole, found, test, numbers[test_labels[test]], names, tuple(shown)
-    )
+    return DisturbedParts(whole, found, test, numbers[test_labels[test]], names, tuple(shown))
 
 
 _NOTED = ("imbalance", "outliers", "duplicates")
@@ -319,7 +315,9 @@ def _first_of(there: NDArray[np.bool_], count: int, rng: np.random.Generator) ->
 def _tail_note(
     settings: Disturbances, wanted: IntArray, order: IntArray, classes: Sequence[str]
 ) -> str:
-    listed = [f"{classes[c]}: {n}" for c, n in zip(order.tolist(), wanted.tolist(), strict=True) if n]
+    listed = [
+        f"{classes[c]}: {n}" for c, n in zip(order.tolist(), wanted.tolist(), strict=True) if n
+    ]
     what = "pool and test set" if settings.imbalance_test else "pool"
     return f"long tail in the {what}; instances of the pool by class: {few(listed)}"
 

@@ -13,9 +13,9 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, PathText, Share, Text
 from alupdate.data.dataset import Dataset, Instances, Texts, make_dataset
-from alupdate.data.splits import stratified_split
 from alupdate.data.labels import as_strings, few, integers_if_all, shortened
 from alupdate.data.own_data import PARTLY, OwnData, OwnInstances, all_or_none
+from alupdate.data.splits import stratified_split
 from alupdate.data.text_tables import read_text_table
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError

@@ -10,6 +10,7 @@ import pandas as pd
 from alupdate.analysis.styles import MethodStyles, Style, VariantStyles
 from alupdate.analysis.updates import BASE, RETRAIN, SIZES, best_gamma, in_series
 from alupdate.analysis.variants import named
+from alupdate.config.values import NO_LABEL
 from alupdate.report.svg_style import svg_style
 from alupdate.results.reader import Results
 from alupdate.utils.metrics import METRICS

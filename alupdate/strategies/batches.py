@@ -52,9 +52,7 @@ def build_batch(
     return np.concatenate(chosen)
 
 
-def _without(
-    query: Query, places: Positions, unlabelable: Positions
-) -> tuple[Query, Positions]:
+def _without(query: Query, places: Positions, unlabelable: Positions) -> tuple[Query, Positions]:
     """Return the query without candidates that nobody can label, and where the others came from.
 
     Args:
