@@ -185,24 +185,14 @@ def disturbed_parts(
     """
     settings.require_use()
     order = settings.generator_of(Part.CLASSES).permutation(len(classes))
-    counts = np.bincount(labels, minlength=len(classes))
+    counts, there = (np.bincount(part, minlength=len(classes)) for part in (labels, test_labels))
     kept, outside = _split_classes(settings, order, counts, classes)
-    wanted = np.zeros(len(classes), np.int64)
+    wanted, test_wanted = np.zeros_like(counts), np.zeros_like(there)
     wanted[kept] = tail_counts(counts[kept], settings.imbalance)
-    known = _first_of_each(labels, wanted, settings.generator_of(Part.INSTANCES))
-    strange = _first_of(
-        np.isin(labels, outside),
-        number_of(settings.outliers, len(known)),
-        settings.generator_of(Part.INSTANCES),
+    test_wanted[kept] = tail_counts(
+        there[kept], settings.imbalance if settings.imbalance_test else 1
     )
-    pool = np.sort(np.concatenate([known, strange]))
-    copies = settings.generator_of(Part.DUPLICATES).integers(
-        len(pool), size=number_of(settings.duplicates, len(pool))
-    )
-    whole = np.concatenate([pool, pool[copies]])
-    test_wanted = np.zeros(len(classes), np.int64)
-    there = np.bincount(test_labels, minlength=len(classes))[kept]
-    test_wanted[kept] = tail_counts(there, settings.imbalance) if settings.imbalance_test else there
+    pool = _pool(settings, labels, wanted, outside)
     test = _first_of_each(test_labels, test_wanted, settings.generator_of(Part.TEST_INSTANCES))
     if not len(test):
         raise InputError(
@@ -211,20 +201,34 @@ def disturbed_parts(
         )
     numbers = np.full(len(classes), NO_LABEL, np.int64)
     numbers[np.sort(kept)] = np.arange(len(kept))
-    names = tuple(classes[i] for i in np.sort(kept))
-    found, notes = numbers[labels[whole]], [_tail_note(settings, wanted[order], order, classes)]
-    notes.append(_outlier_note(settings, found, outside, classes))
-    notes.append(f"{len(copies)} of {len(whole)} instances of the pool repeat others of it")
-    shown = [note for key, note in zip(_NOTED, notes, strict=True) if key in settings.disturbed_by]
+    found = numbers[labels[pool]]
+    notes = _notes(settings, found, _tail(wanted, order, classes), _named(outside, classes))
     if settings.label_noise and settings.label_noise_kind == "symmetric":
-        uniform = np.ones((len(names), len(names)))
-        found, note = wrong_labels(settings, found, uniform)
-        shown.append(note)
-    return DisturbedParts(whole, found, test, numbers[test_labels[test]], names, tuple(shown))
+        found, note = wrong_labels(settings, found, np.ones((len(kept), len(kept))))
+        notes.append(note)
+    names = tuple(classes[i] for i in np.sort(kept))
+    return DisturbedParts(pool, found, test, numbers[test_labels[test]], names, tuple(notes))
 
 
-_NOTED = ("imbalance", "outliers", "duplicates")
-"""Keys in the order in which they are noted."""
+def _pool(
+    settings: Disturbances, labels: IntArray, wanted: IntArray, outside: IntArray
+) -> IntArray:
+    """Return the positions of the pool's instances, the duplicates last.
+
+    Args:
+        settings: the shares of outliers and duplicates.
+        labels: (N,), class indices.
+        wanted: (C,), how many instances of each class are kept.
+        outside: the classes of outliers.
+    """
+    known = _first_of_each(labels, wanted, settings.generator_of(Part.INSTANCES))
+    order = settings.generator_of(Part.INSTANCES).permutation(len(labels))
+    strange = order[np.isin(labels[order], outside)][: number_of(settings.outliers, len(known))]
+    once = np.sort(np.concatenate([known, strange]))
+    copies = settings.generator_of(Part.DUPLICATES).integers(
+        len(once), size=number_of(settings.duplicates, len(once))
+    )
+    return np.concatenate([once, once[copies]])
 
 
 def wrong_labels(
@@ -285,7 +289,7 @@ def _split_classes(
             f"of {len(classes)}; take fewer"
         )
     raise InputError(
-        f"dataset.outliers={settings.outliers:g}: there are too few instances of classes left out; the share "
+        f"dataset.outliers={settings.outliers:g}: too few instances are of classes left out; the share "
         f"can be {np.floor(1000 * most) / 1000:g} at most"
     )
 
@@ -306,30 +310,30 @@ def _first_of_each(labels: IntArray, wanted: IntArray, rng: np.random.Generator)
     return np.sort(np.concatenate([order[:0], *kept]))
 
 
-def _first_of(there: NDArray[np.bool_], count: int, rng: np.random.Generator) -> IntArray:
-    """Return ``count`` positions at which ``there`` (N,) is True, the first ones at random."""
-    order = rng.permutation(len(there))
-    return order[there[order]][:count]
+def _tail(wanted: IntArray, order: IntArray, classes: Sequence[str]) -> str:
+    """Return the classes with the numbers that are kept of them (C,), the largest first."""
+    return few([f"{classes[c]}: {wanted[c]}" for c in order.tolist() if wanted[c]])
 
 
-def _tail_note(
-    settings: Disturbances, wanted: IntArray, order: IntArray, classes: Sequence[str]
-) -> str:
-    listed = [
-        f"{classes[c]}: {n}" for c, n in zip(order.tolist(), wanted.tolist(), strict=True) if n
-    ]
-    what = "pool and test set" if settings.imbalance_test else "pool"
-    return f"long tail in the {what}; instances of the pool by class: {few(listed)}"
+def _notes(settings: Disturbances, labels: IntArray, tail: str, outside: str) -> list[str]:
+    """Return what was done to the instances of the pool, with numbers.
 
-
-def _outlier_note(
-    settings: Disturbances, labels: IntArray, outside: IntArray, classes: Sequence[str]
-) -> str:
-    count = int((labels == NO_LABEL).sum())
-    return (
-        f"{count} of {len(labels)} instances of the pool are outliers, which nobody can label; "
-        f"classes left out: {_named(outside, classes)}"
-    )
+    Args:
+        settings: what was asked for.
+        labels: (N,), of the pool.
+        tail: the classes and how many of each were kept.
+        outside: the classes of outliers.
+    """
+    count, outliers = len(labels), int((labels == NO_LABEL).sum())
+    copies = count - round(count * (1 - settings.duplicates))
+    part = "pool and test set" if settings.imbalance_test else "pool"
+    notes = {
+        "imbalance": f"long tail in the {part}; instances of the pool by class: {tail}",
+        "outliers": f"{outliers} of {count} instances of the pool are outliers, which nobody can "
+        f"label; classes left out: {outside}",
+        "duplicates": f"{copies} of {count} instances of the pool repeat others of it",
+    }
+    return [note for key, note in notes.items() if key in settings.disturbed_by]
 
 
 def _named(numbers: IntArray, classes: Sequence[str]) -> str:

@@ -158,8 +158,8 @@ def describe(config: RunConfig, task: DescribeTask, display: Display) -> None:
     """
     dataset, features = load_with_features(config, display)
     device = choose_device(config.device)
-    rows = with_bias(torch.from_numpy(np.array(features.pool))).to(device)
-    dataset = with_confused_labels(config.dataset, dataset, rows)
+    pool = with_bias(torch.from_numpy(np.array(features.pool))).to(device)
+    dataset = with_confused_labels(config.dataset, dataset, pool)
     with display.progress("linear probe on the whole pool", 1) as advance:
         accuracy, seconds = timed(lambda: _probe(dataset, features, task, device), device)
         advance(1, f"{seconds:.0f} s")
@@ -215,7 +215,8 @@ def card(dataset: Dataset) -> list[tuple[str, str]]:
 
 def _known(dataset: Dataset) -> IntArray:
     """Return the labels of the instances of the pool that have one."""
-    return dataset.train_labels[dataset.train_labels != NO_LABEL]
+    labels: IntArray = dataset.train_labels[dataset.train_labels != NO_LABEL]
+    return labels
 
 
 def _instances(instances: Instances) -> str:

@@ -69,4 +69,5 @@ def probe_confusion(
     sums = total.sum(axis=1, keepdims=True)
     uniform = (1 - np.eye(n_classes)) / (n_classes - 1)
     shares = np.divide(total, sums, out=uniform, where=sums > 0)
-    return np.round(shares, DECIMALS)
+    rounded: NDArray[np.float64] = np.round(shares, DECIMALS)
+    return rounded

@@ -1,6 +1,7 @@
 """Rare classes, outliers, duplicates and wrong labels: exact numbers, by the data set's seed."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,7 +169,7 @@ def test_a_test_set_of_outliers_alone_is_refused():
 
 
 def test_a_data_set_is_as_it_was_without_disturbances():
-    data = Digits().load("cache", Display(enabled=False))
+    data = Digits().load(Path("cache"), Display(enabled=False))
     assert data.disturbed(Disturbances(disturbance_seed=3)) is data
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from tests.support.runs import run_small
 SMALL = ["dataset=digits", "backbone=pixels", "n_initial=10", "n_cycles=3", "subset=60",
          "batch.size=4", "training.epochs=3", "progress=false"]  # fmt: skip
 OUTLIERS = "disturbance=outliers"
-TRUTH = Digits(outliers=0.3).load("cache", Display(enabled=False)).train_labels
+TRUTH = Digits(outliers=0.3).load(Path("cache"), Display(enabled=False)).train_labels
 OUTSIDE = np.flatnonzero(TRUTH == NO_LABEL)
 
 
@@ -111,7 +112,7 @@ def test_every_strategy_runs_on_a_pool_with_outliers(monkeypatch, tmp_path):
 
 def test_first_picks_of_outliers_alone_are_refused(monkeypatch, tmp_path, capsys):
     arguments = (OUTLIERS, "dataset.outliers=0.6", "dataset.outlier_classes=8", "n_initial=2")
-    outside = Digits(outliers=0.6, outlier_classes=8).load("cache", Display(enabled=False))
+    outside = Digits(outliers=0.6, outlier_classes=8).load(Path("cache"), Display(enabled=False))
     orders = (
         generator(seed, Stream.INITIAL_LABELS).permutation(len(outside.train_labels))[:2]
         for seed in range(99)
@@ -164,8 +165,8 @@ def test_settings_that_leave_the_data_as_they_are_name_the_run_as_before():
 
 def test_features_are_those_of_the_whole_data_set():
     display, device = Display(enabled=False), torch.device("cpu")
-    plain = Digits().load("cache", display)
-    other = Digits(imbalance=20.0, duplicates=0.3, outliers=0.2).load("cache", display)
+    plain = Digits().load(Path("cache"), display)
+    other = Digits(imbalance=20.0, duplicates=0.3, outliers=0.2).load(Path("cache"), display)
     backbone = make_option("backbone", {"name": "pixels"})
     whole, found = (backbone.features(data, device, "cache", display) for data in (plain, other))
     rows = whole.pool[other.source.train_positions]
@@ -210,7 +211,7 @@ def test_wrong_labels_by_confusion_are_those_of_the_probe():
 def test_a_run_learns_the_wrong_labels_and_is_scored_by_the_true_ones(tmp_path):
     arguments = [*SMALL, "disturbance=label_noise", "dataset.label_noise_kind=confusion"]
     found = alupdate.run([*arguments, "n_initial=300", f"results_dir={tmp_path}"])
-    truth = Digits().load("cache", Display(enabled=False)).train_labels
+    truth = Digits().load(Path("cache"), Display(enabled=False)).train_labels
     wrong = (found.queries["label"] != truth[found.queries["pool_index"]]).mean()
     assert 0.12 < wrong < 0.28
     log = (found.path / "run.log").read_text()
@@ -218,7 +219,7 @@ def test_a_run_learns_the_wrong_labels_and_is_scored_by_the_true_ones(tmp_path):
 
 
 def test_a_card_counts_the_labels_that_there_are():
-    lines = dict(card(Digits(outliers=0.3).load("cache", Display(enabled=False))))
+    lines = dict(card(Digits(outliers=0.3).load(Path("cache"), Display(enabled=False))))
     assert int(lines["pool"]) == len(TRUTH)
     assert lines["classes"] == str(TRUTH.max() + 1)
 
