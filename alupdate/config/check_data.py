@@ -35,9 +35,9 @@ def check_disturbances(config: RunConfig) -> None:
             f"dataset.outliers={dataset.outliers:g}: task=updating compares updates with labels, "
             "which outliers do not have; leave it out"
         )
-    if dataset.label_noise and dataset.label_noise_kind == "confusion":
-        if not config.backbone.frozen:
-            raise InputError(
-                "dataset.label_noise_kind=confusion: is that of a linear probe on fixed features; "
-                f"use symmetric where backbone={config.backbone.name} is trained"
-            )
+    confuses = dataset.label_noise and dataset.label_noise_kind == "confusion"
+    if confuses and not config.backbone.frozen:
+        raise InputError(
+            "dataset.label_noise_kind=confusion: is that of a linear probe on fixed features; "
+            f"use symmetric where backbone={config.backbone.name} is trained"
+        )

@@ -151,7 +151,8 @@ def tail_counts(counts: IntArray, ratio: float) -> IntArray:
     """
     places = np.arange(len(counts)) / max(1, len(counts) - 1)
     wanted = np.rint(counts.max(initial=0) * ratio**-places).astype(np.int64)
-    return np.minimum(np.maximum(wanted, 1), counts)
+    kept: IntArray = np.minimum(np.maximum(wanted, 1), counts)
+    return kept
 
 
 def number_of(share: float, others: int) -> int:
@@ -202,7 +203,8 @@ def disturbed_parts(
     numbers = np.full(len(classes), NO_LABEL, np.int64)
     numbers[np.sort(kept)] = np.arange(len(kept))
     found = numbers[labels[pool]]
-    notes = _notes(settings, found, _tail(wanted, order, classes), _named(outside, classes))
+    copies = len(pool) - len(np.unique(pool))
+    notes = _notes(settings, found, copies, _tail(wanted, order, classes), _named(outside, classes))
     if settings.label_noise and settings.label_noise_kind == "symmetric":
         found, note = wrong_labels(settings, found, np.ones((len(kept), len(kept))))
         notes.append(note)
@@ -289,8 +291,8 @@ def _split_classes(
             f"of {len(classes)}; take fewer"
         )
     raise InputError(
-        f"dataset.outliers={settings.outliers:g}: too few instances are of classes left out; the share "
-        f"can be {np.floor(1000 * most) / 1000:g} at most"
+        f"dataset.outliers={settings.outliers:g}: too few instances are of classes left out; "
+        f"the share can be {np.floor(1000 * most) / 1000:g} at most"
     )
 
 
@@ -315,17 +317,19 @@ def _tail(wanted: IntArray, order: IntArray, classes: Sequence[str]) -> str:
     return few([f"{classes[c]}: {wanted[c]}" for c in order.tolist() if wanted[c]])
 
 
-def _notes(settings: Disturbances, labels: IntArray, tail: str, outside: str) -> list[str]:
+def _notes(
+    settings: Disturbances, labels: IntArray, copies: int, tail: str, outside: str
+) -> list[str]:
     """Return what was done to the instances of the pool, with numbers.
 
     Args:
         settings: what was asked for.
         labels: (N,), of the pool.
+        copies: how many instances repeat others.
         tail: the classes and how many of each were kept.
         outside: the classes of outliers.
     """
     count, outliers = len(labels), int((labels == NO_LABEL).sum())
-    copies = count - round(count * (1 - settings.duplicates))
     part = "pool and test set" if settings.imbalance_test else "pool"
     notes = {
         "imbalance": f"long tail in the {part}; instances of the pool by class: {tail}",

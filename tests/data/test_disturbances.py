@@ -149,7 +149,7 @@ def test_the_seed_of_the_disturbances_decides():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"outliers": 0.9}, "dataset.outliers=0.9: there are too few .* can be 0.6 at most"),
+        ({"outliers": 0.9}, "dataset.outliers=0.9: too few .* the share can be 0.6 at most"),
         ({"outliers": 0.1, "outlier_classes": 4}, "fewer than two classes"),
         ({"outliers": 0.1, "outlier_classes": 9}, "fewer than two classes"),
         ({"outliers": 0.1, "outlier_classes": ["z"]}, "there is no class z"),
