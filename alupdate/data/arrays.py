@@ -18,18 +18,17 @@ from alupdate.config.values import SETTINGS, PathText
 from alupdate.data.dataset import (
     Dataset,
     DatasetOption,
-    check_labels,
     from_arrays,
     instances_of_arrays,
 )
-from alupdate.data.labels import known_labels, text_if_any
+from alupdate.data.labels import check_labels, known_labels, text_if_any
 from alupdate.data.own_data import PARTLY, OwnData, OwnInstances, all_or_none
 from alupdate.data.splits import stratified_split
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.files import file_digest, require_regular
 
-NO_LABEL = -1
+WITHOUT_LABEL = -1
 """What y_train holds where there is no label."""
 ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 NPZ_ERRORS = (
@@ -100,7 +99,9 @@ class Npz(OwnData):
             _refuse_blank(arrays[array], f"{where}: {array}")
         dataset = from_arrays(self.display_name, train, labels, test, test_labels, where)
         if self._free(labels).any():
-            note = f"y_train: {NO_LABEL} is taken for a class; task=suggest takes it for no label"
+            note = (
+                f"y_train: {WITHOUT_LABEL} is taken for a class; task=suggest takes it for no label"
+            )
             dataset = replace(dataset, notes=(note, *dataset.notes))
         return dataset
 
@@ -136,15 +137,15 @@ class Npz(OwnData):
         if not free:
             return []
         return [
-            f"y_train: {free} labels are {NO_LABEL}, taken for none; if it is a class, name all in "
+            f"y_train: {free} labels are {WITHOUT_LABEL}, taken for none; if it is a class, name all in "
             "dataset.classes"
         ]
 
     def _free(self, labels: NDArray[Any]) -> NDArray[np.bool_]:
         """Return which labels (N,) are the integer that stands for none."""
-        if labels.dtype.kind != "i" or str(NO_LABEL) in (self.classes or ()):
+        if labels.dtype.kind != "i" or str(WITHOUT_LABEL) in (self.classes or ()):
             return np.zeros(len(labels), bool)
-        return np.asarray(labels == NO_LABEL)
+        return np.asarray(labels == WITHOUT_LABEL)
 
     def _labels(
         self, arrays: Mapping[str, NDArray[Any]], part: str, count: int, where: str

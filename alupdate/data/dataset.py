@@ -15,7 +15,13 @@ from typing_extensions import override
 from alupdate.config.options import Option
 from alupdate.config.values import SETTINGS, Count
 from alupdate.data.disturbances import Disturbances, disturbed_parts
-from alupdate.data.labels import absence_notes, known_labels, label_notes, shortened
+from alupdate.data.labels import (
+    absence_notes,
+    check_labels,
+    class_indices,
+    known_labels,
+    label_notes,
+)
 from alupdate.data.numbers import as_features
 from alupdate.data.splits import random_part
 from alupdate.utils.display import Display
@@ -356,7 +362,7 @@ def make_dataset(
     for part, rows, labels in (("train", train, train_labels), ("test", test, test_labels)):
         check_labels(where, part, len(rows), labels)
     train_labels, test_labels = known_labels(train_labels, test_labels)
-    classes, train_ids, test_ids = _class_indices(where, train_labels, test_labels)
+    classes, train_ids, test_ids = class_indices(where, train_labels, test_labels)
     dataset = Dataset(
         name=name,
         train=train,
@@ -442,47 +448,6 @@ def _check_rows(where: str, part: str, rows: NDArray[Any]) -> None:
                 f"{where}: X_{part} has NaN or infinite values in {count} rows, the first is row "
                 f"{first}; remove or fill them"
             )
-
-
-def check_labels(where: str, part: str, count: int, labels: NDArray[Any]) -> None:
-    """Refuse what is no label for each of ``count`` instances of a part, train or test.
-
-    Raises:
-        InputError: they are not as many, there are none, or no integers or strings.
-    """
-    if labels.ndim != 1 or len(labels) != count:
-        raise InputError(
-            f"{where}: y_{part} has shape {labels.shape}; it must hold one label for each of the "
-            f"{count} rows of X_{part}"
-        )
-    if count == 0:
-        raise InputError(f"{where}: there are no {part} instances")
-    strings = labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels)
-    if labels.dtype.kind not in "iuUSb" and not strings:
-        raise InputError(
-            f"{where}: y_{part} holds {labels.dtype}; labels must be integers or strings"
-        )
-
-
-def _class_indices(
-    where: str, train_labels: NDArray[Any], test_labels: NDArray[Any]
-) -> tuple[NDArray[Any], IntArray, IntArray]:
-    classes = np.unique(train_labels)
-    if len(classes) < 2:
-        raise InputError(
-            f"{where}: y_train has one class only ({shortened(classes[0])}); need two or more"
-        )
-    known = np.isin(test_labels, classes)
-    if not known.all():
-        raise InputError(
-            f"{where}: y_test has classes that y_train lacks, such as "
-            f"{shortened(test_labels[~known][0])} "
-            f"in row {int(np.argmin(known))}"
-        )
-    train_ids, test_ids = (
-        np.searchsorted(classes, labels).astype(np.int64) for labels in (train_labels, test_labels)
-    )
-    return classes, train_ids, test_ids
 
 
 def _counts(dataset: Dataset) -> list[str]:

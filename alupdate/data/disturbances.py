@@ -38,7 +38,7 @@ def _classes(value: object) -> int | tuple[str, ...] | None:
 OutlierClasses = Annotated[int | tuple[ClassName, ...] | None, PlainValidator(_classes)]
 
 
-class Part(IntEnum):
+class DrawnPart(IntEnum):
     """What is drawn from the seed of the disturbances; the values number its random streams."""
 
     CLASSES = 0
@@ -110,7 +110,7 @@ class Disturbances:
                     f"dataset.{key}: has no effect without dataset.{needed}; give that, too"
                 )
 
-    def generator_of(self, part: Part) -> np.random.Generator:
+    def generator_of(self, part: DrawnPart) -> np.random.Generator:
         """Return the random numbers of one part."""
         return generator(self.disturbance_seed, Stream.DISTURBANCE, int(part))
 
@@ -185,7 +185,7 @@ def disturbed_parts(
         InputError: there are not enough classes or instances.
     """
     settings.require_use()
-    order = settings.generator_of(Part.CLASSES).permutation(len(classes))
+    order = settings.generator_of(DrawnPart.CLASSES).permutation(len(classes))
     counts, there = (np.bincount(part, minlength=len(classes)) for part in (labels, test_labels))
     kept, outside = _split_classes(settings, order, counts, classes)
     wanted, test_wanted = np.zeros_like(counts), np.zeros_like(there)
@@ -194,7 +194,7 @@ def disturbed_parts(
         there[kept], settings.imbalance if settings.imbalance_test else 1
     )
     pool = _pool(settings, labels, wanted, outside)
-    test = _first_of_each(test_labels, test_wanted, settings.generator_of(Part.TEST_INSTANCES))
+    test = _first_of_each(test_labels, test_wanted, settings.generator_of(DrawnPart.TEST_INSTANCES))
     if not len(test):
         raise InputError(
             f"dataset.outlier_classes={_named(outside, classes)}: no test instance is of another "
@@ -223,11 +223,11 @@ def _pool(
         wanted: (C,), how many instances of each class are kept.
         outside: the classes of outliers.
     """
-    known = _first_of_each(labels, wanted, settings.generator_of(Part.INSTANCES))
-    order = settings.generator_of(Part.INSTANCES).permutation(len(labels))
+    known = _first_of_each(labels, wanted, settings.generator_of(DrawnPart.INSTANCES))
+    order = settings.generator_of(DrawnPart.INSTANCES).permutation(len(labels))
     strange = order[np.isin(labels[order], outside)][: number_of(settings.outliers, len(known))]
     once = np.sort(np.concatenate([known, strange]))
-    copies = settings.generator_of(Part.DUPLICATES).integers(
+    copies = settings.generator_of(DrawnPart.DUPLICATES).integers(
         len(once), size=number_of(settings.duplicates, len(once))
     )
     return np.concatenate([once, once[copies]])
@@ -246,7 +246,7 @@ def wrong_labels(
         confusion: (C, C), in row i weights of the classes that i is taken for; the diagonal does
             not count.
     """
-    rng = settings.generator_of(Part.LABELS)
+    rng = settings.generator_of(DrawnPart.LABELS)
     known = np.flatnonzero(labels != NO_LABEL)
     chosen = np.sort(rng.permutation(known)[: round(settings.label_noise * len(known))])
     weights = confusion[labels[chosen]]

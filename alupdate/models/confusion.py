@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from alupdate.config.values import NO_LABEL
 from alupdate.data.dataset import Dataset, IntArray
-from alupdate.data.disturbances import Disturbances, Part, wrong_labels
+from alupdate.data.disturbances import Disturbances, DrawnPart, wrong_labels
 from alupdate.models.learner import Rows
 from alupdate.models.training import optimal_linear
 
-N_FOLDS = 5
+PROBE_FOLDS = 5
 N_PROBED = 10_000
 """Instances that a probe is trained and tested on, at most."""
-WEIGHT_DECAY = 1e-2
+PROBE_DECAY = 1e-2
 """Of the probe, that of ``task=describe``."""
 DECIMALS = 4
 """The confusion is rounded, so that rounding within a sum decides no label."""
@@ -31,7 +31,7 @@ def with_confused_labels(settings: Disturbances, dataset: Dataset, rows: Rows) -
     """
     if not settings.label_noise or settings.label_noise_kind != "confusion":
         return dataset
-    rng, classes = settings.generator_of(Part.PROBE), len(dataset.classes)
+    rng, classes = settings.generator_of(DrawnPart.PROBE), len(dataset.classes)
     confusion = probe_confusion(rows, dataset.train_labels, classes, rng)
     labels, note = wrong_labels(settings, dataset.train_labels, confusion)
     return replace(dataset, train_labels=labels, notes=(*dataset.notes, note))
@@ -43,7 +43,7 @@ def probe_confusion(
     """Return the mean probabilities (C, C) that a linear layer gives, by true class.
 
     They are those of instances that the layer was not trained on, by stratified cross-validation
-    with ``N_FOLDS`` folds, on ``N_PROBED`` random instances where there are more. The diagonal is
+    with ``PROBE_FOLDS`` folds, on ``N_PROBED`` random instances where there are more. The diagonal is
     0. Rows sum to 1, and are uniform where nothing is known: for a class without instances.
 
     Args:
@@ -56,13 +56,13 @@ def probe_confusion(
     chosen = chosen[np.argsort(labels[chosen], kind="stable")]
     features = rows[torch.from_numpy(chosen)]
     truth = torch.from_numpy(labels[chosen]).to(features.device)
-    fold = torch.arange(len(chosen), device=features.device) % N_FOLDS
+    fold = torch.arange(len(chosen), device=features.device) % PROBE_FOLDS
     total = np.zeros((n_classes, n_classes))
-    for number in range(N_FOLDS):
+    for number in range(PROBE_FOLDS):
         held_out = fold == number
         if not held_out.any() or held_out.all():
             continue
-        weights = optimal_linear(features[~held_out], truth[~held_out], n_classes, WEIGHT_DECAY)
+        weights = optimal_linear(features[~held_out], truth[~held_out], n_classes, PROBE_DECAY)
         probabilities = torch.softmax((features[held_out] @ weights.T).double(), dim=1)
         np.add.at(total, truth[held_out].numpy(force=True), probabilities.numpy(force=True))
     np.fill_diagonal(total, 0)

@@ -476,15 +476,12 @@ def _differing(runs: list[Run]) -> list[str]:
     """Return the keys with several values; an earlier version may lack one that is null now."""
     keys = set[str]().union(*(run.settings for run in runs)) - {"seed"}
     differing = {k for k in keys if len({run.settings.get(k, "null") for run in runs}) > 1}
-    differing -= {k for k in differing if all(_is_seed(run, k) for run in runs)}
+    own = {"dataset.disturbance_seed"}  # the run's seed, in all runs; 0 is left out
+    if all(run.settings.get(k, "0") == run.settings.get("seed") for k in own for run in runs):
+        differing -= own
     if any(key.startswith("dataset.") for key in differing):
         differing -= _places_of_data()
     return sorted(differing)
-
-
-def _is_seed(run: Run, key: str) -> bool:
-    """Return whether a seed is that of the run; the seed 0 of an earlier version has no key."""
-    return key.endswith("_seed") and run.settings.get(key, "0") == run.settings.get("seed")
 
 
 def _places_of_data() -> set[str]:

@@ -212,7 +212,7 @@ def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
         if not record.n_labelled == len(seen) == count:
             raise ValueError(f"cycle {number}: n_labelled is not the number of labels acquired")
         if min(record.indices) < 0 or min(record.labels) < NO_LABEL:
-            raise ValueError(f"cycle {number} has an instance or a label that no data have")
+            raise ValueError(f"cycle {number} has an instance or a label below 0")
         if ACCURACY not in record.scores:
             raise ValueError(f"cycle {number} has no {ACCURACY}")
     return records
