@@ -88,7 +88,7 @@ OpenMapping = Annotated[
 null by a mapping, but add no keys to an empty one."""
 
 NO_LABEL = -1
-"""In place of a class index: nobody can say which class the instance has."""
+"""In place of a class: the instance has no label, or nobody can give one."""
 RETRAIN = "retrain"
 """The option of the group ``update`` that is no update rule."""
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, PathText
+from alupdate.config.values import NO_LABEL, SETTINGS, PathText
 from alupdate.data.dataset import (
     Dataset,
     DatasetOption,
@@ -28,8 +28,6 @@ from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.files import file_digest, require_regular
 
-WITHOUT_LABEL = -1
-"""What y_train holds where there is no label."""
 ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 NPZ_ERRORS = (
     ValueError,
@@ -99,9 +97,7 @@ class Npz(OwnData):
             _refuse_blank(arrays[array], f"{where}: {array}")
         dataset = from_arrays(self.display_name, train, labels, test, test_labels, where)
         if self._free(labels).any():
-            note = (
-                f"y_train: {WITHOUT_LABEL} is taken for a class; task=suggest takes it for no label"
-            )
+            note = f"y_train: {NO_LABEL} is taken for a class; task=suggest takes it for no label"
             dataset = replace(dataset, notes=(note, *dataset.notes))
         return dataset
 
@@ -137,15 +133,15 @@ class Npz(OwnData):
         if not free:
             return []
         return [
-            f"y_train: {free} labels are {WITHOUT_LABEL}, taken for none; if it is a class, name all in "
+            f"y_train: {free} labels are {NO_LABEL}, taken for none; if it is a class, name all in "
             "dataset.classes"
         ]
 
     def _free(self, labels: NDArray[Any]) -> NDArray[np.bool_]:
         """Return which labels (N,) are the integer that stands for none."""
-        if labels.dtype.kind != "i" or str(WITHOUT_LABEL) in (self.classes or ()):
+        if labels.dtype.kind != "i" or str(NO_LABEL) in (self.classes or ()):
             return np.zeros(len(labels), bool)
-        return np.asarray(labels == WITHOUT_LABEL)
+        return np.asarray(labels == NO_LABEL)
 
     def _labels(
         self, arrays: Mapping[str, NDArray[Any]], part: str, count: int, where: str

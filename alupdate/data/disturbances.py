@@ -20,7 +20,7 @@ from alupdate.data.labels import few, shortened
 from alupdate.utils.errors import InputError, suggestion
 from alupdate.utils.seeds import Stream, generator
 
-IntArray = NDArray[np.int64]
+_IntArray = NDArray[np.int64]
 Ratio = Annotated[float, Field(strict=True, ge=1, le=1e6)]
 PartOfPool = Annotated[float, Field(strict=True, ge=0, lt=1)]
 """A share that may be 0, for none."""
@@ -127,15 +127,15 @@ class DisturbedParts:
         notes: what was done, with numbers, a line each.
     """
 
-    pool: IntArray
-    labels: IntArray
-    test: IntArray
-    test_labels: IntArray
+    pool: _IntArray
+    labels: _IntArray
+    test: _IntArray
+    test_labels: _IntArray
     classes: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-def tail_counts(counts: IntArray, ratio: float) -> IntArray:
+def tail_counts(counts: _IntArray, ratio: float) -> _IntArray:
     """Return how many instances (C,) of each class a long tail keeps.
 
     The r-th class keeps n ratio^(-r / (C - 1)) of them, rounded, where n is the size of the largest
@@ -151,7 +151,7 @@ def tail_counts(counts: IntArray, ratio: float) -> IntArray:
     """
     places = np.arange(len(counts)) / max(1, len(counts) - 1)
     wanted = np.rint(counts.max(initial=0) * ratio**-places).astype(np.int64)
-    kept: IntArray = np.minimum(np.maximum(wanted, 1), counts)
+    kept: _IntArray = np.minimum(np.maximum(wanted, 1), counts)
     return kept
 
 
@@ -166,7 +166,7 @@ def number_of(share: float, others: int) -> int:
 
 
 def disturbed_parts(
-    settings: Disturbances, labels: IntArray, test_labels: IntArray, classes: Sequence[str]
+    settings: Disturbances, labels: _IntArray, test_labels: _IntArray, classes: Sequence[str]
 ) -> DisturbedParts:
     """Return the instances of a disturbed data set.
 
@@ -213,8 +213,8 @@ def disturbed_parts(
 
 
 def _pool(
-    settings: Disturbances, labels: IntArray, wanted: IntArray, outside: IntArray
-) -> IntArray:
+    settings: Disturbances, labels: _IntArray, wanted: _IntArray, outside: _IntArray
+) -> _IntArray:
     """Return the positions of the pool's instances, the duplicates last.
 
     Args:
@@ -234,8 +234,8 @@ def _pool(
 
 
 def wrong_labels(
-    settings: Disturbances, labels: IntArray, confusion: NDArray[np.float64]
-) -> tuple[IntArray, str]:
+    settings: Disturbances, labels: _IntArray, confusion: NDArray[np.float64]
+) -> tuple[_IntArray, str]:
     """Return labels (N,) of which a share is wrong, and a note that counts these.
 
     Which labels are wrong is drawn first, and is the same for every confusion.
@@ -260,8 +260,8 @@ def wrong_labels(
 
 
 def _split_classes(
-    settings: Disturbances, order: IntArray, counts: IntArray, classes: Sequence[str]
-) -> tuple[IntArray, IntArray]:
+    settings: Disturbances, order: _IntArray, counts: _IntArray, classes: Sequence[str]
+) -> tuple[_IntArray, _IntArray]:
     """Return the classes that stay, in the order of the tail, and those of outliers.
 
     Raises:
@@ -305,20 +305,20 @@ def _number(name: str, classes: Sequence[str]) -> int:
     return list(classes).index(name)
 
 
-def _first_of_each(labels: IntArray, wanted: IntArray, rng: np.random.Generator) -> IntArray:
+def _first_of_each(labels: _IntArray, wanted: _IntArray, rng: np.random.Generator) -> _IntArray:
     """Return the positions, ascending, of the first ``wanted`` (C,) of each class at random."""
     order = rng.permutation(len(labels))
     kept = [order[labels[order] == c][:count] for c, count in enumerate(wanted.tolist()) if count]
     return np.sort(np.concatenate([order[:0], *kept]))
 
 
-def _tail(wanted: IntArray, order: IntArray, classes: Sequence[str]) -> str:
+def _tail(wanted: _IntArray, order: _IntArray, classes: Sequence[str]) -> str:
     """Return the classes with the numbers that are kept of them (C,), the largest first."""
     return few([f"{classes[c]}: {wanted[c]}" for c in order.tolist() if wanted[c]])
 
 
 def _notes(
-    settings: Disturbances, labels: IntArray, copies: int, tail: str, outside: str
+    settings: Disturbances, labels: _IntArray, copies: int, tail: str, outside: str
 ) -> list[str]:
     """Return what was done to the instances of the pool, with numbers.
 
@@ -340,5 +340,5 @@ def _notes(
     return [note for key, note in notes.items() if key in settings.disturbed_by]
 
 
-def _named(numbers: IntArray, classes: Sequence[str]) -> str:
+def _named(numbers: _IntArray, classes: Sequence[str]) -> str:
     return few([classes[i] for i in np.sort(numbers)])

@@ -43,8 +43,8 @@ def probe_confusion(
     """Return the mean probabilities (C, C) that a linear layer gives, by true class.
 
     They are those of instances that the layer was not trained on, by stratified cross-validation
-    with ``PROBE_FOLDS`` folds, on ``N_PROBED`` random instances where there are more. The diagonal is
-    0. Rows sum to 1, and are uniform where nothing is known: for a class without instances.
+    with ``PROBE_FOLDS`` folds, on ``N_PROBED`` random instances where there are more. The diagonal
+    is 0. Rows sum to 1, and are uniform where nothing is known: for a class without instances.
 
     Args:
         rows: (N, D), features with the bias column.
