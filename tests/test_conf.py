@@ -55,6 +55,7 @@ ONE_JOB = {
     "paper/batch_selection": ("strategy=margin", "batch=sequential"),
     "paper/lookahead": ("strategy=lookahead", "strategy.n_batches=3"),
     "paper/candidate_batches": ("strategy.n_batches=3",),
+    "realistic": ("strategy=margin",),
 }
 """Of the sweeps whose strategies run above and in strategies/at_once."""
 SIZES = {
