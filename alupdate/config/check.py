@@ -26,6 +26,7 @@ from alupdate.config import (
     UpdatingTask,
     run_prefix,
 )
+from alupdate.config.check_data import check_disturbances
 from alupdate.config.loader import INSTANTIATION_KEYS
 from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
 from alupdate.config.overrides import how_to_quote
@@ -243,6 +244,7 @@ def _check_consistency(config: RunConfig) -> None:
             f"subset={config.subset}: must be at least batch.size={config.batch.size}, "
             "or null for the whole pool"
         )
+    check_disturbances(config)
     _check_names(config)
     _check_kept_model(config)
     _check_costs(config)

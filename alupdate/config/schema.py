@@ -400,7 +400,8 @@ HOW_TO_RUN = PLACES | {
 
 def display_name(group: Any) -> str:
     """Return how a configured option is called in tables and figures: its label, or its name."""
-    return str(getattr(group, "label", None) or group.name)
+    shown = getattr(group, "display_name", None) or getattr(group, "label", None)
+    return str(shown or group.name)
 
 
 def run_prefix(config: RunConfig) -> str:

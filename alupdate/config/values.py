@@ -89,6 +89,8 @@ OpenMapping = Annotated[
 """Settings of code that is not this program's. Its presets say null: Hydra lets a command replace
 null by a mapping, but add no keys to an empty one."""
 
+NO_LABEL = -1
+"""In place of a class: the instance has no label, or nobody can give one."""
 RETRAIN = "retrain"
 """The option of the group ``update`` that is no update rule."""
 

@@ -13,15 +13,10 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, PathText, Share, Text, TextLength
 from alupdate.data.costs import COLUMN_KEY, PricedTexts, costs_of_cells
-from alupdate.data.dataset import (
-    Dataset,
-    Instances,
-    Texts,
-    make_dataset,
-    stratified_split,
-)
+from alupdate.data.dataset import Dataset, Instances, Texts, make_dataset
 from alupdate.data.labels import as_strings, few, integers_if_all, shortened
 from alupdate.data.own_data import PARTLY, OwnData, OwnInstances, all_or_none
+from alupdate.data.splits import stratified_split
 from alupdate.data.text_tables import read_text_table, require_column
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError

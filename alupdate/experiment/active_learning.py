@@ -1,7 +1,7 @@
 """The active-learning cycle: select, label, learn, evaluate, record."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -9,14 +9,16 @@ import torch
 from alupdate.analysis.curves import learning_curve
 from alupdate.analysis.theme import fix_margins
 from alupdate.config import RunConfig
+from alupdate.config.values import NO_LABEL
 from alupdate.data.costs import label_costs
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.kept_model import saved_model_of
 from alupdate.experiment.learning import Batch, Learning, score_model
-from alupdate.experiment.selection import Selector, first_picks, holdout
+from alupdate.experiment.selection import Selector, first_picks, holdout, outliers_of
 from alupdate.experiment.setup import Setup, check_fits, check_sizes
 from alupdate.experiment.task import TaskSummary, median_seconds, timed
+from alupdate.laplace.step_size import MIN_LABELS
 from alupdate.models.learner import Model, updated_model
 from alupdate.models.saved import SavedModel
 from alupdate.results.csv_tables import read_run_table
@@ -49,7 +51,8 @@ class ActiveLearning:
         candidates = Pool.unlabelled(size, self._reserved).candidates()
         self._stopping = StoppingRules(config.stop, config.seed, candidates)
         self._test_labels = torch.from_numpy(setup.dataset.test_labels).to(setup.device)
-        check_sizes(config, size, self._reserved)
+        outliers = outliers_of(setup.dataset)
+        self._check_sizes(outliers)
         labels = config.n_initial + config.n_cycles * config.batch.size
         check_fits(setup, [config.posterior.likelihood], labels)
 
@@ -57,6 +60,35 @@ class ActiveLearning:
     def is_oracle(self) -> bool:
         """Whether the strategy sees labels that were not acquired."""
         return self._selector.is_oracle
+
+    def _check_sizes(self, outliers: IntArray) -> None:
+        """Refuse more labels than the pool can give, and first picks that bring too few.
+
+        Args:
+            outliers: instances that nobody can label.
+
+        Raises:
+            InputError: naming the key to change.
+        """
+        config = self._config
+        unusable = np.union1d(self._reserved, outliers) if self.is_oracle else self._reserved
+        check_sizes(config, len(self._order), unusable)
+        if not len(outliers):
+            return
+        count = int((~np.isin(self._first_picks, outliers)).sum())
+        needed = MIN_LABELS if config.update.gamma == "auto" else 1
+        if count < needed:
+            raise InputError(
+                f"n_initial={config.n_initial}: {config.n_initial - count} of these instances are "
+                f"outliers without a label, and {needed} labels or more are needed; take more"
+            )
+
+    @cached_property
+    def _first_picks(self) -> IntArray:
+        """The pool indices that are labelled before there is a model."""
+        rows, classes = self._setup.learner.rows, self._setup.dataset.classes
+        pool = self._pool_after([])
+        return first_picks(self._config, rows, self._order, pool, n_classes=len(classes))
 
     def run(self, store: RunStore, display: Display) -> TaskSummary:
         """Run the cycles that are not recorded yet; each is committed as it ends."""
@@ -143,11 +175,12 @@ class ActiveLearning:
             )
         scores, timings["evaluate"] = timed(lambda: self._score(model), device)
         comparison = None
-        if before is not None and settings.compare:
+        teaches = bool((labels != NO_LABEL).any())
+        if before is not None and settings.compare and teaches:
             comparison = self._compare(cycle, after, before, indices, labels, gamma)
         record = CycleRecord(
             cycle=cycle,
-            n_labelled=len(after.indices),
+            n_labelled=after.n_asked,
             indices=tuple(indices.tolist()),
             labels=tuple(labels.tolist()),
             scores=scores,
@@ -181,8 +214,7 @@ class ActiveLearning:
         """Return what is labelled in a cycle, and note how long that took."""
         if before is None:
             timings["features"] = self._setup.seconds
-            rows, classes = self._setup.learner.rows, self._setup.dataset.classes
-            return first_picks(self._config, rows, self._order, pool, n_classes=len(classes))
+            return self._first_picks
         indices, timings["select"] = timed(
             lambda: self._selector.select(cycle, pool, before, self._annotator.annotate),
             self._setup.device,
@@ -205,7 +237,7 @@ class ActiveLearning:
         retrained, retrain_seconds = timed(lambda: self._learning.retrain(cycle, pool), device)
         predictions = [m.posterior.logits(m.test).argmax(dim=1) for m in (updated, retrained)]
         return Comparison(
-            n_new=len(indices),
+            n_new=int((labels != NO_LABEL).sum()),
             update_seconds=median_seconds(update, device),
             retrain_seconds=retrain_seconds,
             before_accuracy=self._score(before)[ACCURACY],

@@ -99,7 +99,7 @@ def has_model(folder: Path, config: RunConfig, n_labelled: int) -> bool:
     Args:
         folder: of a finished run.
         config: of the run.
-        n_labelled: labels that the run ended with.
+        n_labelled: labels that the run ended with, those that were asked for in vain included.
     """
     if not model_file(folder).is_file():
         return False
@@ -107,6 +107,7 @@ def has_model(folder: Path, config: RunConfig, n_labelled: int) -> bool:
         model = load_model(folder)
     except InputError:
         return False
-    wanted = (settings_digest(config), n_labelled)
-    fits = (model.facts.settings, model.facts.n_labelled) == wanted
+    labels = model.facts.n_labelled
+    enough = labels == n_labelled or (config.dataset.outliers > 0 and labels < n_labelled)
+    fits = model.facts.settings == settings_digest(config) and enough
     return fits and (model.temperature is not None or not config.calibrate)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from alupdate.config.options import options
 
+OF_THE_RUN = "dataset.disturbance_seed"
+"""A seed that tells no runs apart where it is, in all of them, that of the run."""
 STOP = "stop."
 STOP_NAME = f"{STOP}name"
 
@@ -25,6 +27,8 @@ def differing_settings(runs: Sequence[Mapping[str, str]]) -> list[str]:
     """
     keys = set[str]().union(*runs) - {"seed"}
     differing = {key for key in keys if len({run.get(key, "null") for run in runs}) > 1}
+    if all(run.get(OF_THE_RUN, "0") == run.get("seed") for run in runs):  # 0 is left out
+        differing.discard(OF_THE_RUN)
     if STOP_NAME in differing:
         differing -= _of_rules(keys) - _within_rules(runs)
     if any(key.startswith("dataset.") for key in differing):

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import RunConfig, UpdatingTask, display_name
+from alupdate.config.values import NO_LABEL
 from alupdate.results.costs import COST_COLUMNS, check_costs, cost_rows
 from alupdate.results.stopping import STOPPING_COLUMNS, StopVerdict, stopping_rows
 from alupdate.utils.metrics import ACCURACY, known_columns, metric_values, with_metrics
@@ -70,8 +71,8 @@ class CycleRecord:
     """One finished cycle; cycle 0 is the model on the initial labels.
 
     Attributes:
-        n_labelled: labels acquired so far.
-        indices, labels: what was acquired in this cycle, in order.
+        n_labelled: labels acquired so far; an instance that nobody can label counts as one.
+        indices, labels: what was acquired in this cycle, in order; NO_LABEL for no label.
         scores: metric name to value, on the test set.
         timings: phase (features, select, step_size, update, retrain, evaluate, stop) to seconds.
         cost: of what was acquired in this cycle; None where each label costs the same.
@@ -231,7 +232,7 @@ def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
             raise ValueError(f"cycle {number} has not one label for each instance")
         if not record.n_labelled == len(seen) == count:
             raise ValueError(f"cycle {number}: n_labelled is not the number of labels acquired")
-        if min(*record.indices, *record.labels) < 0:
+        if min(record.indices) < 0 or min(record.labels) < NO_LABEL:
             raise ValueError(f"cycle {number} has an instance or a label below 0")
         if ACCURACY not in record.scores:
             raise ValueError(f"cycle {number} has no {ACCURACY}")
