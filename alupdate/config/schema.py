@@ -358,8 +358,8 @@ class RunConfig:
     tracker: TrackerConfig = NoTracker()
     labelstudio: LabelStudioConfig = LabelStudioConfig()
     seed: Natural = 0
-    n_initial: Count = 10
-    initial: Literal["random", "typiclust", "coverage", "maxherding"] = "random"
+    n_initial: Natural = 10
+    initial: Literal["random", "kmeans", "typiclust", "coverage", "maxherding"] = "random"
     n_cycles: Natural = 20
     subset: Count | None = 1000
     force: Flag = False

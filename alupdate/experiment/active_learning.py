@@ -14,7 +14,7 @@ from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.kept_model import saved_model_of
 from alupdate.experiment.learning import Batch, Learning, score_model
-from alupdate.experiment.selection import Selector, first_picks, holdout
+from alupdate.experiment.selection import NONE, Selector, first_picks, holdout
 from alupdate.experiment.setup import Setup, check_fits, check_sizes
 from alupdate.experiment.task import TaskSummary, median_seconds, timed
 from alupdate.models.learner import Model, updated_model
@@ -98,8 +98,8 @@ class ActiveLearning:
         """Return the recorded cycles; none where their labels are not those of the data."""
         records, known = cycles_of(store.load()), self._setup.dataset.train_labels
         for record in records:
-            indices = np.array(record.indices)
-            if indices.max() >= len(known) or known[indices].tolist() != list(record.labels):
+            indices = np.array(record.indices, dtype=np.int64)
+            if (indices >= len(known)).any() or known[indices].tolist() != list(record.labels):
                 store.reject(f"cycle {record.cycle} has labels that the data do not have")
                 return []
         return records
@@ -150,6 +150,8 @@ class ActiveLearning:
         """Return what is labelled in a cycle, and note how long that took."""
         if before is None:
             timings["features"] = self._setup.seconds
+            if not self._config.n_initial:
+                return NONE
             rows, classes = self._setup.learner.rows, self._setup.dataset.classes
             return first_picks(self._config, rows, self._order, pool, n_classes=len(classes))
         indices, timings["select"] = timed(
@@ -199,7 +201,10 @@ class ActiveLearning:
 
 
 def _batches(records: Sequence[CycleRecord]) -> list[Batch]:
-    return [(np.array(record.indices), np.array(record.labels)) for record in records]
+    return [
+        (np.array(record.indices, dtype=np.int64), np.array(record.labels, dtype=np.int64))
+        for record in records
+    ]
 
 
 def _summary(store: RunStore, records: Sequence[CycleRecord]) -> TaskSummary:

@@ -27,12 +27,14 @@ from alupdate.strategies.base import Oracle, Positions, Query, Retrain, Strategy
 from alupdate.strategies.batches import build_batch, chooser_of, require_utilities
 from alupdate.strategies.diversity import ProbCover, TypiClust
 from alupdate.strategies.herding import MaxHerding
+from alupdate.strategies.kmeans import KMeansCentres
 from alupdate.utils.errors import InputError
 from alupdate.utils.seeds import Stream, generator
 
 NONE: IntArray = np.empty(0, dtype=np.int64)
 """No instances."""
 COLD_START: Mapping[str, Strategy] = {
+    "kmeans": KMeansCentres(),
     "typiclust": TypiClust(),
     "coverage": ProbCover(),
     "maxherding": MaxHerding(),

@@ -65,7 +65,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class CycleRecord:
-    """One finished cycle; cycle 0 is the model on the initial labels.
+    """One finished cycle; cycle 0 is the model on the initial labels, if any.
 
     Attributes:
         n_labelled: labels acquired so far.
@@ -206,11 +206,11 @@ def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
         count += len(record.indices)
         if record.cycle != number:
             raise ValueError(f"step {number} is cycle {record.cycle}")
-        if not record.indices or len(record.indices) != len(record.labels):
+        if (number and not record.indices) or len(record.indices) != len(record.labels):
             raise ValueError(f"cycle {number} has not one label for each instance")
         if not record.n_labelled == len(seen) == count:
             raise ValueError(f"cycle {number}: n_labelled is not the number of labels acquired")
-        if min(*record.indices, *record.labels) < 0:
+        if min((*record.indices, *record.labels), default=0) < 0:
             raise ValueError(f"cycle {number} has an instance or a label below 0")
         if ACCURACY not in record.scores:
             raise ValueError(f"cycle {number} has no {ACCURACY}")
