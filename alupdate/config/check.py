@@ -25,7 +25,7 @@ from alupdate.config import (
     UpdatingTask,
     run_prefix,
 )
-from alupdate.config.check_labels import check_first_labels
+from alupdate.config.check_labels import check_annotator, check_first_labels
 from alupdate.config.loader import INSTANTIATION_KEYS
 from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
 from alupdate.config.overrides import how_to_quote
@@ -233,6 +233,7 @@ def _check_consistency(config: RunConfig) -> None:
     _check_likelihoods(config)
     _check_step_sizes(config)
     _check_batch(config)
+    check_annotator(config)
     if isinstance(config.task, ActiveLearningTask):
         candidates = config.subset or max(USUAL_CANDIDATES, config.batch.size)
         config.strategy.try_out(2, config.n_initial, candidates, config.batch.size)

@@ -1,5 +1,6 @@
 """Checks of where labels come from: the first ones, and the annotators."""
 
+from alupdate.config.annotators import SeveralAnnotators, TruthAnnotator
 from alupdate.config.schema import (
     ActiveLearningTask,
     LabelTask,
@@ -44,3 +45,44 @@ def check_first_labels(config: RunConfig) -> None:
         )
     if not config.n_cycles:
         raise InputError(f"n_cycles=0: with {NO_LABELS} nothing would be labelled; use 1 or more")
+
+
+def check_annotator(config: RunConfig) -> None:
+    """Refuse simulated annotators where nobody is simulated, and numbers that do not fit together.
+
+    Raises:
+        InputError: the settings do not go together.
+    """
+    annotator, task, size = config.annotator, config.task, config.batch.size
+    if isinstance(annotator, TruthAnnotator):
+        return
+    if not isinstance(task, ActiveLearningTask):
+        raise InputError(
+            f"annotator={annotator.name}: is for task=active_learning; task={task.name} does not "
+            "use it"
+        )
+    if isinstance(annotator, SeveralAnnotators):
+        _check_votes(annotator)
+    if annotator.ask_again >= size:
+        raise InputError(
+            f"annotator.ask_again={annotator.ask_again}: must be less than batch.size={size}, so "
+            "that new instances are labelled, too"
+        )
+    if annotator.kind == "similar" and not config.backbone.frozen:
+        raise InputError(
+            "annotator.kind=similar: needs features before the first training, and so a frozen "
+            f"backbone; use symmetric where backbone={config.backbone.name} is trained"
+        )
+
+
+def _check_votes(annotator: SeveralAnnotators) -> None:
+    count = len(annotator.rates)
+    if count != annotator.n:
+        raise InputError(
+            f"annotator.errors: has {count} numbers for annotator.n={annotator.n} annotators; give "
+            "one for each, or a single number"
+        )
+    if annotator.votes > annotator.n:
+        raise InputError(
+            f"annotator.votes={annotator.votes}: must be at most annotator.n={annotator.n}"
+        )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
+from alupdate.config.annotators import AnnotatorConfig, TruthAnnotator
 from alupdate.config.values import (
     SETTINGS,
     Count,
@@ -356,6 +357,7 @@ class RunConfig:
     update: UpdateConfig
     task: TaskConfig
     tracker: TrackerConfig = NoTracker()
+    annotator: AnnotatorConfig = TruthAnnotator()
     labelstudio: LabelStudioConfig = LabelStudioConfig()
     seed: Natural = 0
     n_initial: Natural = 10
@@ -408,5 +410,7 @@ def run_prefix(config: RunConfig) -> str:
         groups += (config.task,)
     else:
         groups += (config.strategy, config.batch, config.update)
+        if not isinstance(config.annotator, TruthAnnotator):
+            groups += (config.annotator,)
     name = "-".join(display_name(group) for group in groups)
     return f"{safe_name(name)}-s{config.seed}"

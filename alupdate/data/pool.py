@@ -1,6 +1,7 @@
 """The state of the pool, and the annotator that labels its instances."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,6 +64,12 @@ class Pool:
             np.concatenate([self.labels, labels]),
             self.reserved,
         )
+
+    def relabelled(self, labels: Mapping[int, int]) -> "Pool":
+        """Return the pool with other labels of labelled instances: pool index to class index."""
+        pairs = zip(self.indices.tolist(), self.labels.tolist(), strict=True)
+        revised = [labels.get(index, label) for index, label in pairs]
+        return replace(self, labels=np.array(revised, dtype=np.int64))
 
 
 class Annotator:

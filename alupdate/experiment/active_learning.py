@@ -11,7 +11,18 @@ from alupdate.analysis.curves import learning_curve
 from alupdate.analysis.theme import fix_margins
 from alupdate.config import RunConfig
 from alupdate.data.dataset import IntArray
-from alupdate.data.pool import Annotator, Pool
+from alupdate.data.pool import Pool
+from alupdate.experiment.annotation import (
+    Votes,
+    annotator_of,
+    asked,
+    batches_in,
+    changed_labels,
+    disagreement,
+    doubted,
+    present_labels,
+    votes_of,
+)
 from alupdate.experiment.kept_model import saved_model_of
 from alupdate.experiment.learning import Batch, Learning, score_model
 from alupdate.experiment.selection import NONE, Selector, first_picks, holdout
@@ -38,7 +49,7 @@ class ActiveLearning:
     def __init__(self, config: RunConfig, setup: Setup) -> None:
         self._config, self._setup = config, setup
         self._learning = Learning(config, setup.learner)
-        self._annotator = Annotator(setup.dataset.train_labels)
+        self._annotator = annotator_of(config, setup)
         self._selector = Selector(config, setup.dataset)
         size = len(setup.dataset.train)
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
@@ -63,7 +74,7 @@ class ActiveLearning:
         total = self._config.n_cycles + 1
         with display.progress("cycles", total, len(records)) as advance:
             for cycle in range(len(records), total):
-                pool, model, record = self._cycle(cycle, pool, model)
+                pool, model, record = self._cycle(cycle, pool, model, records)
                 records.append(record)
                 steps.append(asdict(record))
                 store.save(steps, self._tables(store, records))
@@ -96,56 +107,107 @@ class ActiveLearning:
 
     def _finished(self, store: RunStore) -> list[CycleRecord]:
         """Return the recorded cycles; none where their labels are not those of the data."""
-        records, known = cycles_of(store.load()), self._setup.dataset.train_labels
-        for record in records:
-            indices = np.array(record.indices, dtype=np.int64)
-            if (indices >= len(known)).any() or known[indices].tolist() != list(record.labels):
-                store.reject(f"cycle {record.cycle} has labels that the data do not have")
-                return []
+        records = cycles_of(store.load())
+        trouble = disagreement(self._annotator, records, self._setup.dataset.train_labels)
+        if trouble:
+            store.reject(trouble)
+            return []
         return records
 
     def _tables(self, store: RunStore, records: Sequence[CycleRecord]) -> dict[str, str]:
         return tables(store.name, self._config, self.is_oracle, records)
 
     def _cycle(
-        self, cycle: int, pool: Pool, before: Model | None
+        self, cycle: int, pool: Pool, before: Model | None, earlier: Sequence[CycleRecord]
     ) -> tuple[Pool, Model, CycleRecord]:
         """Select, label, learn, evaluate; in cycle 0 there is no model yet."""
-        device, timings = self._setup.device, dict[str, float]()
-        indices = self._selected(cycle, pool, before, timings)
+        timings, votes = dict[str, float](), votes_of(earlier)
+        again = self._again(pool, before, votes, timings)
+        indices = self._selected(cycle, pool, before, timings, len(again))
         labels = self._annotator.annotate(indices)
+        truth = self._setup.dataset.train_labels
+        annotations = asked(self._annotator, indices, again, votes, truth)
+        changes = changed_labels(votes, annotations)
+        if before is not None and changes:
+            pool = pool.relabelled(changes)
+            before = self._revised(cycle, pool, before, earlier, timings)
         after = pool.label(indices, labels)
-        settings = self._config.update
-        learning = self._learning
-        updates = before is not None and (settings.compare or not learning.retrains(cycle))
-        gamma, seconds = 0.0, 0.0
-        if before is not None and updates:
-            gamma, seconds = timed(lambda: learning.gamma(cycle, after, before), device)
-            if settings.gamma == "auto":
-                timings["step_size"] = seconds
-        if before is None or learning.retrains(cycle):
-            model, timings["retrain"] = timed(lambda: learning.retrain(cycle, after), device)
-        else:
-            model, timings["update"] = timed(
-                lambda: updated_model(learning.rule, before, indices, labels, gamma), device
-            )
-        scores, timings["evaluate"] = timed(lambda: self._score(model), device)
-        comparison = None
-        if before is not None and settings.compare:
-            comparison = self._compare(cycle, after, before, indices, labels, gamma)
+        model, comparison = self._learnt(cycle, after, before, (indices, labels), timings)
+        scores, timings["evaluate"] = timed(lambda: self._score(model), self._setup.device)
+        n_before = earlier[-1].n_labelled if earlier else 0
         record = CycleRecord(
             cycle=cycle,
-            n_labelled=len(after.indices),
+            n_labelled=n_before + len(indices if annotations is None else annotations.given),
             indices=tuple(indices.tolist()),
             labels=tuple(labels.tolist()),
             scores=scores,
             timings=timings,
             comparison=comparison,
+            annotations=annotations,
         )
         return after, model, record
 
+    def _again(
+        self, pool: Pool, model: Model | None, votes: Votes, timings: dict[str, float]
+    ) -> IntArray:
+        """Return the labelled instances that annotators are asked about again in a cycle."""
+        count = self._config.annotator.ask_again
+        if model is None or not count:
+            return NONE
+        again, timings["doubt"] = timed(
+            lambda: doubted(model, pool, votes, count), self._setup.device
+        )
+        return again
+
+    def _revised(
+        self,
+        cycle: int,
+        pool: Pool,
+        before: Model,
+        earlier: Sequence[CycleRecord],
+        timings: dict[str, float],
+    ) -> Model:
+        """Return the model that had learnt the pool's present labels from the start, if it is used.
+
+        An update depends on those before it, and no downdate gives the mean without an earlier one
+        exactly (``alupdate.laplace.downdate``): they are made again since the last training.
+        """
+        if self._learning.retrains(cycle) and not self._config.update.compare:
+            return before
+        batches = batches_in(pool, earlier)
+        model, timings["revise"] = timed(
+            lambda: self._learning.after_all(self._pool_after([]), batches), self._setup.device
+        )
+        return model
+
+    def _learnt(
+        self, cycle: int, pool: Pool, before: Model | None, new: Batch, timings: dict[str, float]
+    ) -> tuple[Model, Comparison | None]:
+        """Return the model after a cycle, and how updating and retraining compare if asked for."""
+        device, settings, learning = self._setup.device, self._config.update, self._learning
+        retrains = before is None or learning.retrains(cycle)
+        gamma, seconds = 0.0, 0.0
+        if before is not None and (settings.compare or not retrains):
+            gamma, seconds = timed(lambda: learning.gamma(cycle, pool, before), device)
+            if settings.gamma == "auto":
+                timings["step_size"] = seconds
+        if before is None or retrains:
+            model, timings["retrain"] = timed(lambda: learning.retrain(cycle, pool), device)
+        else:
+            model, timings["update"] = timed(
+                lambda: updated_model(learning.rule, before, *new, gamma), device
+            )
+        if before is None or not settings.compare:
+            return model, None
+        return model, self._compare(cycle, pool, before, *new, gamma)
+
     def _selected(
-        self, cycle: int, pool: Pool, before: Model | None, timings: dict[str, float]
+        self,
+        cycle: int,
+        pool: Pool,
+        before: Model | None,
+        timings: dict[str, float],
+        n_again: int,
     ) -> IntArray:
         """Return what is labelled in a cycle, and note how long that took."""
         if before is None:
@@ -154,8 +216,9 @@ class ActiveLearning:
                 return NONE
             rows, classes = self._setup.learner.rows, self._setup.dataset.classes
             return first_picks(self._config, rows, self._order, pool, n_classes=len(classes))
+        annotate = self._annotator.annotate
         indices, timings["select"] = timed(
-            lambda: self._selector.select(cycle, pool, before, self._annotator.annotate),
+            lambda: self._selector.select(cycle, pool, before, annotate, n_again),
             self._setup.device,
         )
         return indices
@@ -190,21 +253,16 @@ class ActiveLearning:
 
     def _pool_after(self, records: Sequence[CycleRecord]) -> Pool:
         pool = Pool.unlabelled(len(self._order), self._reserved)
-        for indices, labels in _batches(records):
+        for record in records:
+            indices, labels = (np.array(x, dtype=np.int64) for x in (record.indices, record.labels))
             pool = pool.label(indices, labels)
-        return pool
+        return pool.relabelled(present_labels(votes_of(records)))
 
     def _model_after(self, records: Sequence[CycleRecord]) -> Model | None:
         if not records:
             return None
-        return self._learning.after_all(self._pool_after([]), _batches(records))
-
-
-def _batches(records: Sequence[CycleRecord]) -> list[Batch]:
-    return [
-        (np.array(record.indices, dtype=np.int64), np.array(record.labels, dtype=np.int64))
-        for record in records
-    ]
+        batches = batches_in(self._pool_after(records), records)
+        return self._learning.after_all(self._pool_after([]), batches)
 
 
 def _summary(store: RunStore, records: Sequence[CycleRecord]) -> TaskSummary:

@@ -106,6 +106,8 @@ def has_model(folder: Path, config: RunConfig) -> bool:
         model = load_model(folder)
     except InputError:
         return False
-    wanted = (settings_digest(config), config.n_initial + config.n_cycles * config.batch.size)
-    fits = (model.facts.settings, model.facts.n_labelled) == wanted
+    most = config.n_initial + config.n_cycles * config.batch.size
+    least = most - config.n_cycles * config.annotator.ask_again
+    fits = model.facts.settings == settings_digest(config)
+    fits = fits and least <= model.facts.n_labelled <= most
     return fits and (model.temperature is not None or not config.calibrate)

@@ -86,7 +86,12 @@ class Selector:
         return self.strategy.needs_oracle
 
     def select(
-        self, cycle: int, pool: Pool, model: Model, annotate: Callable[[IntArray], IntArray]
+        self,
+        cycle: int,
+        pool: Pool,
+        model: Model,
+        annotate: Callable[[IntArray], IntArray],
+        n_fewer: int = 0,
     ) -> IntArray:
         """Return the pool indices (b,) of the next batch.
 
@@ -95,7 +100,11 @@ class Selector:
             pool: what is labelled.
             model: after those labels.
             annotate: returns the labels of pool indices, where a sequential batch needs them.
+            n_fewer: by how many the batch is smaller than configured.
         """
+        batch = self._config.batch
+        if n_fewer:
+            batch = replace(batch, size=batch.size - n_fewer)
         candidates = self.candidates(cycle, pool)
         query = self.query(cycle, candidates, pool, model)
         if self.is_oracle:
@@ -107,7 +116,7 @@ class Selector:
         positions = build_batch(
             self.strategy,
             query,
-            self._config.batch,
+            batch,
             self.between,
             annotate=lambda picked: _on_device_of(model, annotate(candidates[picked])),
         )

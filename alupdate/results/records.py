@@ -9,6 +9,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import RunConfig, UpdatingTask, display_name
+from alupdate.results.annotations import (
+    ANNOTATION_COLUMNS,
+    CycleAnnotations,
+    annotation_rows,
+    n_annotations,
+)
 from alupdate.utils.metrics import ACCURACY, known_columns, metric_values, with_metrics
 
 
@@ -68,10 +74,11 @@ class CycleRecord:
     """One finished cycle; cycle 0 is the model on the initial labels, if any.
 
     Attributes:
-        n_labelled: labels acquired so far.
+        n_labelled: labels acquired so far; each annotation counts where annotators err.
         indices, labels: what was acquired in this cycle, in order.
         scores: metric name to value, on the test set.
-        timings: phase (features, select, step_size, update, retrain, evaluate) to seconds.
+        timings: phase (features, doubt, select, step_size, update, retrain, evaluate) to seconds.
+        annotations: of annotators who err; None where all labels are right.
     """
 
     cycle: int
@@ -81,6 +88,7 @@ class CycleRecord:
     scores: Mapping[str, float]
     timings: Mapping[str, float]
     comparison: Comparison | None = None
+    annotations: CycleAnnotations | None = None
 
 
 def tables(
@@ -113,6 +121,9 @@ def tables(
     comparisons = [_comparison_row(run, r, r.comparison) for r in records if r.comparison]
     if comparisons:
         files["comparison.csv"] = csv_text(COMPARISON_COLUMNS, comparisons)
+    annotations = annotation_rows(run, [(r.indices, r.annotations) for r in records])
+    if annotations:
+        files["annotations.csv"] = csv_text(ANNOTATION_COLUMNS, annotations)
     return files
 
 
@@ -200,7 +211,7 @@ def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
         records = TypeAdapter(list[CycleRecord]).validate_python(steps)
     except ValidationError as error:
         raise ValueError(_where(error)) from error
-    seen, count = set[int](), 0
+    seen, count, asked = set[int](), 0, 0
     for number, record in enumerate(records):
         seen |= set(record.indices)
         count += len(record.indices)
@@ -208,7 +219,8 @@ def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
             raise ValueError(f"step {number} is cycle {record.cycle}")
         if (number and not record.indices) or len(record.indices) != len(record.labels):
             raise ValueError(f"cycle {number} has not one label for each instance")
-        if not record.n_labelled == len(seen) == count:
+        asked += n_annotations(record.indices, seen, record.annotations)
+        if record.n_labelled != asked or len(seen) != count:
             raise ValueError(f"cycle {number}: n_labelled is not the number of labels acquired")
         if min((*record.indices, *record.labels), default=0) < 0:
             raise ValueError(f"cycle {number} has an instance or a label below 0")
