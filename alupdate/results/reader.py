@@ -15,7 +15,6 @@ from typing import Any, get_args
 import pandas as pd
 import yaml
 
-from alupdate.config.options import options
 from alupdate.results.csv_tables import (
     KINDS,
     SWEEP,
@@ -24,6 +23,7 @@ from alupdate.results.csv_tables import (
     read_run_table,
 )
 from alupdate.results.records import MAIN_TABLES
+from alupdate.results.run_names import setting_text, suffixes
 from alupdate.results.status import STATUS, State, read_status, run_state
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import regular_bytes
@@ -371,10 +371,8 @@ def _flat(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, str):
-            yield f"{prefix}{key}", value
         else:
-            yield f"{prefix}{key}", json.dumps(value, default=str).replace('"', "")
+            yield f"{prefix}{key}", setting_text(value)
 
 
 def _printable(text: str) -> str:
@@ -462,8 +460,7 @@ def _with_distinct_names(runs: Iterable[Run]) -> list[Run]:
         else:
             named.append(run)
     for group in groups.values():
-        keys = _differing(group)
-        named += [_named_by(run, keys) for run in group] if keys else group
+        named += map(_named_by, group, suffixes([run.settings for run in group]))
     return named
 
 
@@ -472,26 +469,7 @@ def _variant(run: Run) -> tuple[str, ...]:
     return tuple(str(first[c]) for c in ("dataset", "backbone", "strategy", "batch", "update"))
 
 
-def _differing(runs: list[Run]) -> list[str]:
-    """Return the keys with several values; an earlier version may lack one that is null now."""
-    keys = set[str]().union(*(run.settings for run in runs)) - {"seed"}
-    differing = {k for k in keys if len({run.settings.get(k, "null") for run in runs}) > 1}
-    if any(key.startswith("dataset.") for key in differing):
-        differing -= _places_of_data()
-    return sorted(differing)
-
-
-def _places_of_data() -> set[str]:
-    """Return the keys that say where data are, which makes no difference.
-
-    The data sets know them, and import PyTorch: to be asked only where it matters.
-    """
-    places = (getattr(option, "places", ()) for option in options("dataset").values())
-    return {f"dataset.{place}" for some in places for place in some}
-
-
-def _named_by(run: Run, keys: list[str]) -> Run:
-    values = (f"{key.removeprefix('strategy.')}={run.settings.get(key, 'null')}" for key in keys)
+def _named_by(run: Run, suffix: str) -> Run:
     curve = run.tables["curves"]
-    renamed = curve.assign(strategy=curve["strategy"] + " (" + ", ".join(values) + ")")
+    renamed = curve.assign(strategy=curve["strategy"] + suffix)
     return replace(run, tables={**run.tables, "curves": renamed})
