@@ -13,12 +13,16 @@ ErrorKind = Literal["symmetric", "similar"]
 
 def _rate_or_rates(value: object) -> float | tuple[float, ...]:
     """One message for all alternatives."""
-    single = not isinstance(value, list | tuple)
-    numbers = (value,) if single else tuple(value)  # type: ignore[arg-type]
-    for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 1:
-            raise ValueError("must be a number from 0 to 1, or a list of one for each annotator")
-    return float(numbers[0]) if single else tuple(map(float, numbers))
+    if isinstance(value, list | tuple):
+        return tuple(map(_rate, value))
+    return _rate(value)
+
+
+def _rate(value: object) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and 0 <= float(str(value)) <= 1:
+        return float(str(value))
+    raise ValueError("must be a number from 0 to 1, or a list of one for each annotator")
 
 
 Rates = Annotated[float | tuple[float, ...], PlainValidator(_rate_or_rates)]

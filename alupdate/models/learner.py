@@ -97,7 +97,8 @@ class Learner(Protocol):
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
         """Return the model retrained on pool instances (N,) with labels (N,).
 
-        Without labels (N = 0) it is the prior: weights of zero, and a uniform prediction. On a CPU the same arguments give the same model, bit for bit, in any process.
+        Without labels (N = 0) it is the prior: weights of zero, and a uniform prediction. On a CPU
+        the same arguments give the same model, bit for bit, in any process.
         """
         ...
 

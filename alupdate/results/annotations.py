@@ -49,9 +49,7 @@ def annotation_rows(
     return rows
 
 
-def n_annotations(
-    new: Sequence[int], seen: set[int], annotations: CycleAnnotations | None
-) -> int:
+def n_annotations(new: Sequence[int], seen: set[int], annotations: CycleAnnotations | None) -> int:
     """Return how many annotations a cycle has: one per new instance where all are right.
 
     Args:

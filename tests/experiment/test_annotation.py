@@ -115,7 +115,9 @@ def test_recorded_annotations_of_other_annotators_count_as_none(monkeypatch, tmp
     row[2] = (row[2] + 1) % 10
     document["sha256"] = _checksum(document["run"], document["steps"])
     (path / "state.json").write_text(json.dumps(document))
-    (path / "status.json").write_text((path / "status.json").read_text().replace("completed", "failed"))
+    (path / "status.json").write_text(
+        (path / "status.json").read_text().replace("completed", "failed")
+    )
     assert run(monkeypatch, tmp_path, *NOISY) == path
     assert "cycle 0 has labels that the data do not have" in (path / "run.log").read_text()
     assert (path / "curve.csv").read_bytes() == before
@@ -182,14 +184,17 @@ def model_with_a_wrong_label():
 
 def test_the_wrong_label_is_doubted_first():
     model, pool = model_with_a_wrong_label()
-    votes = {index: [label] for index, label in zip(pool.indices.tolist(), pool.labels.tolist(), strict=True)}
+    votes = {
+        index: [label]
+        for index, label in zip(pool.indices.tolist(), pool.labels.tolist(), strict=True)
+    }
     assert self_confidence(model, pool).argmin() == 3
     assert doubted(model, pool, votes, 1).tolist() == [3]
     assert len(doubted(model, pool, votes, 5)) == 5
     votes[3] = [1, 1]  # settled, as it was asked about twice and nobody disagreed
     assert lead(votes[3]) == 2
     assert 3 not in doubted(model, pool, votes, 8)
-    assert len(doubted(model, pool, dict.fromkeys(range(8), [1, 1]), 3)) == 0
+    assert len(doubted(model, pool, {index: [1, 1] for index in range(8)}, 3)) == 0
 
 
 def test_unspent_picks_go_to_new_instances(monkeypatch, tmp_path):
@@ -223,5 +228,3 @@ def test_an_oracle_sees_true_labels(monkeypatch, tmp_path):
         path = run(monkeypatch, tmp_path / rate, *arguments, *oracle)
         picks.append(pd.read_csv(path / "queries.csv")["pool_index"].tolist())
     assert picks[0] == picks[1]
-
-

@@ -43,7 +43,11 @@ def test_the_first_row_is_that_of_a_uniform_prediction(monkeypatch, tmp_path):
     assert first["nll"] == pytest.approx(math.log(10))
     assert first["brier"] == pytest.approx(0.9)
     assert first["ece"] == pytest.approx(abs(share - 0.1), abs=1e-6)
-    assert first[["balanced_accuracy", "worst_recall", "confidence_auroc"]].tolist() == [0.1, 0, 0.5]
+    assert first[["balanced_accuracy", "worst_recall", "confidence_auroc"]].tolist() == [
+        0.1,
+        0,
+        0.5,
+    ]
     queries = pd.read_csv(path / "queries.csv")
     assert queries["cycle"].tolist() == [1, 1, 1, 2, 2, 2]
     results = read_results(tmp_path / "results")
@@ -112,7 +116,8 @@ def test_kmeans_takes_the_instance_nearest_to_the_centre_of_each_cluster():
     picked = KMeansCentres().select(Query.of(prior, features), 4)
     units = points / np.linalg.norm(points, axis=1, keepdims=True)
     nearest = [
-        first + np.square(units[first : first + 25] - units[first : first + 25].mean(axis=0))
+        first
+        + np.square(units[first : first + 25] - units[first : first + 25].mean(axis=0))
         .sum(axis=1)
         .argmin()
         for first in range(0, 100, 25)
