@@ -7,7 +7,7 @@ from pydantic.dataclasses import dataclass
 
 from alupdate.config.values import SETTINGS, Count, Natural
 
-Rate = Annotated[float, Field(strict=True, ge=0, le=1)]
+ErrorRate = Annotated[float, Field(strict=True, ge=0, le=1)]
 ErrorKind = Literal["symmetric", "similar"]
 
 
@@ -25,7 +25,7 @@ def _rate(value: object) -> float:
     raise ValueError("must be a number from 0 to 1, or a list of one for each annotator")
 
 
-Rates = Annotated[float | tuple[float, ...], PlainValidator(_rate_or_rates)]
+ErrorRates = Annotated[float | tuple[float, ...], PlainValidator(_rate_or_rates)]
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -50,7 +50,7 @@ class NoisyAnnotator:
 
     name: Literal["noisy"]
     votes: ClassVar[int] = 1
-    error: Rate = 0.1
+    error: ErrorRate = 0.1
     kind: ErrorKind = "symmetric"
     ask_again: Natural = 0
 
@@ -73,7 +73,7 @@ class SeveralAnnotators:
 
     name: Literal["several"]
     n: Count = 3
-    errors: Rates = 0.2
+    errors: ErrorRates = 0.2
     votes: Count = 3
     kind: ErrorKind = "symmetric"
     ask_again: Natural = 0

@@ -12,7 +12,7 @@ from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator
 from alupdate.utils.seeds import Stream, generator
 
-Annotation = tuple[int, int, int]
+GivenLabel = tuple[int, int, int]
 """An instance of the pool, the number of an annotator, and the class index that this one gave."""
 
 
@@ -73,7 +73,7 @@ class NoisyAnnotators(Annotator):
         self._generator = partial(generator, seed, Stream.ANNOTATION)
         self._edges = np.cumsum(confusion * symmetric(len(confusion)), axis=1)
 
-    def annotations(self, index: int, count: int | None = None) -> list[Annotation]:
+    def annotations(self, index: int, count: int | None = None) -> list[GivenLabel]:
         """Return the first annotations (count,) of an instance; None for as many as at first."""
         count, rng = count or self._votes, self._generator(index)
         order = rng.permutation(len(self._rates))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from alupdate.config import RunConfig
 from alupdate.config.annotators import TruthAnnotator
-from alupdate.data.annotators import Annotation, NoisyAnnotators, lead, majority, symmetric
+from alupdate.data.annotators import GivenLabel, NoisyAnnotators, lead, majority, symmetric
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.learning import Batch
@@ -102,7 +102,7 @@ def changed_labels(votes: Votes, annotations: CycleAnnotations | None) -> dict[i
     return {i: after[i] for i, labels in votes.items() if after[i] != majority(labels)}
 
 
-def _with(votes: Votes, given: Iterable[Annotation]) -> dict[int, list[int]]:
+def _with(votes: Votes, given: Iterable[GivenLabel]) -> dict[int, list[int]]:
     together = {index: list(labels) for index, labels in votes.items()}
     for index, _, label in given:
         together.setdefault(index, []).append(label)
@@ -172,7 +172,7 @@ def asked(
     """
     if not isinstance(annotator, NoisyAnnotators):
         return None
-    given: list[Annotation] = []
+    given: list[GivenLabel] = []
     for index in new.tolist():
         given += annotator.annotations(index)
     given += [annotator.annotations(i, len(votes[i]) + 1)[-1] for i in again.tolist()]

@@ -27,7 +27,7 @@ from alupdate.strategies.base import Oracle, Positions, Query, Retrain, Strategy
 from alupdate.strategies.batches import build_batch, chooser_of, require_utilities
 from alupdate.strategies.diversity import ProbCover, TypiClust
 from alupdate.strategies.herding import MaxHerding
-from alupdate.strategies.kmeans import KMeansCentres
+from alupdate.strategies.label_flips import KMeansCentres
 from alupdate.utils.errors import InputError
 from alupdate.utils.seeds import Stream, generator
 

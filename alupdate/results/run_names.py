@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from alupdate.config.options import options
 from alupdate.results.store import ADDED
 
-Settings = Mapping[str, str]
+FlatSettings = Mapping[str, str]
 """``group.key`` to value as on the command line."""
 
 
@@ -23,11 +23,11 @@ def _former() -> Iterator[tuple[str, str]]:
             yield key, setting_text(value)
 
 
-FORMER: Settings = dict(_former())
+FORMER: FlatSettings = dict(_former())
 """What stands for settings that a run does not have since they are those of earlier versions."""
 
 
-def suffixes(runs: Sequence[Settings]) -> list[str]:
+def suffixes(runs: Sequence[FlatSettings]) -> list[str]:
     """Return what to write behind the name of each run: the settings that distinguish them.
 
     Of an option whose name differs, only the settings in which runs with that option differ.
@@ -44,11 +44,11 @@ def suffixes(runs: Sequence[Settings]) -> list[str]:
     return [f" ({', '.join(texts)})" if texts else "" for texts in shown]
 
 
-def _value(key: str, run: Settings) -> str:
+def _value(key: str, run: FlatSettings) -> str:
     return run.get(key, FORMER.get(key, "null"))
 
 
-def _shown(key: str, run: Settings) -> str:
+def _shown(key: str, run: FlatSettings) -> str:
     return f"{key.removeprefix('strategy.').removesuffix('.name')}={_value(key, run)}"
 
 
@@ -56,12 +56,12 @@ def _option_key(key: str) -> str:
     return f"{key.partition('.')[0]}.name"
 
 
-def _concerns(key: str, run: Settings, keys: Iterable[str]) -> bool:
+def _concerns(key: str, run: FlatSettings, keys: Iterable[str]) -> bool:
     """Return whether a setting is one of the run's option, where options differ."""
     return key == _option_key(key) or _option_key(key) not in keys or key in run
 
 
-def _differing(runs: Sequence[Settings]) -> list[str]:
+def _differing(runs: Sequence[FlatSettings]) -> list[str]:
     """Return the keys with several values; an earlier version may lack one that is null now."""
     keys = set[str]().union(*runs) - {"seed"}
     differing = {key for key in keys if _several(key, runs)}
@@ -71,11 +71,11 @@ def _differing(runs: Sequence[Settings]) -> list[str]:
     return sorted(kept, key=lambda key: (key.partition(".")[0], key != _option_key(key), key))
 
 
-def _several(key: str, runs: Iterable[Settings]) -> bool:
+def _several(key: str, runs: Iterable[FlatSettings]) -> bool:
     return len({_value(key, run) for run in runs}) > 1
 
 
-def _of_one_option(key: str, runs: Sequence[Settings], differing: Iterable[str]) -> bool:
+def _of_one_option(key: str, runs: Sequence[FlatSettings], differing: Iterable[str]) -> bool:
     """Return whether a setting differs not only because the option does."""
     option = _option_key(key)
     if key == option or option not in differing:

@@ -16,7 +16,7 @@ from alupdate.report.commands import run_command
 from alupdate.results.reader import read_results
 from alupdate.results.store import RunStore
 from alupdate.strategies.base import Query
-from alupdate.strategies.kmeans import KMeansCentres
+from alupdate.strategies.label_flips import KMeansCentres
 from tests.support.runs import only_run, run_small
 
 FILES = ("curve.csv", "queries.csv")
