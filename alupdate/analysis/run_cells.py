@@ -7,8 +7,8 @@ from itertools import pairwise
 import pandas as pd
 
 from alupdate.analysis.variants import VARIANT, named, refuse_doubles
-from alupdate.results.differences import places_of_data
 from alupdate.results.reader import Results, Run
+from alupdate.results.run_names import places_of_data
 from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import PRIMARY
 

@@ -27,6 +27,7 @@ from alupdate.config import (
     run_prefix,
 )
 from alupdate.config.check_data import check_disturbances
+from alupdate.config.check_labels import check_annotator, check_first_labels
 from alupdate.config.loader import INSTANTIATION_KEYS
 from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
 from alupdate.config.overrides import how_to_quote
@@ -250,10 +251,12 @@ def _check_consistency(config: RunConfig) -> None:
     _check_costs(config)
     _check_label_studio(config)
     _check_backbone(config)
+    check_first_labels(config)
     _check_likelihoods(config)
     _check_step_sizes(config)
     _check_batch(config)
     _check_stop(config)
+    check_annotator(config)
     if isinstance(config.task, ActiveLearningTask):
         candidates = config.subset or max(USUAL_CANDIDATES, config.batch.size)
         config.strategy.try_out(2, config.n_initial, candidates, config.batch.size)
@@ -336,11 +339,6 @@ def _check_backbone(config: RunConfig) -> None:
         raise InputError(
             "training.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
             f"backbone; use training=recipe where backbone={backbone.name} is trained"
-        )
-    if config.initial != "random" and not backbone.frozen:
-        raise InputError(
-            f"initial={config.initial}: needs features before the first training, and so a frozen "
-            f"backbone; use initial=random where backbone={backbone.name} is trained"
         )
 
 

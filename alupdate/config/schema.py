@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
+from alupdate.config.annotators import AnnotatorConfig, TruthAnnotator
 from alupdate.config.stop import NoStop, StopConfig
 from alupdate.config.values import (
     SETTINGS,
@@ -357,11 +358,12 @@ class RunConfig:
     update: UpdateConfig
     task: TaskConfig
     tracker: TrackerConfig = NoTracker()
+    annotator: AnnotatorConfig = TruthAnnotator()
     stop: StopConfig = NoStop()
     labelstudio: LabelStudioConfig = LabelStudioConfig()
     seed: Natural = 0
-    n_initial: Count = 10
-    initial: Literal["random", "typiclust", "coverage", "maxherding"] = "random"
+    n_initial: Natural = 10
+    initial: Literal["random", "kmeans", "typiclust", "coverage", "maxherding"] = "random"
     n_cycles: Natural = 20
     subset: Count | None = 1000
     force: Flag = False
@@ -411,5 +413,7 @@ def run_prefix(config: RunConfig) -> str:
         groups += (config.task,)
     else:
         groups += (config.strategy, config.batch, config.update)
+        if not isinstance(config.annotator, TruthAnnotator):
+            groups += (config.annotator,)
     name = "-".join(display_name(group) for group in groups)
     return f"{safe_name(name)}-s{config.seed}"

@@ -1,6 +1,7 @@
 """The state of the pool, and the annotator that labels its instances."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -77,6 +78,12 @@ class Pool:
             self.reserved,
             np.concatenate([self.unlabelable, indices[~known]]),
         )
+
+    def relabelled(self, labels: Mapping[int, int]) -> "Pool":
+        """Return the pool with other labels of labelled instances: pool index to class index."""
+        pairs = zip(self.indices.tolist(), self.labels.tolist(), strict=True)
+        revised = [labels.get(index, label) for index, label in pairs]
+        return replace(self, labels=np.array(revised, dtype=np.int64))
 
 
 class Annotator:

@@ -12,15 +12,27 @@ from alupdate.config import RunConfig
 from alupdate.config.values import NO_LABEL
 from alupdate.data.costs import label_costs
 from alupdate.data.dataset import IntArray
-from alupdate.data.pool import Annotator, Pool
+from alupdate.data.pool import Pool
+from alupdate.experiment.annotation import (
+    Votes,
+    annotator_of,
+    asked,
+    batches_in,
+    changed_labels,
+    disagreement,
+    doubted,
+    present_labels,
+    votes_of,
+)
 from alupdate.experiment.kept_model import saved_model_of
 from alupdate.experiment.learning import Batch, Learning, score_model
-from alupdate.experiment.selection import Selector, first_picks, holdout, outliers_of
+from alupdate.experiment.selection import NONE, Selector, first_picks, holdout, outliers_of
 from alupdate.experiment.setup import Setup, check_fits, check_sizes
 from alupdate.experiment.task import TaskSummary, median_seconds, timed
 from alupdate.laplace.step_size import MIN_LABELS
 from alupdate.models.learner import Model, updated_model
 from alupdate.models.saved import SavedModel
+from alupdate.results.annotations import CycleAnnotations
 from alupdate.results.csv_tables import read_run_table
 from alupdate.results.records import Comparison, CycleRecord, cycles_of, tables
 from alupdate.results.stopping import StopVerdict
@@ -42,7 +54,7 @@ class ActiveLearning:
     def __init__(self, config: RunConfig, setup: Setup) -> None:
         self._config, self._setup = config, setup
         self._learning = Learning(config, setup.learner)
-        self._annotator = Annotator(setup.dataset.train_labels)
+        self._annotator = annotator_of(config, setup)
         self._costs = label_costs(config.dataset, setup.dataset)
         self._selector = Selector(config, setup.dataset)
         size = len(setup.dataset.train)
@@ -86,6 +98,8 @@ class ActiveLearning:
     @cached_property
     def _first_picks(self) -> IntArray:
         """The pool indices that are labelled before there is a model."""
+        if not self._config.n_initial:
+            return NONE
         rows, classes = self._setup.learner.rows, self._setup.dataset.classes
         pool = self._pool_after([])
         return first_picks(self._config, rows, self._order, pool, n_classes=len(classes))
@@ -133,20 +147,27 @@ class ActiveLearning:
 
     def _finished(self, store: RunStore) -> list[CycleRecord]:
         """Return the recorded cycles; none where their labels are not those of the data."""
-        records, known = cycles_of(store.load()), self._setup.dataset.train_labels
-        for record in records:
-            indices = np.array(record.indices)
-            if indices.max() >= len(known) or known[indices].tolist() != list(record.labels):
-                store.reject(f"cycle {record.cycle} has labels that the data do not have")
-                return []
-            if record.cost != self._cost(indices):
-                store.reject(f"cycle {record.cycle} has a cost that the data do not have")
-                return []
+        records = cycles_of(store.load())
+        trouble = disagreement(self._annotator, records, self._setup.dataset.train_labels)
+        trouble = trouble or self._wrong_cost(records)
+        if trouble:
+            store.reject(trouble)
+            return []
         return records
 
-    def _cost(self, indices: IntArray) -> float | None:
-        """Return what the labels of instances cost; None where each costs the same."""
-        return None if self._costs is None else float(self._costs[indices].sum())
+    def _wrong_cost(self, records: Sequence[CycleRecord]) -> str:
+        """Return which recorded cycle has another cost than the data say; empty if none."""
+        for record in records:
+            if record.cost != self._cost(record.indices, record.annotations):
+                return f"cycle {record.cycle} has a cost that the data do not have"
+        return ""
+
+    def _cost(self, indices: Sequence[int], annotations: CycleAnnotations | None) -> float | None:
+        """Return what the annotations of a cycle cost; None where each costs the same."""
+        if self._costs is None:
+            return None
+        given = indices if annotations is None else [index for index, _, _ in annotations.given]
+        return float(self._costs[np.array(given, dtype=np.int64)].sum())
 
     def _tables(self, store: RunStore, records: Sequence[CycleRecord]) -> dict[str, str]:
         return tables(store.name, self._config, self.is_oracle, records)
@@ -155,38 +176,30 @@ class ActiveLearning:
         self, earlier: Sequence[CycleRecord], pool: Pool, before: Model | None
     ) -> tuple[Pool, Model, CycleRecord]:
         """Select, label, learn, evaluate; in cycle 0 there is no model yet."""
-        cycle, device, timings = len(earlier), self._setup.device, dict[str, float]()
-        indices = self._selected(cycle, pool, before, timings)
+        cycle, timings, votes = len(earlier), dict[str, float](), votes_of(earlier)
+        again = self._again(pool, before, votes, timings)
+        indices = self._selected(cycle, pool, before, timings, len(again))
         labels = self._annotator.annotate(indices)
+        truth = self._setup.dataset.train_labels
+        annotations = asked(self._annotator, indices, again, votes, truth)
+        changes = changed_labels(votes, annotations)
+        if before is not None and changes:
+            pool = pool.relabelled(changes)
+            before = self._revised(cycle, pool, before, earlier, timings)
         after = pool.label(indices, labels)
-        settings = self._config.update
-        learning = self._learning
-        updates = before is not None and (settings.compare or not learning.retrains(cycle))
-        gamma, seconds = 0.0, 0.0
-        if before is not None and updates:
-            gamma, seconds = timed(lambda: learning.gamma(cycle, after, before), device)
-            if settings.gamma == "auto":
-                timings["step_size"] = seconds
-        if before is None or learning.retrains(cycle):
-            model, timings["retrain"] = timed(lambda: learning.retrain(cycle, after), device)
-        else:
-            model, timings["update"] = timed(
-                lambda: updated_model(learning.rule, before, indices, labels, gamma), device
-            )
-        scores, timings["evaluate"] = timed(lambda: self._score(model), device)
-        comparison = None
-        teaches = bool((labels != NO_LABEL).any())
-        if before is not None and settings.compare and teaches:
-            comparison = self._compare(cycle, after, before, indices, labels, gamma)
+        model, comparison = self._learnt(cycle, after, before, (indices, labels), timings)
+        scores, timings["evaluate"] = timed(lambda: self._score(model), self._setup.device)
+        n_before = earlier[-1].n_labelled if earlier else 0
         record = CycleRecord(
             cycle=cycle,
-            n_labelled=after.n_asked,
+            n_labelled=n_before + len(indices if annotations is None else annotations.given),
             indices=tuple(indices.tolist()),
             labels=tuple(labels.tolist()),
             scores=scores,
             timings=timings,
             comparison=comparison,
-            cost=self._cost(indices),
+            annotations=annotations,
+            cost=self._cost(indices.tolist(), annotations),
             stopping=self._verdicts(earlier, after, before, model, timings),
         )
         return after, model, record
@@ -208,15 +221,76 @@ class ActiveLearning:
             timings["stop"] = seconds
         return verdicts
 
+    def _again(
+        self, pool: Pool, model: Model | None, votes: Votes, timings: dict[str, float]
+    ) -> IntArray:
+        """Return the labelled instances that annotators are asked about again in a cycle."""
+        count = self._config.annotator.ask_again
+        if model is None or not count:
+            return NONE
+        again, timings["doubt"] = timed(
+            lambda: doubted(model, pool, votes, count), self._setup.device
+        )
+        return again
+
+    def _revised(
+        self,
+        cycle: int,
+        pool: Pool,
+        before: Model,
+        earlier: Sequence[CycleRecord],
+        timings: dict[str, float],
+    ) -> Model:
+        """Return the model that had learnt the pool's present labels from the start, if it is used.
+
+        An update depends on those before it, and no downdate gives the mean without an earlier one
+        exactly (``alupdate.laplace.downdate``): they are made again since the last training.
+        """
+        if self._learning.retrains(cycle) and not self._config.update.compare:
+            return before
+        batches = batches_in(pool, earlier)
+        model, timings["revise"] = timed(
+            lambda: self._learning.after_all(self._pool_after([]), batches), self._setup.device
+        )
+        return model
+
+    def _learnt(
+        self, cycle: int, pool: Pool, before: Model | None, new: Batch, timings: dict[str, float]
+    ) -> tuple[Model, Comparison | None]:
+        """Return the model after a cycle, and how updating and retraining compare if asked for."""
+        device, settings, learning = self._setup.device, self._config.update, self._learning
+        retrains = before is None or learning.retrains(cycle)
+        gamma, seconds = 0.0, 0.0
+        if before is not None and (settings.compare or not retrains):
+            gamma, seconds = timed(lambda: learning.gamma(cycle, pool, before), device)
+            if settings.gamma == "auto":
+                timings["step_size"] = seconds
+        if before is None or retrains:
+            model, timings["retrain"] = timed(lambda: learning.retrain(cycle, pool), device)
+        else:
+            model, timings["update"] = timed(
+                lambda: updated_model(learning.rule, before, *new, gamma), device
+            )
+        teaches = bool((new[1] != NO_LABEL).any())
+        if before is None or not settings.compare or not teaches:
+            return model, None
+        return model, self._compare(cycle, pool, before, *new, gamma)
+
     def _selected(
-        self, cycle: int, pool: Pool, before: Model | None, timings: dict[str, float]
+        self,
+        cycle: int,
+        pool: Pool,
+        before: Model | None,
+        timings: dict[str, float],
+        n_again: int,
     ) -> IntArray:
         """Return what is labelled in a cycle, and note how long that took."""
         if before is None:
             timings["features"] = self._setup.seconds
             return self._first_picks
+        annotate = self._annotator.annotate
         indices, timings["select"] = timed(
-            lambda: self._selector.select(cycle, pool, before, self._annotator.annotate),
+            lambda: self._selector.select(cycle, pool, before, annotate, n_again),
             self._setup.device,
         )
         return indices
@@ -251,18 +325,16 @@ class ActiveLearning:
 
     def _pool_after(self, records: Sequence[CycleRecord]) -> Pool:
         pool = Pool.unlabelled(len(self._order), self._reserved)
-        for indices, labels in _batches(records):
+        for record in records:
+            indices, labels = (np.array(x, dtype=np.int64) for x in (record.indices, record.labels))
             pool = pool.label(indices, labels)
-        return pool
+        return pool.relabelled(present_labels(votes_of(records)))
 
     def _model_after(self, records: Sequence[CycleRecord]) -> Model | None:
         if not records:
             return None
-        return self._learning.after_all(self._pool_after([]), _batches(records))
-
-
-def _batches(records: Sequence[CycleRecord]) -> list[Batch]:
-    return [(np.array(record.indices), np.array(record.labels)) for record in records]
+        batches = batches_in(self._pool_after(records), records)
+        return self._learning.after_all(self._pool_after([]), batches)
 
 
 def _summary(store: RunStore, records: Sequence[CycleRecord], n_cycles: int) -> TaskSummary:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alupdate import __version__
 from alupdate.config import RunConfig
+from alupdate.config.annotators import TruthAnnotator
 from alupdate.data.pool import Pool
 from alupdate.experiment.setup import Setup, learner_settings
 from alupdate.models.calibration import choose_temperature
@@ -108,6 +109,7 @@ def has_model(folder: Path, config: RunConfig, n_labelled: int) -> bool:
     except InputError:
         return False
     labels = model.facts.n_labelled
-    enough = labels == n_labelled or (config.dataset.outliers > 0 and labels < n_labelled)
+    fewer = config.dataset.outliers > 0 or not isinstance(config.annotator, TruthAnnotator)
+    enough = labels == n_labelled or (fewer and labels < n_labelled)
     fits = model.facts.settings == settings_digest(config) and enough
     return fits and (model.temperature is not None or not config.calibrate)

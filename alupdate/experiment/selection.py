@@ -28,12 +28,14 @@ from alupdate.strategies.base import Oracle, Positions, Query, Retrain, Strategy
 from alupdate.strategies.batches import build_batch, chooser_of, require_utilities
 from alupdate.strategies.diversity import ProbCover, TypiClust
 from alupdate.strategies.herding import MaxHerding
+from alupdate.strategies.label_flips import KMeansCentres
 from alupdate.utils.errors import InputError
 from alupdate.utils.seeds import Stream, generator
 
 NONE: IntArray = np.empty(0, dtype=np.int64)
 """No instances."""
 COLD_START: Mapping[str, Strategy] = {
+    "kmeans": KMeansCentres(),
     "typiclust": TypiClust(),
     "coverage": ProbCover(),
     "maxherding": MaxHerding(),
@@ -86,7 +88,12 @@ class Selector:
         return self.strategy.needs_oracle
 
     def select(
-        self, cycle: int, pool: Pool, model: Model, annotate: Callable[[IntArray], IntArray]
+        self,
+        cycle: int,
+        pool: Pool,
+        model: Model,
+        annotate: Callable[[IntArray], IntArray],
+        n_fewer: int = 0,
     ) -> IntArray:
         """Return the pool indices (b,) of the next batch.
 
@@ -97,7 +104,11 @@ class Selector:
             pool: what is labelled.
             model: after those labels.
             annotate: returns the labels of pool indices, where a sequential batch needs them.
+            n_fewer: by how many the batch is smaller than configured.
         """
+        batch = self._config.batch
+        if n_fewer:
+            batch = replace(batch, size=batch.size - n_fewer)
         candidates = self.candidates(cycle, pool, self._outliers if self.is_oracle else NONE)
         query = self.query(cycle, candidates, pool, model)
         if self.is_oracle:
@@ -109,7 +120,7 @@ class Selector:
         positions = build_batch(
             self.strategy,
             query,
-            self._config.batch,
+            batch,
             self.between,
             annotate=lambda picked: _on_device_of(model, annotate(candidates[picked])),
         )

@@ -41,7 +41,7 @@ class Information:
         """Return sum_x F(x) M for a matrix M (C, D, r): O(P C r (D + C))."""
         classes, dimension, columns = matrix.shape
         total = torch.zeros_like(matrix)
-        size = max(1, _CHUNK_NUMBERS // (classes * columns))
+        size = max(1, _CHUNK_NUMBERS // max(1, classes * columns))
         for rows, curvature in zip(
             torch.split(self.features, size), torch.split(self.curvatures, size), strict=True
         ):

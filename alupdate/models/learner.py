@@ -98,7 +98,8 @@ class Learner(Protocol):
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
         """Return the model retrained on pool instances (N,) with labels (N,).
 
-        On a CPU the same arguments give the same model, bit for bit, in any process.
+        Without labels (N = 0) it is the prior: weights of zero, and a uniform prediction. On a CPU
+        the same arguments give the same model, bit for bit, in any process.
         """
         ...
 
@@ -141,7 +142,10 @@ class FrozenLearner(Learner):
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
         rows = self._pool[torch.from_numpy(indices)]
         targets = torch.from_numpy(labels).to(rows.device)
-        weights = train_last_layer(rows, targets, self._classes, self._settings, cycle)
+        if len(rows):
+            weights = train_last_layer(rows, targets, self._classes, self._settings, cycle)
+        else:
+            weights = rows.new_zeros(self._classes, self.dimension)
         return Model(self._pool, self._test, posterior_of(weights, rows, self._settings.posterior))
 
 

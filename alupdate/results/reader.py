@@ -22,8 +22,8 @@ from alupdate.results.csv_tables import (
     read_gathered,
     read_run_table,
 )
-from alupdate.results.differences import differing_settings
 from alupdate.results.records import MAIN_TABLES
+from alupdate.results.run_names import setting_text, suffixes
 from alupdate.results.status import STATUS, State, read_status, run_state
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import regular_bytes
@@ -375,10 +375,8 @@ def _flat(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, str):
-            yield f"{prefix}{key}", value
         else:
-            yield f"{prefix}{key}", json.dumps(value, default=str).replace('"', "")
+            yield f"{prefix}{key}", setting_text(value)
 
 
 def _printable(text: str) -> str:
@@ -466,8 +464,7 @@ def _with_distinct_names(runs: Iterable[Run]) -> list[Run]:
         else:
             named.append(run)
     for group in groups.values():
-        keys = differing_settings([run.settings for run in group])
-        named += [_named_by(run, keys) for run in group] if keys else group
+        named += map(_named_by, group, suffixes([run.settings for run in group]))
     return named
 
 
@@ -476,11 +473,9 @@ def _variant(run: Run) -> tuple[str, ...]:
     return tuple(str(first[c]) for c in ("dataset", "backbone", "strategy", "batch", "update"))
 
 
-def _named_by(run: Run, keys: list[str]) -> Run:
-    values = (f"{key.removeprefix('strategy.')}={run.settings.get(key, 'null')}" for key in keys)
-    ending = f" ({', '.join(values)})"
+def _named_by(run: Run, suffix: str) -> Run:
     tables = {
-        kind: table.assign(strategy=table["strategy"] + ending) if "strategy" in table else table
+        kind: table.assign(strategy=table["strategy"] + suffix) if "strategy" in table else table
         for kind, table in run.tables.items()
     }
     return replace(run, tables=tables)

@@ -10,6 +10,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import RunConfig, UpdatingTask, display_name
 from alupdate.config.values import NO_LABEL
+from alupdate.results.annotations import (
+    ANNOTATION_COLUMNS,
+    CycleAnnotations,
+    annotation_rows,
+    n_annotations,
+)
 from alupdate.results.costs import COST_COLUMNS, check_costs, cost_rows
 from alupdate.results.stopping import STOPPING_COLUMNS, StopVerdict, stopping_rows
 from alupdate.utils.metrics import ACCURACY, known_columns, metric_values, with_metrics
@@ -68,13 +74,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class CycleRecord:
-    """One finished cycle; cycle 0 is the model on the initial labels.
+    """One finished cycle; cycle 0 is the model on the initial labels, if any.
 
     Attributes:
-        n_labelled: labels acquired so far; an instance that nobody can label counts as one.
+        n_labelled: labels acquired so far; an instance that nobody can label counts as one, and
+            each annotation where annotators err.
         indices, labels: what was acquired in this cycle, in order; NO_LABEL for no label.
         scores: metric name to value, on the test set.
-        timings: phase (features, select, step_size, update, retrain, evaluate, stop) to seconds.
+        timings: phase (features, doubt, select, step_size, update, retrain, evaluate, stop) to
+            seconds.
+        annotations: of annotators who err; None where all labels are right.
         cost: of what was acquired in this cycle; None where each label costs the same.
         stopping: the verdicts of the stopping rules, if there are any.
     """
@@ -86,6 +95,7 @@ class CycleRecord:
     scores: Mapping[str, float]
     timings: Mapping[str, float]
     comparison: Comparison | None = None
+    annotations: CycleAnnotations | None = None
     cost: float | None = None
     stopping: tuple[StopVerdict, ...] = ()
 
@@ -135,6 +145,9 @@ def tables(
     verdicts = stopping_rows(_identity(run, config, parts), config, cycles)
     if verdicts:
         files["stopping.csv"] = csv_text(STOPPING_COLUMNS, verdicts)
+    annotations = annotation_rows(run, [(r.indices, r.annotations) for r in records])
+    if annotations:
+        files["annotations.csv"] = csv_text(ANNOTATION_COLUMNS, annotations)
     return files
 
 
@@ -222,17 +235,18 @@ def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
         records = TypeAdapter(list[CycleRecord]).validate_python(steps)
     except ValidationError as error:
         raise ValueError(_where(error)) from error
-    seen, count = set[int](), 0
+    seen, count, asked = set[int](), 0, 0
     for number, record in enumerate(records):
         seen |= set(record.indices)
         count += len(record.indices)
         if record.cycle != number:
             raise ValueError(f"step {number} is cycle {record.cycle}")
-        if not record.indices or len(record.indices) != len(record.labels):
+        if (number and not record.indices) or len(record.indices) != len(record.labels):
             raise ValueError(f"cycle {number} has not one label for each instance")
-        if not record.n_labelled == len(seen) == count:
+        asked += n_annotations(record.indices, seen, record.annotations)
+        if record.n_labelled != asked or len(seen) != count:
             raise ValueError(f"cycle {number}: n_labelled is not the number of labels acquired")
-        if min(record.indices) < 0 or min(record.labels) < NO_LABEL:
+        if min(record.indices, default=0) < 0 or min(record.labels, default=0) < NO_LABEL:
             raise ValueError(f"cycle {number} has an instance or a label below 0")
         if ACCURACY not in record.scores:
             raise ValueError(f"cycle {number} has no {ACCURACY}")

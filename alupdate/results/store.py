@@ -57,6 +57,7 @@ ADDED: Mapping[str, Any] = {
     "dataset.disturbance_seed": 0,
     "batch.labels": "acquired",
     "batch.n_samples": 1,
+    "annotator": {"name": "truth"},
     "stop": {"name": "none"},
 }
 """Settings that earlier versions did not have, and the values that stand for what those did: with

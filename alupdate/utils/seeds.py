@@ -25,6 +25,7 @@ class Stream(IntEnum):
     HYPOTHESES = 7
     PREDICTIVE = 8
     CALIBRATION = 9
+    ANNOTATION = 10  # numbered by instance, not by cycle
     DISTURBANCE = 12
     STOP_SET = 13
 

@@ -160,6 +160,13 @@ def test_identical_candidates(strategy, batch, value):
     check(choose(strategy, batch, query), query, 5)
 
 
+def test_nothing_is_labelled_and_the_model_is_the_prior(strategy, batch):
+    """Uniform predictions, weights of zero, the prior's covariance: ``n_initial=0``."""
+    query = make_query(labelled=0)
+    assert not query.posterior.mean.any()
+    check(choose(strategy, batch, query), query, 5)
+
+
 def test_as_many_candidates_as_the_batch_needs(strategy, batch):
     query = make_query(candidates=7, taken=(2, 4))
     assert sorted(choose(strategy, batch, query).tolist()) == [0, 1, 3, 5, 6]
