@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.posterior import Posterior, fit_posterior
 from alupdate.laplace.updates import update_rule
 from alupdate.models.training import Recipe, optimal_linear, train_linear
@@ -15,6 +14,7 @@ from alupdate.strategies.base import Oracle, Query
 
 WEIGHT_DECAY = 1e-4
 RECIPE = Recipe(0.01, WEIGHT_DECAY, 200, 64)
+_DRAWN_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,12 @@ def make_problem(count: int, dimension: int, classes: int, seed: int = 0) -> Pro
     rng = np.random.default_rng(seed)
     labels = rng.integers(classes, size=count)
     centres = np.random.default_rng(99).normal(size=(classes, dimension))
-    rows = rng.normal(size=(count, dimension)) + 0.3 * centres[labels]
-    return Problem(with_bias(torch.from_numpy(rows.astype(np.float32))), torch.from_numpy(labels))
+    rows = np.ones((count, dimension + 1), dtype=np.float32)
+    for start in range(0, count, _DRAWN_AT_ONCE):
+        part = labels[start : start + _DRAWN_AT_ONCE]
+        noise = rng.normal(size=(len(part), dimension))
+        rows[start : start + len(part), :-1] = noise + 0.3 * centres[part]
+    return Problem(torch.from_numpy(rows), torch.from_numpy(labels))
 
 
 def fitted(problem: Problem, classes: int) -> Posterior:

@@ -108,7 +108,8 @@ class Bait(StrategyOption, ScoringStrategy):
                 f"strategy=bait: the binary Fisher information of {rows} features would take "
                 f"{needed / 2**30:.0f} GiB; use a backbone with fewer features, or another strategy"
             )
-        weights, known_weights = map(binary_weights, (query.logits, query.posterior.logits(known)))
+        weights = query.map_logits(binary_weights)
+        known_weights = binary_weights(query.posterior.logits(known))
         return Unseen.of(query.features, weights, known, known_weights, self.regularisation)
 
     def _start(self, query: Query) -> "_State":

@@ -169,7 +169,25 @@ class Query:
 
         It is called with a few candidates after the other, so that it must not mix candidates.
         """
-        return torch.cat([function(logits) for _, logits in self.chunks()])
+        return self.map_chunks(lambda _, logits: function(logits))
+
+    def map_chunks(self, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """Return what a function from features (R, D) and logits (R, C) to (R, *) gives, (P, *).
+
+        Results are written into one array. Kept one by one, they would lie between the chunks that
+        the C library takes back, which it then could not use again.
+        """
+        whole, start = None, 0
+        for rows, logits in self.chunks():
+            part = function(rows, logits)
+            if len(part) == len(self.features):
+                return part
+            if whole is None:
+                whole = part.new_empty(len(self.features), *part.shape[1:])
+            whole[start : start + len(part)] = part
+            start += len(part)
+        assert whole is not None
+        return whole
 
     @cached_property
     def taken(self) -> Tensor:

@@ -35,6 +35,11 @@ def _powers(logits: Tensor) -> tuple[Tensor, Tensor]:
     return (columns - largest.values).exp_(), largest.indices
 
 
+def _entropies(logits: Tensor) -> Tensor:
+    log_probabilities = torch.log_softmax(logits.T.contiguous(), dim=0)
+    return -(log_probabilities.exp() * log_probabilities).sum(dim=0)
+
+
 def minus_plogp(probabilities: Tensor) -> Tensor:
     """Return -p log p of probabilities of any shape, 0 at 0.
 
@@ -73,7 +78,7 @@ class Margin(StrategyOption, ScoringStrategy):
 
     @override
     def utilities(self, query: Query) -> Tensor:
-        return margin_uncertainty(query.logits)
+        return query.map_logits(margin_uncertainty)
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -87,8 +92,7 @@ class Entropy(StrategyOption, ScoringStrategy):
 
     @override
     def utilities(self, query: Query) -> Tensor:
-        log_probabilities = torch.log_softmax(query.logits.T.contiguous(), dim=0)
-        return -(log_probabilities.exp() * log_probabilities).sum(dim=0)
+        return query.map_logits(_entropies)
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -103,7 +107,7 @@ class LeastConfidence(StrategyOption, ScoringStrategy):
 
     @override
     def utilities(self, query: Query) -> Tensor:
-        return -1 / _powers(query.logits)[0].sum(dim=0)
+        return query.map_logits(lambda logits: -1 / _powers(logits)[0].sum(dim=0))
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -143,10 +147,15 @@ class Bald(StrategyOption, ScoringStrategy):
 
     @override
     def utilities(self, query: Query) -> Tensor:
-        classes = query.logits.shape[1]
-        drawn = query.rng.standard_normal((self.n_samples, classes), dtype=np.float32)
-        noise = torch.from_numpy(drawn).to(query.logits)
-        return mutual_information(query.logits, query.variances, noise)
+        drawn = query.rng.standard_normal((self.n_samples, query.n_classes), dtype=np.float32)
+        noise = torch.from_numpy(drawn).to(query.features)
+        if query.kept_logits is not None:
+            return mutual_information(query.kept_logits, query.variances, noise)
+        return query.map_chunks(
+            lambda rows, logits: mutual_information(
+                logits, query.posterior.variances(rows), noise
+            )
+        )
 
 
 def mutual_information(logits: Tensor, variances: Tensor, noise: Tensor) -> Tensor:
