@@ -149,9 +149,10 @@ class Query:
 
     def logits_at(self, positions: Tensor) -> Tensor:
         """Return the logits (*, C) of the candidates at positions of any shape (*)."""
-        if self.kept_logits is None:
-            return self.posterior.logits(self.features[positions])
-        return self.kept_logits[positions]
+        if self.kept_logits is not None:
+            return self.kept_logits[positions]
+        logits = self.posterior.logits(self.features[positions.flatten()])
+        return logits.view(*positions.shape, self.n_classes)
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield features (R, D) and logits (R, C) of a few candidates after the other, in order.
