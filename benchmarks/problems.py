@@ -13,8 +13,8 @@ from alupdate.models.training import Recipe, optimal_linear, train_linear
 from alupdate.strategies.base import Oracle, Query
 
 WEIGHT_DECAY = 1e-4
+_ROWS = 2**15
 RECIPE = Recipe(0.01, WEIGHT_DECAY, 200, 64)
-_DRAWN_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ def make_problem(count: int, dimension: int, classes: int, seed: int = 0) -> Pro
     rng = np.random.default_rng(seed)
     labels = rng.integers(classes, size=count)
     centres = np.random.default_rng(99).normal(size=(classes, dimension))
-    rows = np.ones((count, dimension + 1), dtype=np.float32)
-    for start in range(0, count, _DRAWN_AT_ONCE):
-        part = labels[start : start + _DRAWN_AT_ONCE]
-        noise = rng.normal(size=(len(part), dimension))
-        rows[start : start + len(part), :-1] = noise + 0.3 * centres[part]
-    return Problem(torch.from_numpy(rows), torch.from_numpy(labels))
+    features = torch.ones(count, dimension + 1)
+    for start in range(0, count, _ROWS):  # in parts: a large pool fits once, not in 64 bits
+        part = labels[start : start + _ROWS]
+        rows = rng.normal(size=(len(part), dimension)) + 0.3 * centres[part]
+        features[start : start + _ROWS, :-1] = torch.from_numpy(rows)
+    return Problem(features, torch.from_numpy(labels))
 
 
 def fitted(problem: Problem, classes: int) -> Posterior:

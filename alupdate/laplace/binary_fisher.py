@@ -33,7 +33,7 @@ _CHUNK_NUMBERS = 2**20
 _HISTORY_NUMBERS = 2**25
 """How many numbers there may be of what the picks of a block change, for all candidates."""
 
-_BLOCKS = 8
+_BLOCKS = 5
 """Blocks of columns into which a symmetric matrix is divided, to compute its upper ones only."""
 
 LONGEST_BLOCK = 32
@@ -171,12 +171,12 @@ class Unseen:
         gains = self.gains().masked_fill_(~free, -torch.inf)
         count = min(max(LEADERS, size), int(free.sum()))
         leaders = gains.topk(count).indices.sort().values
-        few, left, places = self.few(leaders), np.zeros(count), list[int]()
+        few, left, places = self.few(leaders), np.ones(count, dtype=bool), list[int]()
         for _ in range(size):
-            gained = few.gains(1) + left
-            place = int((gained >= gained.max() * (1 - _ROUNDING)).argmax())
+            gained = np.where(left, few.gains(1), -np.inf)
+            place = int((gained >= gained.max() - _ROUNDING * abs(gained.max())).argmax())
             places.append(place)
-            left[place] = -np.inf
+            left[place] = False
             few.change(place, 1)
         return leaders[places]
 
@@ -189,7 +189,7 @@ class Unseen:
         for place in range(1, len(block)):
             others[block[place - 1]] = False
             gains = _gains(self.weights, own[place - 1], missing[place - 1])
-            most = gains[block[place]] * (1 + _ROUNDING)
+            most = gains[block[place]] + _ROUNDING * gains[block[place]].abs()
             if bool((gains.masked_fill_(~others, -torch.inf) > most).any()):
                 stood = place
                 break
@@ -223,7 +223,7 @@ class Unseen:
         both, count = torch.cat([first, second], dim=1), len(steps)
         own, missing = self.own.new_empty(2, count, len(self.own))
         for part, rows in _chunks(self.features):
-            u, y = (rows @ both).T.split(count)
+            u, y = torch.split((rows @ both).T, count)
             own[:, part] = self.own[part] - (steps[:, None] * u.square()).cumsum(dim=0)
             missing[:, part] = self.missing[part] - (2 * steps[:, None] * u * y).cumsum(dim=0)
         return own, missing
@@ -284,9 +284,8 @@ def _inverse(known: Tensor, regularisation: float, features: Tensor) -> tuple[Te
     gram = known @ known.T
     gram.diagonal().add_(regularisation)
     seen = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), known, upper=False)
-    parts = [
-        rows.square().sum(dim=1) - (rows @ seen.T).square_().sum(dim=1)
-        for _, rows in _chunks(features)
-    ]
+    forms = known.new_empty(len(features))
+    for part, rows in _chunks(features):
+        forms[part] = rows.square().sum(dim=1) - (rows @ seen.T).square_().sum(dim=1)
     inverse = torch.addmm(identity, seen.T, seen, alpha=-1)
-    return inverse / regularisation, torch.cat(parts) / regularisation
+    return inverse / regularisation, forms / regularisation

@@ -166,9 +166,7 @@ class Posterior(LastLayerPosterior):
     def variances(self, features: Tensor) -> Tensor:
         size = max(1, VARIANCE_NUMBERS // features.shape[1])
         parts = torch.split(features, size) if len(features) else (features,)
-        return torch.cat(
-            [(p @ self.covariance).mul_(p).sum(dim=1, keepdim=True) for p in parts]
-        )
+        return torch.cat([(p @ self.covariance).mul_(p).sum(dim=1, keepdim=True) for p in parts])
 
     @override
     def covariance_matrices(self) -> Tensor:

@@ -125,12 +125,9 @@ class _Proposals:
     centres: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        squares = self.query.map_chunks(
-            lambda rows, logits: (
-                _residuals(logits).square().sum(dim=1) * rows.square().sum(dim=1)
-            )
-        )
-        self.lengths = squares.double().sqrt().numpy(force=True)
+        residuals = self.query.map_logits(lambda logits: _residuals(logits).norm(dim=1))
+        lengths = residuals.mul_(self.query.features.norm(dim=1))
+        self.lengths = lengths.double().numpy(force=True)
         self.bounds = np.full(len(self.lengths), np.inf)
         self.centres = []
         for position in self.query.picked.tolist():
@@ -161,7 +158,9 @@ class _Proposals:
                 continue
             edges = self.bounds.cumsum()
             last = int(np.searchsorted(edges, edges[-1]))
-            drawn = np.searchsorted(edges, rng.random(size) * edges[-1], side="right").clip(max=last)
+            drawn = np.searchsorted(edges, rng.random(size) * edges[-1], side="right").clip(
+                max=last
+            )
             distances = self._distances(drawn)
             accepted = np.flatnonzero(rng.random(size) * self.bounds[drawn] < distances)
             self.bounds[drawn] = np.minimum(self.bounds[drawn], distances)

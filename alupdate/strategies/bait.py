@@ -19,6 +19,9 @@ from alupdate.utils.errors import InputError
 LARGEST_BYTES = 6 * 2**30
 """The largest inverse that is attempted."""
 
+_POOL_BLOCKS = 4
+"""How many matrices (C, C) each candidate has: two factors, and its blocks of two inverses."""
+
 _BINARY_MATRICES = 5
 """How many matrices (D, D) the binary approximation has in memory at once."""
 
@@ -87,12 +90,13 @@ class Bait(StrategyOption, ScoringStrategy):
         free = ~query.taken
         count = min(self.oversample * size, int(free.sum()))
         picked, state = self._unseen(query).greedy(free, count)
-        few, left = state.few(torch.tensor(picked, device=free.device)), np.zeros(count)
+        few, left = state.few(torch.tensor(picked, device=free.device)), np.ones(count, dtype=bool)
         for _ in range(count - size):
-            dropped = int((few.gains(-1) + left).argmin())
-            left[dropped] = np.inf
+            dropped = int(np.where(left, few.gains(-1), np.inf).argmin())
+            left[dropped] = False
             few.change(dropped, -1)
-        return np.array(picked, dtype=np.int64)[left == 0]
+        kept: Positions = np.array(picked, dtype=np.int64)[left]
+        return kept
 
     def _unseen(self, query: Query) -> Unseen:
         """Return the state of the binary approximation before the first pick.
@@ -119,16 +123,21 @@ class Bait(StrategyOption, ScoringStrategy):
             InputError: the matrices would not fit into memory.
         """
         known = query.labelled_features
+        _check_multiclass(_POOL_BLOCKS * 8 * len(query.features) * query.n_classes**2)
         pool = multiclass(query.features, query.logits)
         labelled = multiclass(known, query.posterior.logits(known))
-        needed = inverse_bytes(labelled, pool)
-        if needed > LARGEST_BYTES:
-            raise InputError(
-                f"strategy=bait: the multiclass Fisher information would take "
-                f"{needed / 2**30:.0f} GiB; use strategy.fisher=binary"
-            )
+        _check_multiclass(inverse_bytes(labelled, pool))
         start = inverse(labelled, pool, self.regularisation)
         return _State(pool, start.apply, (), start.own, start.missing)
+
+
+def _check_multiclass(needed: float) -> None:
+    """Complain if the multiclass information needs more bytes than are attempted."""
+    if needed > LARGEST_BYTES:
+        raise InputError(
+            f"strategy=bait: the multiclass Fisher information would take "
+            f"{needed / 2**30:.0f} GiB; use strategy.fisher=binary"
+        )
 
 
 @dataclass(frozen=True)

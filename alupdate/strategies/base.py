@@ -168,27 +168,20 @@ class Query:
     def map_logits(self, function: Callable[[Tensor], Tensor]) -> Tensor:
         """Return what a function from logits (R, C) to (R, *) gives for all candidates (P, *).
 
-        It is called with a few candidates after the other, so that it must not mix candidates.
+        It is called with a few candidates after the other, so that it must not mix candidates. Each
+        result is written into one tensor: small ones that stay between the logits of two chunks
+        would leave holes in the memory.
         """
-        return self.map_chunks(lambda _, logits: function(logits))
-
-    def map_chunks(self, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """Return what a function from features (R, D) and logits (R, C) to (R, *) gives, (P, *).
-
-        Results are written into one array. Kept one by one, they would lie between the chunks that
-        the C library takes back, which it then could not use again.
-        """
-        whole, start = None, 0
-        for rows, logits in self.chunks():
-            part = function(rows, logits)
-            if len(part) == len(self.features):
-                return part
-            if whole is None:
-                whole = part.new_empty(len(self.features), *part.shape[1:])
-            whole[start : start + len(part)] = part
-            start += len(part)
-        assert whole is not None
-        return whole
+        if self.kept_logits is not None:
+            return function(self.kept_logits)
+        found, start = torch.empty(0), 0
+        for _, logits in self.chunks():
+            values = function(logits)
+            if not start:
+                found = values.new_empty(len(self.features), *values.shape[1:])
+            found[start : start + len(values)] = values
+            start += len(values)
+        return found
 
     @cached_property
     def taken(self) -> Tensor:

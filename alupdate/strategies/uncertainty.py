@@ -130,6 +130,9 @@ class Variance(StrategyOption, ScoringStrategy):
 _CHUNK_NUMBERS = 2**18
 """How many sampled probabilities are worked on together: few enough for the processor's cache."""
 
+_FEWEST_TOGETHER = 16
+"""How many instances are, at least: as many numbers as a processor takes at once."""
+
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
 class Bald(StrategyOption, ScoringStrategy):
@@ -149,13 +152,12 @@ class Bald(StrategyOption, ScoringStrategy):
     def utilities(self, query: Query) -> Tensor:
         drawn = query.rng.standard_normal((self.n_samples, query.n_classes), dtype=np.float32)
         noise = torch.from_numpy(drawn).to(query.features)
-        if query.kept_logits is not None:
-            return mutual_information(query.kept_logits, query.variances, noise)
-        return query.map_chunks(
-            lambda rows, logits: mutual_information(
-                logits, query.posterior.variances(rows), noise
-            )
-        )
+        utilities, start = query.features.new_empty(len(query.features)), 0
+        for rows, logits in query.chunks():
+            part = slice(start, start + len(rows))
+            utilities[part] = mutual_information(logits, query.variances[part], noise)
+            start += len(rows)
+        return utilities
 
 
 def mutual_information(logits: Tensor, variances: Tensor, noise: Tensor) -> Tensor:
@@ -170,7 +172,7 @@ def mutual_information(logits: Tensor, variances: Tensor, noise: Tensor) -> Tens
         noise: (S, C), standard normal numbers.
     """
     deviations = variances.clamp(min=0).sqrt().T.contiguous()
-    size = max(1, _CHUNK_NUMBERS // noise.numel())
+    size = max(_FEWEST_TOGETHER, _CHUNK_NUMBERS // noise.numel())
     parts = []
     for means, spread in zip(
         torch.split(logits.T.contiguous(), size, dim=1),

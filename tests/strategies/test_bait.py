@@ -62,8 +62,10 @@ def test_what_200_picks_leave_of_the_binary_information(known):
 
 def test_binary_picks_among_candidates_that_are_all_alike():
     query = make_query(candidates=30, dimension=4)
-    query = replace(query, features=query.features[:1].expand(30, -1), kept_logits=None)
-    assert len(set(Bait(fisher="binary").select(query, 10).tolist())) == 10
+    alike = replace(query, features=query.features[:1].expand(30, -1), kept_logits=None)
+    sure = replace(query, kept_logits=1e4 * query.logits)
+    for asked in (alike, sure):
+        assert len(set(Bait(fisher="binary").select(asked, 10).tolist())) == 10
 
 
 def test_both_forms_of_the_inverse_agree(monkeypatch):
@@ -115,6 +117,10 @@ def test_says_when_the_matrices_do_not_fit(monkeypatch):
         Bait().select(make_query(), 2)
     with pytest.raises(InputError, match="binary Fisher information of 6 features"):
         Bait(fisher="binary").select(make_query(), 2)
+    monkeypatch.setattr(bait_file, "LARGEST_BYTES", 2**20)
+    monkeypatch.delattr(bait_file, "multiclass")  # nothing of the pool's size is made before
+    with pytest.raises(InputError, match=r"0 GiB; use strategy\.fisher=binary"):
+        Bait().select(make_query(candidates=4000), 2)
 
 
 @pytest.mark.parametrize("fisher", ["multiclass", "binary"])
