@@ -64,7 +64,7 @@ class DropQuery(StrategyOption):
 
     def _flips(self, query: Query) -> np.ndarray:
         """Return in how many passes (P,) the predicted label differs."""
-        predicted = query.logits.argmax(dim=1)
+        predicted = query.map_logits(lambda logits: logits.argmax(dim=1))
         count = torch.zeros_like(predicted)
         for _ in range(self.n_passes):
             dropped = (query.posterior.logits(part) for part in self._dropped(query))
@@ -122,7 +122,7 @@ def _farthest(query: Query) -> Tensor:
     """Return the distance (P,) to the farthest class mean; 0 where nothing is labelled."""
     rows, labels = without_bias(query.labelled_features), query.labelled_labels
     if not len(labels):
-        return torch.zeros_like(query.logits[:, 0])
+        return torch.zeros_like(query.features[:, 0])
     means = torch.stack([rows[labels == c].mean(dim=0) for c in torch.unique(labels)])
     parts = distance_chunks(without_bias(query.features), means)
     return torch.cat([part.amax(dim=1) for part in parts]).sqrt()
@@ -134,12 +134,18 @@ def _flipping_steps(query: Query) -> Tensor:
     The classes' mean weights, which no prediction depends on, are taken off: less is lost to
     rounding.
     """
-    logits, weights = query.logits, without_bias(query.posterior.mean)
+    weights = without_bias(query.posterior.mean)
     weights = weights - weights.mean(dim=0)
+    gram = weights @ weights.T
+    return query.map_logits(lambda logits: _steps(logits, gram))
+
+
+def _steps(logits: Tensor, gram: Tensor) -> Tensor:
+    """Return the lengths (R,) for logits (R, C), given the inner products (C, C) of the weights."""
     predicted = logits.argmax(dim=1, keepdim=True)
     pulls = torch.softmax(logits.scatter(1, predicted, -torch.inf), dim=1)
     pulls = pulls.scatter(1, predicted, -1)
-    slopes = pulls @ (weights @ weights.T)
+    slopes = pulls @ gram
     squares = (slopes * pulls).sum(dim=1, keepdim=True)
     slopes /= torch.where(squares > 0, squares, torch.nan).sqrt()
     gains = slopes - slopes.gather(1, predicted)
