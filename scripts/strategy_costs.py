@@ -26,8 +26,8 @@ SIZES = (
 STRATEGIES = (
     "random", "margin", "entropy", "least_confidence", "variance", "bald", "batch_bald", "badge",
     "bait fisher=binary", "bait", "coreset", "typiclust", "probcover", "maxherding", "uherding",
-    "uherding temperature=original", "tcm", "dropquery", "alfamix", "refine", "expected_lookahead",
-    "lookahead", "lookahead n_batches=600", "greedy_lookahead",
+    "uherding temperature=original", "tcm", "dropquery", "alfamix", "refine", "epig", "parbals",
+    "expected_lookahead", "lookahead", "lookahead n_batches=600", "greedy_lookahead",
     "ensemble_lookahead", "boss",
 )  # fmt: skip
 LABELLED, POINTS = 100, 3000
