@@ -51,7 +51,7 @@ def _computed_anew(
     """Return the query under weights (C, D) and a covariance (D, D), with nothing carried over."""
     return replace(
         query,
-        logits=query.features @ weights.T,
+        kept_logits=query.features @ weights.T,
         posterior=Posterior(weights, covariance, "gaussian"),
         picked=picked,
         picked_labels=labels[picked],

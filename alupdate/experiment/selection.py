@@ -250,7 +250,7 @@ class OpenBatch:
     def probabilities(self, indices: IntArray) -> NDArray[np.floating]:
         """Return the class probabilities (n, C) of candidates at the present mean weights."""
         places = torch.tensor([self._places[int(index)] for index in indices], dtype=torch.int64)
-        logits = self._query.logits[places.to(self._query.logits.device)]
+        logits = self._query.logits_at(places.to(self._query.features.device))
         return torch.softmax(logits, dim=1).numpy(force=True)
 
     def scores(self, indices: IntArray) -> NDArray[np.floating]:

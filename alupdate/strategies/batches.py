@@ -124,7 +124,7 @@ class ImputedBatches(_Around):
         if len(states) < self.n_samples:
             states = states * self.n_samples
         positions = torch.from_numpy(picked).to(states[0].features.device)
-        logits = torch.stack([state.logits[positions] for state in states])
+        logits = torch.stack([state.logits_at(positions) for state in states])
         if self.labels == "predicted":
             labels = logits.argmax(dim=2)
         else:

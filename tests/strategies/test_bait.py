@@ -55,11 +55,11 @@ def test_single_precision_picks_what_double_precision_picks():
     """After 40 picks and 20 removals, on features of the length that networks give."""
     for seed in range(3):
         query = make_query(seed=seed, candidates=200, dimension=50, classes=4, dtype=torch.float64)
-        query = replace(query, logits=query.logits / 5)
+        query = replace(query, kept_logits=query.logits / 5)
         single = replace(
             query,
             features=query.features.float(),
-            logits=query.logits.float(),
+            kept_logits=query.logits.float(),
             known_features=query.labelled_features.float(),
             posterior=replace(
                 query.posterior,
@@ -81,11 +81,11 @@ def test_says_when_the_matrices_do_not_fit(monkeypatch):
 def test_instances_far_from_all_others_in_single_precision(fisher):
     """Their share of the information that is left is nearly one: it must not round to one."""
     query = make_query(seed=1, candidates=30, dimension=40, classes=3, dtype=torch.float64)
-    query = replace(query, features=query.features * 60, logits=query.logits / 3)
+    query = replace(query, features=query.features * 60, kept_logits=query.logits / 3)
     single = replace(
         query,
         features=query.features.float(),
-        logits=query.logits.float(),
+        kept_logits=query.logits.float(),
         known_features=query.labelled_features.float(),
         posterior=replace(query.posterior, mean=query.posterior.mean.float()),
     )
