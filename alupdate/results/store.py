@@ -40,6 +40,9 @@ ADDED: Mapping[str, Any] = {
     "dataset.on_conflict": "error",
     "batch.labels": "acquired",
     "batch.n_samples": 1,
+    "strategy.n_clustered": 10_000,
+    "strategy.n_compared": 2000,
+    "strategy.n_counted": 5000,
 }
 """Settings that earlier versions did not have, and the values that stand for what those did: with
 them a run is the one that it was."""

@@ -99,9 +99,8 @@ def test_logits_that_are_not_kept_are_computed_a_few_at_a_time(monkeypatch, take
         ):
             torch.testing.assert_close(found, expected)
         labels = torch.tensor([0, 1])
-        kept, query = (
-            after_labels(state, np.array([8, 9]), labels, rule) for state in (kept, query)
-        )
+        kept = after_labels(kept, picked, labels, rule)
+        query = after_labels(query, picked, labels, rule)
         assert query.kept_logits is None
 
 
