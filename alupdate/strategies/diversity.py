@@ -25,10 +25,7 @@ _CHUNK_NUMBERS = 2**24
 """How many distances are in memory at a time."""
 
 _COPIED_NUMBERS = 2**26
-"""Up to so many numbers of a pool are copied; of more, a few rows at a time are."""
-
-_TILE_NUMBERS = 2**20
-"""How many numbers are worked on together: about what a processor's caches hold."""
+"""Of a pool of up to so many numbers, a copy is made; of a larger one, of a few rows at a time."""
 
 _FIRST_LOOK = 32
 """At how many of the largest bounds a pick looks first; then at twice as many, and so on."""
@@ -52,9 +49,14 @@ def nearest(rows: Tensor, points: Tensor) -> Tensor:
     return torch.cat([part.amin(dim=1) for part in distance_chunks(rows, points)])
 
 
-def row_parts(rows: Tensor, numbers: int = _CHUNK_NUMBERS) -> tuple[Tensor, ...]:
-    """Return rows (N, D) in parts (R, D) of about so many numbers, as views."""
-    return torch.split(rows, max(1, numbers // max(1, rows.shape[1])))
+def row_parts(rows: Tensor) -> tuple[Tensor, ...]:
+    """Return rows (N, D) in parts (R, D) that are worked on together, as views."""
+    return torch.split(rows, rows_at_once(rows.shape[1]))
+
+
+def rows_at_once(width: int) -> int:
+    """Return how many rows of so many numbers are worked on together."""
+    return max(1, _CHUNK_NUMBERS // max(1, width))
 
 
 def unit_length(rows: Tensor) -> Tensor:
@@ -62,6 +64,19 @@ def unit_length(rows: Tensor) -> Tensor:
     lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     scaled: Tensor = rows / lengths.clamp(min=torch.finfo(rows.dtype).tiny)
     return scaled
+
+
+def in_parts(function: Callable[[Tensor], Tensor], rows: Tensor, size: int | None = None) -> Tensor:
+    """Return what a function from (R, D) to (R,) gives for rows (N, D), a few at a time.
+
+    Each result is written into one tensor: small tensors that stay between large ones that come and
+    go would leave holes in the memory.
+    """
+    found = rows.new_empty(len(rows))
+    size = size or rows_at_once(rows.shape[1])
+    for place, part in zip(torch.split(found, size), torch.split(rows, size), strict=True):
+        place.copy_(function(part))
+    return found
 
 
 def refresh_largest(bounds: Tensor, exact: Callable[[Tensor], Tensor], share: float = 1.0) -> None:
@@ -203,54 +218,102 @@ class CoreSet(StrategyOption, GreedyStrategy):
     The distances to the K labelled instances are computed once per query, in O(P K D); each pick
     then costs O(P D). With nothing labelled, the first pick is the candidate farthest from the
     candidates' mean. That mean is subtracted, since |a|^2 + |b|^2 - 2ab of features far from the
-    origin would lose their differences to rounding.
+    origin would lose their differences to rounding. Where the copy would be large, it is not made,
+    and a pick computes anew only those distances that may be the largest [Minoux1978].
     """
 
     name: Literal["coreset"] = "coreset"
 
     def utilities(self, query: Query) -> Tensor:
         """Return the squared distance (P,) to the nearest labelled instance, or to the mean."""
+        if query.features.numel() > _COPIED_NUMBERS:
+            return _LargeCover.of(query).gaps
         return _gaps(*_centred(query))
 
     @override
     def picks(self, query: Query) -> Iterator[int]:
-        centred, labelled = _centred(query)
-        lengths = torch.cat([part.square().sum(dim=1) for part in centred()])
-        gaps, taken = _gaps(centred, labelled), query.taken.clone()
-        mean, from_the_mean = query.features.mean(dim=0), not len(labelled)
+        large = query.features.numel() > _COPIED_NUMBERS
+        return _LargeCover.of(query).farthest_first(query) if large else self._kept(query)
+
+    def _kept(self, query: Query) -> Iterator[int]:
+        """Yield all free candidates; those less their mean are kept in memory."""
+        features, labelled = _centred(query)
+        lengths = features.square().sum(dim=1)
+        gaps, taken = _gaps(features, labelled), query.taken.clone()
+        from_the_mean = not len(labelled)
         for _ in range(len(query.free())):
             pick = int(gaps.masked_fill(taken, -1).argmax())
             yield pick
             taken[pick] = True
-            row = query.features[pick] - mean
-            products = torch.cat([part @ row for part in centred()])
-            distances = lengths + lengths[pick] - 2 * products
+            distances = lengths + lengths[pick] - 2 * (features @ features[pick])
             distances.clamp_(min=0)
             gaps = distances if from_the_mean else torch.minimum(gaps, distances)
             from_the_mean = False
 
 
-_Parts = Callable[[], Iterator[Tensor]]
+def _centred(query: Query) -> tuple[Tensor, Tensor]:
+    """Return candidates (P, D) and labelled instances (K, D) less the candidates' mean."""
+    mean = query.features.mean(dim=0)
+    return query.features - mean, query.labelled_features - mean
 
 
-def _centred(query: Query) -> tuple[_Parts, Tensor]:
-    """Return candidates (P, D), in parts, and labelled instances (K, D) less the candidates' mean.
-
-    The parts are one that is kept, or computed whenever they are asked for, so that a large pool
-    is not copied.
-    """
-    features, mean = query.features, query.features.mean(dim=0)
-    if features.numel() <= _COPIED_NUMBERS:
-        whole = features - mean
-        return lambda: iter([whole]), query.labelled_features - mean
-    parts = row_parts(features, _TILE_NUMBERS)
-    return lambda: (part - mean for part in parts), query.labelled_features - mean
-
-
-def _gaps(centred: _Parts, labelled: Tensor) -> Tensor:
+def _gaps(features: Tensor, labelled: Tensor) -> Tensor:
     """Return the squared distances (P,) to the nearest labelled instance, or to the origin."""
-    points = labelled if len(labelled) else labelled.new_zeros(1, labelled.shape[1])
-    return torch.cat([nearest(part, points) for part in centred()])
+    return nearest(features, labelled if len(labelled) else torch.zeros_like(features[:1]))
+
+
+@plain_dataclass(frozen=True)
+class _LargeCover:
+    """Core-set selection from candidates of which no copy is made.
+
+    A gap can only fall. So a pick computes anew only those that may be the largest.
+
+    Attributes:
+        features: (P, D).
+        mean: (D,), of the features.
+        gaps: (P,), squared distances to the nearest labelled instance; to the mean without any.
+    """
+
+    features: Tensor
+    mean: Tensor
+    gaps: Tensor
+
+    @classmethod
+    def of(cls, query: Query) -> "_LargeCover":
+        features, mean = query.features, query.features.mean(dim=0)
+        labelled = query.labelled_features if len(query.labelled_features) else mean[None]
+        return cls(features, mean, _gaps_to(labelled, features, mean))
+
+    def farthest_first(self, query: Query) -> Iterator[int]:
+        """Yield all free candidates, each the one of the largest gap; of equals the first."""
+        picks, bounds = list[int](), self.gaps.masked_fill(query.taken, -1)
+        free = ~query.taken
+
+        def now(asked: Tensor) -> Tensor:
+            centres = self.features[picks] - self.mean
+            few = torch.split(asked, rows_at_once(self.features.shape[1]))
+            found = [nearest(self.features[part] - self.mean, centres) for part in few]
+            return torch.minimum(bounds[asked], torch.cat(found))
+
+        for _ in range(len(query.free())):
+            if picks:
+                refresh_largest(bounds, now)
+            pick = int(bounds.argmax())
+            yield pick
+            free[pick] = False
+            picks.append(pick)
+            if len(picks) == 1 and not len(query.labelled_features):
+                bounds = _gaps_to(self.features[[pick]], self.features, self.mean)
+            bounds[~free] = -1
+
+
+def _gaps_to(centres: Tensor, features: Tensor, mean: Tensor) -> Tensor:
+    """Return the squared distances (P,) of features (P, D) to the nearest of centres (M, D).
+
+    The mean (D,) is subtracted from a few rows at a time.
+    """
+    points = centres - mean
+    return in_parts(lambda part: nearest(part - mean, points), features)
 
 
 @plain_dataclass(frozen=True)

@@ -15,10 +15,10 @@ from alupdate.config.values import SETTINGS, Count, PositiveOrAuto
 from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
 from alupdate.strategies.diversity import (
     distance_chunks,
+    in_parts,
     kmeans,
     nearest,
     refresh_largest,
-    row_parts,
     squared_distances,
     unit_length,
 )
@@ -99,10 +99,15 @@ class ProbCover(StrategyOption, GreedyStrategy):
         square = self._radius(query) ** 2
         drawn = query.rng.choice(len(query.features), size=self.n_counted, replace=False)
         positions = torch.from_numpy(drawn).sort().values.to(query.features.device)
-        gaps = torch.cat(
-            [_gaps_on_sphere(query, unit_length(p)) for p in row_parts(query.features)]
-        )
+        gaps = in_parts(lambda part: _gaps_on_sphere(query, unit_length(part)), query.features)
         return SampledCover(query.features, query.taken, gaps, positions, square)
+
+
+_GAP_SHARE = 2.0**-24
+"""By what gaps are multiplied, so that they matter to equal degrees only."""
+
+_FARTHEST = 5.0
+"""More than the largest squared distance of two unit vectors."""
 
 
 @plain_dataclass(frozen=True)
@@ -139,30 +144,19 @@ class SampledCover:
         Of equal ones that comes first which is farthest from what is labelled or picked.
         """
         points = unit_length(self.features[self.positions])
-        gaps, inside, picks = self.gaps.clone(), self.uncovered, list[int]()
-        everyone = torch.arange(len(gaps), device=gaps.device)
-        bounds = self.degrees(gaps, inside).masked_fill_(self.taken, -1)
+        inside, picks = self.uncovered, list[int]()
+        bounds = _ranks(self.degrees(self.gaps, inside), self.gaps).masked_fill_(self.taken, -1)
 
-        def near(among: Tensor, places: Tensor) -> Tensor:
-            """Return the gaps (R,) now of those at places (R,) among candidates (M,)."""
-            asked = among[places]
-            if picks:
-                centres = unit_length(self.features[picks])
-                found = nearest(unit_length(self.features[asked]), centres)
-                gaps[asked] = torch.minimum(gaps[asked], found)
-            return gaps[asked]
-
-        def degrees(inside: Tensor, asked: Tensor) -> Tensor:
-            """Return the degrees (R,) now of candidates at positions (R,)."""
-            return self.degrees(near(everyone, asked), inside, asked)
+        def now(inside: Tensor, asked: Tensor) -> Tensor:
+            centres = unit_length(self.features[picks])
+            gaps = nearest(unit_length(self.features[asked]), centres)
+            gaps = torch.minimum(self.gaps[asked], gaps)
+            return _ranks(self.degrees(gaps, inside, asked), gaps)
 
         for _ in range(int((~self.taken).sum())):
             if picks:
-                refresh_largest(bounds, partial(degrees, inside))
-            tied = (bounds == bounds.max()).nonzero()[:, 0]
-            ranked = gaps[tied]
-            refresh_largest(ranked, partial(near, tied))
-            pick = int(tied[ranked.argmax()])
+                refresh_largest(bounds, partial(now, inside))
+            pick = int(bounds.argmax())
             yield pick
             bounds[pick] = -1
             picks.append(pick)
@@ -182,16 +176,23 @@ class SampledCover:
         ones = points.new_ones(len(points))
         size = max(1, _TILE_NUMBERS // max(len(points), points.shape[1]))
         # A comparison in place and a product with ones count several times faster than a sum.
-        counts = torch.cat(
-            [
-                squared_distances(unit_length(part), points).le_(self.square) @ ones
-                for part in torch.split(rows, size)
-            ]
+        counts = in_parts(
+            lambda part: squared_distances(unit_length(part), points).le_(self.square) @ ones,
+            rows,
+            size,
         )
         own = torch.zeros_like(self.taken)
         own[self.positions[uncovered]] = True
         counts -= (own if asked is None else own[asked]).to(counts)
         return counts + (gaps > self.square) * (len(self.positions) / len(self.features))
+
+
+def _ranks(degrees: Tensor, gaps: Tensor) -> Tensor:
+    """Return one number (R,) by which candidates are ordered: by degrees, equal ones by gaps.
+
+    Both can only fall when more is picked, and so can the number.
+    """
+    return degrees.double() + _GAP_SHARE * gaps.clamp(max=_FARTHEST).double()
 
 
 def _gaps_on_sphere(query: Query, points: Tensor) -> Tensor:
