@@ -67,14 +67,17 @@ def unit_length(rows: Tensor) -> Tensor:
 
 
 def in_parts(function: Callable[[Tensor], Tensor], rows: Tensor, size: int | None = None) -> Tensor:
-    """Return what a function from (R, D) to (R,) gives for rows (N, D), a few at a time.
+    """Return what a function from (R, D) to (R,) gives for rows (N, D) or (N,), a few at a time.
 
     Each result is written into one tensor: small tensors that stay between large ones that come and
     go would leave holes in the memory.
     """
-    found = rows.new_empty(len(rows))
     size = size or rows_at_once(rows.shape[1])
-    for place, part in zip(torch.split(found, size), torch.split(rows, size), strict=True):
+    first, *others = torch.split(rows, size)
+    values = function(first)
+    found = values.new_empty(len(rows))
+    found[:size] = values
+    for place, part in zip(torch.split(found[size:], size), others, strict=bool(others)):
         place.copy_(function(part))
     return found
 
@@ -291,9 +294,9 @@ class _LargeCover:
 
         def now(asked: Tensor) -> Tensor:
             centres = self.features[picks] - self.mean
-            few = torch.split(asked, rows_at_once(self.features.shape[1]))
-            found = [nearest(self.features[part] - self.mean, centres) for part in few]
-            return torch.minimum(bounds[asked], torch.cat(found))
+            size = rows_at_once(self.features.shape[1])
+            found = in_parts(lambda i: nearest(self.features[i] - self.mean, centres), asked, size)
+            return torch.minimum(bounds[asked], found)
 
         for _ in range(len(query.free())):
             if picks:

@@ -39,7 +39,13 @@ from alupdate.laplace.temperature import (
     leave_one_out_logits,
 )
 from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
-from alupdate.strategies.diversity import distance_chunks, nearest, refresh_largest, unit_length
+from alupdate.strategies.diversity import (
+    distance_chunks,
+    in_parts,
+    nearest,
+    refresh_largest,
+    unit_length,
+)
 from alupdate.strategies.uncertainty import margin_uncertainty
 from alupdate.utils.metrics import Predictions, expected_calibration_error
 
@@ -127,8 +133,11 @@ class Coverage:
             asked: (R,).
         """
         weights = self.weights[self.positions] / len(self.positions)
-        parts = torch.split(asked, max(1, _TILE_NUMBERS // len(weights)))
-        others = torch.cat([rows(part).sub_(covered).clamp_(min=0) @ weights for part in parts])
+        others = in_parts(
+            lambda part: rows(part).sub_(covered).clamp_(min=0) @ weights,
+            asked,
+            max(1, _TILE_NUMBERS // len(weights)),
+        )
         own = self.covered[asked]
         if picks:
             centres = unit_length(self.features[picks])
@@ -194,8 +203,8 @@ def coverage_of(
     coverage = Coverage(features, positions.to(features.device), weights, covered, length)
     if len(query.labelled_features):
         centres = unit_length(query.labelled_features)
-        parts = torch.split(features, max(1, _TILE_NUMBERS // len(centres)))
-        covered = torch.cat([coverage._near(unit_length(part), centres) for part in parts])
+        size = max(1, _TILE_NUMBERS // len(centres))
+        covered = in_parts(lambda part: coverage._near(unit_length(part), centres), features, size)
     return replace(coverage, covered=covered)
 
 
