@@ -168,9 +168,20 @@ class Query:
     def map_logits(self, function: Callable[[Tensor], Tensor]) -> Tensor:
         """Return what a function from logits (R, C) to (R, *) gives for all candidates (P, *).
 
-        It is called with a few candidates after the other, so that it must not mix candidates.
+        It is called with a few candidates after the other, so that it must not mix candidates. Each
+        result is written into one tensor: small ones that stay between the logits of two chunks
+        would leave holes in the memory.
         """
-        return torch.cat([function(logits) for _, logits in self.chunks()])
+        if self.kept_logits is not None:
+            return function(self.kept_logits)
+        found, start = torch.empty(0), 0
+        for _, logits in self.chunks():
+            values = function(logits)
+            if not start:
+                found = values.new_empty(len(self.features), *values.shape[1:])
+            found[start : start + len(values)] = values
+            start += len(values)
+        return found
 
     @cached_property
     def taken(self) -> Tensor:
