@@ -31,6 +31,7 @@ from alupdate.config.overrides import how_to_quote
 from alupdate.config.values import RETRAIN
 from alupdate.laplace.names import MAP
 from alupdate.utils.errors import InputError, first_line, suggestion
+from alupdate.utils.paths import conf_dir
 
 
 def parse_config(composed: DictConfig) -> RunConfig:
@@ -111,6 +112,9 @@ def explain_hydra_error(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         options = [str(name) for name in error.options]
+        if group.partition("/")[0] in FOLDERED:
+            group, _, option = str(error.missing_cfg_file).partition("/")
+            options = sorted({*options, *_in_folders(group)})
         return (
             f"{group}={option}: no such {group}; {suggestion(option, options)}"
             f"available: {', '.join(options)}"
@@ -180,6 +184,9 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 
 _LONGEST_NAME = 255
 """Bytes in the name of a file or folder."""
+FOLDERED = {"experiment"}
+"""Groups whose options lie in folders, too: experiment=FOLDER/OPTION."""
+GLOBAL_PACKAGE = "the file must begin with the line # @package _global_"
 MOVED = {
     "update.likelihood": "posterior.likelihood",
     "update.prior_precision": "posterior.prior_precision",
@@ -193,9 +200,20 @@ MOVED = {
 """Keys of earlier versions, and what they are called now."""
 
 
+def _in_folders(group: str) -> list[str]:
+    """Return the options of a group that lie in folders: FOLDER/OPTION."""
+    files = (conf_dir() / group).glob("*/*.yaml")
+    return [f"{path.parent.name}/{path.stem}" for path in files]
+
+
 def _unknown_key(key: str) -> str:
-    if key in ("experiment", "setting"):
-        return f"{key}: the file must begin with the line # @package _global_"
+    if key == "experiment":
+        return f"{key}: {GLOBAL_PACKAGE}"
+    if key == "setting":
+        return (
+            f"{key}: an experiment that has a setting is required, such as "
+            f"experiment=paper/gamma {key}=OPTION; and in a file of settings {GLOBAL_PACKAGE}"
+        )
     if key in MOVED:
         return f"{key}: is now {MOVED[key]}"
     parent, _, last = key.rpartition(".")
