@@ -111,7 +111,7 @@ def main(arguments: list[str]) -> int:
         return WRONG_INPUT
     timeout = float(arguments[1]) if len(arguments) > 1 else 300.0
     rows = []
-    for strategy, size in [*product(STRATEGIES, SIZES), *product(FOR_LARGE_POOLS, LARGE_POOLS)]:
+    for size, strategy in [*product(SIZES, STRATEGIES), *product(LARGE_POOLS, FOR_LARGE_POOLS)]:
         rows.append(in_its_own_process(strategy, size, timeout))
         print(*rows[-1].values(), sep="\t", flush=True)
         if arguments:
