@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import (
     ActiveLearningTask,
+    FeaturesTask,
     LabelTask,
     PredictTask,
     RerunTask,
@@ -25,6 +26,7 @@ from alupdate.config import (
     UpdatingTask,
     run_prefix,
 )
+from alupdate.config.check_data import check_disturbances
 from alupdate.config.loader import INSTANTIATION_KEYS
 from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
 from alupdate.config.overrides import how_to_quote
@@ -242,13 +244,16 @@ def _check_consistency(config: RunConfig) -> None:
             f"subset={config.subset}: must be at least batch.size={config.batch.size}, "
             "or null for the whole pool"
         )
+    check_disturbances(config)
     _check_names(config)
     _check_kept_model(config)
+    _check_costs(config)
     _check_label_studio(config)
     _check_backbone(config)
     _check_likelihoods(config)
     _check_step_sizes(config)
     _check_batch(config)
+    _check_stop(config)
     if isinstance(config.task, ActiveLearningTask):
         candidates = config.subset or max(USUAL_CANDIDATES, config.batch.size)
         config.strategy.try_out(2, config.n_initial, candidates, config.batch.size)
@@ -281,6 +286,19 @@ def _check_kept_model(config: RunConfig) -> None:
         raise InputError(f"model={config.model}: is for task=predict; task={task} does not use it")
     if config.model is None and predicts:
         raise InputError("model: a value is required, as in model=results/.../model.safetensors")
+
+
+def _check_costs(config: RunConfig) -> None:
+    """Refuse what a label costs where no labels are acquired from the data."""
+    if isinstance(config.task, ActiveLearningTask):
+        return
+    for key in ("cost", "cost_column"):
+        value = getattr(config.dataset, key, None)
+        if value is not None:
+            raise InputError(
+                f"dataset.{key}={value}: is for task=active_learning; task={config.task.name} does "
+                "not use it"
+            )
 
 
 def _check_label_studio(config: RunConfig) -> None:
@@ -336,6 +354,20 @@ def _check_batch(config: RunConfig) -> None:
         )
     batches = import_module("alupdate.strategies.batches")
     batches.require_utilities(type(strategy), batch, strategy.name)
+
+
+def _check_stop(config: RunConfig) -> None:
+    """Refuse stopping rules where there are no cycles, or what they look at is not defined."""
+    stop, task, backbone = config.stop.name, config.task.name, config.backbone
+    has_cycles = isinstance(config.task, ActiveLearningTask | FeaturesTask)  # or is ahead of them
+    if stop != "none" and not has_cycles:
+        raise InputError(f"stop={stop}: is for task=active_learning; task={task} does not use it")
+    if "accuracy_plateau" in config.stop.used and not backbone.frozen:
+        remedy = "use another rule" if stop == "accuracy_plateau" else "leave it out of stop.rules"
+        raise InputError(
+            f"stop={stop}: accuracy_plateau leaves labels out of the last layer, but features of "
+            f"backbone={backbone.name} are trained on them, too; {remedy}"
+        )
 
 
 def _check_likelihoods(config: RunConfig) -> None:

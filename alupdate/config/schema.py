@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
+from alupdate.config.stop import NoStop, StopConfig
 from alupdate.config.values import (
     SETTINGS,
     Count,
@@ -356,6 +357,7 @@ class RunConfig:
     update: UpdateConfig
     task: TaskConfig
     tracker: TrackerConfig = NoTracker()
+    stop: StopConfig = NoStop()
     labelstudio: LabelStudioConfig = LabelStudioConfig()
     seed: Natural = 0
     n_initial: Count = 10
@@ -398,7 +400,8 @@ HOW_TO_RUN = PLACES | {
 
 def display_name(group: Any) -> str:
     """Return how a configured option is called in tables and figures: its label, or its name."""
-    return str(getattr(group, "label", None) or group.name)
+    shown = getattr(group, "display_name", None) or getattr(group, "label", None)
+    return str(shown or group.name)
 
 
 def run_prefix(config: RunConfig) -> str:

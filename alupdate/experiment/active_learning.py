@@ -1,8 +1,7 @@
 """The active-learning cycle: select, label, learn, evaluate, record."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -10,18 +9,23 @@ import torch
 from alupdate.analysis.curves import learning_curve
 from alupdate.analysis.theme import fix_margins
 from alupdate.config import RunConfig
+from alupdate.config.values import NO_LABEL
+from alupdate.data.costs import label_costs
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.kept_model import saved_model_of
 from alupdate.experiment.learning import Batch, Learning, score_model
-from alupdate.experiment.selection import Selector, first_picks, holdout
+from alupdate.experiment.selection import Selector, first_picks, holdout, outliers_of
 from alupdate.experiment.setup import Setup, check_fits, check_sizes
 from alupdate.experiment.task import TaskSummary, median_seconds, timed
+from alupdate.laplace.step_size import MIN_LABELS
 from alupdate.models.learner import Model, updated_model
 from alupdate.models.saved import SavedModel
 from alupdate.results.csv_tables import read_run_table
 from alupdate.results.records import Comparison, CycleRecord, cycles_of, tables
+from alupdate.results.stopping import StopVerdict
 from alupdate.results.store import RunStore
+from alupdate.stopping.verdicts import StoppingRules
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import ACCURACY, PRIMARY, SUMMARY
@@ -39,12 +43,16 @@ class ActiveLearning:
         self._config, self._setup = config, setup
         self._learning = Learning(config, setup.learner)
         self._annotator = Annotator(setup.dataset.train_labels)
+        self._costs = label_costs(config.dataset, setup.dataset)
         self._selector = Selector(config, setup.dataset)
         size = len(setup.dataset.train)
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
         self._reserved = holdout(config, self._order)
+        candidates = Pool.unlabelled(size, self._reserved).candidates()
+        self._stopping = StoppingRules(config.stop, config.seed, candidates)
         self._test_labels = torch.from_numpy(setup.dataset.test_labels).to(setup.device)
-        check_sizes(config, size, self._reserved)
+        outliers = outliers_of(setup.dataset)
+        self._check_sizes(outliers)
         labels = config.n_initial + config.n_cycles * config.batch.size
         check_fits(setup, [config.posterior.likelihood], labels)
 
@@ -53,24 +61,53 @@ class ActiveLearning:
         """Whether the strategy sees labels that were not acquired."""
         return self._selector.is_oracle
 
+    def _check_sizes(self, outliers: IntArray) -> None:
+        """Refuse more labels than the pool can give, and first picks that bring too few.
+
+        Args:
+            outliers: instances that nobody can label.
+
+        Raises:
+            InputError: naming the key to change.
+        """
+        config = self._config
+        unusable = np.union1d(self._reserved, outliers) if self.is_oracle else self._reserved
+        check_sizes(config, len(self._order), unusable)
+        if not len(outliers):
+            return
+        count = int((~np.isin(self._first_picks, outliers)).sum())
+        needed = MIN_LABELS if config.update.gamma == "auto" else 1
+        if count < needed:
+            raise InputError(
+                f"n_initial={config.n_initial}: {config.n_initial - count} of these instances are "
+                f"outliers without a label, and {needed} labels or more are needed; take more"
+            )
+
+    @cached_property
+    def _first_picks(self) -> IntArray:
+        """The pool indices that are labelled before there is a model."""
+        rows, classes = self._setup.learner.rows, self._setup.dataset.classes
+        pool = self._pool_after([])
+        return first_picks(self._config, rows, self._order, pool, n_classes=len(classes))
+
     def run(self, store: RunStore, display: Display) -> TaskSummary:
         """Run the cycles that are not recorded yet; each is committed as it ends."""
         records = self._finished(store)
-        steps = [asdict(record) for record in records]
+        steps = [record.as_step() for record in records]
         if records:
             display.say(f"resuming after cycle {records[-1].cycle}")
         pool, model = self._pool_after(records), self._model_after(records)
         total = self._config.n_cycles + 1
         with display.progress("cycles", total, len(records)) as advance:
-            for cycle in range(len(records), total):
-                pool, model, record = self._cycle(cycle, pool, model)
+            while len(records) < total and not store.ending_rules(records):
+                pool, model, record = self._cycle(records, pool, model)
                 records.append(record)
-                steps.append(asdict(record))
+                steps.append(record.as_step())
                 store.save(steps, self._tables(store, records))
                 primary = record.scores[PRIMARY]
                 advance(1, f"{record.n_labelled} labels, {PRIMARY} {primary:.3f}")
         store.save(steps, self._tables(store, records), last=True)
-        return _summary(store, records)
+        return _summary(store, records, self._config.n_cycles)
 
     def model_of(self, store: RunStore) -> Model:
         """Return the model after the last recorded cycle.
@@ -102,16 +139,23 @@ class ActiveLearning:
             if indices.max() >= len(known) or known[indices].tolist() != list(record.labels):
                 store.reject(f"cycle {record.cycle} has labels that the data do not have")
                 return []
+            if record.cost != self._cost(indices):
+                store.reject(f"cycle {record.cycle} has a cost that the data do not have")
+                return []
         return records
+
+    def _cost(self, indices: IntArray) -> float | None:
+        """Return what the labels of instances cost; None where each costs the same."""
+        return None if self._costs is None else float(self._costs[indices].sum())
 
     def _tables(self, store: RunStore, records: Sequence[CycleRecord]) -> dict[str, str]:
         return tables(store.name, self._config, self.is_oracle, records)
 
     def _cycle(
-        self, cycle: int, pool: Pool, before: Model | None
+        self, earlier: Sequence[CycleRecord], pool: Pool, before: Model | None
     ) -> tuple[Pool, Model, CycleRecord]:
         """Select, label, learn, evaluate; in cycle 0 there is no model yet."""
-        device, timings = self._setup.device, dict[str, float]()
+        cycle, device, timings = len(earlier), self._setup.device, dict[str, float]()
         indices = self._selected(cycle, pool, before, timings)
         labels = self._annotator.annotate(indices)
         after = pool.label(indices, labels)
@@ -131,18 +175,38 @@ class ActiveLearning:
             )
         scores, timings["evaluate"] = timed(lambda: self._score(model), device)
         comparison = None
-        if before is not None and settings.compare:
+        teaches = bool((labels != NO_LABEL).any())
+        if before is not None and settings.compare and teaches:
             comparison = self._compare(cycle, after, before, indices, labels, gamma)
         record = CycleRecord(
             cycle=cycle,
-            n_labelled=len(after.indices),
+            n_labelled=after.n_asked,
             indices=tuple(indices.tolist()),
             labels=tuple(labels.tolist()),
             scores=scores,
             timings=timings,
             comparison=comparison,
+            cost=self._cost(indices),
+            stopping=self._verdicts(earlier, after, before, model, timings),
         )
         return after, model, record
+
+    def _verdicts(
+        self,
+        earlier: Sequence[CycleRecord],
+        pool: Pool,
+        before: Model | None,
+        model: Model,
+        timings: dict[str, float],
+    ) -> tuple[StopVerdict, ...]:
+        """Return what the stopping rules say after a cycle, and note how long that took."""
+        history = [record.stopping for record in earlier]
+        verdicts, seconds = timed(
+            lambda: self._stopping.verdicts(pool, before, model, history), self._setup.device
+        )
+        if verdicts:
+            timings["stop"] = seconds
+        return verdicts
 
     def _selected(
         self, cycle: int, pool: Pool, before: Model | None, timings: dict[str, float]
@@ -150,8 +214,7 @@ class ActiveLearning:
         """Return what is labelled in a cycle, and note how long that took."""
         if before is None:
             timings["features"] = self._setup.seconds
-            rows, classes = self._setup.learner.rows, self._setup.dataset.classes
-            return first_picks(self._config, rows, self._order, pool, n_classes=len(classes))
+            return self._first_picks
         indices, timings["select"] = timed(
             lambda: self._selector.select(cycle, pool, before, self._annotator.annotate),
             self._setup.device,
@@ -174,7 +237,7 @@ class ActiveLearning:
         retrained, retrain_seconds = timed(lambda: self._learning.retrain(cycle, pool), device)
         predictions = [m.posterior.logits(m.test).argmax(dim=1) for m in (updated, retrained)]
         return Comparison(
-            n_new=len(indices),
+            n_new=int((labels != NO_LABEL).sum()),
             update_seconds=median_seconds(update, device),
             retrain_seconds=retrain_seconds,
             before_accuracy=self._score(before)[ACCURACY],
@@ -202,7 +265,7 @@ def _batches(records: Sequence[CycleRecord]) -> list[Batch]:
     return [(np.array(record.indices), np.array(record.labels)) for record in records]
 
 
-def _summary(store: RunStore, records: Sequence[CycleRecord]) -> TaskSummary:
+def _summary(store: RunStore, records: Sequence[CycleRecord], n_cycles: int) -> TaskSummary:
     step = max(1, len(records) // 5)
     shown = [*records[:-1:step], records[-1]]
     rows = [[str(r.n_labelled), *(f"{r.scores[m]:.3f}" for m in SUMMARY)] for r in shown]
@@ -210,4 +273,15 @@ def _summary(store: RunStore, records: Sequence[CycleRecord]) -> TaskSummary:
         ["labels", *SUMMARY],
         rows,
         lambda: fix_margins(learning_curve(read_run_table(store.main_table))),
+        _stopped(store.ending_rules(records), records[-1], n_cycles),
+    )
+
+
+def _stopped(rules: Sequence[str], last: CycleRecord, n_cycles: int) -> str:
+    """Return which rules ended a run; nothing if none did."""
+    if not rules:
+        return ""
+    return (
+        f"stopped by {' and '.join(rules)} after {last.n_labelled} labels, cycle {last.cycle} of "
+        f"{n_cycles}"
     )

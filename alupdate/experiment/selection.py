@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from alupdate.config import RunConfig, SequentialBatch
+from alupdate.config.values import NO_LABEL
 from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.pool import Pool
 from alupdate.experiment.setup import learner_settings
@@ -57,6 +58,7 @@ class Selector:
             InputError: something that the strategy needs is missing.
         """
         self._config, self._dataset = config, dataset
+        self._outliers = NONE if dataset is None else outliers_of(dataset)
         self.strategy = config.strategy
         self.strategy.load()
         require_utilities(self.strategy, config.batch, self.strategy.name)
@@ -89,13 +91,15 @@ class Selector:
     ) -> IntArray:
         """Return the pool indices (b,) of the next batch.
 
+        An oracle sees which instances have no label, and passes them over.
+
         Args:
             cycle: numbers the random streams.
             pool: what is labelled.
             model: after those labels.
             annotate: returns the labels of pool indices, where a sequential batch needs them.
         """
-        candidates = self.candidates(cycle, pool)
+        candidates = self.candidates(cycle, pool, self._outliers if self.is_oracle else NONE)
         query = self.query(cycle, candidates, pool, model)
         if self.is_oracle:
             query = replace(
@@ -169,11 +173,17 @@ class Selector:
         if place == "test":
             return Oracle(candidate_labels, model.test, _on_device_of(model, dataset.test_labels))
         chosen = pool.reserved if place == "holdout" else pool.candidates()
+        chosen = chosen[dataset.train_labels[chosen] != NO_LABEL]
         return Oracle(
             candidate_labels,
             model.pool[torch.from_numpy(chosen)],
             _on_device_of(model, dataset.train_labels[chosen]),
         )
+
+
+def outliers_of(dataset: Dataset) -> IntArray:
+    """Return the pool indices of the instances that nobody can label."""
+    return np.flatnonzero(dataset.train_labels == NO_LABEL)
 
 
 class OpenBatch:

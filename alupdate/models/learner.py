@@ -10,6 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config import PosteriorConfig, StepSize, TrainingConfig
+from alupdate.config.values import NO_LABEL
 from alupdate.data.dataset import FloatArray, IntArray
 from alupdate.data.feature_cache import Features, MappedRows
 from alupdate.data.pool import Pool
@@ -261,7 +262,15 @@ def apply_rule(
 def updated_model(
     rule: UpdateRule, model: Model, indices: IntArray, labels: IntArray, gamma: float
 ) -> Model:
-    """Return the model after an update with newly acquired labels (b,)."""
+    """Return the model after an update with newly acquired labels (b,).
+
+    Instances without a label (NO_LABEL) teach nothing.
+    """
+    known = labels != NO_LABEL
+    if not known.any():
+        return model
+    if not known.all():
+        indices, labels = indices[known], labels[known]
     return replace(model, posterior=apply_rule(rule, model, indices, labels, gamma).posterior)
 
 

@@ -15,7 +15,6 @@ from typing import Any, get_args
 import pandas as pd
 import yaml
 
-from alupdate.config.options import options
 from alupdate.results.csv_tables import (
     KINDS,
     SWEEP,
@@ -23,6 +22,7 @@ from alupdate.results.csv_tables import (
     read_gathered,
     read_run_table,
 )
+from alupdate.results.differences import differing_settings
 from alupdate.results.records import MAIN_TABLES
 from alupdate.results.status import STATUS, State, read_status, run_state
 from alupdate.utils.errors import InputError
@@ -93,6 +93,8 @@ class Results:
         timings: rows of timings.csv, seconds per phase.
         queries: rows of queries.csv, one per acquired label.
         comparisons: rows of comparison.csv, updating against retraining in a cycle.
+        costs: rows of costs.csv, what the labels have cost after each cycle.
+        stopping: rows of stopping.csv, one per cycle and stopping rule.
         areas: rows of scripts/areas.py, one per run.
         benchmark: rows of scripts/benchmark.py.
         runs: all run directories that could be read; none for a file of gathered rows.
@@ -107,6 +109,8 @@ class Results:
     timings: pd.DataFrame | None = None
     queries: pd.DataFrame | None = None
     comparisons: pd.DataFrame | None = None
+    costs: pd.DataFrame | None = None
+    stopping: pd.DataFrame | None = None
     areas: pd.DataFrame | None = None
     benchmark: pd.DataFrame | None = None
     runs: tuple[Run, ...] = ()
@@ -462,7 +466,7 @@ def _with_distinct_names(runs: Iterable[Run]) -> list[Run]:
         else:
             named.append(run)
     for group in groups.values():
-        keys = _differing(group)
+        keys = differing_settings([run.settings for run in group])
         named += [_named_by(run, keys) for run in group] if keys else group
     return named
 
@@ -472,26 +476,11 @@ def _variant(run: Run) -> tuple[str, ...]:
     return tuple(str(first[c]) for c in ("dataset", "backbone", "strategy", "batch", "update"))
 
 
-def _differing(runs: list[Run]) -> list[str]:
-    """Return the keys with several values; an earlier version may lack one that is null now."""
-    keys = set[str]().union(*(run.settings for run in runs)) - {"seed"}
-    differing = {k for k in keys if len({run.settings.get(k, "null") for run in runs}) > 1}
-    if any(key.startswith("dataset.") for key in differing):
-        differing -= _places_of_data()
-    return sorted(differing)
-
-
-def _places_of_data() -> set[str]:
-    """Return the keys that say where data are, which makes no difference.
-
-    The data sets know them, and import PyTorch: to be asked only where it matters.
-    """
-    places = (getattr(option, "places", ()) for option in options("dataset").values())
-    return {f"dataset.{place}" for some in places for place in some}
-
-
 def _named_by(run: Run, keys: list[str]) -> Run:
     values = (f"{key.removeprefix('strategy.')}={run.settings.get(key, 'null')}" for key in keys)
-    curve = run.tables["curves"]
-    renamed = curve.assign(strategy=curve["strategy"] + " (" + ", ".join(values) + ")")
-    return replace(run, tables={**run.tables, "curves": renamed})
+    ending = f" ({', '.join(values)})"
+    tables = {
+        kind: table.assign(strategy=table["strategy"] + ending) if "strategy" in table else table
+        for kind, table in run.tables.items()
+    }
+    return replace(run, tables=tables)

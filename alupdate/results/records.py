@@ -9,6 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import RunConfig, UpdatingTask, display_name
+from alupdate.config.values import NO_LABEL
+from alupdate.results.costs import COST_COLUMNS, check_costs, cost_rows
+from alupdate.results.stopping import STOPPING_COLUMNS, StopVerdict, stopping_rows
 from alupdate.utils.metrics import ACCURACY, known_columns, metric_values, with_metrics
 
 
@@ -68,10 +71,12 @@ class CycleRecord:
     """One finished cycle; cycle 0 is the model on the initial labels.
 
     Attributes:
-        n_labelled: labels acquired so far.
-        indices, labels: what was acquired in this cycle, in order.
+        n_labelled: labels acquired so far; an instance that nobody can label counts as one.
+        indices, labels: what was acquired in this cycle, in order; NO_LABEL for no label.
         scores: metric name to value, on the test set.
-        timings: phase (features, select, step_size, update, retrain, evaluate) to seconds.
+        timings: phase (features, select, step_size, update, retrain, evaluate, stop) to seconds.
+        cost: of what was acquired in this cycle; None where each label costs the same.
+        stopping: the verdicts of the stopping rules, if there are any.
     """
 
     cycle: int
@@ -81,6 +86,13 @@ class CycleRecord:
     scores: Mapping[str, float]
     timings: Mapping[str, float]
     comparison: Comparison | None = None
+    cost: float | None = None
+    stopping: tuple[StopVerdict, ...] = ()
+
+    def as_step(self) -> dict[str, Any]:
+        """Return the record as a step of the run's state, without what the run does not have."""
+        step = asdict(self)
+        return step if self.stopping else {k: v for k, v in step.items() if k != "stopping"}
 
 
 def tables(
@@ -113,6 +125,16 @@ def tables(
     comparisons = [_comparison_row(run, r, r.comparison) for r in records if r.comparison]
     if comparisons:
         files["comparison.csv"] = csv_text(COMPARISON_COLUMNS, comparisons)
+    costs = cost_rows(run, config, [(r.n_labelled, r.cost) for r in records])
+    if costs:
+        files["costs.csv"] = csv_text(COST_COLUMNS, costs)
+    cycles = [
+        ({key: row[key] for key in ("cycle", "n_labelled", "oracle", ACCURACY)}, record.stopping)
+        for row, record in zip(curve, records, strict=True)
+    ]
+    verdicts = stopping_rows(_identity(run, config, parts), config, cycles)
+    if verdicts:
+        files["stopping.csv"] = csv_text(STOPPING_COLUMNS, verdicts)
     return files
 
 
@@ -210,10 +232,11 @@ def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
             raise ValueError(f"cycle {number} has not one label for each instance")
         if not record.n_labelled == len(seen) == count:
             raise ValueError(f"cycle {number}: n_labelled is not the number of labels acquired")
-        if min(*record.indices, *record.labels) < 0:
+        if min(record.indices) < 0 or min(record.labels) < NO_LABEL:
             raise ValueError(f"cycle {number} has an instance or a label below 0")
         if ACCURACY not in record.scores:
             raise ValueError(f"cycle {number} has no {ACCURACY}")
+    check_costs([record.cost for record in records])
     return records
 
 

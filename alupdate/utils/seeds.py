@@ -25,6 +25,8 @@ class Stream(IntEnum):
     HYPOTHESES = 7
     PREDICTIVE = 8
     CALIBRATION = 9
+    DISTURBANCE = 12
+    STOP_SET = 13
 
 
 def generator(seed: int, stream: Stream, cycle: int = 0) -> np.random.Generator:
