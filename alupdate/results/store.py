@@ -57,6 +57,9 @@ ADDED: Mapping[str, Any] = {
     "dataset.disturbance_seed": 0,
     "batch.labels": "acquired",
     "batch.n_samples": 1,
+    "strategy.n_clustered": 10_000,
+    "strategy.n_compared": 2000,
+    "strategy.n_counted": 5000,
     "annotator": {"name": "truth"},
     "stop": {"name": "none"},
 }
