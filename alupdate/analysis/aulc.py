@@ -58,7 +58,7 @@ def mean_height(labels: NDArray[np.number], heights: NDArray[np.float64]) -> flo
     """Return the area under a curve (N,) by the trapezoidal rule, divided by its width.
 
     Example:
-        >>> mean_height(np.array([10, 20, 40]), np.array([0.0, 1.0, 1.0])).item()
+        >>> mean_height(np.array([10, 20, 40]), np.array([0.0, 1.0, 1.0]))
         0.8333333333333334
     """
     if len(labels) == 1:

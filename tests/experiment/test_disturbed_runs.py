@@ -61,7 +61,7 @@ def test_asking_for_an_outlier_costs_a_label_and_teaches_nothing(batch, tmp_path
 def test_a_batch_without_any_label_leaves_the_model_as_it_is(tmp_path, monkeypatch):
     from alupdate.experiment.selection import Selector
 
-    def select(self, cycle, pool, model, annotate):
+    def select(self, cycle, pool, model, annotate, n_fewer=0):
         return np.intersect1d(pool.candidates(), OUTSIDE)[:4]
 
     monkeypatch.setattr(Selector, "select", select)
@@ -244,4 +244,4 @@ def test_a_saved_model_of_a_run_with_outliers_is_not_made_again(tmp_path):
     from alupdate.experiment.kept_model import has_model
 
     found = run(tmp_path, "keep_model=true")
-    assert has_model(found.path, found.config)
+    assert has_model(found.path, found.config, 22)

@@ -171,7 +171,7 @@ def test_runs_that_differ_in_the_rule_have_names_of_their_own(monkeypatch, tmp_p
     more = ("seed=0,1", "n_cycles=1", "progress=false")
     assert run_small(monkeypatch, tmp_path, "-m", "stop=none,watch", *more) == 0
     results = read_results(tmp_path / "results")
-    names = ["margin (stop.name=null)", "margin (stop.name=watch)"]
+    names = ["margin (stop=none)", "margin (stop=watch)"]
     assert sorted(results.curves["strategy"].unique()) == names
     assert results.stopping["strategy"].unique().tolist() == names[1:]
 
