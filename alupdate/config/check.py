@@ -25,6 +25,7 @@ from alupdate.config import (
     UpdatingTask,
     run_prefix,
 )
+from alupdate.config.forecasts import check_forecast
 from alupdate.config.loader import INSTANTIATION_KEYS
 from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
 from alupdate.config.overrides import how_to_quote
@@ -227,6 +228,7 @@ def _check_consistency(config: RunConfig) -> None:
     _check_names(config)
     _check_kept_model(config)
     _check_label_studio(config)
+    check_forecast(config)
     _check_backbone(config)
     _check_likelihoods(config)
     _check_step_sizes(config)

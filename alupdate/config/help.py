@@ -6,7 +6,7 @@ from alupdate.utils.paths import conf_dir
 
 GROUPS = (
     "dataset", "backbone", "strategy", "batch", "update", "posterior", "training", "task",
-    "tracker", "experiment", "setting", "hydra/launcher",
+    "tracker", "forecast", "experiment", "setting", "hydra/launcher",
 )  # fmt: skip
 HEAD = """\
 alupdate: deep active learning with efficient Bayesian updates

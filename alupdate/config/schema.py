@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
+from alupdate.config.forecasts import ForecastConfig, NoForecast
 from alupdate.config.values import (
     SETTINGS,
     Count,
@@ -357,6 +358,7 @@ class RunConfig:
     task: TaskConfig
     tracker: TrackerConfig = NoTracker()
     labelstudio: LabelStudioConfig = LabelStudioConfig()
+    forecast: ForecastConfig = NoForecast()
     seed: Natural = 0
     n_initial: Count = 10
     initial: Literal["random", "typiclust", "coverage", "maxherding"] = "random"

@@ -1,7 +1,6 @@
 """The active-learning cycle: select, label, learn, evaluate, record."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -12,6 +11,7 @@ from alupdate.analysis.theme import fix_margins
 from alupdate.config import RunConfig
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
+from alupdate.experiment.forecasting import Forecaster
 from alupdate.experiment.kept_model import saved_model_of
 from alupdate.experiment.learning import Batch, Learning, score_model
 from alupdate.experiment.selection import Selector, first_picks, holdout
@@ -42,7 +42,10 @@ class ActiveLearning:
         self._selector = Selector(config, setup.dataset)
         size = len(setup.dataset.train)
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
-        self._reserved = holdout(config, self._order)
+        self._forecaster = Forecaster(config, self._annotator, self._order)
+        self._reserved = np.concatenate([
+            holdout(config, self._order), self._forecaster.held_out
+        ])
         self._test_labels = torch.from_numpy(setup.dataset.test_labels).to(setup.device)
         check_sizes(config, size, self._reserved)
         labels = config.n_initial + config.n_cycles * config.batch.size
@@ -56,7 +59,7 @@ class ActiveLearning:
     def run(self, store: RunStore, display: Display) -> TaskSummary:
         """Run the cycles that are not recorded yet; each is committed as it ends."""
         records = self._finished(store)
-        steps = [asdict(record) for record in records]
+        steps = [record.step() for record in records]
         if records:
             display.say(f"resuming after cycle {records[-1].cycle}")
         pool, model = self._pool_after(records), self._model_after(records)
@@ -64,12 +67,15 @@ class ActiveLearning:
         with display.progress("cycles", total, len(records)) as advance:
             for cycle in range(len(records), total):
                 pool, model, record = self._cycle(cycle, pool, model)
+                record = self._forecaster.with_forecast(record, pool, model, records)
                 records.append(record)
-                steps.append(asdict(record))
+                steps.append(record.step())
                 store.save(steps, self._tables(store, records))
                 primary = record.scores[PRIMARY]
                 advance(1, f"{record.n_labelled} labels, {PRIMARY} {primary:.3f}")
         store.save(steps, self._tables(store, records), last=True)
+        if records[-1].forecast is not None:
+            display.say(records[-1].forecast.in_words())
         return _summary(store, records)
 
     def model_of(self, store: RunStore) -> Model:

@@ -13,6 +13,7 @@ import pandas as pd
 from alupdate.results.records import (
     COMPARISON_COLUMNS,
     CURVE_COLUMNS,
+    FORECAST_TABLE,
     QUERY_COLUMNS,
     TIMING_COLUMNS,
     UPDATE_COLUMNS,
@@ -28,7 +29,7 @@ TEXT = frozenset({
 })  # fmt: skip
 WHOLE = frozenset({
     "seed", "cycle", "n_labelled", "n_initial", "n_new", "position", "pool_index", "label",
-    "labels",
+    "labels", "ahead",
 })  # fmt: skip
 BOOLEAN = frozenset({"oracle"})
 """Columns by type, in whatever file they are; all others hold real numbers."""
@@ -89,6 +90,9 @@ KINDS: Mapping[str, TableKind] = {
     "timings": TableKind("phase", TIMING_COLUMNS, file="timings.csv"),
     "queries": TableKind("pool_index", QUERY_COLUMNS, file="queries.csv"),
     "comparisons": TableKind("update_seconds", COMPARISON_COLUMNS, file="comparison.csv"),
+    "forecasts": TableKind(
+        "ahead", FORECAST_TABLE, gaps=frozenset({ACCURACY}), file="forecast.csv"
+    ),
     "curves": _kind_with_metrics("curve.csv", "cycle", CURVE_COLUMNS),
 }  # fmt: skip
 """By field of ``Results``, in an order in which the first mark that a file has tells its kind."""

@@ -93,6 +93,7 @@ class Results:
         timings: rows of timings.csv, seconds per phase.
         queries: rows of queries.csv, one per acquired label.
         comparisons: rows of comparison.csv, updating against retraining in a cycle.
+        forecasts: rows of forecast.csv, one per expected accuracy.
         areas: rows of scripts/areas.py, one per run.
         benchmark: rows of scripts/benchmark.py.
         runs: all run directories that could be read; none for a file of gathered rows.
@@ -107,6 +108,7 @@ class Results:
     timings: pd.DataFrame | None = None
     queries: pd.DataFrame | None = None
     comparisons: pd.DataFrame | None = None
+    forecasts: pd.DataFrame | None = None
     areas: pd.DataFrame | None = None
     benchmark: pd.DataFrame | None = None
     runs: tuple[Run, ...] = ()

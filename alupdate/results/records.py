@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import RunConfig, UpdatingTask, display_name
+from alupdate.results.forecasts import FORECAST_COLUMNS, Forecast, forecast_rows
 from alupdate.utils.metrics import ACCURACY, known_columns, metric_values, with_metrics
 
 
@@ -37,6 +38,10 @@ CURVE_COLUMNS = with_metrics(
 )  # fmt: skip
 TIMING_COLUMNS = ("run", "cycle", "phase", "seconds")
 QUERY_COLUMNS = ("run", "cycle", "position", "pool_index", "label")
+FORECAST_TABLE = (
+    "run", "dataset", "backbone", "strategy", "batch", "update", "seed", *FORECAST_COLUMNS, ACCURACY,
+)  # fmt: skip
+"""Columns of forecast.csv; the last one is what came true on the test set."""
 COMPARISON_COLUMNS = (
     "run", "cycle", "n_labelled", "n_new", "update_seconds", "retrain_seconds", "speedup",
     "before_accuracy", "update_accuracy", "retrain_accuracy", "agreement",
@@ -72,6 +77,7 @@ class CycleRecord:
         indices, labels: what was acquired in this cycle, in order.
         scores: metric name to value, on the test set.
         timings: phase (features, select, step_size, update, retrain, evaluate) to seconds.
+        forecast: what is expected after the cycle.
     """
 
     cycle: int
@@ -81,6 +87,14 @@ class CycleRecord:
     scores: Mapping[str, float]
     timings: Mapping[str, float]
     comparison: Comparison | None = None
+    forecast: Forecast | None = None
+
+    def step(self) -> dict[str, Any]:
+        """Return the record as a state holds it, without a forecast that nobody asked for."""
+        step = asdict(self)
+        if self.forecast is None:
+            del step["forecast"]
+        return step
 
 
 def tables(
@@ -113,6 +127,11 @@ def tables(
     comparisons = [_comparison_row(run, r, r.comparison) for r in records if r.comparison]
     if comparisons:
         files["comparison.csv"] = csv_text(COMPARISON_COLUMNS, comparisons)
+    expected = [(r.n_labelled, r.forecast, r.scores[ACCURACY]) for r in records if r.forecast]
+    if expected:
+        identity = list(_identity(run, config, parts).values())
+        rows = [[*identity, *cells, truth] for cells, truth in forecast_rows(expected)]
+        files["forecast.csv"] = csv_text(FORECAST_TABLE, rows)
     return files
 
 
@@ -208,7 +227,8 @@ def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
             raise ValueError(f"step {number} is cycle {record.cycle}")
         if not record.indices or len(record.indices) != len(record.labels):
             raise ValueError(f"cycle {number} has not one label for each instance")
-        if not record.n_labelled == len(seen) == count:
+        held_out = record.forecast.n_held_out if record.forecast else 0
+        if not record.n_labelled - held_out == len(seen) == count:
             raise ValueError(f"cycle {number}: n_labelled is not the number of labels acquired")
         if min(*record.indices, *record.labels) < 0:
             raise ValueError(f"cycle {number} has an instance or a label below 0")

@@ -40,6 +40,7 @@ ADDED: Mapping[str, Any] = {
     "dataset.on_conflict": "error",
     "batch.labels": "acquired",
     "batch.n_samples": 1,
+    "forecast": {"name": "none"},
 }
 """Settings that earlier versions did not have, and the values that stand for what those did: with
 them a run is the one that it was."""

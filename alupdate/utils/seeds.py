@@ -25,6 +25,7 @@ class Stream(IntEnum):
     HYPOTHESES = 7
     PREDICTIVE = 8
     CALIBRATION = 9
+    FORECAST = 10
 
 
 def generator(seed: int, stream: Stream, cycle: int = 0) -> np.random.Generator:

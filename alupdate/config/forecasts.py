@@ -1,0 +1,76 @@
+"""The schema of the group ``forecast``, and the runs that it does not apply to."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic.dataclasses import dataclass
+
+from alupdate.config.values import SETTINGS, Count, Natural, Share
+from alupdate.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from alupdate.config.schema import RunConfig
+
+
+def _ascending(values: tuple[int, ...]) -> tuple[int, ...]:
+    if any(later <= earlier for earlier, later in zip(values, values[1:], strict=False)):
+        raise ValueError("must rise from one number to the next")
+    return values
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class NoForecast:
+    """Nothing is estimated."""
+
+    name: Literal["none"] = "none"
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class ExpectedAccuracy:
+    """The expected accuracy with an interval, now and after further labels.
+
+    Attributes:
+        holdout: how many labels are drawn uniformly from the pool and never trained on; 0 for
+            an estimate from the left-out labels of the training set.
+        level: of the intervals.
+        ahead: numbers of further labels.
+    """
+
+    name: Literal["expected"]
+    holdout: Natural = 0
+    level: Share = 0.9
+    ahead: Annotated[tuple[Count, ...], Field(max_length=10), AfterValidator(_ascending)] = (
+        50,
+        200,
+    )
+
+
+ForecastConfig = Annotated[NoForecast | ExpectedAccuracy, Field(discriminator="name")]
+
+
+def check_forecast(config: "RunConfig") -> None:
+    """Refuse a forecast where it does not apply.
+
+    Raises:
+        InputError: of another task, of an oracle that sets instances aside itself, or more labels
+            set aside than there are to learn from.
+    """
+    wanted = config.forecast
+    if isinstance(wanted, NoForecast):
+        return
+    if config.task.name != "active_learning":
+        raise InputError(
+            f"forecast={wanted.name}: is for task=active_learning; task={config.task.name} does "
+            "not use it"
+        )
+    if wanted.holdout and config.strategy.n_holdout:
+        raise InputError(
+            f"forecast.holdout={wanted.holdout}: strategy={config.strategy.name} sets instances "
+            "aside itself; use forecast.holdout=0"
+        )
+    budget = config.n_initial + config.n_cycles * config.batch.size
+    if wanted.holdout > budget:
+        raise InputError(
+            f"forecast.holdout={wanted.holdout}: sets more labels aside than the {budget} that the "
+            "run learns from; use fewer, or raise n_cycles"
+        )
