@@ -14,6 +14,7 @@ from alupdate.analysis.benchmark_growth import growth_figures
 from alupdate.analysis.benchmark_speedups import ratio_figures
 from alupdate.analysis.candidates import candidate_figures
 from alupdate.analysis.curves import curve_figures, curve_tables
+from alupdate.analysis.forecasts import forecast_figures, forecast_tables
 from alupdate.analysis.gap_closed import gap_figures, gap_tables
 from alupdate.analysis.labels_saved import labels_saved_figures, labels_saved_tables
 from alupdate.analysis.oracles import oracle_figures, oracle_tables
@@ -31,13 +32,13 @@ from alupdate.utils.metrics import PRIMARY, higher_is_better
 
 TABLES: tuple[Callable[[AnalysisInput], Iterator[ResultTable]], ...] = (
     aulc_tables, batch_tables, oracle_tables, rank_tables, curve_tables, penalty_tables,
-    labels_saved_tables, gap_tables, speedup_tables,
+    labels_saved_tables, gap_tables, speedup_tables, forecast_tables,
 )  # fmt: skip
 """Functions that yield tables, in the order in which they are shown."""
 FIGURES: tuple[Callable[[AnalysisInput, Theme], Iterator[ResultFigure]], ...] = (
     curve_figures, penalty_figures, labels_saved_figures, aulc_figures, batch_figures,
     oracle_figures, candidate_figures, rank_figures, size_figures, gamma_figures, gap_figures,
-    speedup_figures, growth_figures, ratio_figures,
+    speedup_figures, growth_figures, ratio_figures, forecast_figures,
 )  # fmt: skip
 """Functions that yield figures, in the order in which they are drawn."""
 
@@ -71,6 +72,7 @@ def analysis_input(results: Results, metric: str = PRIMARY) -> AnalysisInput:
         aulc=aulc,
         updates=updates,
         benchmark=benchmark,
+        forecasts=results.forecasts,
         methods=MethodStyles() if updates is None else MethodStyles.of(updates),
         chosen=None if aulc is None else best_variants(aulc, higher_is_better(metric)),
     )

@@ -30,6 +30,7 @@ class AnalysisInput:
         aulc: one row per run: variant, seed and ``area``, its AULC by the metric.
         updates: rows in the form of updates.csv.
         benchmark: rows of scripts/benchmark.py.
+        forecasts: rows in the form of forecast.csv.
         variants: styles of the strategies and updates in learning curves.
         methods: styles of the methods in ``updates``.
         chosen: the variants that figures show, by the columns METHOD; None: all.
@@ -41,6 +42,7 @@ class AnalysisInput:
     aulc: pd.DataFrame | None = None
     updates: pd.DataFrame | None = None
     benchmark: pd.DataFrame | None = None
+    forecasts: pd.DataFrame | None = None
     variants: VariantStyles = field(default_factory=VariantStyles)
     methods: MethodStyles = field(default_factory=MethodStyles)
     chosen: pd.DataFrame | None = None

@@ -1,5 +1,6 @@
 """The schema of the group ``forecast``, and the runs that it does not apply to."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _ascending(values: tuple[int, ...]) -> tuple[int, ...]:
-    if any(later <= earlier for earlier, later in zip(values, values[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(values)):
         raise ValueError("must rise from one number to the next")
     return values
 

@@ -43,9 +43,7 @@ class ActiveLearning:
         size = len(setup.dataset.train)
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
         self._forecaster = Forecaster(config, self._annotator, self._order)
-        self._reserved = np.concatenate([
-            holdout(config, self._order), self._forecaster.held_out
-        ])
+        self._reserved = np.concatenate([holdout(config, self._order), self._forecaster.held_out])
         self._test_labels = torch.from_numpy(setup.dataset.test_labels).to(setup.device)
         check_sizes(config, size, self._reserved)
         labels = config.n_initial + config.n_cycles * config.batch.size

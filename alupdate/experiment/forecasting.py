@@ -116,9 +116,7 @@ class Forecaster:
         points = rng.permutation(pool.candidates())[:N_POINTS]
         logits = model.posterior.logits(model.pool[torch.from_numpy(points)])
         left_out = leave_one_out_logits(mean, rows, labels, precision)
-        known = LeftOut(
-            left_out.numpy(force=True), pool.labels, logits.double().numpy(force=True)
-        )
+        known = LeftOut(left_out.numpy(force=True), pool.labels, logits.double().numpy(force=True))
         if not np.isfinite(known.logits).all() or not np.isfinite(known.pool).all():
             return None
         return expected_accuracy(known, rng)

@@ -48,9 +48,7 @@ def later_accuracies(
     mean, error = _gains(estimates, np.array(ahead, dtype=np.float64), rng)
     room = 1 - latest.mean
     return [
-        Estimate(
-            latest.mean + min(gain, room), float(np.hypot(latest.error, spread)), latest.count
-        )
+        Estimate(latest.mean + min(gain, room), float(np.hypot(latest.error, spread)), latest.count)
         for gain, spread in zip(mean.tolist(), error.tolist(), strict=True)
     ]
 

@@ -43,10 +43,8 @@ class Estimate:
         worth = mean * (1 - mean) / max(self.error, 1e-9) ** 2
         size = float(np.clip(worth, LEAST_SIZE, max(self.count, LEAST_SIZE)))
         sides = [(1 - level) / 2, (1 + level) / 2]
-        lower, upper = stats.beta.ppf(sides, size * mean, size * (1 - mean))
-        return Interval(
-            self.mean, min(float(lower), self.mean), max(float(upper), self.mean)
-        )
+        lower, upper = np.asarray(stats.beta.ppf(sides, size * mean, size * (1 - mean)))
+        return Interval(self.mean, min(float(lower), self.mean), max(float(upper), self.mean))
 
 
 def binomial_interval(right: int, count: int, level: float) -> Interval:

@@ -84,7 +84,14 @@ def forecast_rows(
     for number, (count, forecast, _) in enumerate(cycles):
         for expected in forecast.expected:
             found, wanted = expected.accuracy, count + expected.ahead
-            cells = [number, count, expected.ahead, found.value, found.lower, found.upper]
+            cells: list[object] = [
+                number,
+                count,
+                expected.ahead,
+                found.value,
+                found.lower,
+                found.upper,
+            ]
             yield cells, _reached(wanted, labels, [truth for _, _, truth in cycles])
 
 

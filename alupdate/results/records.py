@@ -39,7 +39,8 @@ CURVE_COLUMNS = with_metrics(
 TIMING_COLUMNS = ("run", "cycle", "phase", "seconds")
 QUERY_COLUMNS = ("run", "cycle", "position", "pool_index", "label")
 FORECAST_TABLE = (
-    "run", "dataset", "backbone", "strategy", "batch", "update", "seed", *FORECAST_COLUMNS, ACCURACY,
+    "run", "dataset", "backbone", "strategy", "batch", "update", "seed",
+    *FORECAST_COLUMNS, ACCURACY,
 )  # fmt: skip
 """Columns of forecast.csv; the last one is what came true on the test set."""
 COMPARISON_COLUMNS = (
