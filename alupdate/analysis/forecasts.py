@@ -8,8 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from alupdate.analysis.question import AnalysisInput, ResultFigure, ResultTable
+from alupdate.analysis.styles import VariantStyles
 from alupdate.analysis.theme import SCREEN, Theme, grid
-from alupdate.analysis.variants import SETTING
+from alupdate.analysis.variants import SETTING, named
 from alupdate.utils.metrics import ACCURACY
 
 METHOD_COLUMNS = ("strategy", "batch", "update")
@@ -67,31 +68,35 @@ def forecast_tables(given: AnalysisInput) -> Iterator[ResultTable]:
     )
 
 
-def forecast_scatter(forecasts: pd.DataFrame, theme: Theme = SCREEN) -> Figure:
-    """Draw the expected accuracy with its interval against labels, and what came true.
+def forecast_curves(
+    forecasts: pd.DataFrame, styles: VariantStyles, theme: Theme = SCREEN
+) -> Figure:
+    """Draw the accuracy that is expected now, its interval, and what came true, against labels.
 
-    One panel per data set; the curves are means over seeds of what is expected now.
+    One panel per data set; means over seeds.
 
     Args:
         forecasts: rows in the form of forecast.csv.
+        styles: of the strategies.
         theme: sizes and fonts.
     """
-    now = forecasts[forecasts["ahead"] == 0]
+    now = named(forecasts[forecasts["ahead"] == 0].assign(oracle=False))
     settings = list(now.groupby(SETTING))
-    figure, panels = grid(len(settings), theme, min(len(settings), 4))
+    figure, panels = grid(len(settings), theme, 2)
     for panel, ((dataset, backbone), here) in zip(panels, settings, strict=True):
-        for number, (strategy, rows) in enumerate(here.groupby("strategy")):
+        for variant, rows in here.groupby("variant"):
+            colour = styles.style(rows.iloc[0]).colour
             means = rows.groupby("n_labelled")[["expected", "lower", "upper", ACCURACY]].mean()
-            colour = f"C{number}"
+            labels = means.index.to_numpy()
             panel.fill_between(
-                means.index, means["lower"], means["upper"], color=colour, alpha=0.12, lw=0
+                labels, means["lower"], means["upper"], color=colour, alpha=0.1, lw=0
             )
-            panel.plot(means.index, means["expected"], color=colour, ls="--")
-            panel.plot(means.index, means[ACCURACY], color=colour, label=strategy)
+            panel.plot(labels, means["expected"], color=colour, ls="--")
+            panel.plot(labels, means[ACCURACY], color=colour, label=variant)
         panel.set_title(f"{dataset}\n{backbone}")
         panel.set_xlabel("labels")
-    panels[0].set_ylabel(ACCURACY)
-    panels[0].legend()
+        panel.set_ylabel(ACCURACY)
+    panels[0].legend(loc="lower right", title="dashed: expected")
     return figure
 
 
@@ -99,11 +104,12 @@ def forecast_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigur
     """Yield expected and true accuracy against labels."""
     if given.forecasts is None:
         return
+    styles = VariantStyles.of(given.forecasts)
     yield ResultFigure(
-        f"{given.name}-forecast",
+        f"{given.name}-expected",
         "Expected and true accuracy",
         "Dashed: expected accuracy without a test set, shaded: its interval; solid: accuracy on "
         "the test set. Means over seeds.",
         given.forecasts,
-        partial(forecast_scatter, given.forecasts, theme),
+        partial(forecast_curves, given.forecasts, styles, theme),
     )

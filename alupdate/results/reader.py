@@ -494,6 +494,10 @@ def _places_of_data() -> set[str]:
 
 def _named_by(run: Run, keys: list[str]) -> Run:
     values = (f"{key.removeprefix('strategy.')}={run.settings.get(key, 'null')}" for key in keys)
-    curve = run.tables["curves"]
-    renamed = curve.assign(strategy=curve["strategy"] + " (" + ", ".join(values) + ")")
-    return replace(run, tables={**run.tables, "curves": renamed})
+    ending = f" ({', '.join(values)})"
+    renamed = {
+        kind: run.tables[kind].assign(strategy=run.tables[kind]["strategy"] + ending)
+        for kind in ("curves", "forecasts")
+        if kind in run.tables
+    }
+    return replace(run, tables={**run.tables, **renamed})
