@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.laplace.fisher import Information, binary, multiclass
+from alupdate.laplace.binary_fisher import binary_weights
+from alupdate.laplace.fisher import Information, multiclass
 from alupdate.laplace.posterior import Posterior
 from alupdate.strategies.base import Positions, Query
 
@@ -51,11 +52,17 @@ def _computed_anew(
     """Return the query under weights (C, D) and a covariance (D, D), with nothing carried over."""
     return replace(
         query,
-        logits=query.features @ weights.T,
+        kept_logits=query.features @ weights.T,
         posterior=Posterior(weights, covariance, "gaussian"),
         picked=picked,
         picked_labels=labels[picked],
     )
+
+
+def _binary(features: Tensor, logits: Tensor) -> Information:
+    """Return the binary approximation's information: that of one class."""
+    weights = binary_weights(logits)[:, None, None]
+    return Information(features.double(), weights.sqrt(), weights)
 
 
 def plain_bait(fisher: str, oversample: int, regularisation: float) -> Select:
@@ -74,7 +81,7 @@ def plain_bait(fisher: str, oversample: int, regularisation: float) -> Select:
         oversample: how many times the batch is picked before the worst are dropped.
         regularisation: on the diagonal of M.
     """
-    information = multiclass if fisher == "multiclass" else binary
+    information = multiclass if fisher == "multiclass" else _binary
 
     def select(query: Query, size: int) -> Positions:
         pool = information(query.features, query.logits)

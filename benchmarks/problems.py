@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.posterior import Posterior, fit_posterior
 from alupdate.laplace.updates import update_rule
 from alupdate.models.training import Recipe, optimal_linear, train_linear
 from alupdate.strategies.base import Oracle, Query
 
 WEIGHT_DECAY = 1e-4
+_ROWS = 2**15
 RECIPE = Recipe(0.01, WEIGHT_DECAY, 200, 64)
 
 
@@ -30,8 +30,12 @@ def make_problem(count: int, dimension: int, classes: int, seed: int = 0) -> Pro
     rng = np.random.default_rng(seed)
     labels = rng.integers(classes, size=count)
     centres = np.random.default_rng(99).normal(size=(classes, dimension))
-    rows = rng.normal(size=(count, dimension)) + 0.3 * centres[labels]
-    return Problem(with_bias(torch.from_numpy(rows.astype(np.float32))), torch.from_numpy(labels))
+    features = torch.ones(count, dimension + 1)
+    for start in range(0, count, _ROWS):  # in parts: a large pool fits once, not in 64 bits
+        part = labels[start : start + _ROWS]
+        rows = rng.normal(size=(len(part), dimension)) + 0.3 * centres[part]
+        features[start : start + _ROWS, :-1] = torch.from_numpy(rows)
+    return Problem(features, torch.from_numpy(labels))
 
 
 def fitted(problem: Problem, classes: int) -> Posterior:

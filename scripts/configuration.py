@@ -37,8 +37,9 @@ def keys_of(path: Path, conf: Path) -> dict[str, Key]:
     tree = yaml.safe_load(text) or {}
     keys: dict[str, Key] = {}
     for included in tree.pop("defaults", []):
-        if isinstance(included, str) and included.startswith("/shared/"):
-            keys |= keys_of(conf / f"{included[1:].partition('@')[0]}.yaml", conf)
+        if isinstance(included, str) and included.endswith("@_here_"):
+            place = conf if included.startswith("/") else path.parent
+            keys |= keys_of(place / f"{included.strip('/').partition('@')[0]}.yaml", conf)
     comments = {name: key.comment for name, key in keys.items()}
     comments |= dict(re.findall(r"^ *(\w+):.*? # (.*)$", text, flags=re.MULTILINE))
     for name, value in tree.items():
@@ -62,6 +63,12 @@ def _about(path: Path) -> str:
     return next((x[2:].strip() for x in lines if x.startswith("# ") and x[2] != "@"), "")
 
 
+def _package(path: Path) -> str:
+    """Return the group whose keys a file sets, where that is not its own."""
+    found = re.match(r"# @package (\w+)\n", path.read_text(encoding="utf-8"))
+    return found.group(1) if found else ""
+
+
 def _options(group: str, conf: Path) -> Iterator[str]:
     files = sorted((conf / group).rglob("*.yaml"))
     if files:
@@ -75,6 +82,7 @@ def _keys(group: str, conf: Path) -> Iterator[str]:
     """Yield a table of the keys of a group, each with the options that have it."""
     found: dict[str, dict[Key, list[str]]] = {}
     files = sorted((conf / group).glob("*.yaml"))
+    place = next((package for package in map(_package, files) if package), group)
     for path in files:
         for key in keys_of(path, conf).values():
             found.setdefault(key.name, {}).setdefault(key, []).append(path.stem)
@@ -83,7 +91,7 @@ def _keys(group: str, conf: Path) -> Iterator[str]:
     for name, kinds in found.items():
         for key, options in kinds.items():
             of = "all" if len(options) == len(files) else ", ".join(f"`{o}`" for o in options)
-            yield f"| `{group}.{name}` | {key.default} | {of} | {_cell(key.comment)} |"
+            yield f"| `{place}.{name}` | {key.default} | {of} | {_cell(key.comment)} |"
 
 
 def _cell(text: str) -> str:

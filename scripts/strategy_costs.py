@@ -20,7 +20,9 @@ import pandas as pd
 
 from alupdate.utils.errors import DONE, WRONG_INPUT
 
-SIZES = ((1000, 384, 10, 10), (1000, 384, 77, 100), (50_000, 1280, 10, 100))
+SIZES = (
+    (1000, 384, 10, 10), (1000, 384, 77, 100), (50_000, 1280, 10, 100), (1_300_000, 384, 1000, 100)
+)  # fmt: skip
 STRATEGIES = (
     "random", "margin", "entropy", "least_confidence", "variance", "bald", "batch_bald", "badge",
     "bait fisher=binary", "bait", "coreset", "typiclust", "probcover", "maxherding", "uherding",

@@ -1,7 +1,8 @@
 """Print and write every table of an experiment: the command ``alupdate tables``.
 
 usage: python scripts/tables.py results/<experiment> [OUTPUT_DIRECTORY] [--metric METRIC]
-       [--expect paper]
+       [--expect paper] [--reference VARIANT] [--budget SECONDS] [--cite]
+       python scripts/tables.py --compare A B [OUTPUT_DIRECTORY]
 """
 
 import sys

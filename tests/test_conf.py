@@ -17,6 +17,7 @@ from PIL import Image
 from alupdate.config import RunConfig, run_prefix
 from alupdate.config.check import parse_config
 from alupdate.config.options import PACKAGES, options
+from alupdate.data.disturbances import Disturbances
 from alupdate.results.reader import read_results
 from alupdate.utils.paths import conf_dir
 from tests.support.images import small_files, write_folder
@@ -28,6 +29,7 @@ from tests.test_slurm_presets import PRESETS
 
 GROUPS = (
     "dataset",
+    "disturbance",
     "backbone",
     "strategy",
     "batch",
@@ -36,6 +38,9 @@ GROUPS = (
     "training",
     "task",
     "tracker",
+    "stop",
+    "annotator",
+    "forecast",
 )
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
@@ -53,6 +58,7 @@ ONE_JOB = {
     "paper/batch_selection": ("strategy=margin", "batch=sequential"),
     "paper/lookahead": ("strategy=lookahead", "strategy.n_batches=3"),
     "paper/candidate_batches": ("strategy.n_batches=3",),
+    "realistic": ("strategy=margin",),
 }
 """Of the sweeps whose strategies run above and in strategies/at_once."""
 SIZES = {
@@ -180,7 +186,8 @@ def test_option_runs(group, option, monkeypatch, tmp_path):
         assert not (tmp_path / "results").exists()
     else:
         curve = read_results(tmp_path / "results").curves
-        assert curve["n_labelled"].tolist() == [10, 13, 16]
+        votes = 3 if (group, option) == ("annotator", "several") else 1
+        assert curve["n_labelled"].tolist() == [10 * votes, 13 * votes, 16 * votes]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -233,12 +240,17 @@ def test_file_names_every_key_of_its_schema(group, option):
     """So that each can be set on the command line without a plus sign."""
     text = yaml.safe_load((conf_dir() / group / f"{option}.yaml").read_text())
     if "defaults" in text:
-        text |= yaml.safe_load((conf_dir() / "shared" / f"{group}.yaml").read_text())
+        place = "disturbance/clean" if group == "disturbance" else f"shared/{group}"
+        text |= yaml.safe_load((conf_dir() / f"{place}.yaml").read_text())
         del text["defaults"]
+    if group == "dataset":
+        text |= yaml.safe_load((conf_dir() / "disturbance" / "clean.yaml").read_text())
     assert set(text) == {field.name for field in fields(schema_of(group, text.get("name")))}
 
 
 def schema_of(group, name):
+    if group == "disturbance":
+        return Disturbances
     if group in PACKAGES:
         return options(group)[name]
     annotation = next(field.type for field in fields(RunConfig) if field.name == group)

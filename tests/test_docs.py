@@ -146,10 +146,12 @@ def with_results(data, monkeypatch):
 @pytest.mark.parametrize("command", OF_RESULTS)
 def test_command_about_results(command, with_results, monkeypatch, capsys):
     arguments = shlex.split(command)[3:]
-    folder = with_results(arguments[1])
+    given = [a for a in arguments[1:] if a.startswith("results/")]
+    *_, folder = (with_results(place) for place in given or arguments[1:2])
     assert run_command(monkeypatch, folder, *arguments) == 0
     target = next((a for a in arguments[2:] if "-" not in a), arguments[1])
-    assert "± " in capsys.readouterr().out or _written(folder / target)
+    said = capsys.readouterr().out
+    assert "± " in said or "identical" in said or _written(folder / target)
 
 
 @pytest.mark.parametrize("command", SCRIPTS)

@@ -50,11 +50,17 @@ def aulc_per_run(curves: pd.DataFrame, metric: str = PRIMARY) -> pd.DataFrame:
     rows = []
     ordered = whole(curves, metric).sort_values("n_labelled")
     for key, run in ordered.groupby([*VARIANT, "seed"], sort=True):
-        rows.append([*key, _mean_height(run["n_labelled"].to_numpy(), run[metric].to_numpy())])
+        rows.append([*key, mean_height(run["n_labelled"].to_numpy(), run[metric].to_numpy())])
     return pd.DataFrame(rows, columns=[*VARIANT, "seed", "area"])
 
 
-def _mean_height(labels: NDArray[np.int64], heights: NDArray[np.float64]) -> float:
+def mean_height(labels: NDArray[np.number], heights: NDArray[np.float64]) -> float:
+    """Return the area under a curve (N,) by the trapezoidal rule, divided by its width.
+
+    Example:
+        >>> mean_height(np.array([10, 20, 40]), np.array([0.0, 1.0, 1.0])).item()
+        0.8333333333333334
+    """
     if len(labels) == 1:
         return float(heights[0])
     return float(np.trapezoid(heights, labels) / (labels[-1] - labels[0]))

@@ -84,7 +84,11 @@ def learning_curve(curves: pd.DataFrame, metric: str = PRIMARY, theme: Theme = S
 
 
 def draw_curves(
-    means: pd.DataFrame, label: str, styles: VariantStyles, theme: Theme = SCREEN
+    means: pd.DataFrame,
+    label: str,
+    styles: VariantStyles,
+    theme: Theme = SCREEN,
+    x_label: str = "labels acquired",
 ) -> Figure:
     """Draw lines with bands of one standard error, one panel for each data set and backbone.
 
@@ -93,6 +97,7 @@ def draw_curves(
         label: of the vertical axis.
         styles: of the variants.
         theme: sizes and fonts.
+        x_label: of the horizontal axis.
     """
     settings = list(means.groupby(SETTING))
     lines = means["variant"].nunique()
@@ -102,7 +107,7 @@ def draw_curves(
         figure.set_figwidth(theme.width)
     for panel, ((dataset, backbone), group) in zip(panels, settings, strict=True):
         _lines(panel, group, styles)
-        panel.set(xlabel="labels acquired", ylabel=label)
+        panel.set(xlabel=x_label, ylabel=label)
         panel.set_title(f"{dataset}, {backbone} ({_band(int(group['seeds'].max()))})")
     legend_below(figure, panels, theme)
     return figure

@@ -14,7 +14,7 @@ from alupdate.analysis.variants import SETTING, named
 from alupdate.utils.metrics import ACCURACY
 
 METHOD_COLUMNS = ("strategy", "batch", "update")
-CAPTION = (
+COVERAGE_CAPTION = (
     "ahead: further labels, 0 for now. bias, rmse: of the expected accuracy, against the test "
     "set. coverage: share of cycles whose interval has the accuracy on the test set. width: of the "
     "interval. n: cycles of all seeds whose accuracy is known; those of one seed depend on each "
@@ -63,7 +63,7 @@ def forecast_tables(given: AnalysisInput) -> Iterator[ResultTable]:
     yield ResultTable(
         "forecast-coverage",
         "Expected accuracy against the accuracy that came true",
-        CAPTION,
+        COVERAGE_CAPTION,
         forecast_coverage(given.forecasts),
     )
 

@@ -29,11 +29,14 @@ class AnalysisInput:
         curves: rows in the form of curve.csv, of the finished runs.
         aulc: one row per run: variant, seed and ``area``, its AULC by the metric.
         updates: rows in the form of updates.csv.
+        stopping: rows in the form of stopping.csv.
         benchmark: rows of scripts/benchmark.py.
         forecasts: rows in the form of forecast.csv.
         variants: styles of the strategies and updates in learning curves.
         methods: styles of the methods in ``updates``.
         chosen: the variants that figures show, by the columns METHOD; None: all.
+        costs: rows in the form of costs.csv, of runs that have them.
+        reference: the short name of the variant against which seeds are counted; None: the best.
     """
 
     name: str = "all"
@@ -41,11 +44,14 @@ class AnalysisInput:
     curves: pd.DataFrame | None = None
     aulc: pd.DataFrame | None = None
     updates: pd.DataFrame | None = None
+    stopping: pd.DataFrame | None = None
     benchmark: pd.DataFrame | None = None
     forecasts: pd.DataFrame | None = None
     variants: VariantStyles = field(default_factory=VariantStyles)
     methods: MethodStyles = field(default_factory=MethodStyles)
     chosen: pd.DataFrame | None = None
+    costs: pd.DataFrame | None = None
+    reference: str | None = None
 
     @property
     def label(self) -> str:
@@ -93,8 +99,9 @@ class ResultTable:
         name: of its files, without ending; what a file name should not have is replaced.
         title: one line.
         caption: what the columns mean, and how the numbers were made; plain text.
-        frame: the numbers, unrounded. Columns ``x``, ``x_error``, ``x_low`` and ``x_high`` belong
-            together: a value, its standard error and its interval. A column ``note`` says what
+        frame: the numbers, unrounded. Columns ``x``, ``x_error``, ``x_low``, ``x_high``,
+            ``x_mark`` and ``x_holm_p`` belong together: a value, its standard error, its interval,
+            and how it compares with the best one. A column ``note`` says what
             the row cannot show.
     """
 

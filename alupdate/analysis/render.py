@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from alupdate.analysis.citation import ALIKE, BEST, UNTESTED
 from alupdate.analysis.question import ResultFigure, ResultTable
 from alupdate.analysis.theme import Theme, plain_text
 from alupdate.config.values import FORMULA
@@ -14,9 +15,15 @@ from alupdate.utils.files import replace_file
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "<": "$<$", ">": "$>$", "|": r"\textbar{}",
+    "±": r"$\pm$", "†": r"$^\dagger$", "‡": r"$^\ddagger$",
+    "<": "$<$", ">": "$>$", "|": r"\textbar{}",
 }  # fmt: skip
 P_VALUE = ".1e"
+BOLD = r"\textbf{{{}}}"
+PARTS = ("error", "low", "high", "mark", "holm_p")
+"""Endings of the names of columns that belong to the value of another one."""
+SIGNS = {ALIKE: " †", UNTESTED: " ‡"}
+"""What stands behind a value with a mark; the best one is bold."""
 NEVER = "never"
 """What minus infinity means: of labels saved, where the accuracy is never reached."""
 
@@ -55,12 +62,11 @@ def _is_formula(cell: object) -> bool:
 def markdown(table: ResultTable) -> str:
     """Return heading, table and caption."""
     names, rows = cells(table.frame)
-    lines = [names, ["---"] * len(names), *rows]
-    escaped = (
-        "| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines
-    )
+    escaped = [[cell.replace("|", r"\|") for cell in line] for line in (names, *rows)]
+    lines = [escaped[0], ["---"] * len(names), *_with_best(table.frame, escaped[1:], "**{}**")]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     title, caption = printable(table.title), printable(table.caption)
-    return f"### {title}\n\n" + "\n".join(escaped) + f"\n\n{caption}\n"
+    return f"### {title}\n\n{text}\n\n{caption}\n"
 
 
 def latex(table: ResultTable) -> str:
@@ -68,7 +74,8 @@ def latex(table: ResultTable) -> str:
     names, rows = cells(table.frame)
     numeric = {str(c).replace("_", " ") for c in table.frame if _numeric(table.frame[c])}
     columns = "".join("r" if name in numeric else "l" for name in names)
-    lines = [" & ".join(map(escape, row)) + r" \\" for row in rows]
+    escaped = _with_best(table.frame, [[escape(cell) for cell in row] for row in rows], BOLD)
+    lines = [" & ".join(row) + r" \\" for row in escaped]
     return "\n".join(
         [
             r"\begin{table}", r"\centering",
@@ -81,19 +88,33 @@ def latex(table: ResultTable) -> str:
     )  # fmt: skip
 
 
+def _with_best(frame: pd.DataFrame, rows: list[list[str]], style: str) -> list[list[str]]:
+    """Return rows of escaped cells, with the values that are marked as the best ones in a style."""
+    for place, name in enumerate(_shown(frame)):
+        if f"{name}_mark" in frame:
+            for row, mark in zip(rows, frame[f"{name}_mark"], strict=True):
+                row[place] = style.format(row[place]) if mark == BEST else row[place]
+    return rows
+
+
 def escape(text: str) -> str:
     """Return text in which no character means anything to LaTeX."""
     return "".join(LATEX.get(character, character) for character in text)
 
 
 def cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Return headings and rows as text: errors and intervals stand with their value."""
-    parts = {f"{c}_{part}" for c in frame.columns for part in ("error", "low", "high")}
-    empty = {"note"} if "note" in frame and (frame["note"] == "").all() else set()
-    names = [str(c) for c in frame.columns if c not in parts | empty]
+    """Return headings and rows as text: errors, intervals and marks stand with their value."""
+    names = _shown(frame)
     columns = [_column(frame, name) for name in names]
     rows = [list(row) for row in zip(*columns, strict=True)]
     return [name.replace("_", " ") for name in names], rows
+
+
+def _shown(frame: pd.DataFrame) -> list[str]:
+    """Return the columns that stand for themselves and are not empty."""
+    parts = {f"{c}_{part}" for c in frame.columns for part in PARTS}
+    empty = {"note"} if "note" in frame and (frame["note"] == "").all() else set()
+    return [str(c) for c in frame.columns if c not in parts | empty]
 
 
 def _column(frame: pd.DataFrame, name: str) -> list[str]:
@@ -108,6 +129,8 @@ def _column(frame: pd.DataFrame, name: str) -> list[str]:
         pairs = zip(frame[f"{name}_low"], frame[f"{name}_high"], strict=True)
         ends = [(_text(low, style), _text(high, style)) for low, high in pairs]
         found = [f"{v} [{a}, {b}]" if a else v for v, (a, b) in zip(found, ends, strict=True)]
+    if f"{name}_mark" in frame:
+        found = [v + SIGNS.get(m, "") for v, m in zip(found, frame[f"{name}_mark"], strict=True)]
     return found
 
 

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import (
     ActiveLearningTask,
+    FeaturesTask,
     LabelTask,
     PredictTask,
     RerunTask,
@@ -25,6 +26,8 @@ from alupdate.config import (
     UpdatingTask,
     run_prefix,
 )
+from alupdate.config.check_data import check_disturbances
+from alupdate.config.check_labels import check_annotator, check_first_labels
 from alupdate.config.forecasts import check_forecast
 from alupdate.config.loader import INSTANTIATION_KEYS
 from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
@@ -32,6 +35,7 @@ from alupdate.config.overrides import how_to_quote
 from alupdate.config.values import RETRAIN
 from alupdate.laplace.names import MAP
 from alupdate.utils.errors import InputError, first_line, suggestion
+from alupdate.utils.paths import conf_dir
 
 
 def parse_config(composed: DictConfig) -> RunConfig:
@@ -112,6 +116,9 @@ def explain_hydra_error(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         options = [str(name) for name in error.options]
+        if group.partition("/")[0] in FOLDERED:
+            group, _, option = str(error.missing_cfg_file).partition("/")
+            options = sorted({*options, *_in_folders(group)})
         return (
             f"{group}={option}: no such {group}; {suggestion(option, options)}"
             f"available: {', '.join(options)}"
@@ -181,6 +188,9 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 
 _LONGEST_NAME = 255
 """Bytes in the name of a file or folder."""
+FOLDERED = {"experiment"}
+"""Groups whose options lie in folders, too: experiment=FOLDER/OPTION."""
+GLOBAL_PACKAGE = "the file must begin with the line # @package _global_"
 MOVED = {
     "update.likelihood": "posterior.likelihood",
     "update.prior_precision": "posterior.prior_precision",
@@ -194,9 +204,20 @@ MOVED = {
 """Keys of earlier versions, and what they are called now."""
 
 
+def _in_folders(group: str) -> list[str]:
+    """Return the options of a group that lie in folders: FOLDER/OPTION."""
+    files = (conf_dir() / group).glob("*/*.yaml")
+    return [f"{path.parent.name}/{path.stem}" for path in files]
+
+
 def _unknown_key(key: str) -> str:
-    if key in ("experiment", "setting"):
-        return f"{key}: the file must begin with the line # @package _global_"
+    if key == "experiment":
+        return f"{key}: {GLOBAL_PACKAGE}"
+    if key == "setting":
+        return (
+            f"{key}: an experiment that has a setting is required, such as "
+            f"experiment=paper/gamma {key}=OPTION; and in a file of settings {GLOBAL_PACKAGE}"
+        )
     if key in MOVED:
         return f"{key}: is now {MOVED[key]}"
     parent, _, last = key.rpartition(".")
@@ -225,14 +246,19 @@ def _check_consistency(config: RunConfig) -> None:
             f"subset={config.subset}: must be at least batch.size={config.batch.size}, "
             "or null for the whole pool"
         )
+    check_disturbances(config)
     _check_names(config)
     _check_kept_model(config)
+    _check_costs(config)
     _check_label_studio(config)
     check_forecast(config)
     _check_backbone(config)
+    check_first_labels(config)
     _check_likelihoods(config)
     _check_step_sizes(config)
     _check_batch(config)
+    _check_stop(config)
+    check_annotator(config)
     if isinstance(config.task, ActiveLearningTask):
         candidates = config.subset or max(USUAL_CANDIDATES, config.batch.size)
         config.strategy.try_out(2, config.n_initial, candidates, config.batch.size)
@@ -265,6 +291,19 @@ def _check_kept_model(config: RunConfig) -> None:
         raise InputError(f"model={config.model}: is for task=predict; task={task} does not use it")
     if config.model is None and predicts:
         raise InputError("model: a value is required, as in model=results/.../model.safetensors")
+
+
+def _check_costs(config: RunConfig) -> None:
+    """Refuse what a label costs where no labels are acquired from the data."""
+    if isinstance(config.task, ActiveLearningTask):
+        return
+    for key in ("cost", "cost_column"):
+        value = getattr(config.dataset, key, None)
+        if value is not None:
+            raise InputError(
+                f"dataset.{key}={value}: is for task=active_learning; task={config.task.name} does "
+                "not use it"
+            )
 
 
 def _check_label_studio(config: RunConfig) -> None:
@@ -303,11 +342,6 @@ def _check_backbone(config: RunConfig) -> None:
             "training.solver=lbfgs: finds the optimum of a linear layer and so needs a frozen "
             f"backbone; use training=recipe where backbone={backbone.name} is trained"
         )
-    if config.initial != "random" and not backbone.frozen:
-        raise InputError(
-            f"initial={config.initial}: needs features before the first training, and so a frozen "
-            f"backbone; use initial=random where backbone={backbone.name} is trained"
-        )
 
 
 def _check_batch(config: RunConfig) -> None:
@@ -320,6 +354,20 @@ def _check_batch(config: RunConfig) -> None:
         )
     batches = import_module("alupdate.strategies.batches")
     batches.require_utilities(type(strategy), batch, strategy.name)
+
+
+def _check_stop(config: RunConfig) -> None:
+    """Refuse stopping rules where there are no cycles, or what they look at is not defined."""
+    stop, task, backbone = config.stop.name, config.task.name, config.backbone
+    has_cycles = isinstance(config.task, ActiveLearningTask | FeaturesTask)  # or is ahead of them
+    if stop != "none" and not has_cycles:
+        raise InputError(f"stop={stop}: is for task=active_learning; task={task} does not use it")
+    if "accuracy_plateau" in config.stop.used and not backbone.frozen:
+        remedy = "use another rule" if stop == "accuracy_plateau" else "leave it out of stop.rules"
+        raise InputError(
+            f"stop={stop}: accuracy_plateau leaves labels out of the last layer, but features of "
+            f"backbone={backbone.name} are trained on them, too; {remedy}"
+        )
 
 
 def _check_likelihoods(config: RunConfig) -> None:

@@ -53,8 +53,7 @@ def check_forecast(config: "RunConfig") -> None:
     """Refuse a forecast where it does not apply.
 
     Raises:
-        InputError: of another task, of an oracle that sets instances aside itself, or more labels
-            set aside than there are to learn from.
+        InputError: of another task; or a holdout that the run cannot have.
     """
     wanted = config.forecast
     if isinstance(wanted, NoForecast):
@@ -64,14 +63,29 @@ def check_forecast(config: "RunConfig") -> None:
             f"forecast={wanted.name}: is for task=active_learning; task={config.task.name} does "
             "not use it"
         )
-    if wanted.holdout and config.strategy.n_holdout:
-        raise InputError(
-            f"forecast.holdout={wanted.holdout}: strategy={config.strategy.name} sets instances "
-            "aside itself; use forecast.holdout=0"
+    reason = _why_no_holdout(config, wanted.holdout) if wanted.holdout else ""
+    if reason:
+        raise InputError(f"forecast.holdout={wanted.holdout}: {reason}")
+
+
+def _why_no_holdout(config: "RunConfig", size: int) -> str:
+    """Return why so many labels cannot be set aside; empty if they can."""
+    if config.strategy.n_holdout:
+        return (
+            f"strategy={config.strategy.name} sets instances aside itself; use forecast.holdout=0"
         )
+    if config.annotator.name != "truth":
+        return (
+            f"with annotator={config.annotator.name} its labels would be wrong, too; use "
+            "forecast.holdout=0"
+        )
+    for key in ("cost", "cost_column"):
+        if getattr(config.dataset, key, None) is not None:
+            return f"its labels are not in the costs of dataset.{key}; use forecast.holdout=0"
     budget = config.n_initial + config.n_cycles * config.batch.size
-    if wanted.holdout > budget:
-        raise InputError(
-            f"forecast.holdout={wanted.holdout}: sets more labels aside than the {budget} that the "
-            "run learns from; use fewer, or raise n_cycles"
+    if size > budget:
+        return (
+            f"sets more labels aside than the {budget} that the run learns from; use fewer, or "
+            "raise n_cycles"
         )
+    return ""

@@ -5,8 +5,8 @@ from pathlib import Path
 from alupdate.utils.paths import conf_dir
 
 GROUPS = (
-    "dataset", "backbone", "strategy", "batch", "update", "posterior", "training", "task",
-    "tracker", "forecast", "experiment", "setting", "hydra/launcher",
+    "dataset", "disturbance", "backbone", "strategy", "batch", "update", "posterior", "training",
+    "task", "tracker", "annotator", "stop", "forecast", "experiment", "setting", "hydra/launcher",
 )  # fmt: skip
 HEAD = """\
 alupdate: deep active learning with efficient Bayesian updates

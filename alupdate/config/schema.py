@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
+from alupdate.config.annotators import AnnotatorConfig, TruthAnnotator
 from alupdate.config.forecasts import ForecastConfig, NoForecast
+from alupdate.config.stop import NoStop, StopConfig
 from alupdate.config.values import (
     SETTINGS,
     Count,
@@ -357,11 +359,13 @@ class RunConfig:
     update: UpdateConfig
     task: TaskConfig
     tracker: TrackerConfig = NoTracker()
+    annotator: AnnotatorConfig = TruthAnnotator()
+    stop: StopConfig = NoStop()
     labelstudio: LabelStudioConfig = LabelStudioConfig()
     forecast: ForecastConfig = NoForecast()
     seed: Natural = 0
-    n_initial: Count = 10
-    initial: Literal["random", "typiclust", "coverage", "maxherding"] = "random"
+    n_initial: Natural = 10
+    initial: Literal["random", "kmeans", "typiclust", "coverage", "maxherding"] = "random"
     n_cycles: Natural = 20
     subset: Count | None = 1000
     force: Flag = False
@@ -400,7 +404,8 @@ HOW_TO_RUN = PLACES | {
 
 def display_name(group: Any) -> str:
     """Return how a configured option is called in tables and figures: its label, or its name."""
-    return str(getattr(group, "label", None) or group.name)
+    shown = getattr(group, "display_name", None) or getattr(group, "label", None)
+    return str(shown or group.name)
 
 
 def run_prefix(config: RunConfig) -> str:
@@ -410,5 +415,7 @@ def run_prefix(config: RunConfig) -> str:
         groups += (config.task,)
     else:
         groups += (config.strategy, config.batch, config.update)
+        if not isinstance(config.annotator, TruthAnnotator):
+            groups += (config.annotator,)
     name = "-".join(display_name(group) for group in groups)
     return f"{safe_name(name)}-s{config.seed}"

@@ -14,6 +14,8 @@ from alupdate.utils.paths import conf_dir, expanded
 
 SETTINGS = ConfigDict(extra="forbid")
 
+TextLength = Literal["words", "characters"]
+"""What the length of a text is counted in."""
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 FORMULA = ("=", "+", "-", "@")
@@ -87,6 +89,8 @@ OpenMapping = Annotated[
 """Settings of code that is not this program's. Its presets say null: Hydra lets a command replace
 null by a mapping, but add no keys to an empty one."""
 
+NO_LABEL = -1
+"""In place of a class: the instance has no label, or nobody can give one."""
 RETRAIN = "retrain"
 """The option of the group ``update`` that is no update rule."""
 

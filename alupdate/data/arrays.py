@@ -14,23 +14,20 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, PathText
+from alupdate.config.values import NO_LABEL, SETTINGS, PathText
 from alupdate.data.dataset import (
     Dataset,
     DatasetOption,
-    check_labels,
     from_arrays,
     instances_of_arrays,
-    stratified_split,
 )
-from alupdate.data.labels import known_labels, text_if_any
+from alupdate.data.labels import check_labels, known_labels, text_if_any
 from alupdate.data.own_data import PARTLY, OwnData, OwnInstances, all_or_none
+from alupdate.data.splits import stratified_split
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.files import file_digest, require_regular
 
-NO_LABEL = -1
-"""What y_train holds where there is no label."""
 ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 NPZ_ERRORS = (
     ValueError,

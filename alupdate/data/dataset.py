@@ -14,8 +14,16 @@ from typing_extensions import override
 
 from alupdate.config.options import Option
 from alupdate.config.values import SETTINGS, Count
-from alupdate.data.labels import absence_notes, known_labels, label_notes, shortened
+from alupdate.data.disturbances import Disturbances, disturbed_parts
+from alupdate.data.labels import (
+    absence_notes,
+    check_labels,
+    class_indices,
+    known_labels,
+    label_notes,
+)
 from alupdate.data.numbers import as_features
+from alupdate.data.splits import random_part
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 
@@ -25,8 +33,6 @@ Digests = NDArray[np.void]
 """One digest of DIGEST_SIZE bytes per instance; equal digests stand for equal content."""
 Kind = Literal["images", "vectors", "texts"]
 DIGEST_SIZE = 16
-SPLIT_SEED = 0
-"""A split is part of the data set: the same for every seed of a run."""
 
 
 class Instances(Protocol):
@@ -138,16 +144,32 @@ class Texts(Instances):
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where the instances of a disturbed data set come from, so that features are shared.
+
+    Attributes:
+        train, test: pool and test set as they were.
+        train_positions, test_positions: (N,), (T,), of the instances in these.
+    """
+
+    train: Instances
+    test: Instances
+    train_positions: IntArray
+    test_positions: IntArray
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A pool to choose from and a test set.
 
     Attributes:
         name: as shown in tables and figures.
         train: the pool's instances; ``train`` and ``test`` are of one kind.
-        train_labels: (N,), class indices 0..C-1.
+        train_labels: (N,), class indices 0..C-1; NO_LABEL where nobody can give a label.
         test, test_labels: the same for the T test instances.
         classes: the C class names.
         notes: what a user should know about the data, a line each.
+        source: where the instances come from, if they are some of a larger data set.
     """
 
     name: str
@@ -157,6 +179,7 @@ class Dataset:
     test_labels: IntArray
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    source: Source | None = None
 
     @property
     def kind(self) -> Kind:
@@ -177,7 +200,7 @@ class Dataset:
         """
         if n_train is None and n_test is None:
             return self
-        smaller = self
+        smaller = replace(self, source=None)
         if n_train is not None:
             kept = random_part(len(self.train), n_train, "dataset.n_train")
             smaller = replace(
@@ -194,9 +217,44 @@ class Dataset:
                 f"dataset.n_train={n_train}: leaves one class only ({self.classes[left[0]]}) of "
                 f"{len(self.classes)} in the pool; take more instances"
             )
+        return replace(smaller, notes=self._notes_of(smaller))
+
+    def disturbed(self, settings: Disturbances) -> "Dataset":
+        """Return the data set as it is with rare classes, outliers, duplicates and wrong labels.
+
+        Wrong labels by confusion need features, and are left to ``wrong_labels``.
+
+        Raises:
+            InputError: there are not enough classes or instances.
+        """
+        settings.require_use()
+        if not settings.disturbed_by:
+            return self
+        parts = disturbed_parts(settings, self.train_labels, self.test_labels, self.classes)
+        other = replace(
+            self,
+            train_labels=parts.labels,
+            test_labels=parts.test_labels,
+            classes=parts.classes,
+        )
+        if not (_is_all(parts.pool, self.train) and _is_all(parts.test, self.test)):
+            other = replace(
+                other,
+                train=self.train.take(parts.pool),
+                test=self.test.take(parts.test),
+                source=Source(self.train, self.test, parts.pool, parts.test),
+            )
+        return replace(other, notes=(*self._notes_of(other), *parts.notes))
+
+    def _notes_of(self, other: "Dataset") -> tuple[str, ...]:
+        """Return the notes on a part of this data set: those that count are on what is left."""
         former = _counts(self)
-        others = [note for note in self.notes if note not in former]
-        return replace(smaller, notes=(*others, *_counts(smaller)))
+        return (*(note for note in self.notes if note not in former), *_counts(other))
+
+
+def _is_all(positions: IntArray, instances: Instances) -> bool:
+    """Return whether positions are those of all instances, in their order."""
+    return np.array_equal(positions, np.arange(len(instances)))
 
 
 def kind_of(instances: Instances) -> Kind:
@@ -216,7 +274,7 @@ def fingerprint_of(*parts: Instances) -> str:
 
 
 @checked_dataclass(frozen=True, config=SETTINGS, kw_only=True)
-class DatasetOption(Option, ABC):
+class DatasetOption(Disturbances, Option, ABC):
     """An option of the config group ``dataset``: which data set, and where it is read from.
 
     A subclass names itself in ``name``, declares its settings as fields, and implements ``read``.
@@ -240,10 +298,15 @@ class DatasetOption(Option, ABC):
     n_train: Count | None = None
     n_test: Count | None = None
 
-    def load(self, cache: Path, display: Display) -> Dataset:
-        """Return the data set, reduced to ``n_train`` and ``n_test`` instances.
+    @property
+    @override
+    def display_name(self) -> str:
+        return super().display_name + self.disturbance_label
 
-        The kept instances are the same for every seed of a run.
+    def load(self, cache: Path, display: Display) -> Dataset:
+        """Return the data set, reduced to ``n_train`` and ``n_test`` instances, then disturbed.
+
+        What is kept and disturbed is the same for every seed of a run.
 
         Args:
             cache: the cache directory, for downloads and the index of image files.
@@ -254,7 +317,8 @@ class DatasetOption(Option, ABC):
                 are fewer instances.
         """
         self.check()
-        return self.read(cache, display).reduced(self.n_train, self.n_test)
+        whole = self.read(cache, display).reduced(self.n_train, self.n_test)
+        return whole.disturbed(self)
 
     @abstractmethod
     def read(self, cache: Path, display: Display) -> Dataset:
@@ -298,7 +362,7 @@ def make_dataset(
     for part, rows, labels in (("train", train, train_labels), ("test", test, test_labels)):
         check_labels(where, part, len(rows), labels)
     train_labels, test_labels = known_labels(train_labels, test_labels)
-    classes, train_ids, test_ids = _class_indices(where, train_labels, test_labels)
+    classes, train_ids, test_ids = class_indices(where, train_labels, test_labels)
     dataset = Dataset(
         name=name,
         train=train,
@@ -386,47 +450,6 @@ def _check_rows(where: str, part: str, rows: NDArray[Any]) -> None:
             )
 
 
-def check_labels(where: str, part: str, count: int, labels: NDArray[Any]) -> None:
-    """Refuse what is no label for each of ``count`` instances of a part, train or test.
-
-    Raises:
-        InputError: they are not as many, there are none, or no integers or strings.
-    """
-    if labels.ndim != 1 or len(labels) != count:
-        raise InputError(
-            f"{where}: y_{part} has shape {labels.shape}; it must hold one label for each of the "
-            f"{count} rows of X_{part}"
-        )
-    if count == 0:
-        raise InputError(f"{where}: there are no {part} instances")
-    strings = labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels)
-    if labels.dtype.kind not in "iuUSb" and not strings:
-        raise InputError(
-            f"{where}: y_{part} holds {labels.dtype}; labels must be integers or strings"
-        )
-
-
-def _class_indices(
-    where: str, train_labels: NDArray[Any], test_labels: NDArray[Any]
-) -> tuple[NDArray[Any], IntArray, IntArray]:
-    classes = np.unique(train_labels)
-    if len(classes) < 2:
-        raise InputError(
-            f"{where}: y_train has one class only ({shortened(classes[0])}); need two or more"
-        )
-    known = np.isin(test_labels, classes)
-    if not known.all():
-        raise InputError(
-            f"{where}: y_test has classes that y_train lacks, such as "
-            f"{shortened(test_labels[~known][0])} "
-            f"in row {int(np.argmin(known))}"
-        )
-    train_ids, test_ids = (
-        np.searchsorted(classes, labels).astype(np.int64) for labels in (train_labels, test_labels)
-    )
-    return classes, train_ids, test_ids
-
-
 def _counts(dataset: Dataset) -> list[str]:
     """Say which classes are never seen or tested, and how many test instances are in the pool."""
     notes = absence_notes(dataset.classes, dataset.train_labels, dataset.test_labels)
@@ -440,45 +463,6 @@ def _counts(dataset: Dataset) -> list[str]:
 
 def _as_images(rows: NDArray[np.uint8]) -> Images:
     return ArrayImages(rows if rows.ndim == 4 else rows[..., None])
-
-
-def stratified_split(
-    labels: NDArray[Any], test_size: float | int, where: str
-) -> tuple[IntArray, IntArray]:
-    """Return the positions of pool and test instances, every class split in proportion.
-
-    Args:
-        labels: (N,).
-        test_size: a share of N, or a number of instances.
-        where: how to call the source in an error message.
-
-    Raises:
-        InputError: a class has one instance only, or a part is smaller than the number of classes.
-    """
-    from sklearn.model_selection import train_test_split
-
-    try:
-        train, test = train_test_split(
-            np.arange(len(labels)), test_size=test_size, stratify=labels, random_state=SPLIT_SEED
-        )
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{where}: cannot be split into pool and test set with every class in both ({reason})"
-        ) from error
-    return train.astype(np.int64), test.astype(np.int64)
-
-
-def random_part(count: int, wanted: int, key: str) -> IntArray:
-    """Return ``wanted`` of ``count`` positions, ascending: the same in every run.
-
-    Raises:
-        InputError: there are fewer.
-    """
-    if wanted > count:
-        raise InputError(f"{key}={wanted}: there are only {count} instances")
-    chosen = np.random.default_rng(SPLIT_SEED).choice(count, size=wanted, replace=False)
-    return np.sort(chosen).astype(np.int64)
 
 
 def digest(content: Any) -> bytes:

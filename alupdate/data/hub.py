@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Flag, PathText
+from alupdate.config.values import SETTINGS, Flag, PathText, TextLength
 from alupdate.data.dataset import (
     Dataset,
     DatasetOption,
@@ -81,12 +81,22 @@ class HubDataset(DatasetOption):
     Attributes:
         root: a folder with its files; None for a download.
         download: False forbids use of the network.
+        cost: what the label of a text costs, by its length; None for one each.
     """
 
     places: ClassVar[frozenset[str]] = frozenset({"root", "download"})
     name: Literal["snacks", "banking77", "clinc150", "agnews", "dbpedia", "trec"]
     root: PathText | None = None
     download: Flag = True
+    cost: TextLength | None = None
+
+    @override
+    def check(self) -> None:
+        super().check()
+        if self.cost is not None and SOURCES[self.name].content == "image":
+            raise InputError(
+                f"dataset.cost={self.cost}: is for texts; dataset={self.name} holds images"
+            )
 
     @override
     def read(self, cache: Path, display: Display) -> Dataset:

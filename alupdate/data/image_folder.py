@@ -13,15 +13,11 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, PathText, Share
-from alupdate.data.dataset import (
-    Dataset,
-    IntArray,
-    make_dataset,
-    stratified_split,
-)
+from alupdate.data.dataset import Dataset, IntArray, make_dataset
 from alupdate.data.image_files import ImageFiles, index_of
 from alupdate.data.image_sources import image_source
 from alupdate.data.own_data import PARTLY, OwnData, OwnInstances, all_or_none
+from alupdate.data.splits import stratified_split
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import printable_name

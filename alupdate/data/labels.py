@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alupdate.utils.errors import InputError
+
 NAMED = 3
 """How many names a message lists before it says how many more there are."""
 LONGEST_CLASS_NAME = 60
@@ -129,3 +131,49 @@ def few(names: Sequence[object] | NDArray[Any]) -> str:
     listed = ", ".join(shortened(name) for name in names[:NAMED])
     more = len(names) - NAMED
     return f"{listed} and {more} more" if more > 0 else listed
+
+
+def check_labels(where: str, part: str, count: int, labels: NDArray[Any]) -> None:
+    """Refuse what is no label for each of ``count`` instances of a part, train or test.
+
+    Raises:
+        InputError: they are not as many, there are none, or no integers or strings.
+    """
+    if labels.ndim != 1 or len(labels) != count:
+        raise InputError(
+            f"{where}: y_{part} has shape {labels.shape}; it must hold one label for each of the "
+            f"{count} rows of X_{part}"
+        )
+    if count == 0:
+        raise InputError(f"{where}: there are no {part} instances")
+    strings = labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels)
+    if labels.dtype.kind not in "iuUSb" and not strings:
+        raise InputError(
+            f"{where}: y_{part} holds {labels.dtype}; labels must be integers or strings"
+        )
+
+
+def class_indices(
+    where: str, train_labels: NDArray[Any], test_labels: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the classes (C,), sorted, and the labels of pool and test set as indices of them.
+
+    Raises:
+        InputError: there is one class only, or the test set has a class that the pool lacks.
+    """
+    classes = np.unique(train_labels)
+    if len(classes) < 2:
+        raise InputError(
+            f"{where}: y_train has one class only ({shortened(classes[0])}); need two or more"
+        )
+    known = np.isin(test_labels, classes)
+    if not known.all():
+        raise InputError(
+            f"{where}: y_test has classes that y_train lacks, such as "
+            f"{shortened(test_labels[~known][0])} "
+            f"in row {int(np.argmin(known))}"
+        )
+    train_ids, test_ids = (
+        np.searchsorted(classes, labels).astype(np.int64) for labels in (train_labels, test_labels)
+    )
+    return classes, train_ids, test_ids

@@ -13,9 +13,10 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, PathText, Share, Text
-from alupdate.data.dataset import Dataset, DatasetOption, from_arrays, stratified_split
+from alupdate.data.dataset import Dataset, DatasetOption, from_arrays
 from alupdate.data.downloads import connection_timeout
 from alupdate.data.labels import NAMED
+from alupdate.data.splits import stratified_split
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, first_line
 

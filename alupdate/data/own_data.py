@@ -13,15 +13,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, ClassName, PathText
-from alupdate.data.dataset import (
-    Dataset,
-    DatasetOption,
-    Instances,
-    IntArray,
-    make_dataset,
-    random_part,
-    stratified_split,
-)
+from alupdate.data.dataset import Dataset, DatasetOption, Instances, IntArray, make_dataset
 from alupdate.data.label_merge import Conflict, MergedLabels, merge_labels
 from alupdate.data.label_studio_matching import with_instances
 from alupdate.data.labels import (
@@ -32,6 +24,7 @@ from alupdate.data.labels import (
     shortened,
 )
 from alupdate.data.labels_file import read_labels_file
+from alupdate.data.splits import random_part, stratified_split
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError, suggestion
 from alupdate.utils.files import file_digest

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Text
+from alupdate.data.costs import COLUMN_KEY, PricedVectors, costs_of_cells
 from alupdate.data.dataset import FloatArray, Vectors
 from alupdate.data.labels import as_strings, text_if_any
 from alupdate.data.numbers import is_lost, lost_notes
@@ -52,14 +53,13 @@ class Parquet(TableFiles):
         refuse_same_column("feature_column", self.feature_column, self.label_column)
 
     @override
-    def read_file(
-        self, path: str, where: str, names: str | None, partly: bool = False
-    ) -> LabelledRows:
+    def read_file(self, path: str, where: str, is_pool: bool, partly: bool = False) -> LabelledRows:
         table = read_parquet_file(path, where, "parquet")
         available = tuple(table.column_names)
         labels, no_column = self._labels(table, where, partly)
         rows = range(1, table.num_rows + 1)
         called: Sequence[object] = rows
+        names = self.instance_column if is_pool else None
         if names is not None:
             require_column(names, available, where, "dataset.instance_column")
             called = label_values(table.column(names), names, where).tolist()
@@ -67,14 +67,26 @@ class Parquet(TableFiles):
         if self.feature_column is not None:
             require_column(self.feature_column, available, where, "dataset.feature_column")
             vectors = _lists(table.column(self.feature_column), self.feature_column, where)
-            return LabelledRows(Vectors(vectors), labels, named, notes=no_column)
-        apart = (self.label_column, self.instance_column)
+            found = self._priced(Vectors(vectors), table, where, is_pool)
+            return LabelledRows(found, labels, named, notes=no_column)
+        apart = (self.label_column, self.instance_column, self.cost_column)
         columns = _numeric_columns(table, apart, where)
         features, lost = _numbers(table, columns, where)
         unused = [c for c in available if c not in columns and c not in apart]
         left_out = [f"{', '.join(unused)}: not numeric, left out"] if unused else []
         notes = (*no_column, *left_out, *lost)
-        return LabelledRows(Vectors(features, columns), labels, named, columns, notes)
+        found = self._priced(Vectors(features, columns), table, where, is_pool)
+        return LabelledRows(found, labels, named, columns, notes)
+
+    def _priced(self, vectors: Vectors, table: Any, where: str, is_pool: bool) -> Vectors:
+        """Return the vectors, those of the pool with their costs if a column has them."""
+        column = self.cost_column
+        if column is None or not is_pool:
+            return vectors
+        require_column(column, tuple(table.column_names), where, COLUMN_KEY)
+        cells = enumerate(table.column(column).to_pylist(), start=1)
+        costs = costs_of_cells(cells, column, f"{where}: row")
+        return PricedVectors(vectors.rows, vectors.columns, costs=costs)
 
     def _labels(self, table: Any, where: str, partly: bool) -> tuple[NDArray[Any], tuple[str, ...]]:
         """Return the labels, and a note if they may be missing and there is no column of them."""

@@ -11,17 +11,13 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, PathText, Share, Text
-from alupdate.data.dataset import (
-    Dataset,
-    Instances,
-    Texts,
-    make_dataset,
-    stratified_split,
-)
+from alupdate.config.values import SETTINGS, PathText, Share, Text, TextLength
+from alupdate.data.costs import COLUMN_KEY, PricedTexts, costs_of_cells
+from alupdate.data.dataset import Dataset, Instances, Texts, make_dataset
 from alupdate.data.labels import as_strings, few, integers_if_all, shortened
 from alupdate.data.own_data import PARTLY, OwnData, OwnInstances, all_or_none
-from alupdate.data.text_tables import read_text_table
+from alupdate.data.splits import stratified_split
+from alupdate.data.text_tables import read_text_table, require_column
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import file_digest
@@ -59,6 +55,8 @@ class TableFiles(OwnData):
         label_column: the column of labels.
         instance_column: the column that names the instances; None for the numbers of rows.
         test_share: how much of every class is held out of the one file.
+        cost_column: the column that says what the label of an instance of the pool costs; None for
+            one each.
     """
 
     places: ClassVar[frozenset[str]] = frozenset({"path", "train", "test", "labels"})
@@ -68,17 +66,16 @@ class TableFiles(OwnData):
     label_column: Text = DEFAULT_LABEL
     instance_column: Text | None = None
     test_share: Share = 0.2
+    cost_column: Text | None = None
 
     @abstractmethod
-    def read_file(
-        self, path: str, where: str, names: str | None, partly: bool = False
-    ) -> LabelledRows:
+    def read_file(self, path: str, where: str, is_pool: bool, partly: bool = False) -> LabelledRows:
         """Return the rows of a file.
 
         Args:
             path: of the file.
             where: how to call it in an error message.
-            names: the column that names the instances; None for the numbers of rows.
+            is_pool: whether it holds the pool, and so the names and costs of instances.
             partly: whether labels may be missing.
 
         Raises:
@@ -89,6 +86,8 @@ class TableFiles(OwnData):
     def check(self) -> None:
         super().check()
         wanted = "give dataset.path=FILE, or dataset.train=FILE and dataset.test=FILE"
+        if self.cost_column is not None:
+            refuse_same_column("cost_column", self.cost_column, self.label_column)
         parts = {"train": self.train, "test": self.test}
         given = [key for key, path in parts.items() if path is not None]
         if self.path is not None and given:
@@ -116,8 +115,8 @@ class TableFiles(OwnData):
     ) -> tuple[LabelledRows, LabelledRows]:
         """Return the rows of the pool's and the test set's file, which must go together."""
         train_key, test_key = f"dataset.train={train_path}", f"dataset.test={test_path}"
-        train = self.read_file(train_path, train_key, self.instance_column, partly)
-        test = self.read_file(test_path, test_key, None, partly)
+        train = self.read_file(train_path, train_key, True, partly)
+        test = self.read_file(test_path, test_key, False, partly)
         if train.columns != test.columns:
             raise InputError(f"{where}: {_difference(train.columns, test.columns)}")
         return train, test
@@ -126,7 +125,7 @@ class TableFiles(OwnData):
     def instances(self, cache: Path, display: Display) -> OwnInstances:
         if self.path is not None:
             where = f"dataset.path={self.path}"
-            rows = self.read_file(self.path, where, self.instance_column, partly=True)
+            rows = self.read_file(self.path, where, True, partly=True)
             return OwnInstances(
                 where, rows.instances, rows.names, rows.labels.tolist(), notes=rows.notes
             )
@@ -159,7 +158,7 @@ class TableFiles(OwnData):
     def _split_file(self, path: str) -> Dataset:
         """Return the data set of one file, of which a share is held out."""
         where = f"dataset.path={path}"
-        rows = self.read_file(path, where, self.instance_column)
+        rows = self.read_file(path, where, True)
         (labels,) = integers_if_all(rows.labels)
         kept, held_out = stratified_split(labels, self.test_share, where)
         train, test = rows.instances.take(kept), rows.instances.take(held_out)
@@ -184,25 +183,36 @@ class Csv(TableFiles):
 
     Attributes:
         text_column: the column of texts.
+        cost: what the label of a text costs, by its length; None for one each.
     """
 
     name: Literal["csv"] = "csv"
     text_column: Text = "text"
+    cost: TextLength | None = None
 
     @override
     def check(self) -> None:
         super().check()
         refuse_same_column("text_column", self.text_column, self.label_column)
+        if self.cost is not None and self.cost_column is not None:
+            raise InputError(
+                f"dataset.cost={self.cost} and dataset.cost_column: exclude each other; give one"
+            )
 
     @override
-    def read_file(
-        self, path: str, where: str, names: str | None, partly: bool = False
-    ) -> LabelledRows:
+    def read_file(self, path: str, where: str, is_pool: bool, partly: bool = False) -> LabelledRows:
         table = read_text_table(path, where)
         texts = Texts(tuple(table.texts(self.text_column, "dataset.text_column")))
         numbers = [number for number, _ in table.rows]
+        names = self.instance_column if is_pool else None
         called = names and table.texts(names, "dataset.instance_column")
         named = distinct_names(called or numbers, numbers, f"{where}: {table.unit}")
+        if is_pool and self.cost_column is not None:
+            require_column(self.cost_column, table.columns, where, COLUMN_KEY)
+            cells = [(number, row.get(self.cost_column)) for number, row in table.rows]
+            unit = f"{where}: {table.unit}"
+            costs = costs_of_cells(cells, self.cost_column, unit)
+            texts = PricedTexts(texts.strings, costs=costs)
         key = "dataset.label_column"
         notes = table.notes
         if not partly:

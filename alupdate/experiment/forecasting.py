@@ -8,6 +8,7 @@ import torch
 
 from alupdate.config import RunConfig
 from alupdate.config.forecasts import ExpectedAccuracy
+from alupdate.config.values import NO_LABEL
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.forecast.accuracy import LeftOut, expected_accuracy
@@ -20,7 +21,7 @@ from alupdate.results.records import CycleRecord
 from alupdate.utils.errors import InputError
 from alupdate.utils.seeds import Stream, generator
 
-N_POINTS = 1000
+N_UNLABELLED = 1000
 """Unlabelled instances whose confidences stand for those of the pool, at most."""
 
 
@@ -69,7 +70,7 @@ class Forecaster:
         if self._settings is None:
             return record
         size = len(self.held_out)
-        n_labelled = record.n_labelled + size
+        n_labelled = record.n_labelled + (0 if earlier else size)
         now = self._held_out(model) if size else self._left_out(record.cycle, pool, model)
         if now is None:
             return replace(record, n_labelled=n_labelled, forecast=Forecast(size, 0.0, ()))
@@ -99,9 +100,12 @@ class Forecaster:
             ),
         )
 
-    def _held_out(self, model: Model) -> Estimate:
-        """Return the accuracy on the instances that are set aside."""
-        rows, labels = labelled(model, self.held_out, self._annotator.annotate(self.held_out))
+    def _held_out(self, model: Model) -> Estimate | None:
+        """Return the accuracy on the instances that are set aside and that have a label."""
+        given = self._annotator.annotate(self.held_out)
+        if not (given != NO_LABEL).any():
+            return None
+        rows, labels = labelled(model, self.held_out[given != NO_LABEL], given[given != NO_LABEL])
         right = model.posterior.logits(rows).argmax(dim=1) == labels
         return binomial_estimate(int(right.sum()), len(labels))
 
@@ -113,7 +117,7 @@ class Forecaster:
         if precision is None:
             return None
         rng = generator(self._seed, Stream.FORECAST, 2 * cycle)
-        points = rng.permutation(pool.candidates())[:N_POINTS]
+        points = rng.permutation(pool.candidates())[:N_UNLABELLED]
         logits = model.posterior.logits(model.pool[torch.from_numpy(points)])
         left_out = leave_one_out_logits(mean, rows, labels, precision)
         known = LeftOut(left_out.numpy(force=True), pool.labels, logits.double().numpy(force=True))

@@ -73,6 +73,8 @@ def run_job(config: RunConfig) -> None:
         summary = _run_task(config, store, setup, task, tracker, display)
         _keep_model(config, store, task, display)
     display.table(store.name, summary.columns, summary.rows)
+    if summary.note:
+        display.say(summary.note)
     display.say(f"results: {store.main_table}")
 
 
@@ -115,6 +117,8 @@ def _run_task(
             summary = task.run(store, display)
             _save_figure(summary.draw, store.main_table.with_suffix(".png"), display)
             store.set_state("completed")
+        if summary.note:
+            log.info(summary.note)
         log.info("completed")
     return summary
 
@@ -134,7 +138,7 @@ def _keep_model_of_finished(config: RunConfig, store: RunStore, display: Display
     from alupdate.experiment.kept_model import has_model
     from alupdate.experiment.setup import prepare
 
-    if has_model(store.path, config):
+    if has_model(store.path, config, store.n_labelled()):
         return
     task = make_task(config, prepare(config, display))
     with store.locked():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alupdate import __version__
 from alupdate.config import RunConfig
+from alupdate.config.annotators import TruthAnnotator
 from alupdate.data.pool import Pool
 from alupdate.experiment.setup import Setup, learner_settings
 from alupdate.models.calibration import choose_temperature
@@ -93,12 +94,13 @@ def saved_model_of(
     )
 
 
-def has_model(folder: Path, config: RunConfig) -> bool:
+def has_model(folder: Path, config: RunConfig, n_labelled: int) -> bool:
     """Return whether a run's folder has its model, whole, and with a temperature if one is wanted.
 
     Args:
         folder: of a finished run.
         config: of the run.
+        n_labelled: labels that the run ended with, those that were asked for in vain included.
     """
     if not model_file(folder).is_file():
         return False
@@ -106,6 +108,8 @@ def has_model(folder: Path, config: RunConfig) -> bool:
         model = load_model(folder)
     except InputError:
         return False
-    wanted = (settings_digest(config), config.n_initial + config.n_cycles * config.batch.size)
-    fits = (model.facts.settings, model.facts.n_labelled) == wanted
+    labels = model.facts.n_labelled
+    fewer = config.dataset.outliers > 0 or not isinstance(config.annotator, TruthAnnotator)
+    enough = labels == n_labelled or (fewer and labels < n_labelled)
+    fits = model.facts.settings == settings_digest(config) and enough
     return fits and (model.temperature is not None or not config.calibrate)

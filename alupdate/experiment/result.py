@@ -59,6 +59,16 @@ class RunResult:
         return self._table("comparison.csv")
 
     @property
+    def costs(self) -> pd.DataFrame:
+        """What the labels have cost after each cycle, of a run with ``dataset.cost``."""
+        return self._table("costs.csv")
+
+    @property
+    def stopping(self) -> pd.DataFrame:
+        """The verdicts of the stopping rules: a row per cycle and rule, of a run with ``stop``."""
+        return self._table("stopping.csv")
+
+    @property
     def updates(self) -> pd.DataFrame:
         """Every update rule against retraining, of a run with ``task=updating``."""
         return self._table("updates.csv")

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from alupdate.config import RunConfig, SequentialBatch
+from alupdate.config.values import NO_LABEL
 from alupdate.data.dataset import Dataset, IntArray
 from alupdate.data.pool import Pool
 from alupdate.experiment.setup import learner_settings
@@ -27,12 +28,14 @@ from alupdate.strategies.base import Oracle, Positions, Query, Retrain, Strategy
 from alupdate.strategies.batches import build_batch, chooser_of, require_utilities
 from alupdate.strategies.diversity import ProbCover, TypiClust
 from alupdate.strategies.herding import MaxHerding
+from alupdate.strategies.label_flips import KMeansCentres
 from alupdate.utils.errors import InputError
 from alupdate.utils.seeds import Stream, generator
 
 NONE: IntArray = np.empty(0, dtype=np.int64)
 """No instances."""
 COLD_START: Mapping[str, Strategy] = {
+    "kmeans": KMeansCentres(),
     "typiclust": TypiClust(),
     "coverage": ProbCover(),
     "maxherding": MaxHerding(),
@@ -56,6 +59,7 @@ class Selector:
             InputError: something that the strategy needs is missing.
         """
         self._config, self._dataset = config, dataset
+        self._outliers = NONE if dataset is None else outliers_of(dataset)
         self.strategy = config.strategy
         self.strategy.load()
         require_utilities(self.strategy, config.batch, self.strategy.name)
@@ -84,17 +88,28 @@ class Selector:
         return self.strategy.needs_oracle
 
     def select(
-        self, cycle: int, pool: Pool, model: Model, annotate: Callable[[IntArray], IntArray]
+        self,
+        cycle: int,
+        pool: Pool,
+        model: Model,
+        annotate: Callable[[IntArray], IntArray],
+        n_fewer: int = 0,
     ) -> IntArray:
         """Return the pool indices (b,) of the next batch.
+
+        An oracle sees which instances have no label, and passes them over.
 
         Args:
             cycle: numbers the random streams.
             pool: what is labelled.
             model: after those labels.
             annotate: returns the labels of pool indices, where a sequential batch needs them.
+            n_fewer: by how many the batch is smaller than configured.
         """
-        candidates = self.candidates(cycle, pool)
+        batch = self._config.batch
+        if n_fewer:
+            batch = replace(batch, size=batch.size - n_fewer)
+        candidates = self.candidates(cycle, pool, self._outliers if self.is_oracle else NONE)
         query = self.query(cycle, candidates, pool, model)
         if self.is_oracle:
             query = replace(
@@ -105,7 +120,7 @@ class Selector:
         positions = build_batch(
             self.strategy,
             query,
-            self._config.batch,
+            batch,
             self.between,
             annotate=lambda picked: _on_device_of(model, annotate(candidates[picked])),
         )
@@ -168,11 +183,17 @@ class Selector:
         if place == "test":
             return Oracle(candidate_labels, model.test, _on_device_of(model, dataset.test_labels))
         chosen = pool.reserved if place == "holdout" else pool.candidates()
+        chosen = chosen[dataset.train_labels[chosen] != NO_LABEL]
         return Oracle(
             candidate_labels,
             model.pool[torch.from_numpy(chosen)],
             _on_device_of(model, dataset.train_labels[chosen]),
         )
+
+
+def outliers_of(dataset: Dataset) -> IntArray:
+    """Return the pool indices of the instances that nobody can label."""
+    return np.flatnonzero(dataset.train_labels == NO_LABEL)
 
 
 class OpenBatch:
@@ -250,7 +271,7 @@ class OpenBatch:
     def probabilities(self, indices: IntArray) -> NDArray[np.floating]:
         """Return the class probabilities (n, C) of candidates at the present mean weights."""
         places = torch.tensor([self._places[int(index)] for index in indices], dtype=torch.int64)
-        logits = self._query.logits[places.to(self._query.logits.device)]
+        logits = self._query.logits_at(places.to(self._query.features.device))
         return torch.softmax(logits, dim=1).numpy(force=True)
 
     def scores(self, indices: IntArray) -> NDArray[np.floating]:

@@ -11,6 +11,7 @@ from alupdate.config import (
     DescribeTask,
     RunConfig,
 )
+from alupdate.config.values import NO_LABEL
 from alupdate.data.dataset import Dataset, Images, Instances, IntArray, Texts, Vectors
 from alupdate.data.feature_cache import Features
 from alupdate.data.labels import shortened
@@ -18,6 +19,7 @@ from alupdate.experiment.memory import check_memory
 from alupdate.experiment.task import timed
 from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.names import Likelihood
+from alupdate.models.confusion import with_confused_labels
 from alupdate.models.learner import FrozenLearner, Learner, LearnerSettings, NetworkLearner
 from alupdate.models.scales import Scale
 from alupdate.models.training import optimal_linear
@@ -76,6 +78,8 @@ def prepared(config: RunConfig, dataset: Dataset, start: float, display: Display
     device = choose_device(config.device)
     learner, notes, scale = _make_learner(config, dataset, device, display)
     dataset = replace(dataset, notes=(*dataset.notes, *notes))
+    if learner.rows is not None:
+        dataset = with_confused_labels(config.dataset, dataset, learner.rows)
     for note in dataset.notes:
         display.say(f"note: {dataset.name}: {note}")
     return Setup(dataset, learner, device, time.perf_counter() - start, scale)
@@ -154,11 +158,13 @@ def describe(config: RunConfig, task: DescribeTask, display: Display) -> None:
     """
     dataset, features = load_with_features(config, display)
     device = choose_device(config.device)
+    pool = with_bias(torch.from_numpy(np.array(features.pool))).to(device)
+    dataset = with_confused_labels(config.dataset, dataset, pool)
     with display.progress("linear probe on the whole pool", 1) as advance:
         accuracy, seconds = timed(lambda: _probe(dataset, features, task, device), device)
         advance(1, f"{seconds:.0f} s")
     rows = [*card(dataset), ("features", f"{features.pool.shape[1]} by {config.backbone.name}")]
-    majority = np.bincount(dataset.train_labels).argmax()
+    majority = np.bincount(_known(dataset)).argmax()
     share = float((dataset.test_labels == majority).mean())
     rows.append(("linear probe, test accuracy", f"{accuracy:.3f} (largest class: {share:.3f})"))
     rows += [("note", note) for note in (*dataset.notes, *features.notes)]
@@ -189,7 +195,7 @@ def load_with_features(config: RunConfig, display: Display) -> tuple[Dataset, Fe
 
 def card(dataset: Dataset) -> list[tuple[str, str]]:
     """Return what there is to know about a data set, as rows of a heading and a value."""
-    counts = np.bincount(dataset.train_labels, minlength=len(dataset.classes))
+    counts = np.bincount(_known(dataset), minlength=len(dataset.classes))
     largest, smallest = int(counts.argmax()), int(counts.argmin())
     imbalance = counts[largest] / counts[smallest] if counts[smallest] else np.inf
     digests = dataset.train.digests()
@@ -207,6 +213,12 @@ def card(dataset: Dataset) -> list[tuple[str, str]]:
     ]
 
 
+def _known(dataset: Dataset) -> IntArray:
+    """Return the labels of the instances of the pool that have one."""
+    labels: IntArray = dataset.train_labels[dataset.train_labels != NO_LABEL]
+    return labels
+
+
 def _instances(instances: Instances) -> str:
     if isinstance(instances, Vectors):
         return f"vectors of dimension {instances.rows.shape[1]}"
@@ -220,12 +232,14 @@ def _instances(instances: Instances) -> str:
 
 def _probe(dataset: Dataset, features: Features, task: DescribeTask, device: torch.device) -> float:
     """Return the test accuracy of a linear layer trained on all of the pool, to the optimum."""
-    pool, test = (with_bias(torch.from_numpy(np.array(x))) for x in (features.pool, features.test))
+    labelled = dataset.train_labels != NO_LABEL
+    parts = (features.pool[labelled], features.test)
+    pool, test = (with_bias(torch.from_numpy(np.array(part))) for part in parts)
 
     def labels(ids: IntArray) -> torch.Tensor:
         return torch.from_numpy(ids).to(device)
 
     weights = optimal_linear(
-        pool.to(device), labels(dataset.train_labels), len(dataset.classes), task.weight_decay
+        pool.to(device), labels(_known(dataset)), len(dataset.classes), task.weight_decay
     )
     return score(test.to(device) @ weights.T, labels(dataset.test_labels))[ACCURACY]

@@ -21,11 +21,13 @@ class TaskSummary:
         columns: headings.
         rows: cells as text.
         draw: draws the figure that is saved beside the main CSV file, under its name.
+        note: why the run has fewer steps than it might have; empty if it has all.
     """
 
     columns: list[str]
     rows: list[list[str]]
     draw: Callable[[], Figure]
+    note: str = ""
 
 
 class Task(Protocol):

@@ -24,7 +24,7 @@ from alupdate.forecast.intervals import Estimate
 
 Reals = NDArray[np.float64]
 
-N_RESAMPLES = 200
+N_BOOTSTRAP = 200
 MODEL_ERROR = 0.04
 """Standard deviation of what is wrong with an estimate whatever the number of labels."""
 SINGLE_ERROR = 0.25
@@ -72,7 +72,7 @@ def expected_accuracy(known: LeftOut, rng: np.random.Generator) -> Estimate | No
     _, sizes = np.unique(known.labels, return_counts=True)
     if len(sizes) < 2 or len(known.pool) == 0:
         return None
-    draws = rng.multinomial(count, np.full(count, 1 / count), size=N_RESAMPLES)
+    draws = rng.multinomial(count, np.full(count, 1 / count), size=N_BOOTSTRAP)
     found = average_confidence(known, np.vstack([np.ones(count), draws]) / count)
     single = SINGLE_ERROR * float((sizes == 1).sum()) / count
     error = np.sqrt(found[1:].var() + MODEL_ERROR**2 + single**2)

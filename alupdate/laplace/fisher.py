@@ -5,9 +5,8 @@ an instance with features phi and probabilities p is
 
     F(x) = A_x (x) phi phi^T,      A_x = diag(p) - p p^T = B_x B_x^T
 
-((x): Kronecker product), hence F(x) = V_x V_x^T with V_x = B_x (x) phi. The binary approximation,
-which treats the predicted class against the rest, has the same form with C = 1 and A_x the number
-pmax (1 - pmax). A matrix with C D rows is kept as a tensor (C, D, r).
+((x): Kronecker product), hence F(x) = V_x V_x^T with V_x = B_x (x) phi. A matrix with C D rows is
+kept as a tensor (C, D, r).
 
 All of it is in 64 bits: taking an instance away divides by I - V^T M^-1 V, which for an instance
 far from all others is nearly zero, the difference of two numbers near |phi|^2 / lambda.
@@ -41,7 +40,7 @@ class Information:
         """Return sum_x F(x) M for a matrix M (C, D, r): O(P C r (D + C))."""
         classes, dimension, columns = matrix.shape
         total = torch.zeros_like(matrix)
-        size = max(1, _CHUNK_NUMBERS // (classes * columns))
+        size = max(1, _CHUNK_NUMBERS // max(1, classes * columns))
         for rows, curvature in zip(
             torch.split(self.features, size), torch.split(self.curvatures, size), strict=True
         ):
@@ -78,13 +77,6 @@ def multiclass(features: Tensor, logits: Tensor) -> Information:
     factors = torch.diag_embed(root) - p[:, :, None] * root[:, None]
     curvatures = torch.diag_embed(p) - p[:, :, None] * p[:, None]
     return Information(features.double(), factors, curvatures)
-
-
-def binary(features: Tensor, logits: Tensor) -> Information:
-    """Return the binary approximation's information, with C = 1."""
-    largest = torch.softmax(logits.double(), dim=1).amax(dim=1)
-    weight = (largest * (1 - largest))[:, None, None]
-    return Information(features.double(), weight.sqrt(), weight)
 
 
 @dataclass(frozen=True)

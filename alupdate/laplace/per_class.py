@@ -257,7 +257,7 @@ def _fit_low_rank(features: Tensor, weights: Tensor, prior_precision: float) -> 
     gram = rows @ rows.T
     count, classes = weights.shape
     inner = features.new_empty(classes, count, count)
-    group = max(1, CHUNK_BYTES // (8 * count**2))
+    group = max(1, CHUNK_BYTES // max(1, 8 * count**2))
     for start in range(0, classes, group):
         chosen = slice(start, start + group)
         inner[chosen] = _inner(gram, weights[:, chosen].T.double(), prior_precision)

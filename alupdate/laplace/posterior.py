@@ -20,6 +20,8 @@ from alupdate.laplace.inputs import check_count, features_for
 from alupdate.laplace.names import GAUSSIAN, MAP, Likelihood, Predictive, SharedLikelihood
 from alupdate.laplace.predictive import predict
 
+VARIANCE_NUMBERS = 2**27
+"""How many numbers of features the variances are computed of at once."""
 PENDING_SHARE = 8
 """At most one pending row for so many dimensions."""
 LEAST_PIVOT = 256
@@ -162,7 +164,9 @@ class Posterior(LastLayerPosterior):
 
     @override
     def variances(self, features: Tensor) -> Tensor:
-        return (features @ self.covariance).mul_(features).sum(dim=1, keepdim=True)
+        size = max(1, VARIANCE_NUMBERS // features.shape[1])
+        parts = torch.split(features, size) if len(features) else (features,)
+        return torch.cat([(p @ self.covariance).mul_(p).sum(dim=1, keepdim=True) for p in parts])
 
     @override
     def covariance_matrices(self) -> Tensor:

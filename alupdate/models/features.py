@@ -131,7 +131,13 @@ class Backbone(Option):
 
         Arguments and errors are those of ``raw_features``.
         """
-        pool, test = self.raw_features(Parts.of(dataset), device, cache, display)
+        source = dataset.source
+        if source is None:
+            pool, test = self.raw_features(Parts.of(dataset), device, cache, display)
+        else:  # those of an instance are its own, and are kept once for all parts of the source
+            whole = Parts(dataset.name, (source.train, source.test))
+            pool, test = self.raw_features(whole, device, cache, display)
+            pool, test = pool[source.train_positions], test[source.test_positions]
         return self.scaled(Features(pool, test), dataset)
 
     def raw_features(

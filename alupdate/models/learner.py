@@ -10,6 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config import PosteriorConfig, StepSize, TrainingConfig
+from alupdate.config.values import NO_LABEL
 from alupdate.data.dataset import FloatArray, IntArray
 from alupdate.data.feature_cache import Features, MappedRows
 from alupdate.data.pool import Pool
@@ -97,7 +98,8 @@ class Learner(Protocol):
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
         """Return the model retrained on pool instances (N,) with labels (N,).
 
-        On a CPU the same arguments give the same model, bit for bit, in any process.
+        Without labels (N = 0) it is the prior: weights of zero, and a uniform prediction. On a CPU
+        the same arguments give the same model, bit for bit, in any process.
         """
         ...
 
@@ -140,7 +142,10 @@ class FrozenLearner(Learner):
     def fit(self, indices: IntArray, labels: IntArray, cycle: int) -> Model:
         rows = self._pool[torch.from_numpy(indices)]
         targets = torch.from_numpy(labels).to(rows.device)
-        weights = train_last_layer(rows, targets, self._classes, self._settings, cycle)
+        if len(rows):
+            weights = train_last_layer(rows, targets, self._classes, self._settings, cycle)
+        else:
+            weights = rows.new_zeros(self._classes, self.dimension)
         return Model(self._pool, self._test, posterior_of(weights, rows, self._settings.posterior))
 
 
@@ -261,7 +266,15 @@ def apply_rule(
 def updated_model(
     rule: UpdateRule, model: Model, indices: IntArray, labels: IntArray, gamma: float
 ) -> Model:
-    """Return the model after an update with newly acquired labels (b,)."""
+    """Return the model after an update with newly acquired labels (b,).
+
+    Instances without a label (NO_LABEL) teach nothing.
+    """
+    known = labels != NO_LABEL
+    if not known.any():
+        return model
+    if not known.all():
+        indices, labels = indices[known], labels[known]
     return replace(model, posterior=apply_rule(rule, model, indices, labels, gamma).posterior)
 
 

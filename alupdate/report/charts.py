@@ -10,6 +10,7 @@ import pandas as pd
 from alupdate.analysis.styles import MethodStyles, Style, VariantStyles
 from alupdate.analysis.updates import BASE, RETRAIN, SIZES, best_gamma, in_series
 from alupdate.analysis.variants import named
+from alupdate.config.values import NO_LABEL
 from alupdate.report.svg_style import svg_style
 from alupdate.results.reader import Results
 from alupdate.utils.metrics import METRICS
@@ -200,6 +201,7 @@ def acquired_classes(queries: pd.DataFrame) -> pd.DataFrame:
     as ``classes`` where all are equally frequent, fewer where not.
     """
     counts = queries.groupby([*CYCLE, "label"]).size().unstack(fill_value=0)
+    counts = counts.drop(columns=NO_LABEL, errors="ignore")
     so_far = counts.groupby("run").cumsum().astype(float)
     shares = so_far.div(so_far.sum(axis=1), axis=0).to_numpy()
     logarithms = np.log(shares, where=shares > 0, out=np.zeros_like(shares))

@@ -8,20 +8,20 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alupdate.report.sources import (
+    SOURCE,
+    metric_argument,
+    read_source,
+    say_notes,
+    write_result,
+)
+from alupdate.report.tables import make_tables, table_arguments
 from alupdate.utils.display import printable, protect_streams
 from alupdate.utils.errors import DONE, INTERRUPTED, WRONG_INPUT, InputError, redacted
-from alupdate.utils.files import replace_file
-from alupdate.utils.metrics import METRIC_NAMES, PRIMARY
+from alupdate.utils.metrics import PRIMARY
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from alupdate.results.reader import Results
-
-SOURCE = "results/<experiment>, a single run's directory, or a CSV file of gathered runs"
-
-PAPER_NUMBERS = "paper"
-"""What results can be compared with."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,14 @@ class Command:
         help: one line.
         description: what it writes.
         arguments: adds its arguments to a parser.
-        run: does it; what it raises is explained in one line.
+        run: does it and returns the exit code, None for success; what it raises is explained in
+            one line.
     """
 
     help: str
     description: str
     arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], None]
+    run: Callable[[argparse.Namespace], int | None]
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -53,7 +54,7 @@ def run_command(arguments: Sequence[str]) -> int:
     except SystemExit as answer:  # of argparse, which has said why
         return int(answer.code or DONE)
     try:
-        COMMANDS[chosen.command].run(chosen)
+        code = COMMANDS[chosen.command].run(chosen)
     except InputError as error:
         return _say(str(error), WRONG_INPUT)
     except OSError as error:
@@ -61,7 +62,7 @@ def run_command(arguments: Sequence[str]) -> int:
         return _say(named, WRONG_INPUT)
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
-    return DONE
+    return code or DONE
 
 
 def _say(line: str, code: int) -> int:
@@ -80,55 +81,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _metric_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--metric", choices=METRIC_NAMES, default=PRIMARY,
-        help="the metric by which strategies are compared (default: %(default)s)",
-    )  # fmt: skip
-
-
-def _table_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, help=f"{SOURCE}, or of areas")
-    parser.add_argument(
-        "folder", type=Path, nargs="?",
-        help="where the files go (default: the folder tables beside the data)",
-    )  # fmt: skip
-    _metric_argument(parser)
-    parser.add_argument(
-        "--expect", metavar=PAPER_NUMBERS,
-        help="compare accuracies with what the notebooks of the paper's authors show",
-    )  # fmt: skip
-
-
-def _tables(chosen: argparse.Namespace) -> None:
-    from alupdate.analysis.catalogue import analysis_input, result_tables
-    from alupdate.analysis.paper_check import paper_tables
-    from alupdate.analysis.render import markdown, write_table
-
-    source: Path = chosen.source
-    if chosen.expect not in (None, PAPER_NUMBERS):
-        raise InputError(f"--expect: {chosen.expect} is not known; available: {PAPER_NUMBERS}")
-    folder = chosen.folder or (source if source.is_dir() else source.parent) / "tables"
-    results = _read(source, chosen.metric)
-    tables = result_tables(analysis_input(results, chosen.metric))
-    if chosen.expect:
-        tables += paper_tables(results)
-    folder.mkdir(parents=True, exist_ok=True)
-    for table in tables:
-        print(markdown(table))
-        write_table(table, folder)
-    print(f"{len(tables)} tables in {folder}")
-
-
 def _figure_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, help=f"{SOURCE}, of areas or of benchmark rows")
     parser.add_argument(
         "folder", type=Path, nargs="?", help="where the files go (default: beside the data)"
     )
-    _metric_argument(parser)
+    metric_argument(parser)
     parser.add_argument(
         "--paper", action="store_true",
         help="the text width of Springer's LNCS (12.2 cm), serif letters of 8 pt, embedded fonts",
+    )  # fmt: skip
+    parser.add_argument(
+        "--against", choices=("labels", "cost"), default="labels",
+        help="what curves and AULCs are over (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--only", nargs="+", default=["*"], metavar="PATTERN",
@@ -144,8 +109,8 @@ def _figures(chosen: argparse.Namespace) -> None:
     source: Path = chosen.source
     folder = chosen.folder or (source if source.is_dir() else source.parent)
     theme = PAPER if chosen.paper else SCREEN
-    given = analysis_input(_read(source, chosen.metric), chosen.metric)
-    figures = result_figures(given, theme)
+    given = analysis_input(read_source(source, chosen.metric), chosen.metric)
+    figures = result_figures(given, theme, chosen.against)
     wanted = [f for f in figures if any(fnmatch(f.name, pattern) for pattern in chosen.only)]
     if not wanted:
         names = ", ".join(figure.name for figure in figures)
@@ -177,7 +142,7 @@ def _report(chosen: argparse.Namespace) -> None:
     source: Path = chosen.source
     beside = source / "report.html" if source.is_dir() else source.with_suffix(".html")
     target: Path = chosen.target or beside
-    _write(target, page(read_results(source)))
+    write_result(target, page(read_results(source)))
     print(target)
 
 
@@ -192,17 +157,19 @@ def _areas(chosen: argparse.Namespace) -> None:
     import pandas as pd
 
     from alupdate.analysis.aulc import aulc_with_seconds
+    from alupdate.analysis.lengths import to_common_length
 
     parts = []
     for folder in chosen.sources:
-        results = _read(folder, PRIMARY)
+        results = read_source(folder, PRIMARY)
         if results.curves is None or results.timings is None:
             raise InputError(f"{folder}: holds no runs of task=active_learning")
-        part = aulc_with_seconds(results.curves, results.timings)
+        curves = to_common_length(results.curves, results.stopping)
+        part = aulc_with_seconds(curves, results.timings)
         part.insert(0, "experiment", folder.name)
         parts.append(part)
     table = pd.concat(parts)
-    _write(chosen.target, table.to_csv(index=False, lineterminator="\n", float_format="%.5g"))
+    write_result(chosen.target, table.to_csv(index=False, lineterminator="\n", float_format="%.5g"))
     print(f"{chosen.target}: {len(table)} runs")
 
 
@@ -217,7 +184,7 @@ def _gather_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _gather(chosen: argparse.Namespace) -> None:
     table = _rows(chosen.source, chosen.name)
-    _write(chosen.target, table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    write_result(chosen.target, table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
     print(f"{chosen.target}: {len(table)} rows of {table['run'].nunique()} runs")
 
 
@@ -237,7 +204,7 @@ def _rows(source: Path, file: str) -> "pd.DataFrame":
     if file not in fields:
         raise InputError(f"{file}: is no table of a run; available: {', '.join(fields)}")
     results = read_results(source)
-    _say_notes(results.notes())
+    say_notes(results.notes())
     table: pd.DataFrame | None = getattr(results, fields[file])
     if table is None:
         raise InputError(f"{source}: holds no {file} of a completed run")
@@ -245,45 +212,14 @@ def _rows(source: Path, file: str) -> "pd.DataFrame":
     return table.drop(columns=unknown)
 
 
-def _read(source: Path, metric: str) -> "Results":
-    """Return results that have the metric; a line says of each run that is left out why.
-
-    Raises:
-        InputError: there are none.
-    """
-    from alupdate.results.reader import read_results
-
-    results = read_results(source)
-    _say_notes(results.notes())
-    results.require(metric)
-    _say_notes(results.gaps(metric))
-    return results
-
-
-def _say_notes(lines: Sequence[str]) -> None:
-    for line in lines:
-        print(printable(redacted(line)), file=sys.stderr)
-
-
-def _write(target: Path, text: str) -> None:
-    """Replace a file.
-
-    Raises:
-        InputError: it cannot be written; what was there before is untouched.
-    """
-    try:
-        replace_file(target, text)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror})") from error
-
-
 COMMANDS = {
     "tables": Command(
         "print all tables of an experiment, and write them as Markdown, LaTeX and CSV",
         "Print every table that the runs of an experiment allow, as Markdown, and write each as "
-        "a .md, a .tex (for the LaTeX package booktabs) and a .csv.",
-        _table_arguments,
-        _tables,
+        "a .md, a .tex (for the LaTeX package booktabs) and a .csv. With --cite one table for a "
+        "paper; with --compare A another folder of results cell by cell.",
+        table_arguments,
+        make_tables,
     ),
     "figures": Command(
         "draw all figures of an experiment",

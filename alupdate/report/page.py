@@ -1,12 +1,13 @@
 """One self-contained HTML page about an experiment."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from markupsafe import Markup, escape
 
 from alupdate.analysis.catalogue import analysis_input, result_tables
+from alupdate.analysis.lengths import to_common_length
 from alupdate.analysis.question import ResultTable
 from alupdate.analysis.render import cells
 from alupdate.analysis.variants import SETTING
@@ -67,7 +68,8 @@ def charts_of(results: Results) -> list[Chart]:
     """Return every chart that the completed runs allow."""
     found = []
     if results.curves is not None:
-        found.append(curve_chart(results))
+        cut = to_common_length(results.curves, results.stopping)
+        found.append(curve_chart(replace(results, curves=cut)))
     if results.updates is not None:
         found += update_charts(results.updates)
     return found

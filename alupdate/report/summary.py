@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from alupdate.analysis.variants import finished
+from alupdate.analysis.lengths import left_out_of_tables
 from alupdate.results.reader import MissingRun, Results
 
 MAX_VALUES = 30
@@ -42,7 +42,7 @@ class Facts:
     Attributes:
         name: of the experiment.
         summary: short statements: what, and how much.
-        missing: runs that figures or tables leave out.
+        missing: runs that figures or tables leave out, and those that a rule ended.
         oracles: a sentence per strategy that sees labels not acquired yet.
         settings, provenance: what all runs share: key to value.
         varying_settings, varying_provenance: in what they differ.
@@ -67,7 +67,7 @@ def facts(results: Results) -> Facts:
     return Facts(
         name=results.name,
         summary=tuple(_summary(results)),
-        missing=(*results.missing, *_shorter(results)),
+        missing=(*results.missing, *left_out_of_tables(results)),
         oracles=tuple(_oracles(results)),
         settings=common(settings),
         varying_settings=varying(settings),
@@ -99,18 +99,6 @@ def _summary(results: Results) -> list[tuple[str, str]]:
         first, last = min(times)[:10], max(times)[:10]
         found.append(("date", first if first == last else f"{first} to {last}"))
     return found
-
-
-def _shorter(results: Results) -> list[MissingRun]:
-    """Return the runs that statistics leave out, as others of their setting have more cycles."""
-    if results.curves is None:
-        return []
-    curves = results.curves
-    left_out = curves[~curves["run"].isin(finished(curves)["run"])]
-    return [
-        MissingRun(str(run), "shorter", f"ends at cycle {last:g}, before others: in figures only")
-        for run, last in left_out.groupby("run")["cycle"].max().items()
-    ]
 
 
 def _oracles(results: Results) -> list[str]:

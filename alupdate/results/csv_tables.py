@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from alupdate.results.costs import COST_COLUMNS
 from alupdate.results.records import (
     COMPARISON_COLUMNS,
     CURVE_COLUMNS,
@@ -18,6 +19,7 @@ from alupdate.results.records import (
     TIMING_COLUMNS,
     UPDATE_COLUMNS,
 )
+from alupdate.results.stopping import STOPPING_COLUMNS
 from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.files import regular_bytes
 from alupdate.utils.metrics import ACCURACY, LATER_METRICS, METRIC_NAMES
@@ -25,13 +27,13 @@ from alupdate.utils.metrics import ACCURACY, LATER_METRICS, METRIC_NAMES
 TEXT = frozenset({
     "run", "experiment", "dataset", "backbone", "strategy", "batch", "update", "method",
     "likelihood", "step_size", "phase", "section", "what", "against", "variable", "state", "reason",
-    "overrides",
+    "overrides", "unit", "rule",
 })  # fmt: skip
 WHOLE = frozenset({
     "seed", "cycle", "n_labelled", "n_initial", "n_new", "position", "pool_index", "label",
     "labels", "ahead",
 })  # fmt: skip
-BOOLEAN = frozenset({"oracle"})
+BOOLEAN = frozenset({"oracle", "stop", "ended"})
 """Columns by type, in whatever file they are; all others hold real numbers."""
 
 
@@ -90,6 +92,8 @@ KINDS: Mapping[str, TableKind] = {
     "timings": TableKind("phase", TIMING_COLUMNS, file="timings.csv"),
     "queries": TableKind("pool_index", QUERY_COLUMNS, file="queries.csv"),
     "comparisons": TableKind("update_seconds", COMPARISON_COLUMNS, file="comparison.csv"),
+    "costs": TableKind("cost", COST_COLUMNS, file="costs.csv"),
+    "stopping": TableKind("rule", STOPPING_COLUMNS, frozenset({"value"}), file="stopping.csv"),
     "forecasts": TableKind(
         "ahead", FORECAST_TABLE, gaps=frozenset({ACCURACY}), file="forecast.csv"
     ),

@@ -15,7 +15,6 @@ from typing import Any, get_args
 import pandas as pd
 import yaml
 
-from alupdate.config.options import options
 from alupdate.results.csv_tables import (
     KINDS,
     SWEEP,
@@ -24,6 +23,7 @@ from alupdate.results.csv_tables import (
     read_run_table,
 )
 from alupdate.results.records import MAIN_TABLES
+from alupdate.results.run_names import setting_text, suffixes
 from alupdate.results.status import STATUS, State, read_status, run_state
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import regular_bytes
@@ -93,6 +93,8 @@ class Results:
         timings: rows of timings.csv, seconds per phase.
         queries: rows of queries.csv, one per acquired label.
         comparisons: rows of comparison.csv, updating against retraining in a cycle.
+        costs: rows of costs.csv, what the labels have cost after each cycle.
+        stopping: rows of stopping.csv, one per cycle and stopping rule.
         forecasts: rows of forecast.csv, one per expected accuracy.
         areas: rows of scripts/areas.py, one per run.
         benchmark: rows of scripts/benchmark.py.
@@ -108,6 +110,8 @@ class Results:
     timings: pd.DataFrame | None = None
     queries: pd.DataFrame | None = None
     comparisons: pd.DataFrame | None = None
+    costs: pd.DataFrame | None = None
+    stopping: pd.DataFrame | None = None
     forecasts: pd.DataFrame | None = None
     areas: pd.DataFrame | None = None
     benchmark: pd.DataFrame | None = None
@@ -373,10 +377,8 @@ def _flat(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, str):
-            yield f"{prefix}{key}", value
         else:
-            yield f"{prefix}{key}", json.dumps(value, default=str).replace('"', "")
+            yield f"{prefix}{key}", setting_text(value)
 
 
 def _printable(text: str) -> str:
@@ -464,8 +466,7 @@ def _with_distinct_names(runs: Iterable[Run]) -> list[Run]:
         else:
             named.append(run)
     for group in groups.values():
-        keys = _differing(group)
-        named += [_named_by(run, keys) for run in group] if keys else group
+        named += map(_named_by, group, suffixes([run.settings for run in group]))
     return named
 
 
@@ -474,30 +475,9 @@ def _variant(run: Run) -> tuple[str, ...]:
     return tuple(str(first[c]) for c in ("dataset", "backbone", "strategy", "batch", "update"))
 
 
-def _differing(runs: list[Run]) -> list[str]:
-    """Return the keys with several values; an earlier version may lack one that is null now."""
-    keys = set[str]().union(*(run.settings for run in runs)) - {"seed"}
-    differing = {k for k in keys if len({run.settings.get(k, "null") for run in runs}) > 1}
-    if any(key.startswith("dataset.") for key in differing):
-        differing -= _places_of_data()
-    return sorted(differing)
-
-
-def _places_of_data() -> set[str]:
-    """Return the keys that say where data are, which makes no difference.
-
-    The data sets know them, and import PyTorch: to be asked only where it matters.
-    """
-    places = (getattr(option, "places", ()) for option in options("dataset").values())
-    return {f"dataset.{place}" for some in places for place in some}
-
-
-def _named_by(run: Run, keys: list[str]) -> Run:
-    values = (f"{key.removeprefix('strategy.')}={run.settings.get(key, 'null')}" for key in keys)
-    ending = f" ({', '.join(values)})"
-    renamed = {
-        kind: run.tables[kind].assign(strategy=run.tables[kind]["strategy"] + ending)
-        for kind in ("curves", "forecasts")
-        if kind in run.tables
+def _named_by(run: Run, suffix: str) -> Run:
+    tables = {
+        kind: table.assign(strategy=table["strategy"] + suffix) if "strategy" in table else table
+        for kind, table in run.tables.items()
     }
-    return replace(run, tables={**run.tables, **renamed})
+    return replace(run, tables=tables)

@@ -9,7 +9,16 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from alupdate.config import RunConfig, UpdatingTask, display_name
+from alupdate.config.values import NO_LABEL
+from alupdate.results.annotations import (
+    ANNOTATION_COLUMNS,
+    CycleAnnotations,
+    annotation_rows,
+    n_annotations,
+)
+from alupdate.results.costs import COST_COLUMNS, check_costs, cost_rows
 from alupdate.results.forecasts import FORECAST_COLUMNS, Forecast, forecast_rows
+from alupdate.results.stopping import STOPPING_COLUMNS, StopVerdict, stopping_rows
 from alupdate.utils.metrics import ACCURACY, known_columns, metric_values, with_metrics
 
 
@@ -71,14 +80,19 @@ class Comparison:
 
 @dataclass(frozen=True)
 class CycleRecord:
-    """One finished cycle; cycle 0 is the model on the initial labels.
+    """One finished cycle; cycle 0 is the model on the initial labels, if any.
 
     Attributes:
-        n_labelled: labels acquired so far.
-        indices, labels: what was acquired in this cycle, in order.
+        n_labelled: labels acquired so far; an instance that nobody can label counts as one, and
+            each annotation where annotators err.
+        indices, labels: what was acquired in this cycle, in order; NO_LABEL for no label.
         scores: metric name to value, on the test set.
-        timings: phase (features, select, step_size, update, retrain, evaluate) to seconds.
-        forecast: what is expected after the cycle.
+        timings: phase (features, doubt, select, step_size, update, retrain, evaluate, stop) to
+            seconds.
+        annotations: of annotators who err; None where all labels are right.
+        cost: of what was acquired in this cycle; None where each label costs the same.
+        stopping: the verdicts of the stopping rules, if there are any.
+        forecast: what is expected after the cycle; None where nobody asked.
     """
 
     cycle: int
@@ -88,14 +102,15 @@ class CycleRecord:
     scores: Mapping[str, float]
     timings: Mapping[str, float]
     comparison: Comparison | None = None
+    annotations: CycleAnnotations | None = None
+    cost: float | None = None
+    stopping: tuple[StopVerdict, ...] = ()
     forecast: Forecast | None = None
 
-    def step(self) -> dict[str, Any]:
-        """Return the record as a state holds it, without a forecast that nobody asked for."""
-        step = asdict(self)
-        if self.forecast is None:
-            del step["forecast"]
-        return step
+    def as_step(self) -> dict[str, Any]:
+        """Return the record as a step of the run's state, without what the run does not have."""
+        lacks = {name for name in ("stopping", "forecast") if not getattr(self, name)}
+        return {key: value for key, value in asdict(self).items() if key not in lacks}
 
 
 def tables(
@@ -128,12 +143,31 @@ def tables(
     comparisons = [_comparison_row(run, r, r.comparison) for r in records if r.comparison]
     if comparisons:
         files["comparison.csv"] = csv_text(COMPARISON_COLUMNS, comparisons)
+    costs = cost_rows(run, config, [(r.n_labelled, r.cost) for r in records])
+    if costs:
+        files["costs.csv"] = csv_text(COST_COLUMNS, costs)
+    cycles = [
+        ({key: row[key] for key in ("cycle", "n_labelled", "oracle", ACCURACY)}, record.stopping)
+        for row, record in zip(curve, records, strict=True)
+    ]
+    verdicts = stopping_rows(_identity(run, config, parts), config, cycles)
+    if verdicts:
+        files["stopping.csv"] = csv_text(STOPPING_COLUMNS, verdicts)
+    files |= _forecast_file(list(_identity(run, config, parts).values()), records)
+    return files | _annotations_file(run, records)
+
+
+def _annotations_file(run: str, records: Sequence[CycleRecord]) -> dict[str, str]:
+    """Return annotations.csv by its name, or nothing where all labels are right."""
+    rows = annotation_rows(run, [(r.indices, r.annotations) for r in records])
+    return {"annotations.csv": csv_text(ANNOTATION_COLUMNS, rows)} if rows else {}
+
+
+def _forecast_file(identity: Sequence[object], records: Sequence[CycleRecord]) -> dict[str, str]:
+    """Return forecast.csv by its name, or nothing where nobody asked for it."""
     expected = [(r.n_labelled, r.forecast, r.scores[ACCURACY]) for r in records if r.forecast]
-    if expected:
-        identity = list(_identity(run, config, parts).values())
-        rows = [[*identity, *cells, truth] for cells, truth in forecast_rows(expected)]
-        files["forecast.csv"] = csv_text(FORECAST_TABLE, rows)
-    return files
+    rows = [[*identity, *cells, truth] for cells, truth in forecast_rows(expected)]
+    return {"forecast.csv": csv_text(FORECAST_TABLE, rows)} if rows else {}
 
 
 def _identity(run: str, config: RunConfig, parts: Sequence[str]) -> dict[str, object]:
@@ -220,21 +254,23 @@ def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
         records = TypeAdapter(list[CycleRecord]).validate_python(steps)
     except ValidationError as error:
         raise ValueError(_where(error)) from error
-    seen, count = set[int](), 0
+    seen, count, asked = set[int](), 0, 0
     for number, record in enumerate(records):
         seen |= set(record.indices)
         count += len(record.indices)
         if record.cycle != number:
             raise ValueError(f"step {number} is cycle {record.cycle}")
-        if not record.indices or len(record.indices) != len(record.labels):
+        if (number and not record.indices) or len(record.indices) != len(record.labels):
             raise ValueError(f"cycle {number} has not one label for each instance")
+        asked += n_annotations(record.indices, seen, record.annotations)
         held_out = record.forecast.n_held_out if record.forecast else 0
-        if not record.n_labelled - held_out == len(seen) == count:
+        if record.n_labelled != asked + held_out or len(seen) != count:
             raise ValueError(f"cycle {number}: n_labelled is not the number of labels acquired")
-        if min(*record.indices, *record.labels) < 0:
+        if min(record.indices, default=0) < 0 or min(record.labels, default=0) < NO_LABEL:
             raise ValueError(f"cycle {number} has an instance or a label below 0")
         if ACCURACY not in record.scores:
             raise ValueError(f"cycle {number} has no {ACCURACY}")
+    check_costs([record.cost for record in records])
     return records
 
 

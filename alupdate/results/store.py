@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import reduce
@@ -24,8 +24,15 @@ from filelock import Timeout
 
 from alupdate.config import HOW_TO_RUN, RunConfig, UpdatingTask, run_prefix
 from alupdate.results.provenance import now, provenance
-from alupdate.results.records import MAIN_TABLES, cycles_of, run_tables, updates_of
+from alupdate.results.records import (
+    MAIN_TABLES,
+    CycleRecord,
+    cycles_of,
+    run_tables,
+    updates_of,
+)
 from alupdate.results.status import LOCK, STATUS, State, read_document, read_status
+from alupdate.results.stopping import check_stops, ending_rules
 from alupdate.utils.errors import InputError, cannot_read, first_line
 from alupdate.utils.files import locked_file, regular_bytes, replace_file
 
@@ -38,8 +45,20 @@ ADDED: Mapping[str, Any] = {
     "dataset.instance_column": None,
     "dataset.classes": None,
     "dataset.on_conflict": "error",
+    "dataset.cost": None,
+    "dataset.cost_column": None,
+    "dataset.imbalance": 1.0,
+    "dataset.imbalance_test": False,
+    "dataset.label_noise": 0.0,
+    "dataset.label_noise_kind": "symmetric",
+    "dataset.outliers": 0.0,
+    "dataset.outlier_classes": None,
+    "dataset.duplicates": 0.0,
+    "dataset.disturbance_seed": 0,
     "batch.labels": "acquired",
     "batch.n_samples": 1,
+    "annotator": {"name": "truth"},
+    "stop": {"name": "none"},
     "forecast": {"name": "none"},
 }
 """Settings that earlier versions did not have, and the values that stand for what those did: with
@@ -122,7 +141,7 @@ class RunStore:
         steps, trouble = self._read_state()
         if trouble:
             return {} if self._is_readable() else None
-        if len(steps) != self._number_of_steps():
+        if not self._is_whole(steps):
             return None
         tables = run_tables(self.name, self._config, bool(self.status().get("oracle")), steps)
         return {name: text for name, text in tables.items() if self._content(name) != text.encode()}
@@ -141,6 +160,23 @@ class RunStore:
         return (
             len(task.initial_sizes) if isinstance(task, UpdatingTask) else self._config.n_cycles + 1
         )
+
+    def _is_whole(self, steps: list[dict[str, Any]]) -> bool:
+        """Return whether nothing is left to do: all cycles are there, or a rule ended the run."""
+        if len(steps) == self._number_of_steps():
+            return True
+        return not self._is_updating and bool(self.ending_rules(cycles_of(steps)))
+
+    def ending_rules(self, records: Sequence[CycleRecord]) -> tuple[str, ...]:
+        """Return the stopping rules that have ended the run; empty while it goes on."""
+        return ending_rules(self._config, records[-1].stopping) if records else ()
+
+    def n_labelled(self) -> int:
+        """Return how many labels a finished run ended with."""
+        records = cycles_of(self._read_state()[0])
+        if records:
+            return records[-1].n_labelled
+        return self._config.n_initial + self._config.n_cycles * self._config.batch.size
 
     def _content(self, name: str) -> bytes | None:
         try:
@@ -252,7 +288,10 @@ class RunStore:
                 raise ValueError("checksum mismatch")
             if len(steps) > self._number_of_steps():
                 raise ValueError(f"it holds {len(steps)} steps")
-            updates_of(steps) if self._is_updating else cycles_of(steps)
+            if self._is_updating:
+                updates_of(steps)
+            else:
+                check_stops(self._config, [record.stopping for record in cycles_of(steps)])
         except FileNotFoundError:
             return [], "it is missing"
         except OSError as error:

@@ -11,18 +11,19 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, Positive
-from alupdate.laplace.fisher import (
-    Information,
-    binary,
-    inverse,
-    inverse_bytes,
-    multiclass,
-)
+from alupdate.laplace.binary_fisher import Unseen, binary_weights
+from alupdate.laplace.fisher import Information, inverse, inverse_bytes, multiclass
 from alupdate.strategies.base import Positions, Query, ScoringStrategy, StrategyOption
 from alupdate.utils.errors import InputError
 
 LARGEST_BYTES = 6 * 2**30
 """The largest inverse that is attempted."""
+
+_POOL_BLOCKS = 4
+"""How many matrices (C, C) each candidate has: two factors, and its blocks of two inverses."""
+
+_BINARY_MATRICES = 5
+"""How many matrices (D, D) the binary approximation has in memory at once."""
 
 _CHUNK_NUMBERS = 2**24
 """How many numbers the small matrices of the candidates that are scored together may have."""
@@ -44,7 +45,8 @@ class Bait(StrategyOption, ScoringStrategy):
         M'^-1 F M'^-1 = M^-1 F M^-1 -+ (G Y^T + Y G^T),  Y = M^-1 F G -+ G (G^T F G) / 2
 
     (upper signs: V is added; lower: taken away), in O(P C^2 (D + C)). ``fisher="binary"`` keeps the
-    predicted class against the rest only [Huseljic2024]: C = 1.
+    predicted class against the rest only [Huseljic2024]: C = 1, in O(P D^2) for a batch and O(P D)
+    per pick, a block of picks at a time, and no copy of the features (``laplace.binary_fisher``).
 
     Attributes:
         fisher: the Fisher information of all classes, or of one class against the rest.
@@ -59,10 +61,14 @@ class Bait(StrategyOption, ScoringStrategy):
 
     @override
     def utilities(self, query: Query) -> Tensor:
+        if self.fisher == "binary":
+            return self._unseen(query).gains()
         return self._start(query).gains(1, torch.arange(len(query.features)))
 
     @override
     def select(self, query: Query, size: int) -> Positions:
+        if self.fisher == "binary":
+            return self._binary_batch(query, size)
         state = self._start(query)
         free = ~query.taken.numpy(force=True)
         picked: list[int] = []
@@ -79,23 +85,59 @@ class Bait(StrategyOption, ScoringStrategy):
                 state = state.changed(dropped, -1)
         return np.array(picked, dtype=np.int64)
 
+    def _binary_batch(self, query: Query, size: int) -> Positions:
+        """Return the batch of the binary approximation; those taken away are among few."""
+        free = ~query.taken
+        count = min(self.oversample * size, int(free.sum()))
+        picked, state = self._unseen(query).greedy(free, count)
+        few, left = state.few(torch.tensor(picked, device=free.device)), np.ones(count, dtype=bool)
+        for _ in range(count - size):
+            dropped = int(np.where(left, few.gains(-1), np.inf).argmin())
+            left[dropped] = False
+            few.change(dropped, -1)
+        kept: Positions = np.array(picked, dtype=np.int64)[left]
+        return kept
+
+    def _unseen(self, query: Query) -> Unseen:
+        """Return the state of the binary approximation before the first pick.
+
+        Raises:
+            InputError: the matrices would not fit into memory.
+        """
+        known = query.labelled_features
+        rows = min(query.features.shape[1], len(query.features) + len(known))
+        needed = _BINARY_MATRICES * 8 * rows**2
+        if needed > LARGEST_BYTES:
+            raise InputError(
+                f"strategy=bait: the binary Fisher information of {rows} features would take "
+                f"{needed / 2**30:.0f} GiB; use a backbone with fewer features, or another strategy"
+            )
+        weights = query.map_logits(binary_weights)
+        known_weights = binary_weights(query.posterior.logits(known))
+        return Unseen.of(query.features, weights, known, known_weights, self.regularisation)
+
     def _start(self, query: Query) -> "_State":
         """Return the state before the first pick.
 
         Raises:
             InputError: the matrices would not fit into memory.
         """
-        of = multiclass if self.fisher == "multiclass" else binary
-        pool = of(query.features, query.logits)
-        labelled = of(query.labelled_features, query.posterior.logits(query.labelled_features))
-        needed = inverse_bytes(labelled, pool)
-        if needed > LARGEST_BYTES:
-            raise InputError(
-                f"strategy=bait: the multiclass Fisher information would take "
-                f"{needed / 2**30:.0f} GiB; use strategy.fisher=binary"
-            )
+        known = query.labelled_features
+        _check_multiclass(_POOL_BLOCKS * 8 * len(query.features) * query.n_classes**2)
+        pool = multiclass(query.features, query.logits)
+        labelled = multiclass(known, query.posterior.logits(known))
+        _check_multiclass(inverse_bytes(labelled, pool))
         start = inverse(labelled, pool, self.regularisation)
         return _State(pool, start.apply, (), start.own, start.missing)
+
+
+def _check_multiclass(needed: float) -> None:
+    """Complain if the multiclass information needs more bytes than are attempted."""
+    if needed > LARGEST_BYTES:
+        raise InputError(
+            f"strategy=bait: the multiclass Fisher information would take "
+            f"{needed / 2**30:.0f} GiB; use strategy.fisher=binary"
+        )
 
 
 @dataclass(frozen=True)

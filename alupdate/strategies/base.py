@@ -22,6 +22,12 @@ from alupdate.utils.errors import InputError
 
 Positions = NDArray[np.int64]
 EvaluationSet = Literal["test", "holdout", "pool"]
+KEPT_LOGITS = 2**25
+"""How many logits of the candidates are kept in memory at most; more are computed when needed."""
+
+LOGITS_AT_ONCE = 2**22
+"""How many logits are computed together where they are not kept."""
+
 Retrain = Callable[[Tensor, Tensor], Tensor]
 """Features (N, D) and class indices (N,) -> the weights (C, D) of a last layer trained on them."""
 
@@ -50,7 +56,8 @@ class Query:
 
     Attributes:
         features: (P, D), of the candidates, bias column included.
-        logits: (P, C), of the candidates under the current model.
+        kept_logits: (P, C), of the candidates under the current model; None where these are too
+            many numbers to be kept.
         posterior: over the last layer's weights.
         known_features: (K, D).
         known_labels: (K,), class indices.
@@ -73,7 +80,7 @@ class Query:
     """
 
     features: Tensor
-    logits: Tensor
+    kept_logits: Tensor | None
     posterior: LastLayerPosterior
     known_features: Tensor
     known_labels: Tensor
@@ -112,7 +119,7 @@ class Query:
         nothing = torch.zeros(0, dtype=torch.int64, device=features.device)
         return cls(
             features=features,
-            logits=posterior.logits(features),
+            kept_logits=_logits_if_few(posterior, features),
             posterior=posterior,
             known_features=features[:0] if known_features is None else known_features,
             known_labels=nothing if known_labels is None else known_labels,
@@ -124,6 +131,57 @@ class Query:
             oracle=oracle,
             retrain=retrain,
         )
+
+    @property
+    def n_classes(self) -> int:
+        """C."""
+        return len(self.posterior.mean)
+
+    @property
+    def logits(self) -> Tensor:
+        """(P, C), of the candidates under the current model.
+
+        They may not fit into memory: ``chunks`` and ``map_logits`` have a few at a time.
+        """
+        if self.kept_logits is None:
+            return self.posterior.logits(self.features)
+        return self.kept_logits
+
+    def logits_at(self, positions: Tensor) -> Tensor:
+        """Return the logits (*, C) of the candidates at positions of any shape (*)."""
+        if self.kept_logits is not None:
+            return self.kept_logits[positions]
+        logits = self.posterior.logits(self.features[positions.flatten()])
+        return logits.view(*positions.shape, self.n_classes)
+
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield features (R, D) and logits (R, C) of a few candidates after the other, in order.
+
+        All come at once where the logits are kept.
+        """
+        if self.kept_logits is not None:
+            yield self.features, self.kept_logits
+            return
+        for part in torch.split(self.features, max(1, LOGITS_AT_ONCE // self.n_classes)):
+            yield part, self.posterior.logits(part)
+
+    def map_logits(self, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what a function from logits (R, C) to (R, *) gives for all candidates (P, *).
+
+        It is called with a few candidates after the other, so that it must not mix candidates. Each
+        result is written into one tensor: small ones that stay between the logits of two chunks
+        would leave holes in the memory.
+        """
+        if self.kept_logits is not None:
+            return function(self.kept_logits)
+        found, start = torch.empty(0), 0
+        for _, logits in self.chunks():
+            values = function(logits)
+            if not start:
+                found = values.new_empty(len(self.features), *values.shape[1:])
+            found[start : start + len(values)] = values
+            start += len(values)
+        return found
 
     @cached_property
     def taken(self) -> Tensor:
@@ -164,10 +222,10 @@ class Query:
         Everything changes by terms of rank b, O(P D) per label. ``variances`` and ``products`` are
         refreshed if they have been asked for, and otherwise stay to be computed when they are.
         """
-        rows = self.features[positions]
+        rows, kept = self.features[positions], self.kept_logits
         query = replace(
             self,
-            logits=update.new_logits(self.logits, self.features),
+            kept_logits=None if kept is None else update.new_logits(kept, self.features),
             posterior=update.posterior,
             picked=torch.cat([self.picked, positions]),
             picked_labels=torch.cat([self.picked_labels, labels]),
@@ -200,10 +258,13 @@ class Query:
         oracle = self.oracle and replace(
             self.oracle, candidate_labels=self.oracle.candidate_labels[kept]
         )
+        features, logits = self.features[kept], self.kept_logits
         query = replace(
             self,
-            features=self.features[kept],
-            logits=self.logits[kept],
+            features=features,
+            kept_logits=(
+                _logits_if_few(self.posterior, features) if logits is None else logits[kept]
+            ),
             picked=batch,
             oracle=oracle,
         )
@@ -211,6 +272,12 @@ class Query:
             if name in vars(self):
                 vars(query)[name] = vars(self)[name][kept]
         return query
+
+
+def _logits_if_few(posterior: LastLayerPosterior, features: Tensor) -> Tensor | None:
+    """Return the logits (N, C) of features (N, D), or None where they are too many to be kept."""
+    few = len(features) * len(posterior.mean) <= KEPT_LOGITS
+    return posterior.logits(features) if few else None
 
 
 class Strategy(Protocol):

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from alupdate.config.options import options
 from alupdate.config.schema import BatchConfig, PowerBatch, SequentialBatch
+from alupdate.config.values import NO_LABEL
 from alupdate.laplace.rules import UpdateRule
 from alupdate.strategies.base import Positions, Query, Strategy, after_labels
 from alupdate.utils.errors import InputError
@@ -32,16 +33,36 @@ def build_batch(
         query: the state before the batch.
         batch: size and construction.
         rule: the update between the picks of a sequential batch.
-        annotate: gives the labels of what was picked, where the construction acquires them.
+        annotate: gives the labels of what was picked, where the construction acquires them;
+            NO_LABEL where nobody can, which takes a place in the batch and teaches nothing.
     """
     chooser, every = chooser_of(strategy, batch, rule), batch.asks_after or batch.size
     chosen: list[Positions] = []
+    places: Positions = np.arange(len(query.features))
     while (missing := batch.size - sum(map(len, chosen))) > 0:
         picked = chooser.select(query, min(every, missing))
-        chosen.append(picked)
+        chosen.append(places[picked])
         if missing > len(picked):
-            query = after_labels(query, picked, annotate(picked), rule)
+            labels = annotate(places[picked])
+            known = (labels != NO_LABEL).numpy(force=True)
+            if known.any():
+                query = after_labels(query, picked[known], labels[labels != NO_LABEL], rule)
+            if not known.all():
+                query, places = _without(query, places, picked[~known])
     return np.concatenate(chosen)
+
+
+def _without(query: Query, places: Positions, unlabelable: Positions) -> tuple[Query, Positions]:
+    """Return the query without candidates that nobody can label, and where the others came from.
+
+    Args:
+        query: about P candidates.
+        places: (P,), where they are among those of the first query.
+        unlabelable: their positions in ``query``.
+    """
+    left = np.setdiff1d(query.free(), unlabelable)
+    order = np.concatenate([left, query.picked.numpy(force=True)])
+    return query.subset(left), places[order]
 
 
 def chooser_of(strategy: Strategy, batch: BatchConfig, rule: UpdateRule) -> Strategy:
@@ -124,7 +145,7 @@ class ImputedBatches(_Around):
         if len(states) < self.n_samples:
             states = states * self.n_samples
         positions = torch.from_numpy(picked).to(states[0].features.device)
-        logits = torch.stack([state.logits[positions] for state in states])
+        logits = torch.stack([state.logits_at(positions) for state in states])
         if self.labels == "predicted":
             labels = logits.argmax(dim=2)
         else:

@@ -256,7 +256,7 @@ class Tcm(StrategyOption):
     def select(self, query: Query, size: int) -> Positions:
         after = self.switch_after
         if after == "auto":
-            after = LABELS_PER_CLASS * query.logits.shape[1]
+            after = LABELS_PER_CLASS * query.n_classes
         strategy = TypiClust() if len(query.known_features) < after else Margin()
         return strategy.select(query, size)
 
@@ -339,7 +339,7 @@ def pure_radius(query: Query, points: Tensor, purity: float) -> float:
     """
     sample = query.rng.permutation(len(points))[:N_SAMPLED]
     chosen = points[torch.from_numpy(sample).to(points.device)]
-    classes = min(query.logits.shape[1], len(chosen))
+    classes = min(query.n_classes, len(chosen))
     clusters = torch.from_numpy(kmeans(chosen.numpy(force=True), classes, query.rng))
     clusters = clusters.to(points.device)
     reach, start = [], 0

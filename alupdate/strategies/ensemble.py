@@ -52,7 +52,7 @@ class ClassBalanced(Strategy):
         places = torch.from_numpy(positions).to(query.features.device)
         points = unit_length(without_bias(query.features[places]))
         labels = require_oracle(query).candidate_labels[places]
-        counts = torch.bincount(query.labelled_labels, minlength=query.logits.shape[1])
+        counts = torch.bincount(query.labelled_labels, minlength=query.n_classes)
         return positions[class_balanced(points, labels, counts, size)]
 
 

@@ -1,4 +1,7 @@
-"""Candidates whose predicted label flips when their features change: DropQuery and ALFA-Mix."""
+"""Candidates whose predicted label flips when their features change: DropQuery and ALFA-Mix.
+
+And representatives of k-means clusters, by which they choose, as first labels.
+"""
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal
@@ -10,7 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, Positive, Share
-from alupdate.strategies.base import Positions, Query, StrategyOption
+from alupdate.strategies.base import Positions, Query, Strategy, StrategyOption
 from alupdate.strategies.diversity import distance_chunks, kmeans, unit_length
 
 _CHUNK_NUMBERS = 2**22
@@ -61,7 +64,7 @@ class DropQuery(StrategyOption):
 
     def _flips(self, query: Query) -> np.ndarray:
         """Return in how many passes (P,) the predicted label differs."""
-        predicted = query.logits.argmax(dim=1)
+        predicted = query.map_logits(lambda logits: logits.argmax(dim=1))
         count = torch.zeros_like(predicted)
         for _ in range(self.n_passes):
             dropped = (query.posterior.logits(part) for part in self._dropped(query))
@@ -119,7 +122,7 @@ def _farthest(query: Query) -> Tensor:
     """Return the distance (P,) to the farthest class mean; 0 where nothing is labelled."""
     rows, labels = without_bias(query.labelled_features), query.labelled_labels
     if not len(labels):
-        return torch.zeros_like(query.logits[:, 0])
+        return torch.zeros_like(query.features[:, 0])
     means = torch.stack([rows[labels == c].mean(dim=0) for c in torch.unique(labels)])
     parts = distance_chunks(without_bias(query.features), means)
     return torch.cat([part.amax(dim=1) for part in parts]).sqrt()
@@ -131,12 +134,18 @@ def _flipping_steps(query: Query) -> Tensor:
     The classes' mean weights, which no prediction depends on, are taken off: less is lost to
     rounding.
     """
-    logits, weights = query.logits, without_bias(query.posterior.mean)
+    weights = without_bias(query.posterior.mean)
     weights = weights - weights.mean(dim=0)
+    gram = weights @ weights.T
+    return query.map_logits(lambda logits: _steps(logits, gram))
+
+
+def _steps(logits: Tensor, gram: Tensor) -> Tensor:
+    """Return the lengths (R,) for logits (R, C), given the inner products (C, C) of the weights."""
     predicted = logits.argmax(dim=1, keepdim=True)
     pulls = torch.softmax(logits.scatter(1, predicted, -torch.inf), dim=1)
     pulls = pulls.scatter(1, predicted, -1)
-    slopes = pulls @ (weights @ weights.T)
+    slopes = pulls @ gram
     squares = (slopes * pulls).sum(dim=1, keepdim=True)
     slopes /= torch.where(squares > 0, squares, torch.nan).sqrt()
     gains = slopes - slopes.gather(1, predicted)
@@ -178,3 +187,29 @@ def _nearest_to_centres(points: Tensor, count: int, rng: np.random.Generator) ->
     order = np.lexsort((gaps, clusters))
     firsts = np.unique(clusters[order], return_index=True)[1]
     return order[firsts].astype(np.int64)
+
+
+class KMeansCentres(Strategy):
+    """Cluster-based selection of the first labels [Kang2004].
+
+    The candidates are clustered by k-means into ``size`` clusters, and of each the instance that is
+    nearest to its mean is taken. Features are scaled to unit length, as the other ways to choose
+    first labels do. Where fewer candidates than ``size`` differ, some clusters are empty, and the
+    batch is filled at random. Neither a prediction nor a labelled instance is looked at. O(P D b)
+    per iteration of k-means, for P candidates and b clusters.
+
+    The authors represent a text by the frequencies of its words, and add the centres themselves,
+    with the labels of their clusters, to the training set; here only instances are labelled.
+
+    Example:
+        >>> import torch
+        >>> from alupdate.laplace.posterior import fit_posterior
+        >>> features = torch.tensor([[1.0, 0.0, 1], [1, 0.1, 1], [1, 0.2, 1], [0, 1, 1], [0, 2, 1]])
+        >>> prior = fit_posterior(torch.zeros(2, 3), features[:0], "gaussian", 1.0)
+        >>> sorted(KMeansCentres().select(Query.of(prior, features), 2).tolist())
+        [1, 3]
+    """
+
+    @override
+    def select(self, query: Query, size: int) -> Positions:
+        return representatives(query, query.free(), size)

@@ -116,7 +116,7 @@ class HypotheticalUpdates:
         coefficients = self.rule.coefficients(
             query.posterior,
             gram.transpose(0, 1),
-            query.logits[self.members[batches]],
+            query.logits_at(self.members[batches]),
             labels,
             query.gamma,
         )
@@ -135,7 +135,7 @@ class HypotheticalUpdates:
             labels: (R, L), with which to update.
             loss: that the updated model itself expects, see ``losses.expected_loss``.
         """
-        logits = query.logits[self.members]
+        logits = query.logits_at(self.members)
         if len(self.directions) == 1:
             lengths = (self.directions[0] * self.features).sum(dim=1)
             step = self.rule.step(query.posterior, lengths, logits, query.gamma)
@@ -257,7 +257,7 @@ def _one_per_cluster(query: Query, free: Positions, size: int, count: int) -> Po
 
 
 def _above_mean_margin(query: Query, free: Positions, size: int, count: int) -> Positions:
-    uncertainty = margin_uncertainty(query.logits).numpy(force=True)[free]
+    uncertainty = query.map_logits(margin_uncertainty).numpy(force=True)[free]
     informative = free[uncertainty > uncertainty.mean()]
     if len(informative) < size:
         informative = free[np.argsort(-uncertainty, kind="stable")[:size]]
@@ -443,25 +443,36 @@ class ExpectedLookahead(LookaheadOption, GreedyStrategy):
 
     def utilities(self, query: Query) -> Tensor:
         """Return minus the expected loss (P,); NaN for all but those of smallest margin."""
-        members, losses = self._expected_losses(query, sample_of_candidates(query, self.n_points))
+        points = sample_of_candidates(query, self.n_points)
+        unsure = query.map_logits(margin_uncertainty)
+        members, losses = self._expected_losses(query, unsure, points)
         return scattered(query, members, -losses)
 
     @override
     def picks(self, query: Query) -> Iterator[int]:
         points = sample_of_candidates(query, self.n_points)
+        unsure = query.map_logits(margin_uncertainty)  # stays, as the mean weights do
         for _ in range(len(query.free())):
-            members, losses = self._expected_losses(query, points)
+            members, losses = self._expected_losses(query, unsure, points)
             pick = members[[int(losses.argmin())]]
             yield int(pick)
             query = _after_unknown_label(query, pick)
 
-    def _expected_losses(self, query: Query, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the free candidates (R,) of smallest margin, and the loss (R,) to expect."""
+    def _expected_losses(
+        self, query: Query, unsure: Tensor, points: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the free candidates (R,) of smallest margin, and the loss (R,) to expect.
+
+        Args:
+            query: the state of the model.
+            unsure: (P,), the margin uncertainty of the candidates.
+            points: (T, D).
+        """
         count = min(self.n_candidates, len(query.features) - len(query.picked))
-        positions = best(margin_uncertainty(query.logits), query, count)
+        positions = best(unsure, query, count)
         members = torch.from_numpy(positions).to(query.features.device)
         updates = HypotheticalUpdates.of(query, members, points)
-        probabilities = torch.softmax(query.logits[members], dim=1)
+        probabilities = torch.softmax(query.logits_at(members), dim=1)
         likely = probabilities.topk(min(self.n_labels, probabilities.shape[1]), dim=1)
         losses = updates.expected_losses(query, likely.indices, self.loss)
         return members, (losses * likely.values).sum(dim=1) / likely.values.sum(dim=1)
@@ -469,7 +480,7 @@ class ExpectedLookahead(LookaheadOption, GreedyStrategy):
 
 def _after_unknown_label(query: Query, pick: Tensor) -> Query:
     """Return the state to expect once the label of ``pick`` (1,) is known, whatever it is."""
-    posterior, rows, logits = query.posterior, query.features[pick], query.logits[pick]
+    posterior, rows, logits = query.posterior, query.features[pick], query.logits_at(pick)
     weights = posterior.curvatures(logits)
     update = LowRankUpdate(
         posterior.conditioned(posterior.mean, rows, weights),

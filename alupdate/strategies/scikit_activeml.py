@@ -96,7 +96,7 @@ class ScikitActiveml(StrategyOption):
         Some of its strategies draw their picks by these numbers instead of taking the highest.
         """
         scores = torch.from_numpy(np.asarray(self._answer(query, 1, scores=True), dtype=np.float64))
-        return scores[0, len(query.labelled_features) :].to(query.logits)
+        return scores[0, len(query.labelled_features) :].to(query.features)
 
     @override
     def select(self, query: Query, size: int) -> Positions:
@@ -121,7 +121,7 @@ class ScikitActiveml(StrategyOption):
         return answer[1] if scores else answer
 
     def _ask(self, query: Query, size: int, scores: bool) -> Any:
-        known, classes = len(query.labelled_features), query.logits.shape[1]
+        known, classes = len(query.labelled_features), query.n_classes
         features = torch.cat([query.labelled_features, query.features]).numpy(force=True)
         targets = np.full(len(features), np.nan)
         targets[:known] = query.labelled_labels.numpy(force=True)
@@ -154,7 +154,7 @@ class ScikitActiveml(StrategyOption):
         from sklearn.linear_model import LogisticRegression
 
         asked = inspect.signature(self.library_class.query).parameters
-        labels, seed = list(range(query.logits.shape[1])), sub_seed(query.rng)
+        labels, seed = list(range(query.n_classes)), sub_seed(query.rng)
         if self.query_strategy in OWN_CLASSIFIERS:
             own = getattr(classifier, OWN_CLASSIFIERS[self.query_strategy])
             return {"clf": own(classes=labels, random_state=seed)}

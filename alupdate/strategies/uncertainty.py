@@ -35,6 +35,11 @@ def _powers(logits: Tensor) -> tuple[Tensor, Tensor]:
     return (columns - largest.values).exp_(), largest.indices
 
 
+def _entropies(logits: Tensor) -> Tensor:
+    log_probabilities = torch.log_softmax(logits.T.contiguous(), dim=0)
+    return -(log_probabilities.exp() * log_probabilities).sum(dim=0)
+
+
 def minus_plogp(probabilities: Tensor) -> Tensor:
     """Return -p log p of probabilities of any shape, 0 at 0.
 
@@ -73,7 +78,7 @@ class Margin(StrategyOption, ScoringStrategy):
 
     @override
     def utilities(self, query: Query) -> Tensor:
-        return margin_uncertainty(query.logits)
+        return query.map_logits(margin_uncertainty)
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -87,8 +92,7 @@ class Entropy(StrategyOption, ScoringStrategy):
 
     @override
     def utilities(self, query: Query) -> Tensor:
-        log_probabilities = torch.log_softmax(query.logits.T.contiguous(), dim=0)
-        return -(log_probabilities.exp() * log_probabilities).sum(dim=0)
+        return query.map_logits(_entropies)
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -103,7 +107,7 @@ class LeastConfidence(StrategyOption, ScoringStrategy):
 
     @override
     def utilities(self, query: Query) -> Tensor:
-        return -1 / _powers(query.logits)[0].sum(dim=0)
+        return query.map_logits(lambda logits: -1 / _powers(logits)[0].sum(dim=0))
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -126,6 +130,9 @@ class Variance(StrategyOption, ScoringStrategy):
 _CHUNK_NUMBERS = 2**18
 """How many sampled probabilities are worked on together: few enough for the processor's cache."""
 
+_FEWEST_TOGETHER = 16
+"""How many instances are, at least: as many numbers as a processor takes at once."""
+
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
 class Bald(StrategyOption, ScoringStrategy):
@@ -143,10 +150,14 @@ class Bald(StrategyOption, ScoringStrategy):
 
     @override
     def utilities(self, query: Query) -> Tensor:
-        classes = query.logits.shape[1]
-        drawn = query.rng.standard_normal((self.n_samples, classes), dtype=np.float32)
-        noise = torch.from_numpy(drawn).to(query.logits)
-        return mutual_information(query.logits, query.variances, noise)
+        drawn = query.rng.standard_normal((self.n_samples, query.n_classes), dtype=np.float32)
+        noise = torch.from_numpy(drawn).to(query.features)
+        utilities, start = query.features.new_empty(len(query.features)), 0
+        for rows, logits in query.chunks():
+            part = slice(start, start + len(rows))
+            utilities[part] = mutual_information(logits, query.variances[part], noise)
+            start += len(rows)
+        return utilities
 
 
 def mutual_information(logits: Tensor, variances: Tensor, noise: Tensor) -> Tensor:
@@ -161,7 +172,7 @@ def mutual_information(logits: Tensor, variances: Tensor, noise: Tensor) -> Tens
         noise: (S, C), standard normal numbers.
     """
     deviations = variances.clamp(min=0).sqrt().T.contiguous()
-    size = max(1, _CHUNK_NUMBERS // noise.numel())
+    size = max(_FEWEST_TOGETHER, _CHUNK_NUMBERS // noise.numel())
     parts = []
     for means, spread in zip(
         torch.split(logits.T.contiguous(), size, dim=1),

@@ -82,6 +82,9 @@ def run_and_score(composed: DictConfig) -> float | None:
         JobError: unless the job is done.
     """
     config = parse_config(composed)
+    if config.stop.ends_run:  # before anything runs
+        reason = f"stop={config.stop.name}: a search compares areas over the same labels; use none"
+        raise JobError(JobResult("invalid", reason))
     result = run_composed(composed)
     if result.outcome != "done":
         raise JobError(result)

@@ -86,6 +86,8 @@ def _point_of_cycle(record: Mapping[str, Any]) -> Point:
     values |= {f"seconds/{phase}": seconds for phase, seconds in record["timings"].items()}
     comparison = record["comparison"] or {}
     values |= {f"comparison/{name}": value for name, value in comparison.items()}
+    verdicts = record.get("stopping", ())
+    values |= {f"stopping/{verdict['rule']}": verdict["value"] for verdict in verdicts}
     return Point(record["n_labelled"], sum(record["timings"].values()), _finite(values))
 
 

@@ -25,7 +25,10 @@ class Stream(IntEnum):
     HYPOTHESES = 7
     PREDICTIVE = 8
     CALIBRATION = 9
-    FORECAST = 10
+    ANNOTATION = 10  # numbered by instance, not by cycle
+    DISTURBANCE = 12
+    STOP_SET = 13
+    FORECAST = 14
 
 
 def generator(seed: int, stream: Stream, cycle: int = 0) -> np.random.Generator:

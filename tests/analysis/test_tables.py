@@ -28,6 +28,7 @@ def test_curves_give_every_table():
     assert set(tables) == {
         "areas-accuracy", "sequential-accuracy", "lookahead-accuracy", "ranks-d-b-accuracy",
         "wilcoxon-d-b-accuracy", "final", "penalty-accuracy", "labels-saved-accuracy",
+        "seeds-needed-accuracy",
     }  # fmt: skip
     areas = tables["areas-accuracy"].frame
     assert areas["dataset"].tolist() == ["d"] * 4 + ["e"]

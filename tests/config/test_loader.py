@@ -145,6 +145,19 @@ def test_no_path_holds_a_null_character(monkeypatch, folder, capsys):
     assert line == "error: results_dir=a\\x00b: holds a null character\n"
 
 
+def test_an_experiment_in_a_folder_is_looked_for_in_all_of_them(monkeypatch, folder, capsys):
+    line = refused(monkeypatch, folder, capsys, "experiment=strategies/practica")
+    assert line.startswith("error: experiment=strategies/practica: no such experiment; ")
+    assert "did you mean strategies/practical" in line
+    assert "paper/gamma" in line
+    assert "compare_strategies" in line
+
+
+def test_a_setting_needs_an_experiment(monkeypatch, folder, capsys):
+    line = refused(monkeypatch, folder, capsys, "setting=digits")
+    assert "experiment=paper/gamma setting=OPTION" in line
+
+
 def test_an_experiment_without_its_first_line(monkeypatch, folder, capsys):
     (folder / "mine/experiment/bad.yaml").write_text("seed: 3\n")
     line = refused(monkeypatch, folder, capsys, "--config-dir=mine", "experiment=bad")

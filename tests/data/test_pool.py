@@ -11,7 +11,7 @@ def test_pool_knows_what_is_labelled_and_holds_no_other_label():
     assert pool.candidates().tolist() == [0, 2, 4]
     assert pool.indices.tolist() == [3, 1]
     assert pool.labels.tolist() == [0, 2]
-    assert {len(np.atleast_1d(value)) for value in vars(pool).values()} == {1, 2}
+    assert {len(np.atleast_1d(value)) for value in vars(pool).values()} == {0, 1, 2}
 
 
 @pytest.mark.parametrize("indices", [[3], [0, 0], [5], [6], [-1]])

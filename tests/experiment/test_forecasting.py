@@ -56,10 +56,10 @@ def runs(tmp_path_factory):
 def _stopping_after(count):
     cycle = active_learning.ActiveLearning._cycle
 
-    def stopping(self, number, pool, model):
-        if number == count:
+    def stopping(self, earlier, pool, model):
+        if len(earlier) == count:
             raise KeyboardInterrupt
-        return cycle(self, number, pool, model)
+        return cycle(self, earlier, pool, model)
 
     return stopping
 

@@ -89,7 +89,9 @@ def test_damaged_files_are_written_anew(damage, tmp_path):
     damage(folder)
     run(tmp_path, "keep_model=true")
     assert (folder / "model.safetensors").read_bytes() == content
-    assert has_model(folder, compose_config([*RUN]))
+    labels = len(pd.read_csv(folder / "queries.csv"))
+    assert has_model(folder, compose_config([*RUN]), labels)
+    assert not has_model(folder, compose_config([*RUN]), labels - 1)
 
 
 def test_a_sweep_launches_finished_runs_whose_model_is_wanted(tmp_path):

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alupdate.laplace.inputs import with_bias
+from alupdate.laplace.names import LIKELIHOODS
 from alupdate.laplace.posterior import curvature, fit_posterior
 from alupdate.laplace.second_order import second_order
+from alupdate.laplace.updates import laplace_posterior, update_rule
 from tests.support.references import inverse_covariance, softmax, weight
 
 
@@ -56,3 +58,16 @@ def test_five_thousand_rank_one_updates_in_float32_stay_exact(likelihood):
     error = np.abs(posterior.covariance.double().numpy() - expected).max()
     assert error < 1e-4 * np.abs(expected).max()
     assert torch.linalg.eigvalsh(posterior.covariance.double()).min() > 0
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_without_instances_the_posterior_is_the_prior(likelihood):
+    """And learns from there as from any other one."""
+    mean, none = torch.zeros(3, 5, dtype=torch.float64), torch.zeros(0, 5, dtype=torch.float64)
+    prior = laplace_posterior(mean, none, likelihood, 4.0)
+    wanted = torch.eye(5, dtype=torch.float64) / 4
+    for covariance in prior.covariance_matrices():
+        assert torch.equal(covariance, wanted)
+    row, label = torch.ones(1, 5, dtype=torch.float64), torch.tensor([1])
+    updated = update_rule("map").update(prior, row, label, gamma=1.0).posterior
+    assert updated.logits(row).argmax() == 1

@@ -249,7 +249,20 @@ IMPOSSIBLE = [
     ({"n_labelled": 3}, "n_labelled is not the number of labels"),
     ({"indices": (4, 4)}, "n_labelled is not the number of labels"),
     ({"indices": (4, 7, 9)}, "not one label for each instance"),
-    ({"indices": (), "labels": ()}, "not one label for each instance"),
+    ({"indices": (), "labels": ()}, "n_labelled is not the number of labels"),
+    ({"annotations": {"given": [[4, 0, 0]], "n_changed": 0, "n_wrong": 0}}, "not about the inst"),
+    (
+        {"annotations": {"given": [[4, 0, 0], [7, 0, -1]], "n_changed": 0, "n_wrong": 0}},
+        "an annotation has a number below 0",
+    ),
+    (
+        {"annotations": {"given": [[4, 0, 0], [7, 0, 1]], "n_changed": 0, "n_wrong": 3}},
+        "more labels are wrong than there are",
+    ),
+    (
+        {"annotations": {"given": [[4, 0, 0], [7, 0, 1], [7, 1, 1]], "n_changed": 0, "n_wrong": 0}},
+        "n_labelled is not the number of labels",
+    ),
     ({"indices": (4, -1)}, "below 0"),
     ({"scores": {}}, "has no accuracy"),
     ({"timings": None}, "step 0: timings: "),
@@ -262,6 +275,15 @@ def test_impossible_records_with_a_valid_checksum_count_as_none(store, caplog, c
     assert store.load() == []
     assert reason in caplog.text
     assert "starting from the beginning" in caplog.text
+
+
+def test_only_the_first_cycle_may_have_no_labels(store, caplog):
+    first = asdict(CycleRecord(0, 0, (), (), SCORES, {}))
+    store.save([first], {})
+    assert len(store.load()) == 1
+    store.save([first, first | {"cycle": 1}], {})
+    assert store.load() == []
+    assert "cycle 1 has not one label for each instance" in caplog.text
 
 
 def test_a_setting_that_earlier_versions_lacked_changes_no_name_while_it_says_what_they_did():

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alupdate.laplace.updates import update_rule
+from alupdate.strategies import badge as badge_file
 from alupdate.strategies.badge import Badge
 from alupdate.strategies.base import after_labels
 from tests.support.memory import peak_mebibytes
@@ -85,3 +86,45 @@ def test_never_builds_the_gradients():
         "query = make_query(candidates=5000, dimension=400, classes=50)\n"
     )
     assert peak_mebibytes(code + "Badge().select(query, 20)") - peak_mebibytes(code) < 60
+
+
+def test_proposals_are_drawn_in_proportion_to_the_squared_distance(monkeypatch):
+    """Frequencies of pairs of picks after the first, against the product of the probabilities."""
+    monkeypatch.setattr(badge_file, "KEPT_RESIDUALS", 0)
+    query = make_query(candidates=5, dtype=torch.float64)
+    points = embeddings(query)
+    first = int(np.square(points).sum(axis=1).argmax())
+    expected = np.zeros((5, 5))
+    to_first = np.square(points - points[first]).sum(axis=1)
+    for second in range(5):
+        nearest = np.minimum(to_first, np.square(points - points[second]).sum(axis=1))
+        if second != first:
+            expected[second] = to_first[second] / to_first.sum() * nearest / nearest.sum()
+    rng, draws = np.random.default_rng(0), 4000
+    counted = np.zeros((5, 5))
+    for _ in range(draws):
+        picks = Badge().select(replace(query, rng=rng), 3)
+        assert picks[0] == first
+        counted[picks[1], picks[2]] += 1
+    errors = np.sqrt(expected * (1 - expected) / draws)
+    assert (np.abs(counted / draws - expected) <= 5 * errors).all()
+
+
+def test_proposals_know_the_batch_and_end_where_all_candidates_are_alike(monkeypatch):
+    monkeypatch.setattr(badge_file, "KEPT_RESIDUALS", 0)
+    query = make_query(candidates=40, taken=(3, 7))
+    alike = replace(query, features=query.features[:1].expand_as(query.features), kept_logits=None)
+    for asked in (query, alike):
+        assert sorted([*Badge().select(asked, 38).tolist(), 3, 7]) == list(range(40))
+
+
+def test_proposals_keep_no_residuals_and_no_logits_of_all():
+    """P = 50,000, C = 1,000: the residuals would take 200 MB."""
+    code = (
+        "import torch\n"
+        "from alupdate.strategies import badge\n"
+        "from tests.support.problems import make_query\n"
+        "badge.KEPT_RESIDUALS = 0\n"
+        "query = make_query(candidates=50000, dimension=20, classes=1000)\n"
+    )
+    assert peak_mebibytes(code + "badge.Badge().select(query, 5)") - peak_mebibytes(code) < 120

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alupdate.laplace.updates import update_rule
 from alupdate.strategies.base import Query, after_labels, best
 from alupdate.strategies.uncertainty import margin_uncertainty, minus_plogp
 from tests.support.problems import make_query
@@ -78,3 +79,34 @@ def test_a_subset_is_the_query_of_those_candidates_alone(taken, asked):
         assert found.free().tolist() == expected.free().tolist()
     assert len(whole.features) == 40
     assert whole.picked.tolist() == list(taken)
+
+
+@pytest.mark.parametrize("taken", [(), (3, 1)])
+def test_logits_that_are_not_kept_are_computed_a_few_at_a_time(monkeypatch, taken):
+    """The same numbers, before and after an update, for all, for some and for a subset."""
+    kept = make_query(dtype=torch.float64, taken=taken)
+    monkeypatch.setattr("alupdate.strategies.base.LOGITS_AT_ONCE", 7 * kept.n_classes)
+    query, rule, some = replace(kept, kept_logits=None), update_rule("map"), np.array([5, 2])
+    assert len(list(kept.chunks())) == 1
+    for picked in (np.array([8, 9]), np.array([11, 10])):
+        sizes = [len(rows) for rows, logits in query.chunks() if len(rows) == len(logits)]
+        assert sizes == [7] * 5 + [5]
+        for found, expected in (
+            (query.map_logits(margin_uncertainty), margin_uncertainty(kept.logits)),
+            (query.logits, kept.logits),
+            (query.logits_at(torch.tensor([[4, 0]])), kept.logits[[4, 0]][None]),
+            (query.subset(some).logits, kept.subset(some).logits),
+        ):
+            torch.testing.assert_close(found, expected)
+        labels = torch.tensor([0, 1])
+        kept = after_labels(kept, picked, labels, rule)
+        query = after_labels(query, picked, labels, rule)
+        assert query.kept_logits is None
+
+
+def test_logits_are_kept_where_they_are_few(monkeypatch):
+    query = make_query()
+    assert query.kept_logits is not None
+    monkeypatch.setattr("alupdate.strategies.base.KEPT_LOGITS", query.logits.numel() - 1)
+    assert Query.of(query.posterior, query.features).kept_logits is None
+    assert Query.of(query.posterior, query.features[1:]).kept_logits is not None

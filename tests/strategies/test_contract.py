@@ -9,6 +9,7 @@ import torch
 
 from alupdate.config import PowerBatch, SequentialBatch, TopBatch
 from alupdate.config.options import make_option, options
+from alupdate.config.values import NO_LABEL
 from alupdate.laplace.updates import update_rule
 from alupdate.strategies.batches import build_batch
 from tests.support.problems import make_query
@@ -159,6 +160,13 @@ def test_identical_candidates(strategy, batch, value):
     check(choose(strategy, batch, query), query, 5)
 
 
+def test_nothing_is_labelled_and_the_model_is_the_prior(strategy, batch):
+    """Uniform predictions, weights of zero, the prior's covariance: ``n_initial=0``."""
+    query = make_query(labelled=0)
+    assert not query.posterior.mean.any()
+    check(choose(strategy, batch, query), query, 5)
+
+
 def test_as_many_candidates_as_the_batch_needs(strategy, batch):
     query = make_query(candidates=7, taken=(2, 4))
     assert sorted(choose(strategy, batch, query).tolist()) == [0, 1, 3, 5, 6]
@@ -167,3 +175,24 @@ def test_as_many_candidates_as_the_batch_needs(strategy, batch):
 def test_one_candidate(strategy):
     query = make_query(candidates=1)
     assert strategy.select(query, 1).tolist() == [0]
+
+
+@pytest.mark.parametrize("batch", ["sequential", "every-2"])
+def test_candidates_that_nobody_can_label_take_their_place_in_the_batch(strategy, batch):
+    """The picks until the first of them are those of a pool in which every label is known."""
+    query, first = make_query(taken=(0, 3, 7)), 2
+    truth = query.oracle.candidate_labels
+    if strategy.hypothetical_update is not None:
+        query = replace(query, rule=update_rule(strategy.hypothetical_update))
+    asked = []
+
+    def annotate(picked):
+        asked.extend(picked.tolist())
+        labels = truth[torch.from_numpy(picked)].clone()
+        labels[len(asked) - len(picked) >= first] = NO_LABEL
+        return labels
+
+    rule = update_rule("second_order")
+    found = build_batch(strategy, query, BATCHES[batch], rule, annotate)
+    check(found, query, 5)
+    assert asked == found[: len(asked)].tolist()

@@ -52,7 +52,7 @@ def test_equals_updating_on_every_label(update, likelihood, loss, n_labels):
         query = make_query(seed=seed, candidates=15, classes=4, dtype=torch.float64)
         posterior = fit(query.posterior.mean, query.labelled_features, likelihood, 0.5)
         query = replace(query, posterior=posterior, gamma=0.7)
-        query = replace(query, logits=posterior.logits(query.features))
+        query = replace(query, kept_logits=posterior.logits(query.features))
         sample = np.random.default_rng(seed).permutation(15)[:12]
         query = replace(query, rule=update_rule(update))
         expected = naive(query, query.rule, 3, loss, query.features[sample], 6, n_labels)

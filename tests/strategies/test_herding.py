@@ -164,7 +164,7 @@ def test_without_labels_nothing_is_covered():
 
 def test_where_the_model_is_sure_of_everything_all_points_weigh_the_same():
     query = make_query(candidates=30)
-    sure = replace(query, logits=1e6 * query.logits)
+    sure = replace(query, kept_logits=1e6 * query.logits)
     settings = {"temperature": 1.0, "length": 1.0}
     assert UHerding(**settings).select(sure, 6).tolist() == MaxHerding().select(query, 6).tolist()
 
@@ -221,7 +221,7 @@ def trained(seed=0):
         known_features=rows,
         known_labels=labels,
         posterior=posterior,
-        logits=posterior.logits(query.features),
+        kept_logits=posterior.logits(query.features),
     )
 
 

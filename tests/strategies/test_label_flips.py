@@ -28,7 +28,7 @@ def biased_query(seed, classes=3, candidates=30, dimension=5, taken=(), scale=1.
     known = query.known_features.clone()
     known[:, -1] = 1
     return replace(
-        query, posterior=posterior, logits=posterior.logits(points), known_features=known
+        query, posterior=posterior, kept_logits=posterior.logits(points), known_features=known
     )
 
 
@@ -151,7 +151,7 @@ def test_a_sure_model_has_a_direction_still():
         single = replace(
             sure,
             features=sure.features.float(),
-            logits=sure.logits.float(),
+            kept_logits=sure.logits.float(),
             posterior=replace(sure.posterior, mean=sure.posterior.mean.float()),
             known_features=sure.known_features.float(),
         )
@@ -200,7 +200,7 @@ def test_the_bias_is_never_dropped():
     weights = torch.zeros(3, 6, dtype=torch.float64)
     weights[1, -1] = 1.0
     posterior = replace(query.posterior, mean=weights)
-    query = replace(query, posterior=posterior, logits=posterior.logits(query.features))
+    query = replace(query, posterior=posterior, kept_logits=posterior.logits(query.features))
     assert not DropQuery(dropout=0.9)._flips(query).any()
 
 
@@ -262,7 +262,7 @@ def test_picks_what_scikit_activeml_picks():
         weights = query.posterior.mean.clone()
         weights[:, -1] = 0
         posterior = replace(query.posterior, mean=weights)
-        query = replace(query, posterior=posterior, logits=posterior.logits(points))
+        query = replace(query, posterior=posterior, kept_logits=posterior.logits(points))
         ours = DropQuery(oversample=1).select(query, 4)
         theirs = library_picks(query, 4, np.random.default_rng(seed))
         assert ours.tolist() == theirs.tolist()

@@ -12,7 +12,7 @@ from tests.support.references import softmax
 
 def with_probabilities(*rows):
     query = make_query(candidates=len(rows), classes=len(rows[0]))
-    return replace(query, logits=torch.tensor(rows).log())
+    return replace(query, kept_logits=torch.tensor(rows).log())
 
 
 CLOSE_TOP_TWO = (0.45, 0.44, 0.11)

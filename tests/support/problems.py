@@ -86,8 +86,12 @@ def make_query(
     features: Tensor | None = None,
     taken: tuple[int, ...] = (),
     update: str = "second_order",
+    labelled: int = 8,
 ) -> Query:
-    """A query on random data, with a rule and an oracle for the strategies that need them."""
+    """A query on random data, with a rule and an oracle for the strategies that need them.
+
+    Without labelled instances the posterior is the prior.
+    """
     rng = np.random.default_rng(seed)
 
     def normal(*shape: int) -> Tensor:
@@ -95,14 +99,15 @@ def make_query(
 
     points = normal(candidates, dimension) if features is None else features.to(dtype)
     dimension = points.shape[1]
-    labelled = normal(8, dimension)
-    posterior = fit_posterior(normal(classes, dimension), labelled, "gaussian", 1.0)
-    known_labels = torch.from_numpy(rng.integers(classes, size=8))
+    known = normal(labelled, dimension)
+    mean = normal(classes, dimension) * bool(labelled)
+    posterior = fit_posterior(mean, known, "gaussian", 1.0)
+    known_labels = torch.from_numpy(rng.integers(classes, size=labelled))
     candidate_labels = torch.from_numpy(rng.integers(classes, size=candidates))
     query = Query.of(
         posterior,
         points,
-        labelled,
+        known,
         known_labels,
         seed=seed,
         rule=update_rule(update, n_hypotheses=100),
