@@ -42,7 +42,7 @@ class Row:
         ours: the step's timing.
         other: the timing of what it is compared with.
         agreement: how close the two answers are, in words.
-        variable: in the growth section, the size that varies.
+        variable: in the sections growth and scale, the size that varies.
         value: its value.
     """
 

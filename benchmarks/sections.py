@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from benchmarks import growth, lookahead, peers, sequential, updates, whole_run
+from benchmarks import growth, lookahead, peers, scale, sequential, updates, whole_run
 from benchmarks.measure import Row
 
 SECTIONS: Mapping[str, Callable[[bool], Iterator[Row]]] = {
@@ -12,5 +12,6 @@ SECTIONS: Mapping[str, Callable[[bool], Iterator[Row]]] = {
     "peers": peers.rows,
     "whole run": whole_run.rows,
     "growth": growth.rows,
+    "scale": scale.rows,
 }
 """Name -> rows, given whether the run is a quick one."""

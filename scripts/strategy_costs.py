@@ -13,6 +13,7 @@ the timeout (300 s) is given up.
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,17 @@ import pandas as pd
 
 from alupdate.utils.errors import DONE, WRONG_INPUT
 
-SIZES = (
-    (1000, 384, 10, 10), (1000, 384, 77, 100), (50_000, 1280, 10, 100), (1_300_000, 384, 1000, 100)
+SIZES = ((1000, 384, 10, 10), (1000, 384, 77, 100), (50_000, 1280, 10, 100))
+LARGE_POOLS = tuple((count, 384, 1000, 100) for count in (12_500, 50_000, 200_000, 1_300_000))
+FOR_LARGE_POOLS = (
+    "random", "margin", "entropy", "least_confidence", "variance", "badge", "bait fisher=binary",
+    "coreset", "typiclust", "probcover", "maxherding", "uherding", "tcm",
 )  # fmt: skip
 STRATEGIES = (
     "random", "margin", "entropy", "least_confidence", "variance", "bald", "batch_bald", "badge",
     "bait fisher=binary", "bait", "coreset", "typiclust", "probcover", "maxherding", "uherding",
-    "uherding temperature=original", "tcm", "dropquery", "alfamix", "refine", "expected_lookahead",
-    "lookahead", "lookahead n_batches=600", "greedy_lookahead",
+    "uherding temperature=original", "tcm", "dropquery", "alfamix", "refine", "epig", "parbals",
+    "expected_lookahead", "lookahead", "lookahead n_batches=600", "greedy_lookahead",
     "ensemble_lookahead", "boss",
 )  # fmt: skip
 LABELLED, POINTS = 100, 3000
@@ -110,12 +114,11 @@ def main(arguments: list[str]) -> int:
         return WRONG_INPUT
     timeout = float(arguments[1]) if len(arguments) > 1 else 300.0
     rows = []
-    for size in SIZES:
-        for strategy in STRATEGIES:
-            rows.append(in_its_own_process(strategy, size, timeout))
-            print(*rows[-1].values(), sep="\t", flush=True)
-            if arguments:
-                pd.DataFrame(rows).to_csv(arguments[0], index=False, float_format="%.4g")
+    for size, strategy in [*product(SIZES, STRATEGIES), *product(LARGE_POOLS, FOR_LARGE_POOLS)]:
+        rows.append(in_its_own_process(strategy, size, timeout))
+        print(*rows[-1].values(), sep="\t", flush=True)
+        if arguments:
+            pd.DataFrame(rows).to_csv(arguments[0], index=False, float_format="%.4g")
     return DONE
 
 

@@ -58,10 +58,10 @@ def growth_table(benchmark: pd.DataFrame) -> pd.DataFrame:
     The operation is the part of ``what`` before the colon; ``slope`` is that of its seconds.
 
     Args:
-        benchmark: rows of scripts/benchmark.py; only those of its section "growth" with a value
-            of a variable count.
+        benchmark: rows of scripts/benchmark.py; only those of its sections "growth" and "scale"
+            with a value of a variable count.
     """
-    growth = benchmark[benchmark["section"] == "growth"]
+    growth = benchmark[benchmark["section"].isin(("growth", "scale"))]
     rows = growth.dropna(subset=["variable", "value", "seconds"])
     operations = rows["what"].astype(str).str.split(":", n=1).str[0]
     columns = ["variable", "operation", "value", "seconds", "mib"]

@@ -17,8 +17,8 @@ METHOD_COLUMNS = ("strategy", "batch", "update")
 COVERAGE_CAPTION = (
     "ahead: further labels, 0 for now. bias, rmse: of the expected accuracy, against the test "
     "set. coverage: share of cycles whose interval has the accuracy on the test set. width: of the "
-    "interval. n: cycles of all seeds whose accuracy is known; those of one seed depend on each "
-    "other."
+    "interval. ±: standard error of the means of the seeds. n: cycles of all seeds whose accuracy "
+    "is known; those of one seed depend on each other."
 )
 
 
@@ -44,16 +44,25 @@ def forecast_coverage(forecasts: pd.DataFrame) -> pd.DataFrame:
         forecasts: rows in the form of forecast.csv.
     """
     errors = forecast_errors(forecasts)
-    groups = errors.groupby([*SETTING, *METHOD_COLUMNS, "ahead"], sort=False)
-    table = groups.agg(
+    keys = [*SETTING, *METHOD_COLUMNS, "ahead"]
+    table = errors.groupby(keys, sort=False).agg(
         bias=("miss", "mean"),
+        bias_error=("miss", lambda miss: _error_over_seeds(miss, errors["seed"])),
         rmse=("miss", lambda miss: float(np.sqrt((miss**2).mean()))),
         coverage=("covered", "mean"),
+        coverage_error=("covered", lambda covered: _error_over_seeds(covered, errors["seed"])),
         width=("width", "mean"),
         seeds=("seed", "nunique"),
         n=("miss", "size"),
-    ).reset_index()
-    return table.sort_values([*SETTING, "ahead", *METHOD_COLUMNS], kind="stable", ignore_index=True)
+    )
+    order = [*SETTING, "ahead", *METHOD_COLUMNS]
+    return table.reset_index().sort_values(order, kind="stable", ignore_index=True)
+
+
+def _error_over_seeds(values: "pd.Series[float]", seeds: "pd.Series[int]") -> float:
+    """Return the standard error of the seeds' means; NaN for one seed."""
+    means = values.astype(float).groupby(seeds[values.index]).mean().to_numpy()
+    return float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else np.nan
 
 
 def forecast_tables(given: AnalysisInput) -> Iterator[ResultTable]:

@@ -26,9 +26,10 @@ from alupdate.models.learner import (
 )
 from alupdate.strategies.base import Oracle, Positions, Query, Retrain, Strategy, after_labels
 from alupdate.strategies.batches import build_batch, chooser_of, require_utilities
-from alupdate.strategies.diversity import ProbCover, TypiClust
+from alupdate.strategies.diversity import TypiClust
 from alupdate.strategies.herding import MaxHerding
 from alupdate.strategies.label_flips import KMeansCentres
+from alupdate.strategies.probcover import ProbCover
 from alupdate.utils.errors import InputError
 from alupdate.utils.seeds import Stream, generator
 

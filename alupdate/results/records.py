@@ -113,13 +113,16 @@ class CycleRecord:
         return {key: value for key, value in asdict(self).items() if key not in lacks}
 
 
+CURVE_PARTS = ("dataset", "backbone", "strategy", "batch", "update")
+"""Groups whose options are columns of curve.csv."""
+
+
 def tables(
     run: str, config: RunConfig, oracle: bool, records: Sequence[CycleRecord]
 ) -> dict[str, str]:
     """Return the CSV files of an active-learning run: name to content."""
-    parts = ("dataset", "backbone", "strategy", "batch", "update")
     curve = [
-        _identity(run, config, parts)
+        _identity(run, config, CURVE_PARTS)
         | {"cycle": r.cycle, "n_labelled": r.n_labelled, "oracle": oracle}
         | metric_values(r.scores)
         for r in records
@@ -140,34 +143,41 @@ def tables(
         "timings.csv": csv_text(TIMING_COLUMNS, timings),
         "queries.csv": csv_text(QUERY_COLUMNS, queries),
     }
-    comparisons = [_comparison_row(run, r, r.comparison) for r in records if r.comparison]
-    if comparisons:
-        files["comparison.csv"] = csv_text(COMPARISON_COLUMNS, comparisons)
-    costs = cost_rows(run, config, [(r.n_labelled, r.cost) for r in records])
-    if costs:
-        files["costs.csv"] = csv_text(COST_COLUMNS, costs)
+    costs = [(r.n_labelled, r.cost) for r in records]
+    extras = {
+        "comparison.csv": (
+            COMPARISON_COLUMNS,
+            [_comparison_row(run, r, r.comparison) for r in records if r.comparison],
+        ),
+        "costs.csv": (COST_COLUMNS, cost_rows(run, config, costs)),
+        "stopping.csv": (STOPPING_COLUMNS, _stopping_rows(run, config, curve, records)),
+        "annotations.csv": (
+            ANNOTATION_COLUMNS,
+            annotation_rows(run, [(r.indices, r.annotations) for r in records]),
+        ),
+        "forecast.csv": (FORECAST_TABLE, _forecast_rows(run, config, records)),
+    }
+    return files | {name: csv_text(*table) for name, table in extras.items() if table[1]}
+
+
+def _stopping_rows(
+    run: str, config: RunConfig, curve: Sequence[Mapping[str, Any]], records: Sequence[CycleRecord]
+) -> list[list[object]]:
+    """Return the rows of stopping.csv, given those of curve.csv."""
     cycles = [
         ({key: row[key] for key in ("cycle", "n_labelled", "oracle", ACCURACY)}, record.stopping)
         for row, record in zip(curve, records, strict=True)
     ]
-    verdicts = stopping_rows(_identity(run, config, parts), config, cycles)
-    if verdicts:
-        files["stopping.csv"] = csv_text(STOPPING_COLUMNS, verdicts)
-    files |= _forecast_file(list(_identity(run, config, parts).values()), records)
-    return files | _annotations_file(run, records)
+    return stopping_rows(_identity(run, config, CURVE_PARTS), config, cycles)
 
 
-def _annotations_file(run: str, records: Sequence[CycleRecord]) -> dict[str, str]:
-    """Return annotations.csv by its name, or nothing where all labels are right."""
-    rows = annotation_rows(run, [(r.indices, r.annotations) for r in records])
-    return {"annotations.csv": csv_text(ANNOTATION_COLUMNS, rows)} if rows else {}
-
-
-def _forecast_file(identity: Sequence[object], records: Sequence[CycleRecord]) -> dict[str, str]:
-    """Return forecast.csv by its name, or nothing where nobody asked for it."""
+def _forecast_rows(
+    run: str, config: RunConfig, records: Sequence[CycleRecord]
+) -> list[list[object]]:
+    """Return the rows of forecast.csv; none where nobody asked for it."""
     expected = [(r.n_labelled, r.forecast, r.scores[ACCURACY]) for r in records if r.forecast]
-    rows = [[*identity, *cells, truth] for cells, truth in forecast_rows(expected)]
-    return {"forecast.csv": csv_text(FORECAST_TABLE, rows)} if rows else {}
+    identity = list(_identity(run, config, CURVE_PARTS).values())
+    return [[*identity, *cells, truth] for cells, truth in forecast_rows(expected)]
 
 
 def _identity(run: str, config: RunConfig, parts: Sequence[str]) -> dict[str, object]:

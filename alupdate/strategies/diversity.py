@@ -2,19 +2,20 @@
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Annotated, Literal
+from contextlib import contextmanager
+from dataclasses import dataclass as plain_dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Count, CountOrAuto, PositiveOrAuto
+from alupdate.config.values import SETTINGS, Count, CountOrAuto
 from alupdate.strategies.base import GreedyStrategy, Positions, Query, StrategyOption
 from alupdate.strategies.uncertainty import Margin
 from alupdate.utils.seeds import sub_seed
@@ -22,6 +23,12 @@ from alupdate.utils.threads import libraries
 
 _CHUNK_NUMBERS = 2**24
 """How many distances are in memory at a time."""
+
+_COPIED_NUMBERS = 2**26
+"""Of a pool of up to so many numbers, a copy is made; of a larger one, of a few rows at a time."""
+
+_FIRST_LOOK = 32
+"""At how many of the largest bounds a pick looks first; then at twice as many, and so on."""
 
 
 def squared_distances(rows: Tensor, points: Tensor) -> Tensor:
@@ -42,11 +49,59 @@ def nearest(rows: Tensor, points: Tensor) -> Tensor:
     return torch.cat([part.amin(dim=1) for part in distance_chunks(rows, points)])
 
 
+def row_parts(rows: Tensor) -> tuple[Tensor, ...]:
+    """Return rows (N, D) in parts (R, D) that are worked on together, as views."""
+    return torch.split(rows, rows_at_once(rows.shape[1]))
+
+
+def rows_at_once(width: int) -> int:
+    """Return how many rows of so many numbers are worked on together."""
+    return max(1, _CHUNK_NUMBERS // max(1, width))
+
+
 def unit_length(rows: Tensor) -> Tensor:
     """Return rows (N, D) scaled to length 1; rows of zeros stay as they are."""
     lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     scaled: Tensor = rows / lengths.clamp(min=torch.finfo(rows.dtype).tiny)
     return scaled
+
+
+def in_parts(function: Callable[[Tensor], Tensor], rows: Tensor, size: int | None = None) -> Tensor:
+    """Return what a function from (R, D) to (R,) gives for rows (N, D) or (N,), a few at a time.
+
+    Each result is written into one tensor: small tensors that stay between large ones that come and
+    go would leave holes in the memory.
+    """
+    size = size or rows_at_once(rows.shape[1])
+    first, *others = torch.split(rows, size)
+    values = function(first)
+    found = values.new_empty(len(rows))
+    found[:size] = values
+    for place, part in zip(torch.split(found[size:], size), others, strict=bool(others)):
+        place.copy_(function(part))
+    return found
+
+
+def refresh_largest(bounds: Tensor, exact: Callable[[Tensor], Tensor], share: float = 1.0) -> None:
+    """Replace upper bounds (P,) by exact values, in place, until no other can be the largest.
+
+    Only what may be at least ``share`` of the largest value is looked at: a few at first, and twice
+    as many each time that the rest may still hold it [Minoux1978]. A bound of 0 or less is exact.
+
+    Args:
+        bounds: none is below its exact value.
+        exact: from positions (R,) to the exact values (R,).
+        share: up to 1.
+    """
+    stale, best, look = bounds.clone(), 0.0, _FIRST_LOOK
+    while True:
+        front = stale.topk(min(look, len(stale)))
+        asked = front.indices[(front.values >= share * best) & (front.values > 0)]
+        if not len(asked):
+            return
+        values = exact(asked)
+        bounds[asked], stale[asked] = values, -1.0
+        best, look = max(best, float(values.max())), 2 * look
 
 
 MANY_CLUSTERS = 50
@@ -69,8 +124,7 @@ def kmeans(
     more threads than idle cores make those several times slower.
     """
     seed = sub_seed(rng)
-    with libraries("sklearn").limit(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
+    with _one_thread():
         init = seeds(points, n_clusters, rng) if n_clusters > MANY_CLUSTERS else "k-means++"
         large = n_clusters > MANY_CLUSTERS and len(points) > LARGE
         method = (MiniBatchKMeans if large else KMeans)(
@@ -78,6 +132,30 @@ def kmeans(
         )
         clusters: NDArray[np.int64] = method.fit_predict(points).astype(np.int64)
     return clusters
+
+
+def centres(
+    points: NDArray[np.floating], n_clusters: int, rng: np.random.Generator
+) -> NDArray[np.floating]:
+    """Return the centres (n_clusters, D) of the clusters of points (N, D) in random order.
+
+    The first few points seed many clusters, and all of them are clustered until nothing moves.
+    """
+    seed = sub_seed(rng)
+    with _one_thread():
+        few = points[: SHARED * n_clusters]
+        init = seeds(few, n_clusters, rng) if n_clusters > MANY_CLUSTERS else "k-means++"
+        method = KMeans(n_clusters, init=init, n_init=1, random_state=seed).fit(points)
+    found: NDArray[np.floating] = method.cluster_centers_
+    return found
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let scikit-learn use one thread, and find fewer clusters where fewer points differ."""
+    with libraries("sklearn").limit(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def seeds(
@@ -143,17 +221,25 @@ class CoreSet(StrategyOption, GreedyStrategy):
     The distances to the K labelled instances are computed once per query, in O(P K D); each pick
     then costs O(P D). With nothing labelled, the first pick is the candidate farthest from the
     candidates' mean. That mean is subtracted, since |a|^2 + |b|^2 - 2ab of features far from the
-    origin would lose their differences to rounding.
+    origin would lose their differences to rounding. Where the copy would be large, it is not made,
+    and a pick computes anew only those distances that may be the largest [Minoux1978].
     """
 
     name: Literal["coreset"] = "coreset"
 
     def utilities(self, query: Query) -> Tensor:
         """Return the squared distance (P,) to the nearest labelled instance, or to the mean."""
+        if query.features.numel() > _COPIED_NUMBERS:
+            return _LargeCover.of(query).gaps
         return _gaps(*_centred(query))
 
     @override
     def picks(self, query: Query) -> Iterator[int]:
+        large = query.features.numel() > _COPIED_NUMBERS
+        return _LargeCover.of(query).farthest_first(query) if large else self._kept(query)
+
+    def _kept(self, query: Query) -> Iterator[int]:
+        """Yield all free candidates; those less their mean are kept in memory."""
         features, labelled = _centred(query)
         lengths = features.square().sum(dim=1)
         gaps, taken = _gaps(features, labelled), query.taken.clone()
@@ -179,6 +265,107 @@ def _gaps(features: Tensor, labelled: Tensor) -> Tensor:
     return nearest(features, labelled if len(labelled) else torch.zeros_like(features[:1]))
 
 
+@plain_dataclass(frozen=True)
+class _LargeCover:
+    """Core-set selection from candidates of which no copy is made.
+
+    A gap can only fall. So a pick computes anew only those that may be the largest.
+
+    Attributes:
+        features: (P, D).
+        mean: (D,), of the features.
+        gaps: (P,), squared distances to the nearest labelled instance; to the mean without any.
+    """
+
+    features: Tensor
+    mean: Tensor
+    gaps: Tensor
+
+    @classmethod
+    def of(cls, query: Query) -> "_LargeCover":
+        features, mean = query.features, query.features.mean(dim=0)
+        labelled = query.labelled_features if len(query.labelled_features) else mean[None]
+        return cls(features, mean, _gaps_to(labelled, features, mean))
+
+    def farthest_first(self, query: Query) -> Iterator[int]:
+        """Yield all free candidates, each the one of the largest gap; of equals the first."""
+        picks, bounds = list[int](), self.gaps.masked_fill(query.taken, -1)
+        free = ~query.taken
+
+        def now(asked: Tensor) -> Tensor:
+            centres = self.features[picks] - self.mean
+            size = rows_at_once(self.features.shape[1])
+            found = in_parts(lambda i: nearest(self.features[i] - self.mean, centres), asked, size)
+            return torch.minimum(bounds[asked], found)
+
+        for _ in range(len(query.free())):
+            if picks:
+                refresh_largest(bounds, now)
+            pick = int(bounds.argmax())
+            yield pick
+            free[pick] = False
+            picks.append(pick)
+            if len(picks) == 1 and not len(query.labelled_features):
+                bounds = _gaps_to(self.features[[pick]], self.features, self.mean)
+            bounds[~free] = -1
+
+
+def _gaps_to(centres: Tensor, features: Tensor, mean: Tensor) -> Tensor:
+    """Return the squared distances (P,) of features (P, D) to the nearest of centres (M, D).
+
+    The mean (D,) is subtracted from a few rows at a time.
+    """
+    points = centres - mean
+    return in_parts(lambda part: nearest(part - mean, points), features)
+
+
+@plain_dataclass(frozen=True)
+class _Points:
+    """Labelled instances (K, D) and candidates (P, D) as K + P points of unit length.
+
+    Attributes:
+        labelled: come first.
+        candidates: come after them. They are not copied.
+    """
+
+    labelled: Tensor
+    candidates: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labelled) + len(self.candidates)
+
+    def at(self, positions: Positions) -> Tensor:
+        """Return the points (R, D) at positions (R,)."""
+        place, known = torch.from_numpy(positions).to(self.candidates.device), len(self.labelled)
+        rows = self.candidates.new_empty(len(place), self.candidates.shape[1])
+        later = place >= known
+        rows[later] = self.candidates[place[later] - known]
+        rows[~later] = self.labelled[place[~later]]
+        return unit_length(rows)
+
+    def clusters(
+        self, count: int, n_clustered: int | None, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Return the k-means cluster of each point, of so many clusters.
+
+        Of more points than ``n_clustered``, a random sample is clustered: at least 20 per cluster.
+        """
+        most = len(self) if n_clustered is None else max(n_clustered, SHARED * count)
+        if len(self) <= most:
+            points = unit_length(torch.cat([self.labelled, self.candidates]))
+            return kmeans(points.numpy(force=True), count, rng)
+        sample = self.at(rng.choice(len(self), size=most, replace=False))
+        found = centres(sample.numpy(force=True), count, rng)
+        nearby = torch.from_numpy(found).to(sample)
+        parts = [part for rows in (self.labelled, self.candidates) for part in row_parts(rows)]
+        near = [squared_distances(unit_length(part), nearby).argmin(dim=1) for part in parts]
+        return torch.cat(near).numpy(force=True)
+
+
+N_COMPARED = 2000
+"""Of more members of a cluster than this, a sample is compared with each other."""
+
+
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
 class TypiClust(StrategyOption):
     """TypiClust: the most typical member of each cluster without labels [Hacohen2022].
@@ -188,37 +375,71 @@ class TypiClust(StrategyOption):
     before the smaller ones, and those below ``min_cluster_size`` last. Typical is the member of the
     smallest mean distance to its ``n_neighbours`` nearest neighbours within the cluster. Features
     are scaled to unit length, as the authors' are. Beside k-means, O(n^2 D) per cluster of n.
+
+    Large pools are approximated, so that the cost is linear in P. Of more points than
+    ``n_clustered``, a random sample is clustered, and the others belong to the nearest centre. Of
+    more members of a cluster than ``n_compared``, a random sample of its candidates is compared
+    with each other, and the most typical of the sample is picked.
+
+    Attributes:
+        n_neighbours: by whose distance an instance is typical.
+        max_clusters: at most.
+        min_cluster_size: clusters of fewer come last.
+        n_clustered: k-means sees so many points at most, but 20 per cluster; null: all.
+        n_compared: as many members of a cluster are compared at most; null: all.
     """
 
     name: Literal["typiclust"] = "typiclust"
     n_neighbours: Count = 20
     max_clusters: Count = 500
     min_cluster_size: Count = 5
+    n_clustered: Count | None = LARGE
+    n_compared: Count | None = N_COMPARED
 
     @override
     def select(self, query: Query, size: int) -> Positions:
-        points = unit_length(torch.cat([query.labelled_features, query.features]))
+        points = _Points(query.labelled_features, query.features)
         known = len(query.labelled_features)
         count = min(known + size, self.max_clusters, len(points))
-        clusters = kmeans(points.numpy(force=True), count, query.rng)
+        clusters = points.clusters(count, self.n_clustered, query.rng)
         labels = np.bincount(clusters[:known], minlength=count)
         sizes = np.bincount(clusters, minlength=count)
-        free, typicality = ~query.taken.numpy(force=True), dict[int, NDArray[np.floating]]()
+        free = ~query.taken.numpy(force=True)
+        typical: dict[int, tuple[Positions, NDArray[np.floating]]] = {}
         picked: list[int] = []
         while len(picked) < size:
             left = np.bincount(clusters[known:][free], minlength=count) > 0
             small = sizes < self.min_cluster_size
             cluster = int(np.lexsort((-sizes, labels, small, ~left))[0])
-            members = np.flatnonzero(clusters == cluster)
-            if cluster not in typicality:
-                typicality[cluster] = self._typicality(points[members])
-            score = typicality[cluster][members >= known]
-            places = members[members >= known] - known
+            if cluster not in typical or not free[typical[cluster][0]].any():
+                members = np.flatnonzero(clusters == cluster)
+                typical[cluster] = self._typical(points, members, free, query.rng)
+            places, score = typical[cluster]
             pick = int(places[np.where(free[places], score, -np.inf).argmax()])
             picked.append(pick)
             free[pick] = False
             labels[cluster] += 1
         return np.array(picked, dtype=np.int64)
+
+    def _typical(
+        self, points: _Points, members: Positions, free: NDArray[np.bool_], rng: np.random.Generator
+    ) -> tuple[Positions, NDArray[np.floating]]:
+        """Return candidates (M,) of a cluster and how typical each is (M,).
+
+        Args:
+            points: labelled instances, then candidates.
+            members: of the cluster, positions among the points.
+            free: (P,), the candidates that may be picked; one of them at least is a member.
+            rng: draws those that are looked at, where not all are.
+        """
+        known = len(points.labelled)
+        if self.n_compared is not None and len(members) > self.n_compared:
+            members = members[members >= known]
+            members = members[free[members - known]]
+            most = min(self.n_compared, len(members))
+            members = np.sort(rng.choice(members, size=most, replace=False))
+        score, candidates = self._typicality(points.at(members)), members >= known
+        return members[candidates] - known, score[candidates]
 
     def _typicality(self, members: Tensor) -> NDArray[np.floating]:
         """Return minus the mean distance (M,) to the nearest neighbours among members (M, D)."""
@@ -259,96 +480,3 @@ class Tcm(StrategyOption):
             after = LABELS_PER_CLASS * query.n_classes
         strategy = TypiClust() if len(query.known_features) < after else Margin()
         return strategy.select(query, size)
-
-
-N_SAMPLED = 2000
-"""Candidates on which an automatic radius is estimated, at most."""
-
-
-@dataclass(frozen=True, config=SETTINGS, kw_only=True)
-class ProbCover(StrategyOption, GreedyStrategy):
-    """ProbCover: greedy maximal coverage with balls of one radius [Yehuda2022].
-
-    Candidates within the radius of a labelled instance are covered. Each pick is the candidate
-    whose ball covers the most that are not covered yet; ties, as when everything is covered, go to
-    the one farthest from a labelled instance. Features are scaled to unit length. O(P^2 D).
-
-    The automatic radius is the paper's: the largest at which a share of ``purity`` of all balls
-    holds one k-means cluster only, with as many clusters as classes, on a sample of the candidates.
-
-    Attributes:
-        radius: between unit vectors, or ``auto``.
-        purity: the share of pure balls for ``auto``.
-    """
-
-    name: Literal["probcover"] = "probcover"
-    radius: PositiveOrAuto = "auto"
-    purity: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.95
-
-    def utilities(self, query: Query) -> Tensor:
-        """Return how many uncovered candidates the ball around each covers (P,)."""
-        points, square = self._balls(query)
-        uncovered = _gaps_on_sphere(query, points) > square
-        return _degrees(points, points[uncovered], square).to(points.dtype)
-
-    @override
-    def picks(self, query: Query) -> Iterator[int]:
-        points, square = self._balls(query)
-        gaps, free = _gaps_on_sphere(query, points), ~query.taken
-        degrees = _degrees(points, points[gaps > square], square)
-        while free.any():
-            # Rounding at the rim of a ball can leave a degree below zero: compare free ones only.
-            tied = free & (degrees == degrees[free].max())
-            pick = int(torch.where(tied, gaps, -1.0).argmax())
-            yield pick
-            free[pick] = False
-            distances = squared_distances(points[[pick]], points)[0]
-            newly = (gaps > square) & (distances <= square)
-            gaps = torch.minimum(gaps, distances)
-            degrees -= _degrees(points, points[newly], square)
-
-    def _balls(self, query: Query) -> tuple[Tensor, float]:
-        """Return the candidates at unit length (P, D), and the squared radius."""
-        points = unit_length(query.features)
-        radius = self.radius
-        if radius == "auto":
-            radius = pure_radius(query, points, self.purity)
-        return points, radius**2
-
-
-def _gaps_on_sphere(query: Query, points: Tensor) -> Tensor:
-    """Return the squared distances (P,) of points to the nearest labelled instance, or inf."""
-    if not len(query.labelled_features):
-        return points.new_full((len(points),), torch.inf)
-    return nearest(points, unit_length(query.labelled_features))
-
-
-def _degrees(points: Tensor, others: Tensor, square: float) -> Tensor:
-    """Return how many of the others (N, D) lie in the ball around each point (P, D)."""
-    if not len(others):
-        return torch.zeros(len(points), dtype=torch.int64, device=points.device)
-    return torch.cat([(part <= square).sum(dim=1) for part in distance_chunks(points, others)])
-
-
-def pure_radius(query: Query, points: Tensor, purity: float) -> float:
-    """Return the largest radius whose balls are pure often enough, for points (P, D).
-
-    A ball is pure if it reaches no point of another cluster, that is, up to the distance to the
-    nearest one. So the share of pure balls falls as the radius grows, and the radius sought is the
-    quantile of those distances that leaves ``purity`` of them above it.
-    """
-    sample = query.rng.permutation(len(points))[:N_SAMPLED]
-    chosen = points[torch.from_numpy(sample).to(points.device)]
-    classes = min(query.n_classes, len(chosen))
-    clusters = torch.from_numpy(kmeans(chosen.numpy(force=True), classes, query.rng))
-    clusters = clusters.to(points.device)
-    reach, start = [], 0
-    for part in distance_chunks(chosen, chosen):
-        own = clusters[start : start + len(part), None] == clusters
-        reach.append(part.masked_fill(own, torch.inf).amin(dim=1))
-        start += len(part)
-    distances = torch.sort(torch.cat(reach).sqrt()).values
-    finite = distances[torch.isfinite(distances)]
-    if not len(finite):
-        return 1.0
-    return float(finite[min(int((1 - purity) * len(distances) + 1e-9), len(finite) - 1)])

@@ -19,6 +19,7 @@ are computed again where they are needed, so that memory is linear in the pool.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -38,7 +39,13 @@ from alupdate.laplace.temperature import (
     leave_one_out_logits,
 )
 from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
-from alupdate.strategies.diversity import distance_chunks, nearest, unit_length
+from alupdate.strategies.diversity import (
+    distance_chunks,
+    in_parts,
+    nearest,
+    refresh_largest,
+    unit_length,
+)
 from alupdate.strategies.uncertainty import margin_uncertainty
 from alupdate.utils.metrics import Predictions, expected_calibration_error
 
@@ -50,9 +57,6 @@ KEPT_NUMBERS = 2**24
 
 _TILE_NUMBERS = 2**20
 """How many numbers of a kernel are worked on together: about what a processor's caches hold."""
-
-_FIRST_LOOK = 32
-"""At how many of the largest bounds a pick looks first; then at twice as many, and so on."""
 
 _ROUNDING = 64
 """Gains are equal if they differ by less than so many units in the last place. Those of two
@@ -95,7 +99,7 @@ class Coverage:
 
     def gains(self) -> Tensor:
         """Return the gain (P,) of every candidate at the start."""
-        return self._gains(self._rows(), self._everyone, self.covered[self.positions], [])
+        return self._gains(self._rows(), self.covered[self.positions], [], self._everyone)
 
     def greedy(self, taken: Tensor) -> Iterator[int]:
         """Yield all candidates that are not taken (P,), each the one of the largest gain.
@@ -103,10 +107,11 @@ class Coverage:
         Of equals the first comes first. ``bounds`` holds the gains of this step or of earlier ones.
         """
         rows, covered, picks = self._rows(), self.covered[self.positions], list[int]()
-        bounds = self._gains(rows, self._everyone, covered, picks).masked_fill(taken, -1.0)
+        bounds = self._gains(rows, covered, picks, self._everyone).masked_fill(taken, -1.0)
         for _ in range(int((~taken).sum())):
             if picks:
-                self._refresh(bounds, rows, covered, picks)
+                now = partial(self._gains, rows, covered, picks)
+                refresh_largest(bounds, now, _share(bounds))
             pick = int((bounds >= bounds.max() * _share(bounds)).to(torch.uint8).argmax())
             yield pick
             bounds[pick] = -1.0
@@ -118,33 +123,21 @@ class Coverage:
     def _everyone(self) -> Tensor:
         return torch.arange(len(self.features), device=self.features.device)
 
-    def _refresh(self, bounds: Tensor, rows: _Rows, covered: Tensor, picks: list[int]) -> None:
-        """Replace bounds (P,) by gains, in place, until none of the others can be the largest.
-
-        A bound of 0 is a gain of 0 already.
-        """
-        stale, best, look = bounds.clone(), 0.0, _FIRST_LOOK
-        while True:
-            front = stale.topk(min(look, len(stale)))
-            asked = front.indices[(front.values >= _share(bounds) * best) & (front.values > 0)]
-            if not len(asked):
-                return
-            gains = self._gains(rows, asked, covered, picks)
-            bounds[asked], stale[asked] = gains, -1.0
-            best, look = max(best, float(gains.max())), 2 * look
-
-    def _gains(self, rows: _Rows, asked: Tensor, covered: Tensor, picks: list[int]) -> Tensor:
+    def _gains(self, rows: _Rows, covered: Tensor, picks: list[int], asked: Tensor) -> Tensor:
         """Return the gains (R,) of candidates at positions (R,).
 
         Args:
             rows: from ``_rows``.
-            asked: (R,).
             covered: (N,), s of the points now.
             picks: since the start.
+            asked: (R,).
         """
         weights = self.weights[self.positions] / len(self.positions)
-        parts = torch.split(asked, max(1, _TILE_NUMBERS // len(weights)))
-        others = torch.cat([rows(part).sub_(covered).clamp_(min=0) @ weights for part in parts])
+        others = in_parts(
+            lambda part: rows(part).sub_(covered).clamp_(min=0) @ weights,
+            asked,
+            max(1, _TILE_NUMBERS // len(weights)),
+        )
         own = self.covered[asked]
         if picks:
             centres = unit_length(self.features[picks])
@@ -210,8 +203,8 @@ def coverage_of(
     coverage = Coverage(features, positions.to(features.device), weights, covered, length)
     if len(query.labelled_features):
         centres = unit_length(query.labelled_features)
-        parts = torch.split(features, max(1, _TILE_NUMBERS // len(centres)))
-        covered = torch.cat([coverage._near(unit_length(part), centres) for part in parts])
+        size = max(1, _TILE_NUMBERS // len(centres))
+        covered = in_parts(lambda part: coverage._near(unit_length(part), centres), features, size)
     return replace(coverage, covered=covered)
 
 
@@ -344,7 +337,8 @@ class UHerding(StrategyOption, GreedyStrategy):
         return self._coverage(query).greedy(query.taken)
 
     def _coverage(self, query: Query) -> Coverage:
-        uncertainty = margin_uncertainty(query.logits / self._temperature(query))
+        temperature = self._temperature(query)
+        uncertainty = query.map_logits(lambda logits: margin_uncertainty(logits / temperature))
         return coverage_of(query, self._length(query), uncertainty, self.n_points)
 
     def _temperature(self, query: Query) -> float:

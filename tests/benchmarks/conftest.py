@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks import measure, sequential
+from benchmarks import measure, scale, sequential
 
 
 @pytest.fixture
@@ -11,5 +11,5 @@ def without_memory(monkeypatch):
         step()
         return 1.0
 
-    for module in (measure, sequential):
+    for module in (measure, scale, sequential):
         monkeypatch.setattr(module, "added_mib", added_mib)

@@ -58,3 +58,19 @@ def test_features_far_from_the_origin_keep_their_differences():
     rows = make_query(candidates=60, dimension=64).features * 0.05 + 1000
     query = replace(make_query(features=rows), known_features=rows[:50])
     assert sorted(CoreSet().select(query, 10).tolist()) == list(range(50, 60))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 8), st.booleans())
+def test_a_pool_that_is_not_copied_gives_the_same_choices(seed, size, labelled):
+    query = make_query(
+        seed=seed, candidates=30, dtype=torch.float64, taken=(4,) if labelled else ()
+    )
+    if not labelled:
+        nothing = query.known_features[:0], query.known_labels[:0]
+        query = replace(query, known_features=nothing[0], known_labels=nothing[1])
+    picked, scores = CoreSet().select(query, size), CoreSet().utilities(query)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, number in (("_COPIED_NUMBERS", 0), ("_CHUNK_NUMBERS", 50), ("_FIRST_LOOK", 2)):
+            patch.setattr(distances, name, number)
+        assert CoreSet().select(query, size).tolist() == picked.tolist()
+        torch.testing.assert_close(CoreSet().utilities(query), scores)

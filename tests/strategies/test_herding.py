@@ -94,7 +94,8 @@ def test_utilities_are_the_gains_of_the_first_pick():
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [("KEPT_NUMBERS", 0), ("_FIRST_LOOK", 1), ("_TILE_NUMBERS", 1)]
+    ("name", "number"),
+    [("herding.KEPT_NUMBERS", 0), ("diversity._FIRST_LOOK", 1), ("herding._TILE_NUMBERS", 1)],
 )
 def test_neither_what_is_kept_nor_where_a_pick_looks_changes_a_pick(name, number, monkeypatch):
     def choose(strategy):
@@ -102,7 +103,7 @@ def test_neither_what_is_kept_nor_where_a_pick_looks_changes_a_pick(name, number
 
     strategies = MaxHerding(), UHerding(), UHerding(length=0.05), MaxHerding(n_points=50)
     whole = [choose(strategy) for strategy in strategies]
-    monkeypatch.setattr(herding, name, number)
+    monkeypatch.setattr(f"alupdate.strategies.{name}", number)
     assert [choose(strategy) for strategy in strategies] == whole
 
 
@@ -123,9 +124,7 @@ def test_a_pick_looks_at_few_candidates(monkeypatch):
     monkeypatch.setattr(
         herding.Coverage,
         "_gains",
-        lambda self, rows, asked, *state: (
-            looked.append(len(asked)) or gains(self, rows, asked, *state)
-        ),
+        lambda self, *state: looked.append(len(state[-1])) or gains(self, *state),
     )
     UHerding().select(make_query(candidates=1000), 20)
     assert looked[0] == 1000

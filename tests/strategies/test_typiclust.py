@@ -1,11 +1,13 @@
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.strategies.diversity import TypiClust, kmeans
+from alupdate.strategies.diversity import TypiClust, _Points, centres, kmeans
 from tests.support.problems import make_query
 
 STRATEGY = TypiClust(n_neighbours=3, min_cluster_size=2)
@@ -62,3 +64,38 @@ def test_takes_the_middle_of_each_group_without_labels():
     query = replace(query, known_features=points[[4]], known_labels=torch.tensor([0]))
     strategy = TypiClust(n_neighbours=4, min_cluster_size=2)
     assert sorted(strategy.select(query, 2).tolist()) == [9, 14]
+
+
+def settled(seed, **settings):
+    query = make_query(seed=seed, candidates=60, dtype=torch.float64, taken=(4,))
+    return TypiClust(n_neighbours=3, min_cluster_size=2, **settings).select(query, 12).tolist()
+
+
+def test_samples_of_everything_change_nothing():
+    for seed in range(5):
+        assert settled(seed) == settled(seed, n_clustered=None, n_compared=None)
+
+
+def test_points_that_were_not_clustered_belong_to_the_nearest_centre(monkeypatch):
+    monkeypatch.setattr("alupdate.strategies.diversity.SHARED", 2)
+    query = make_query(candidates=60, dtype=torch.float64)
+    points = _Points(query.known_features, query.features)
+    rng = np.random.default_rng(0)
+    sample = deepcopy(rng)
+    found = points.clusters(5, 20, rng)
+    drawn = sample.choice(len(points), size=20, replace=False)
+    rows = torch.cat([query.known_features, query.features]).numpy()
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    np.testing.assert_allclose(points.at(drawn), rows[drawn])
+    middle = centres(rows[drawn], 5, sample)
+    expected = np.linalg.norm(rows[:, None] - middle[None], axis=2).argmin(axis=1)
+    assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("compared", [1, 2, 5])
+def test_the_most_typical_of_a_sample_of_the_members(compared, monkeypatch):
+    """All are picked once in the end, however few are looked at."""
+    query = make_query(candidates=60, dtype=torch.float64, taken=(4,))
+    strategy = TypiClust(max_clusters=3, n_neighbours=3, n_compared=compared)
+    picked = strategy.select(query, 59)
+    assert sorted(picked.tolist()) == query.free().tolist()

@@ -1,0 +1,233 @@
+"""ProbCover: greedy maximum coverage of the pool by balls of one radius."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass as plain_dataclass
+from functools import partial
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+from typing_extensions import override
+
+from alupdate.config.values import SETTINGS, Count, PositiveOrAuto
+from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
+from alupdate.strategies.diversity import (
+    distance_chunks,
+    in_parts,
+    kmeans,
+    nearest,
+    refresh_largest,
+    squared_distances,
+    unit_length,
+)
+
+N_COUNTED = 5000
+"""On how many candidates coverage is counted by default, at most."""
+
+_TILE_NUMBERS = 2**22
+"""How many distances are counted together. With fewer, products with the points take longer."""
+
+N_SAMPLED = 2000
+"""Candidates on which an automatic radius is estimated, at most."""
+
+
+@dataclass(frozen=True, config=SETTINGS, kw_only=True)
+class ProbCover(StrategyOption, GreedyStrategy):
+    """ProbCover: greedy maximal coverage with balls of one radius [Yehuda2022].
+
+    Candidates within the radius of a labelled instance are covered. Each pick is the candidate
+    whose ball covers the most that are not covered yet; ties, as when everything is covered, go to
+    the one farthest from a labelled instance. Features are scaled to unit length. O(P N D), for N
+    candidates among which those covered are counted: all of no more than ``n_counted``, otherwise
+    a random sample that stands for all.
+
+    The automatic radius is the paper's: the largest at which a share of ``purity`` of all balls
+    holds one k-means cluster only, with as many clusters as classes, on a sample of the candidates.
+
+    Attributes:
+        radius: between unit vectors, or ``auto``.
+        purity: the share of pure balls for ``auto``.
+        n_counted: N at most; null for all, at O(P^2 D).
+    """
+
+    name: Literal["probcover"] = "probcover"
+    radius: PositiveOrAuto = "auto"
+    purity: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.95
+    n_counted: Count | None = N_COUNTED
+
+    def utilities(self, query: Query) -> Tensor:
+        """Return how many uncovered candidates the ball around each covers (P,)."""
+        if self._is_small(query):
+            points, square = self._balls(query)
+            uncovered = _gaps_on_sphere(query, points) > square
+            return _degrees(points, points[uncovered], square).to(points.dtype)
+        cover = self._sampled(query)
+        return cover.degrees(cover.gaps, cover.uncovered)
+
+    @override
+    def picks(self, query: Query) -> Iterator[int]:
+        return self._exact(query) if self._is_small(query) else self._sampled(query).greedy()
+
+    def _is_small(self, query: Query) -> bool:
+        return self.n_counted is None or len(query.features) <= self.n_counted
+
+    def _exact(self, query: Query) -> Iterator[int]:
+        points, square = self._balls(query)
+        gaps, free = _gaps_on_sphere(query, points), ~query.taken
+        degrees = _degrees(points, points[gaps > square], square)
+        while free.any():
+            # Rounding at the rim of a ball can leave a degree below zero: compare free ones only.
+            tied = free & (degrees == degrees[free].max())
+            pick = int(torch.where(tied, gaps, -1.0).argmax())
+            yield pick
+            free[pick] = False
+            distances = squared_distances(points[[pick]], points)[0]
+            newly = (gaps > square) & (distances <= square)
+            gaps = torch.minimum(gaps, distances)
+            degrees -= _degrees(points, points[newly], square)
+
+    def _balls(self, query: Query) -> tuple[Tensor, float]:
+        """Return the candidates at unit length (P, D), and the squared radius."""
+        return unit_length(query.features), self._radius(query) ** 2
+
+    def _radius(self, query: Query) -> float:
+        return pure_radius(query, self.purity) if self.radius == "auto" else self.radius
+
+    def _sampled(self, query: Query) -> "SampledCover":
+        square = self._radius(query) ** 2
+        drawn = query.rng.choice(len(query.features), size=self.n_counted, replace=False)
+        positions = torch.from_numpy(drawn).sort().values.to(query.features.device)
+        gaps = in_parts(lambda part: _gaps_on_sphere(query, unit_length(part)), query.features)
+        return SampledCover(query.features, query.taken, gaps, positions, square)
+
+
+_GAP_SHARE = 2.0**-24
+"""By what gaps are multiplied, so that they matter to equal degrees only."""
+
+_FARTHEST = 5.0
+"""More than the largest squared distance of two unit vectors."""
+
+
+@plain_dataclass(frozen=True)
+class SampledCover:
+    """How many candidates a ball covers that are not covered yet, counted on a sample of N.
+
+    What a candidate covers of the others is estimated, and whether it covers itself is known.
+    Otherwise the sample itself would be picked, not what it stands for. So a degree is the number
+    of other uncovered points in its ball, plus N / P if it is not covered. Degrees can only fall,
+    and those of earlier picks are bounds (``refresh_largest``).
+
+    Attributes:
+        features: (P, D), of the candidates.
+        taken: (P,), True for those that may not be picked.
+        gaps: (P,), squared distance of each to the nearest labelled instance, or inf.
+        positions: (N,), of the sample.
+        square: of the radius.
+    """
+
+    features: Tensor
+    taken: Tensor
+    gaps: Tensor
+    positions: Tensor
+    square: float
+
+    @property
+    def uncovered(self) -> Tensor:
+        """(N,), True for points of the sample that are not covered at the start."""
+        return self.gaps[self.positions] > self.square
+
+    def greedy(self) -> Iterator[int]:
+        """Yield all candidates that are not taken, each the one of the largest degree.
+
+        Of equal ones that comes first which is farthest from what is labelled or picked.
+        """
+        points = unit_length(self.features[self.positions])
+        inside, picks = self.uncovered, list[int]()
+        bounds = _ranks(self.degrees(self.gaps, inside), self.gaps).masked_fill_(self.taken, -1)
+
+        def now(inside: Tensor, asked: Tensor) -> Tensor:
+            centres = unit_length(self.features[picks])
+            gaps = nearest(unit_length(self.features[asked]), centres)
+            gaps = torch.minimum(self.gaps[asked], gaps)
+            return _ranks(self.degrees(gaps, inside, asked), gaps)
+
+        for _ in range(int((~self.taken).sum())):
+            if picks:
+                refresh_largest(bounds, partial(now, inside))
+            pick = int(bounds.argmax())
+            yield pick
+            bounds[pick] = -1
+            picks.append(pick)
+            distances = squared_distances(unit_length(self.features[[pick]]), points)[0]
+            inside = inside & (distances > self.square)
+
+    def degrees(self, gaps: Tensor, uncovered: Tensor, asked: Tensor | None = None) -> Tensor:
+        """Return the degrees (R,) of candidates.
+
+        Args:
+            gaps: (R,), of the candidates.
+            uncovered: (N,), the points of the sample that are not covered.
+            asked: (R,), positions of the candidates; None for all.
+        """
+        rows = self.features if asked is None else self.features[asked]
+        points = unit_length(self.features[self.positions[uncovered]])
+        ones = points.new_ones(len(points))
+        size = max(1, _TILE_NUMBERS // max(len(points), points.shape[1]))
+        # A comparison in place and a product with ones count several times faster than a sum.
+        counts = in_parts(
+            lambda part: squared_distances(unit_length(part), points).le_(self.square) @ ones,
+            rows,
+            size,
+        )
+        own = torch.zeros_like(self.taken)
+        own[self.positions[uncovered]] = True
+        counts -= (own if asked is None else own[asked]).to(counts)
+        return counts + (gaps > self.square) * (len(self.positions) / len(self.features))
+
+
+def _ranks(degrees: Tensor, gaps: Tensor) -> Tensor:
+    """Return one number (R,) by which candidates are ordered: by degrees, equal ones by gaps.
+
+    Both can only fall when more is picked, and so can the number.
+    """
+    return degrees.double() + _GAP_SHARE * gaps.clamp(max=_FARTHEST).double()
+
+
+def _gaps_on_sphere(query: Query, points: Tensor) -> Tensor:
+    """Return the squared distances (P,) of points to the nearest labelled instance, or inf."""
+    if not len(query.labelled_features):
+        return points.new_full((len(points),), torch.inf)
+    return nearest(points, unit_length(query.labelled_features))
+
+
+def _degrees(points: Tensor, others: Tensor, square: float) -> Tensor:
+    """Return how many of the others (N, D) lie in the ball around each point (P, D)."""
+    if not len(others):
+        return torch.zeros(len(points), dtype=torch.int64, device=points.device)
+    return torch.cat([(part <= square).sum(dim=1) for part in distance_chunks(points, others)])
+
+
+def pure_radius(query: Query, purity: float) -> float:
+    """Return the largest radius whose balls around candidates are pure often enough.
+
+    A ball is pure if it reaches no point of another cluster, that is, up to the distance to the
+    nearest one. So the share of pure balls falls as the radius grows, and the radius sought is the
+    quantile of those distances that leaves ``purity`` of them above it.
+    """
+    sample = query.rng.permutation(len(query.features))[:N_SAMPLED]
+    chosen = unit_length(query.features[torch.from_numpy(sample).to(query.features.device)])
+    classes = min(query.n_classes, len(chosen))
+    clusters = torch.from_numpy(kmeans(chosen.numpy(force=True), classes, query.rng))
+    clusters = clusters.to(chosen.device)
+    reach, start = [], 0
+    for part in distance_chunks(chosen, chosen):
+        own = clusters[start : start + len(part), None] == clusters
+        reach.append(part.masked_fill(own, torch.inf).amin(dim=1))
+        start += len(part)
+    distances = torch.sort(torch.cat(reach).sqrt()).values
+    finite = distances[torch.isfinite(distances)]
+    if not len(finite):
+        return 1.0
+    return float(finite[min(int((1 - purity) * len(distances) + 1e-9), len(finite) - 1)])

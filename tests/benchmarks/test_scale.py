@@ -1,0 +1,17 @@
+"""Queries of growing pools, by strategies whose cost is linear in the pool."""
+
+from alupdate.analysis.benchmark_growth import growth_table
+from benchmarks import scale
+from benchmarks.table import table_of
+
+
+def test_a_row_per_strategy_and_size_that_the_growth_figure_shows(without_memory):
+    rows = list(scale.rows_of((20, 40), 5, 3, 4))
+    assert [(row.value, row.what.partition(" ")[0]) for row in rows] == [
+        (count, name) for count in (20, 40) for name in scale.STRATEGIES
+    ]
+    assert rows[0].what == "coreset query: b=4 D=5 C=3 P=20"
+    assert all(row.ours.seconds > 0 for row in rows)
+    table = growth_table(table_of(rows))
+    assert len(table) == len(rows)
+    assert set(table["variable"]) == {scale.VARIABLE}
