@@ -40,6 +40,7 @@ GROUPS = (
     "tracker",
     "stop",
     "annotator",
+    "forecast",
 )
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))

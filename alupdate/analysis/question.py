@@ -31,6 +31,7 @@ class AnalysisInput:
         updates: rows in the form of updates.csv.
         stopping: rows in the form of stopping.csv.
         benchmark: rows of scripts/benchmark.py.
+        forecasts: rows in the form of forecast.csv.
         variants: styles of the strategies and updates in learning curves.
         methods: styles of the methods in ``updates``.
         chosen: the variants that figures show, by the columns METHOD; None: all.
@@ -45,6 +46,7 @@ class AnalysisInput:
     updates: pd.DataFrame | None = None
     stopping: pd.DataFrame | None = None
     benchmark: pd.DataFrame | None = None
+    forecasts: pd.DataFrame | None = None
     variants: VariantStyles = field(default_factory=VariantStyles)
     methods: MethodStyles = field(default_factory=MethodStyles)
     chosen: pd.DataFrame | None = None

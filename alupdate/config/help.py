@@ -6,7 +6,7 @@ from alupdate.utils.paths import conf_dir
 
 GROUPS = (
     "dataset", "disturbance", "backbone", "strategy", "batch", "update", "posterior", "training",
-    "task", "tracker", "annotator", "stop", "experiment", "setting", "hydra/launcher",
+    "task", "tracker", "annotator", "stop", "forecast", "experiment", "setting", "hydra/launcher",
 )  # fmt: skip
 HEAD = """\
 alupdate: deep active learning with efficient Bayesian updates

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from alupdate.config.annotators import AnnotatorConfig, TruthAnnotator
+from alupdate.config.forecasts import ForecastConfig, NoForecast
 from alupdate.config.stop import NoStop, StopConfig
 from alupdate.config.values import (
     SETTINGS,
@@ -361,6 +362,7 @@ class RunConfig:
     annotator: AnnotatorConfig = TruthAnnotator()
     stop: StopConfig = NoStop()
     labelstudio: LabelStudioConfig = LabelStudioConfig()
+    forecast: ForecastConfig = NoForecast()
     seed: Natural = 0
     n_initial: Natural = 10
     initial: Literal["random", "kmeans", "typiclust", "coverage", "maxherding"] = "random"

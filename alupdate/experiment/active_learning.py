@@ -24,6 +24,7 @@ from alupdate.experiment.annotation import (
     present_labels,
     votes_of,
 )
+from alupdate.experiment.forecasting import Forecaster
 from alupdate.experiment.kept_model import saved_model_of
 from alupdate.experiment.learning import Batch, Learning, score_model
 from alupdate.experiment.selection import NONE, Selector, first_picks, holdout, outliers_of
@@ -59,7 +60,8 @@ class ActiveLearning:
         self._selector = Selector(config, setup.dataset)
         size = len(setup.dataset.train)
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
-        self._reserved = holdout(config, self._order)
+        self._forecaster = Forecaster(config, self._annotator, self._order)
+        self._reserved = np.concatenate([holdout(config, self._order), self._forecaster.held_out])
         candidates = Pool.unlabelled(size, self._reserved).candidates()
         self._stopping = StoppingRules(config.stop, config.seed, candidates)
         self._test_labels = torch.from_numpy(setup.dataset.test_labels).to(setup.device)
@@ -115,12 +117,15 @@ class ActiveLearning:
         with display.progress("cycles", total, len(records)) as advance:
             while len(records) < total and not store.ending_rules(records):
                 pool, model, record = self._cycle(records, pool, model)
+                record = self._forecaster.with_forecast(record, pool, model, records)
                 records.append(record)
                 steps.append(record.as_step())
                 store.save(steps, self._tables(store, records))
                 primary = record.scores[PRIMARY]
                 advance(1, f"{record.n_labelled} labels, {PRIMARY} {primary:.3f}")
         store.save(steps, self._tables(store, records), last=True)
+        if records[-1].forecast is not None:
+            display.say(records[-1].forecast.in_words())
         return _summary(store, records, self._config.n_cycles)
 
     def model_of(self, store: RunStore) -> Model:

@@ -14,6 +14,7 @@ from alupdate.results.costs import COST_COLUMNS
 from alupdate.results.records import (
     COMPARISON_COLUMNS,
     CURVE_COLUMNS,
+    FORECAST_TABLE,
     QUERY_COLUMNS,
     TIMING_COLUMNS,
     UPDATE_COLUMNS,
@@ -30,7 +31,7 @@ TEXT = frozenset({
 })  # fmt: skip
 WHOLE = frozenset({
     "seed", "cycle", "n_labelled", "n_initial", "n_new", "position", "pool_index", "label",
-    "labels",
+    "labels", "ahead",
 })  # fmt: skip
 BOOLEAN = frozenset({"oracle", "stop", "ended"})
 """Columns by type, in whatever file they are; all others hold real numbers."""
@@ -93,6 +94,9 @@ KINDS: Mapping[str, TableKind] = {
     "comparisons": TableKind("update_seconds", COMPARISON_COLUMNS, file="comparison.csv"),
     "costs": TableKind("cost", COST_COLUMNS, file="costs.csv"),
     "stopping": TableKind("rule", STOPPING_COLUMNS, frozenset({"value"}), file="stopping.csv"),
+    "forecasts": TableKind(
+        "ahead", FORECAST_TABLE, gaps=frozenset({ACCURACY}), file="forecast.csv"
+    ),
     "curves": _kind_with_metrics("curve.csv", "cycle", CURVE_COLUMNS),
 }  # fmt: skip
 """By field of ``Results``, in an order in which the first mark that a file has tells its kind."""

@@ -95,6 +95,7 @@ class Results:
         comparisons: rows of comparison.csv, updating against retraining in a cycle.
         costs: rows of costs.csv, what the labels have cost after each cycle.
         stopping: rows of stopping.csv, one per cycle and stopping rule.
+        forecasts: rows of forecast.csv, one per expected accuracy.
         areas: rows of scripts/areas.py, one per run.
         benchmark: rows of scripts/benchmark.py.
         runs: all run directories that could be read; none for a file of gathered rows.
@@ -111,6 +112,7 @@ class Results:
     comparisons: pd.DataFrame | None = None
     costs: pd.DataFrame | None = None
     stopping: pd.DataFrame | None = None
+    forecasts: pd.DataFrame | None = None
     areas: pd.DataFrame | None = None
     benchmark: pd.DataFrame | None = None
     runs: tuple[Run, ...] = ()

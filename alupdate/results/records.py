@@ -17,6 +17,7 @@ from alupdate.results.annotations import (
     n_annotations,
 )
 from alupdate.results.costs import COST_COLUMNS, check_costs, cost_rows
+from alupdate.results.forecasts import FORECAST_COLUMNS, Forecast, forecast_rows
 from alupdate.results.stopping import STOPPING_COLUMNS, StopVerdict, stopping_rows
 from alupdate.utils.metrics import ACCURACY, known_columns, metric_values, with_metrics
 
@@ -46,6 +47,11 @@ CURVE_COLUMNS = with_metrics(
 )  # fmt: skip
 TIMING_COLUMNS = ("run", "cycle", "phase", "seconds")
 QUERY_COLUMNS = ("run", "cycle", "position", "pool_index", "label")
+FORECAST_TABLE = (
+    "run", "dataset", "backbone", "strategy", "batch", "update", "seed",
+    *FORECAST_COLUMNS, ACCURACY,
+)  # fmt: skip
+"""Columns of forecast.csv; the last one is what came true on the test set."""
 COMPARISON_COLUMNS = (
     "run", "cycle", "n_labelled", "n_new", "update_seconds", "retrain_seconds", "speedup",
     "before_accuracy", "update_accuracy", "retrain_accuracy", "agreement",
@@ -86,6 +92,7 @@ class CycleRecord:
         annotations: of annotators who err; None where all labels are right.
         cost: of what was acquired in this cycle; None where each label costs the same.
         stopping: the verdicts of the stopping rules, if there are any.
+        forecast: what is expected after the cycle; None where nobody asked.
     """
 
     cycle: int
@@ -98,11 +105,12 @@ class CycleRecord:
     annotations: CycleAnnotations | None = None
     cost: float | None = None
     stopping: tuple[StopVerdict, ...] = ()
+    forecast: Forecast | None = None
 
     def as_step(self) -> dict[str, Any]:
         """Return the record as a step of the run's state, without what the run does not have."""
-        step = asdict(self)
-        return step if self.stopping else {k: v for k, v in step.items() if k != "stopping"}
+        lacks = {name for name in ("stopping", "forecast") if not getattr(self, name)}
+        return {key: value for key, value in asdict(self).items() if key not in lacks}
 
 
 CURVE_PARTS = ("dataset", "backbone", "strategy", "batch", "update")
@@ -135,20 +143,19 @@ def tables(
         "timings.csv": csv_text(TIMING_COLUMNS, timings),
         "queries.csv": csv_text(QUERY_COLUMNS, queries),
     }
+    costs = [(r.n_labelled, r.cost) for r in records]
     extras = {
         "comparison.csv": (
             COMPARISON_COLUMNS,
             [_comparison_row(run, r, r.comparison) for r in records if r.comparison],
         ),
-        "costs.csv": (
-            COST_COLUMNS,
-            cost_rows(run, config, [(r.n_labelled, r.cost) for r in records]),
-        ),
+        "costs.csv": (COST_COLUMNS, cost_rows(run, config, costs)),
         "stopping.csv": (STOPPING_COLUMNS, _stopping_rows(run, config, curve, records)),
         "annotations.csv": (
             ANNOTATION_COLUMNS,
             annotation_rows(run, [(r.indices, r.annotations) for r in records]),
         ),
+        "forecast.csv": (FORECAST_TABLE, _forecast_rows(run, config, records)),
     }
     return files | {name: csv_text(*table) for name, table in extras.items() if table[1]}
 
@@ -162,6 +169,15 @@ def _stopping_rows(
         for row, record in zip(curve, records, strict=True)
     ]
     return stopping_rows(_identity(run, config, CURVE_PARTS), config, cycles)
+
+
+def _forecast_rows(
+    run: str, config: RunConfig, records: Sequence[CycleRecord]
+) -> list[list[object]]:
+    """Return the rows of forecast.csv; none where nobody asked for it."""
+    expected = [(r.n_labelled, r.forecast, r.scores[ACCURACY]) for r in records if r.forecast]
+    identity = list(_identity(run, config, CURVE_PARTS).values())
+    return [[*identity, *cells, truth] for cells, truth in forecast_rows(expected)]
 
 
 def _identity(run: str, config: RunConfig, parts: Sequence[str]) -> dict[str, object]:
@@ -257,7 +273,8 @@ def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
         if (number and not record.indices) or len(record.indices) != len(record.labels):
             raise ValueError(f"cycle {number} has not one label for each instance")
         asked += n_annotations(record.indices, seen, record.annotations)
-        if record.n_labelled != asked or len(seen) != count:
+        held_out = record.forecast.n_held_out if record.forecast else 0
+        if record.n_labelled != asked + held_out or len(seen) != count:
             raise ValueError(f"cycle {number}: n_labelled is not the number of labels acquired")
         if min(record.indices, default=0) < 0 or min(record.labels, default=0) < NO_LABEL:
             raise ValueError(f"cycle {number} has an instance or a label below 0")

@@ -62,6 +62,7 @@ ADDED: Mapping[str, Any] = {
     "strategy.n_counted": 5000,
     "annotator": {"name": "truth"},
     "stop": {"name": "none"},
+    "forecast": {"name": "none"},
 }
 """Settings that earlier versions did not have, and the values that stand for what those did: with
 them a run is the one that it was."""

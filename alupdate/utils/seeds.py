@@ -28,6 +28,7 @@ class Stream(IntEnum):
     ANNOTATION = 10  # numbered by instance, not by cycle
     DISTURBANCE = 12
     STOP_SET = 13
+    FORECAST = 14
 
 
 def generator(seed: int, stream: Stream, cycle: int = 0) -> np.random.Generator:

@@ -1,0 +1,1 @@
+"""Tests of expected accuracies and their intervals."""
