@@ -98,6 +98,7 @@ def small(command):
         added += ["dataset.n_train=300", "dataset.n_test=100"]
     kept = [re.sub(r"^n_cycles=.*", "n_cycles=1", argument) for argument in arguments]
     kept = [re.sub(r"n_trials=\d+", "n_trials=1", argument) for argument in kept]
+    kept = [re.sub(r"forecast.holdout=\d+", "forecast.holdout=5", argument) for argument in kept]
     seeds = ["seed=0,1"] if "-m" in arguments else []
     if "hydra/launcher=joblib" in arguments:
         seeds = ["seed=0"]  # three strategies are enough for two processes
