@@ -187,7 +187,7 @@ class ActiveLearning:
         labels = self._annotator.annotate(indices)
         truth = self._setup.dataset.train_labels
         annotations = asked(self._annotator, indices, again, votes, truth)
-        changes = changed_labels(votes, annotations)
+        changes, previous = changed_labels(votes, annotations), before
         if before is not None and changes:
             pool = pool.relabelled(changes)
             before = self._revised(cycle, pool, before, earlier, timings)
@@ -205,7 +205,7 @@ class ActiveLearning:
             comparison=comparison,
             annotations=annotations,
             cost=self._cost(indices.tolist(), annotations),
-            stopping=self._verdicts(earlier, after, before, model, timings),
+            stopping=self._verdicts(earlier, after, previous, model, timings),
         )
         return after, model, record
 

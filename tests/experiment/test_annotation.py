@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from alupdate.models.saved import load_model
 from alupdate.results.reader import read_results
 from alupdate.results.records import cycles_of
 from alupdate.results.store import RunStore
+from alupdate.stopping.verdicts import StoppingRules
 from alupdate.utils.display import Display
 from tests.support.runs import SMALL, only_run, run_small
 
@@ -103,6 +105,21 @@ def test_a_run_with_changed_labels_resumes_after_any_cycle(update, monkeypatch, 
         assert records_of(cut)[:done] == kept
         for name in FILES:
             assert (cut / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_stopping_rules_compare_with_the_model_before_labels_were_corrected(monkeypatch, tmp_path):
+    """With retraining, and with updates: predictions change by the correction, too."""
+    seen = []
+
+    def verdicts(self, pool, before, model, history):
+        seen.append((before, model))
+        return ()
+
+    monkeypatch.setattr(StoppingRules, "verdicts", verdicts)
+    path = run(monkeypatch, tmp_path, *NOISY, "update=second_order")
+    assert pd.read_csv(path / "annotations.csv")["n_changed"].sum() > 0
+    for (_, earlier), (before, _) in pairwise(seen):
+        assert before is earlier
 
 
 def test_recorded_annotations_of_other_annotators_count_as_none(monkeypatch, tmp_path):
