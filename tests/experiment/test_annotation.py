@@ -20,10 +20,9 @@ from alupdate.models.learner import Model, apply_rule, make_rule, posterior_of, 
 from alupdate.models.saved import load_model
 from alupdate.results.reader import read_results
 from alupdate.results.records import cycles_of
-from alupdate.results.store import RunStore
 from alupdate.stopping.verdicts import StoppingRules
 from alupdate.utils.display import Display
-from tests.support.runs import SMALL, only_run, run_small
+from tests.support.runs import SMALL, only_run, run_cut, run_small
 
 NOISY = (
     "annotator=several", "annotator.votes=2", "annotator.errors=0.5", "annotator.ask_again=2",
@@ -87,19 +86,9 @@ def test_a_run_with_changed_labels_resumes_after_any_cycle(update, monkeypatch, 
     arguments = (*NOISY, f"update={update}", "batch=sequential")
     whole = run(monkeypatch, tmp_path / "whole", *arguments)
     assert pd.read_csv(whole / "annotations.csv")["n_changed"].sum() > 0
-    save = RunStore.save
     for done in (1, 3, 5):
         folder = tmp_path / f"cut-{done}"
-        folder.mkdir()
-
-        def saved(self, steps, tables, *, last=False, done=done):
-            save(self, steps, tables, last=last)
-            if len(steps) == done:
-                raise RuntimeError("cut")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(RunStore, "save", saved)
-            assert run_small(monkeypatch, folder, "progress=false", *arguments) != 0
+        run_cut(monkeypatch, folder, done, "progress=false", *arguments)
         kept = records_of(only_run(folder))
         cut = run(monkeypatch, folder, *arguments)
         assert records_of(cut)[:done] == kept

@@ -15,10 +15,9 @@ from alupdate.laplace.posterior import fit_posterior
 from alupdate.models.saved import load_model
 from alupdate.report.commands import run_command
 from alupdate.results.reader import read_results
-from alupdate.results.store import RunStore
 from alupdate.strategies.base import Query
 from alupdate.strategies.label_flips import KMeansCentres
-from tests.support.runs import only_run, run_small
+from tests.support.runs import only_run, run_cut, run_small
 
 FILES = ("curve.csv", "queries.csv")
 
@@ -81,19 +80,9 @@ def test_from_the_prior_with_every_way_of_learning(arguments, monkeypatch, tmp_p
 def test_a_run_without_first_labels_resumes_after_any_cycle(update, monkeypatch, tmp_path):
     arguments = ("n_initial=0", f"update={update}", "strategy=uherding")
     whole = run(monkeypatch, tmp_path / "whole", *arguments)
-    save = RunStore.save
     for done in (1, 2):
         folder = tmp_path / f"cut-{done}"
-        folder.mkdir()
-
-        def saved(self, steps, tables, *, last=False, done=done):
-            save(self, steps, tables, last=last)
-            if len(steps) == done:
-                raise RuntimeError("cut")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(RunStore, "save", saved)
-            assert run_small(monkeypatch, folder, "progress=false", *arguments) != 0
+        run_cut(monkeypatch, folder, done, "progress=false", *arguments)
         kept = steps_of(only_run(folder))
         cut = run(monkeypatch, folder, *arguments)
         assert steps_of(cut)[:done] == kept

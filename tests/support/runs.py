@@ -2,10 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from alupdate.experiment import job
+from alupdate.results.store import RunStore
 from alupdate.run import exit_code
 from alupdate.utils.display import Display
 
@@ -40,6 +42,23 @@ def run_small(
     chosen = {argument.split("=")[0] for argument in arguments}
     kept = [d for d in defaults if d.split("=")[0] not in chosen]
     return run_command(monkeypatch, folder, *kept, *arguments, pictures=pictures)
+
+
+def run_cut(monkeypatch: pytest.MonkeyPatch, folder: Path, done: int, *arguments: str) -> None:
+    """Run as ``run_small`` in a new folder, and fail once ``done`` cycles are saved."""
+    folder.mkdir()
+    save = RunStore.save
+
+    def saved(
+        self: RunStore, steps: list[dict[str, Any]], tables: dict[str, str], *, last: bool = False
+    ) -> None:
+        save(self, steps, tables, last=last)
+        if len(steps) == done:
+            raise RuntimeError("cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunStore, "save", saved)
+        assert run_small(monkeypatch, folder, *arguments) != 0
 
 
 def only_run(folder: Path) -> Path:
