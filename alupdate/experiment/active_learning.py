@@ -193,7 +193,7 @@ class ActiveLearning:
             before = self._revised(cycle, pool, before, earlier, timings)
         after = pool.label(indices, labels)
         model, comparison = self._learnt(cycle, after, before, (indices, labels), timings)
-        scores, timings["evaluate"] = timed(lambda: self._score(model), self._setup.device)
+        scores, timings["evaluate"] = timed(lambda: self._score(model, after), self._setup.device)
         n_before = earlier[-1].n_labelled if earlier else 0
         record = CycleRecord(
             cycle=cycle,
@@ -325,8 +325,8 @@ class ActiveLearning:
             agreement=(predictions[0] == predictions[1]).double().mean().item(),
         )
 
-    def _score(self, model: Model) -> dict[str, float]:
-        return score_model(self._config, model, self._test_labels)
+    def _score(self, model: Model, pool: Pool | None = None) -> dict[str, float]:
+        return score_model(self._config, model, self._test_labels, pool)
 
     def _pool_after(self, records: Sequence[CycleRecord]) -> Pool:
         pool = Pool.unlabelled(len(self._order), self._reserved)

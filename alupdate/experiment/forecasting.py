@@ -14,7 +14,7 @@ from alupdate.data.pool import Annotator, Pool
 from alupdate.forecast.accuracy import LeftOut, expected_accuracy
 from alupdate.forecast.growth import later_accuracies
 from alupdate.forecast.intervals import Estimate, binomial_estimate, binomial_interval
-from alupdate.laplace.temperature import implied_precision, leave_one_out_logits
+from alupdate.laplace.temperature import logits_without_own_label
 from alupdate.models.learner import Model, labelled
 from alupdate.results.forecasts import Expectation, Forecast
 from alupdate.results.records import CycleRecord
@@ -112,16 +112,14 @@ class Forecaster:
     def _left_out(self, cycle: int, pool: Pool, model: Model) -> Estimate | None:
         """Return the accuracy that left-out labels let expect."""
         rows, labels = labelled(model, pool.indices, pool.labels)
-        mean = model.posterior.mean.double()
-        precision = implied_precision(mean, rows.double(), labels)
-        if precision is None:
+        left_out = logits_without_own_label(model.posterior.mean, rows, labels)
+        if left_out is None:
             return None
         rng = generator(self._seed, Stream.FORECAST, 2 * cycle)
         points = rng.permutation(pool.candidates())[:N_UNLABELLED]
         logits = model.posterior.logits(model.pool[torch.from_numpy(points)])
-        left_out = leave_one_out_logits(mean, rows, labels, precision)
         known = LeftOut(left_out.numpy(force=True), pool.labels, logits.double().numpy(force=True))
-        if not np.isfinite(known.logits).all() or not np.isfinite(known.pool).all():
+        if not np.isfinite(known.pool).all():
             return None
         return expected_accuracy(known, rng)
 
