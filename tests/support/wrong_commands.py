@@ -139,7 +139,7 @@ WRONG = {
     "forecast=expected forecast.holdout=999": "forecast.holdout=999: sets more labels aside than",
     "forecast=expected forecast.ahead=[0]": "forecast.ahead.0=0: must be greater than or equal",
     "forecast=expected forecast.ahead=[200,50]": "must rise from one number to the next",
-    "forecast=expected task=describe": "forecast=expected: is for task=active_learning; task=descr",
+    "forecast=expected task=describe": "active_learning, suggest, label, serve; task=describe does",
     "forecast=expected forecast.holdout=5 annotator=noisy": "its labels would be wrong, too; use",
     "forecast=expected forecast.holdout=5 strategy=lookahead strategy.evaluate_on=holdout": "aside",
     "strategy=skactiveml strategy.query_strategy=Falcon": "did you mean Falcun",
