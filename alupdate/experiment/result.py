@@ -69,6 +69,11 @@ class RunResult:
         return self._table("stopping.csv")
 
     @property
+    def disturbances(self) -> pd.DataFrame:
+        """How many picks are wrong, outliers or repeated after each cycle, on disturbed data."""
+        return self._table("disturbances.csv")
+
+    @property
     def updates(self) -> pd.DataFrame:
         """Every update rule against retraining, of a run with ``task=updating``."""
         return self._table("updates.csv")
