@@ -101,8 +101,7 @@ class Results:
         benchmark: rows of scripts/benchmark.py.
         runs: all run directories that could be read; none for a file of gathered rows.
         missing: the runs that the tables leave out, also those that a sweep has not started.
-        changes: a line for each name that stands for several contents of files, which the tables
-            tell apart.
+        changes: a line for each name that stands for several contents of files.
     """
 
     name: str

@@ -146,13 +146,15 @@ def tables(
         "timings.csv": csv_text(TIMING_COLUMNS, timings),
         "queries.csv": csv_text(QUERY_COLUMNS, queries),
     }
-    costs = [(r.n_labelled, r.cost) for r in records]
     extras = {
         "comparison.csv": (
             COMPARISON_COLUMNS,
             [_comparison_row(run, r, r.comparison) for r in records if r.comparison],
         ),
-        "costs.csv": (COST_COLUMNS, cost_rows(run, config, costs)),
+        "costs.csv": (
+            COST_COLUMNS,
+            cost_rows(run, config, [(r.n_labelled, r.cost) for r in records]),
+        ),
         "stopping.csv": (STOPPING_COLUMNS, _stopping_rows(run, config, curve, records)),
         "annotations.csv": (
             ANNOTATION_COLUMNS,
