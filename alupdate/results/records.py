@@ -146,15 +146,28 @@ def tables(
         "timings.csv": csv_text(TIMING_COLUMNS, timings),
         "queries.csv": csv_text(QUERY_COLUMNS, queries),
     }
-    extras = {
+    extras = _extra_tables(run, config, curve, records)
+    return files | {name: csv_text(*table) for name, table in extras.items() if table[1]}
+
+
+def _extra_tables(
+    run: str, config: RunConfig, curve: Sequence[Mapping[str, Any]], records: Sequence[CycleRecord]
+) -> dict[str, tuple[Sequence[str], list[list[object]]]]:
+    """Return columns and rows of the tables that only some runs have; no rows for the others.
+
+    Args:
+        run: its name.
+        config: of the run.
+        curve: the rows of curve.csv.
+        records: of its cycles.
+    """
+    costs = [(r.n_labelled, r.cost) for r in records]
+    return {
         "comparison.csv": (
             COMPARISON_COLUMNS,
             [_comparison_row(run, r, r.comparison) for r in records if r.comparison],
         ),
-        "costs.csv": (
-            COST_COLUMNS,
-            cost_rows(run, config, [(r.n_labelled, r.cost) for r in records]),
-        ),
+        "costs.csv": (COST_COLUMNS, cost_rows(run, config, costs)),
         "stopping.csv": (STOPPING_COLUMNS, _stopping_rows(run, config, curve, records)),
         "annotations.csv": (
             ANNOTATION_COLUMNS,
@@ -163,7 +176,6 @@ def tables(
         "disturbances.csv": pick_table(run, config, [(r.n_labelled, r.picks) for r in records]),
         "forecast.csv": (FORECAST_TABLE, _forecast_rows(run, config, records)),
     }
-    return files | {name: csv_text(*table) for name, table in extras.items() if table[1]}
 
 
 def _stopping_rows(
