@@ -4,6 +4,7 @@ Where the network is on a GPU, the next chunks are decoded by worker processes i
 and copied while it computes. On a CPU the same code runs in turn.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -75,11 +76,13 @@ class Extractor(ABC):
         name: readable, for messages and file names.
         unit: what instances are called: images or texts.
         chunk: how many instances are computed together; a power of two up to 1,024.
+        precision: of matrix products and convolutions.
     """
 
     name: str
     unit: str
     chunk: int
+    precision: Precision = "float32"
 
     @property
     @abstractmethod
@@ -109,6 +112,14 @@ def at_precision(precision: Precision, device: torch.device) -> AbstractContextM
 def with_precision(identity: str, precision: Precision) -> str:
     """Return what decides features, precision included; that of float32 stays what it was."""
     return identity if precision == "float32" else f"{identity}|{precision}"
+
+
+def deviation(extractor: Extractor, instances: Instances) -> float:
+    """Return how far features are from those at float32: the norm of the difference over theirs."""
+    found, exact = extractor.features(instances), copy.copy(extractor)
+    exact.precision = "float32"
+    wanted = exact.features(instances)
+    return float(np.linalg.norm(found - wanted)) / (float(np.linalg.norm(wanted)) or 1.0)
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:

@@ -33,13 +33,15 @@ from alupdate.data.feature_cache import Features, cached_rows, keep_shard
 from alupdate.data.feature_shards import Shard
 from alupdate.data.row_files import Extraction, RowsDone
 from alupdate.models.end_to_end import Trainable
-from alupdate.models.extractors import Chunks, Extractor, Precision
+from alupdate.models.extractors import Chunks, Extractor, Precision, deviation
 from alupdate.models.scales import standardise
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.paths import cache_folder
 
 log = logging.getLogger(__name__)
+LARGEST_DEVIATION = 0.01
+"""Of features in half precision from float32, above which there is a warning."""
 DEFAULT_BACKBONES = {"vectors": "identity", "images": "efficientnet_lite0", "texts": "minilm"}
 """What a message advises for each kind of data."""
 
@@ -331,6 +333,8 @@ def _extraction(
     def computed(start: int, stop: int) -> Iterator[FloatArray]:
         chunks = Chunks.between(parts.instances, start, stop, extractor.chunk)
         try:
+            if chunks and extractor.precision != "float32":
+                _tell_deviation(extractor, chunks[0], display)
             for rows in extractor.stream(chunks):
                 _require_finite(rows, parts, extractor)
                 yield rows
@@ -339,6 +343,21 @@ def _extraction(
             raise cannot_read(where, error) from error
 
     return Extraction(sum(parts.sizes), computed, watched)
+
+
+def _tell_deviation(extractor: Extractor, instances: Instances, display: Display) -> None:
+    """Say how much half precision changes features, which depends on the network."""
+    share = deviation(extractor, instances)
+    line = (
+        f"backbone.precision={extractor.precision}: features of the first {len(instances)} "
+        f"{extractor.unit} differ from float32 by {share:.2%}"
+    )
+    log.info(line)
+    if share <= LARGEST_DEVIATION:
+        display.say(line)
+        return
+    other = "float16 or float32" if extractor.precision == "bfloat16" else "float32"
+    display.complain(f"warning: {line}; {other} would be closer")
 
 
 @contextmanager
@@ -364,7 +383,7 @@ def _require_finite(rows: FloatArray, parts: Parts, extractor: Extractor) -> Non
     if not finite.all():
         count = f"{int((~finite).sum())} of {len(rows)} {extractor.unit}"
         remedy = "check the weights, and their preprocessing"
-        if extractor.identity.endswith("|float16"):
+        if extractor.precision == "float16":
             remedy = "use backbone.precision=bfloat16 or float32, whose range is larger"
         raise InputError(
             f"backbone={extractor.name}: its features of {count} of {parts.name} are NaN or "

@@ -289,6 +289,7 @@ class ImageNetwork(Extractor):
     def __init__(self, settings: ImageBackbone, device: torch.device) -> None:
         self._settings, self._device = settings, device
         self.name = settings.model if settings.name == "timm" else settings.name
+        self.precision = settings.precision
         self.chunk = IMAGES_AT_ONCE if device.type == "cpu" else IMAGES_ON_GPU
 
     @cached_property
@@ -310,7 +311,7 @@ class ImageNetwork(Extractor):
         weights = "random" if self._weights is None else self._weights.sha256
         how = preprocessing_of(self._settings)
         identity = f"{weights}|{self._settings.model}|{how}|{IMAGE_FEATURES}"
-        return with_precision(identity, self._settings.precision)
+        return with_precision(identity, self.precision)
 
     @override
     def features(self, instances: Instances) -> FloatArray:
@@ -332,7 +333,7 @@ class ImageNetwork(Extractor):
             return squares_of(instances, how, place)
 
         def pooled(planes: Tensor) -> Tensor:
-            with at_precision(self._settings.precision, self._device):
+            with at_precision(self.precision, self._device):
                 found: Tensor = self._network(normalised(planes, how))
             return found.float()
 

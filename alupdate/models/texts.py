@@ -150,7 +150,7 @@ class TextNetwork(Extractor):
 
     def __init__(self, settings: TextBackbone, device: torch.device) -> None:
         self._settings, self._device = settings, device
-        self.name = settings.name
+        self.name, self.precision = settings.name, settings.precision
 
     @property
     @override
@@ -158,7 +158,7 @@ class TextNetwork(Extractor):
         """Hash of the model's files, pooling, length, precision and version of the computation."""
         kept = self._settings
         identity = f"{self._files.digest}|{kept.pooling}|{kept.max_length}|{TEXT_FEATURES}"
-        return with_precision(identity, kept.precision)
+        return with_precision(identity, self.precision)
 
     @cached_property
     def _files(self) -> TextFiles:
@@ -192,7 +192,7 @@ class TextNetwork(Extractor):
     def _encode(self, network: torch.nn.Module, batch: list[list[int]], pad: int) -> Tensor:
         """Return the vectors (B, D) of B tokenized texts."""
         ids, mask = (moved(tensor, self._device) for tensor in padded(batch, pad))
-        with torch.inference_mode(), at_precision(self._settings.precision, self._device):
+        with torch.inference_mode(), at_precision(self.precision, self._device):
             hidden = network(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         with torch.inference_mode():
             pool = mean_vector if self._settings.pooling == "mean" else class_vector
