@@ -1,12 +1,16 @@
 """A cache of features on disk: extracted once, shared by all runs, mapped instead of loaded.
 
-All rows of a key, pool first, are one file of ``row_files``: ``KEY.npy``. Where several jobs share
+All rows of a key, pool first, are one file of ``row_files``: ``KEY.npy``, beside ``KEY.log``, which
+says how long they took. Where several jobs share
 the extraction, each writes a file of its own (``feature_shards``), and these are joined to that.
 """
 
 import mmap
+import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from platform import node
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,6 +75,17 @@ def cached_rows(folder: Path, key: str, extraction: Extraction) -> FloatArray:
     if kept is None:
         raise OSError(f"{path} cannot be read back")
     return kept
+
+
+def record_line(folder: Path, key: str, line: str) -> None:
+    """Append a line to the log of the features under ``key``, with the time and the machine.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(folder / f"{key}.log", flags, 0o600), "w", encoding="utf-8") as file:
+        file.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z} {node()}: {line}\n")
 
 
 def keep_shard(folder: Path, key: str, extraction: Extraction, shard: Shard) -> int:

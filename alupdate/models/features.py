@@ -7,8 +7,7 @@ settings in ``conf/backbone/NAME.yaml``.
 
 import dataclasses
 import hashlib
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -29,7 +28,7 @@ from alupdate.data.dataset import (
     fingerprint_of,
     kind_of,
 )
-from alupdate.data.feature_cache import Features, cached_rows, keep_shard
+from alupdate.data.feature_cache import Features, cached_rows, keep_shard, record_line
 from alupdate.data.feature_shards import Shard
 from alupdate.data.row_files import Extraction, RowsDone
 from alupdate.models.end_to_end import Trainable
@@ -39,7 +38,6 @@ from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.paths import cache_folder
 
-log = logging.getLogger(__name__)
 LARGEST_DEVIATION = 0.01
 """Of features in half precision from float32, above which there is a warning."""
 DEFAULT_BACKBONES = {"vectors": "identity", "images": "efficientnet_lite0", "texts": "minilm"}
@@ -253,8 +251,9 @@ class CachedBackbone(Backbone):
         """
         require_kind(parts, self.kind, self.name)
         extractor = self.extractor(device)
-        extraction = _extraction(parts, extractor, device, display)
         with _place(parts, extractor, cache) as (folder, key):
+            say = _recording(folder, key, display)
+            extraction = _extraction(parts, extractor, device, display, say)
             return keep_shard(folder, key, extraction, shard)
 
     @override
@@ -304,18 +303,33 @@ def extracted(
     Raises:
         InputError: the cache cannot be written, or a feature is not finite.
     """
-    extraction = _extraction(parts, extractor, device or torch.device("cpu"), display)
+    where = device or torch.device("cpu")
     if cache is None:
-        rows = extraction.all_rows()
+        rows = _extraction(parts, extractor, where, display, display.say).all_rows()
     else:
         with _place(parts, extractor, cache) as (folder, key):
-            rows = cached_rows(folder, key, extraction)
+            say = _recording(folder, key, display)
+            rows = cached_rows(folder, key, _extraction(parts, extractor, where, display, say))
     ends = np.cumsum(parts.sizes).tolist()
     return tuple(rows[end - size : end] for size, end in zip(parts.sizes, ends, strict=True))
 
 
+def _recording(folder: Path, key: str, display: Display) -> Callable[[str], None]:
+    """Return a function that shows a line, and keeps it in the log beside the features."""
+
+    def say(line: str) -> None:
+        record_line(folder, key, line)
+        display.say(line)
+
+    return say
+
+
 def _extraction(
-    parts: Parts, extractor: Extractor, device: torch.device, display: Display
+    parts: Parts,
+    extractor: Extractor,
+    device: torch.device,
+    display: Display,
+    say: Callable[[str], None],
 ) -> Extraction:
     """Return how to compute the features of all parts, with progress, a rate, and clear errors."""
 
@@ -326,15 +340,13 @@ def _extraction(
         with display.progress(title, count, done) as advance:
             yield lambda rows: advance(rows, rate.after(rows))
         if done < count:
-            line = f"{title}: {rate.summary()} on {device}"
-            log.info(line)
-            display.say(line)
+            say(f"{title}: {rate.summary()} on {device}")
 
     def computed(start: int, stop: int) -> Iterator[FloatArray]:
         chunks = Chunks.between(parts.instances, start, stop, extractor.chunk)
         try:
             if chunks and extractor.precision != "float32":
-                _tell_deviation(extractor, chunks[0], display)
+                _tell_deviation(extractor, chunks[0], display, say)
             for rows in extractor.stream(chunks):
                 _require_finite(rows, parts, extractor)
                 yield rows
@@ -345,19 +357,19 @@ def _extraction(
     return Extraction(sum(parts.sizes), computed, watched)
 
 
-def _tell_deviation(extractor: Extractor, instances: Instances, display: Display) -> None:
+def _tell_deviation(
+    extractor: Extractor, instances: Instances, display: Display, say: Callable[[str], None]
+) -> None:
     """Say how much half precision changes features, which depends on the network."""
     share = deviation(extractor, instances)
     line = (
         f"backbone.precision={extractor.precision}: features of the first {len(instances)} "
         f"{extractor.unit} differ from float32 by {share:.2%}"
     )
-    log.info(line)
-    if share <= LARGEST_DEVIATION:
-        display.say(line)
-        return
-    other = "float16 or float32" if extractor.precision == "bfloat16" else "float32"
-    display.complain(f"warning: {line}; {other} would be closer")
+    say(line)
+    if share > LARGEST_DEVIATION:
+        other = "float16 or float32" if extractor.precision == "bfloat16" else "float32"
+        display.complain(f"warning: {line}; {other} would be closer")
 
 
 @contextmanager
