@@ -13,6 +13,7 @@ from typing import Literal, overload
 
 import numpy as np
 import torch
+from joblib import cpu_count
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
@@ -132,9 +133,11 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
 def decoding_workers(device: torch.device) -> int:
     """Return how many processes decode for a network: none for one that itself needs the CPU.
 
-    For a GPU it is as many as the run has threads (``threads``), up to MOST_WORKERS.
+    For a GPU it is as many as the run has threads (``threads``) and processors, up to MOST_WORKERS.
     """
-    return 0 if device.type == "cpu" else min(MOST_WORKERS, torch.get_num_threads())
+    if device.type == "cpu":
+        return 0
+    return min(MOST_WORKERS, torch.get_num_threads(), cpu_count())
 
 
 class _Prepared(Dataset[Tensor | InputError | OSError]):
