@@ -137,7 +137,7 @@ def decoding_workers(device: torch.device) -> int:
     """
     if device.type == "cpu":
         return 0
-    return min(MOST_WORKERS, torch.get_num_threads(), cpu_count())
+    return min(MOST_WORKERS, torch.get_num_threads(), int(cpu_count()))
 
 
 class _Prepared(Dataset[Tensor | InputError | OSError]):
@@ -157,7 +157,7 @@ class _Prepared(Dataset[Tensor | InputError | OSError]):
             return error
 
 
-def prepared(
+def network_inputs(
     chunks: Sequence[Instances],
     prepare: Callable[[Instances], Tensor],
     workers: int,
@@ -190,7 +190,7 @@ def prepared(
         yield found
 
 
-def computed(
+def network_outputs(
     inputs: Iterator[Tensor], compute: Callable[[Tensor], Tensor], device: torch.device
 ) -> Iterator[FloatArray]:
     """Yield what a network computes of each input, as arrays.
@@ -198,7 +198,7 @@ def computed(
     A result is fetched once the next input is on its way: a GPU does not wait for the CPU.
 
     Args:
-        inputs: as ``prepared`` yields them.
+        inputs: as ``network_inputs`` yields them.
         compute: inputs on the device -> features (n, D) there.
         device: of the network.
     """

@@ -30,10 +30,10 @@ from alupdate.models.end_to_end import Network, Trainable, no_augmentation
 from alupdate.models.extractors import (
     Extractor,
     at_precision,
-    computed,
     decoding_workers,
     moved,
-    prepared,
+    network_inputs,
+    network_outputs,
     with_precision,
 )
 from alupdate.models.features import CachedBackbone, Parts, require_kind
@@ -337,7 +337,8 @@ class ImageNetwork(Extractor):
                 found: Tensor = self._network(normalised(planes, how))
             return found.float()
 
-        return computed(prepared(chunks, cut, workers, self._device), pooled, self._device)
+        inputs = network_inputs(chunks, cut, workers, self._device)
+        return network_outputs(inputs, pooled, self._device)
 
 
 def image_arrays(parts: Parts, backbone: str) -> list[ByteArray]:

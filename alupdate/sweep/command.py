@@ -203,7 +203,8 @@ def _run_all(jobs: Sequence[Sequence[str]], launch: Launch, display: Display) ->
             display.complain(f"{result.outcome}: {shlex.join(job)}: {result.reason}")
         worst = max(worst, codes.get(result.outcome, FAILED))
     done = sum(result.outcome == "done" for result in results)
-    display.say(f"{done} of {len(jobs)} jobs are done")
+    if done:
+        display.say(f"{done} of {len(jobs)} jobs are done")
     return worst
 
 
