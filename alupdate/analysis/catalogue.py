@@ -15,6 +15,7 @@ from alupdate.analysis.benchmark_speedups import ratio_figures
 from alupdate.analysis.candidates import candidate_figures
 from alupdate.analysis.costs import cost_figures, cost_tables
 from alupdate.analysis.curves import curve_figures, curve_tables
+from alupdate.analysis.disturbances import disturbance_figures, disturbance_tables
 from alupdate.analysis.forecasts import forecast_figures, forecast_tables
 from alupdate.analysis.gap_closed import gap_figures, gap_tables
 from alupdate.analysis.labels_saved import labels_saved_figures, labels_saved_tables
@@ -37,13 +38,14 @@ from alupdate.utils.metrics import PRIMARY, higher_is_better
 TABLES: tuple[Callable[[AnalysisInput], Iterator[ResultTable]], ...] = (
     aulc_tables, cost_tables, batch_tables, oracle_tables, rank_tables, curve_tables,
     penalty_tables, labels_saved_tables, seeds_needed_tables, stopping_tables, gap_tables,
-    speedup_tables, forecast_tables,
+    speedup_tables, forecast_tables, disturbance_tables,
 )  # fmt: skip
 """Functions that yield tables, in the order in which they are shown."""
 FIGURES: tuple[Callable[[AnalysisInput, Theme], Iterator[ResultFigure]], ...] = (
     curve_figures, penalty_figures, labels_saved_figures, stopping_figures, aulc_figures,
     batch_figures, oracle_figures, candidate_figures, rank_figures, size_figures, gamma_figures,
     gap_figures, speedup_figures, growth_figures, ratio_figures, forecast_figures,
+    disturbance_figures,
 )  # fmt: skip
 """Functions that yield figures, in the order in which they are drawn."""
 

@@ -14,6 +14,13 @@ from alupdate.utils.paths import conf_dir, expanded
 
 SETTINGS = ConfigDict(extra="forbid")
 
+DISTURBANCES = {
+    "imbalance": "imbalance",
+    "label_noise": "noise",
+    "outliers": "outliers",
+    "duplicates": "duplicates",
+}
+"""Keys of ``dataset`` that make data less clean, and how the name of the data set says so."""
 TextLength = Literal["words", "characters"]
 """What the length of a text is counted in."""
 Flag = Annotated[bool, Field(strict=True)]

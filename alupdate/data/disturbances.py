@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PlainValidator
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from alupdate.config.values import NO_LABEL, SETTINGS, ClassName, Flag, Natural
+from alupdate.config.values import DISTURBANCES, NO_LABEL, SETTINGS, ClassName, Flag, Natural
 from alupdate.data.labels import few, shortened
 from alupdate.utils.errors import InputError, suggestion
 from alupdate.utils.seeds import Stream, generator
@@ -65,7 +65,7 @@ class Disturbances:
         disturbance_seed: decides all of these, whatever the run's seed.
     """
 
-    KEYS: ClassVar[tuple[str, ...]] = ("imbalance", "label_noise", "outliers", "duplicates")
+    KEYS: ClassVar[tuple[str, ...]] = tuple(DISTURBANCES)
     imbalance: Ratio = 1.0
     imbalance_test: Flag = False
     label_noise: PartOfPool = 0.0
@@ -86,8 +86,7 @@ class Disturbances:
         """What follows the name of the data set, such as ``_imbalance50``; empty for nothing."""
         marks = {"label_noise": self.label_noise_kind == "confusion"}
         parts = (
-            f"_{key.replace('label_', '')}{getattr(self, key):g}"
-            + ("confusion" if marks.get(key) else "")
+            f"_{DISTURBANCES[key]}{getattr(self, key):g}" + ("confusion" if marks.get(key) else "")
             for key in self.disturbed_by
         )
         return "".join(parts)

@@ -203,10 +203,26 @@ load_results = read_results
 
 
 def _by_experiment(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of areas with experiments in place of data sets: they differ in more."""
-    if "experiment" in table and (table["experiment"] != "").all():
-        return table.assign(dataset=table["experiment"])
-    return table
+    """Return a table of areas whose data sets are told apart by experiment.
+
+    Runs of two experiments differ in more than the table shows. An experiment stands for its data
+    set where it has one; where it has several, they keep their names, with that of the experiment
+    in front if another experiment has one of them, too.
+
+    Example:
+        >>> pairs = [("a", "digits"), ("b", "digits"), ("b", "digits_noise0.2"), ("c", "mnist5k")]
+        >>> table = pd.DataFrame(pairs, columns=["experiment", "dataset"])
+        >>> _by_experiment(table)["dataset"].tolist()
+        ['a', 'b, digits', 'b, digits_noise0.2', 'c']
+    """
+    if "experiment" not in table or (table["experiment"] == "").any():
+        return table
+    experiment, dataset = table["experiment"], table["dataset"]
+    alone = dataset.groupby(experiment).transform("nunique") == 1
+    shared = experiment.groupby(dataset).transform("nunique") > 1
+    prefix = shared.groupby(experiment).transform("any")
+    labels = dataset.mask(prefix, experiment + ", " + dataset).mask(alone, experiment)
+    return table.assign(dataset=labels)
 
 
 def _joined(runs: Iterable[Run]) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class EnsembleLookahead(OracleOption):
     largest_subset: Count = 200
     n_candidates: Count = 50
     n_tried: Count = 4
-    n_exchanges: Count = 10
+    n_exchanges: Count = 4
     gamma: Positive | None = 1.0
 
     @override
