@@ -104,7 +104,6 @@ def test_chunks_are_the_same_wherever_an_extraction_begins(start, stop, size):
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("write", [write_folder, write_zip])
 def test_worker_processes_decode_the_same_features(write, tmp_path, monkeypatch):
-    """Each reads the archive through a file of its own; a shared one has one position for all."""
     source = write(tmp_path / "images", small_files(per_class=20))
     parts = Parts.of(ImageFolder(path=source).load(tmp_path / "cache", QUIET))
     network = ImageNetwork(small_network("test_resnet"), CPU)
@@ -121,8 +120,9 @@ def test_what_a_worker_cannot_read_is_one_line(tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes()[:60])
     monkeypatch.setattr(images, "decoding_workers", lambda device: 1)
     network = ImageNetwork(small_network("test_resnet"), CPU)
-    with pytest.raises(InputError, match=rf"{path.name} cannot be decoded \([^\n]*\)$"):
+    with pytest.raises(InputError, match=rf"{path.name} cannot be decoded") as caught:
         images_of(network, parts, None)
+    assert "\n" not in str(caught.value)
 
 
 def test_workers_decode_for_a_gpu_alone():
