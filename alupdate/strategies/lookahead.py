@@ -36,7 +36,7 @@ from alupdate.strategies.base import (
     scattered,
     without,
 )
-from alupdate.strategies.diversity import kmeans
+from alupdate.strategies.kmeans import kmeans
 from alupdate.strategies.uncertainty import margin_uncertainty
 from alupdate.utils.errors import InputError
 
@@ -253,7 +253,7 @@ def _draw(source: Positions, size: int, count: int, rng: np.random.Generator) ->
 
 def _one_per_cluster(query: Query, free: Positions, size: int, count: int) -> Positions:
     """One member of each cluster; empty clusters (few distinct points) are made up at random."""
-    assignment = kmeans(query.features.numpy(force=True)[free], size, query.rng)
+    assignment = kmeans(query.features[~query.taken], size, query.rng)
     members = [free[assignment == cluster] for cluster in range(size)]
     members = [cluster for cluster in members if len(cluster)]
     batches = []

@@ -16,12 +16,12 @@ from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
 from alupdate.strategies.diversity import (
     distance_chunks,
     in_parts,
-    kmeans,
     nearest,
     refresh_largest,
     squared_distances,
     unit_length,
 )
+from alupdate.strategies.kmeans import kmeans
 
 N_COUNTED = 5000
 """On how many candidates coverage is counted by default, at most."""
@@ -219,7 +219,7 @@ def pure_radius(query: Query, purity: float) -> float:
     sample = query.rng.permutation(len(query.features))[:N_SAMPLED]
     chosen = unit_length(query.features[torch.from_numpy(sample).to(query.features.device)])
     classes = min(query.n_classes, len(chosen))
-    clusters = torch.from_numpy(kmeans(chosen.numpy(force=True), classes, query.rng))
+    clusters = torch.from_numpy(kmeans(chosen, classes, query.rng))
     clusters = clusters.to(chosen.device)
     reach, start = [], 0
     for part in distance_chunks(chosen, chosen):

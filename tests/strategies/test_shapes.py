@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from alupdate.laplace.losses import true_loss
 from alupdate.laplace.updates import fit, update_rule
+from alupdate.strategies.diversity import TypiClust
 from alupdate.strategies.lookahead import (
     ExpectedLookahead,
     GreedyLookahead,
@@ -100,6 +101,8 @@ def test_losses_that_are_not_finite_are_looked_at_once_more(monkeypatch):
 
 STRATEGIES = [
     Lookahead(n_batches=20),
+    TypiClust(),
+    TypiClust(max_clusters=4, n_compared=5),
     GreedyLookahead(),
     ExpectedLookahead(),
 ]
