@@ -122,21 +122,21 @@ class CoreSet(StrategyOption, GreedyStrategy):
         return _gaps(*_centred(query))
 
     @override
-    def picks(self, query: Query) -> Iterator[int]:
+    def picks(self, query: Query) -> Iterator[int | Tensor]:
         large = query.features.numel() > _COPIED_NUMBERS
         return _LargeCover.of(query).farthest_first(query) if large else self._kept(query)
 
-    def _kept(self, query: Query) -> Iterator[int]:
+    def _kept(self, query: Query) -> Iterator[Tensor]:
         """Yield all free candidates; those less their mean are kept in memory."""
         features, labelled = _centred(query)
         lengths = features.square().sum(dim=1)
         gaps, taken = _gaps(features, labelled), query.taken.clone()
         from_the_mean = not len(labelled)
-        for _ in range(len(query.free())):
-            pick = int(gaps.masked_fill(taken, -1).argmax())
-            yield pick
-            taken[pick] = True
-            distances = lengths + lengths[pick] - 2 * (features @ features[pick])
+        for _ in range(len(taken) - len(query.picked)):
+            pick = gaps.masked_fill(taken, -1).argmax(dim=0, keepdim=True)
+            yield pick[0]
+            taken.index_fill_(0, pick, True)
+            distances = lengths + lengths[pick] - 2 * (features @ features[pick][0])
             distances.clamp_(min=0)
             gaps = distances if from_the_mean else torch.minimum(gaps, distances)
             from_the_mean = False

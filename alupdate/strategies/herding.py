@@ -38,6 +38,7 @@ from alupdate.laplace.temperature import (
     implied_precision,
     leave_one_out_logits,
 )
+from alupdate.laplace.tiles import at_once
 from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
 from alupdate.strategies.diversity import (
     distance_chunks,
@@ -136,7 +137,7 @@ class Coverage:
         others = in_parts(
             lambda part: rows(part).sub_(covered).clamp_(min=0) @ weights,
             asked,
-            max(1, _TILE_NUMBERS // len(weights)),
+            max(1, at_once(weights, _TILE_NUMBERS) // len(weights)),
         )
         own = self.covered[asked]
         if picks:
@@ -171,7 +172,7 @@ class Coverage:
             kernel[inside, own[inside]] = 0
             return kernel
 
-        if len(self.features) * len(points) > KEPT_NUMBERS:
+        if len(self.features) * len(points) > at_once(points, KEPT_NUMBERS):
             return computed
         return computed(self._everyone).__getitem__
 
@@ -203,7 +204,7 @@ def coverage_of(
     coverage = Coverage(features, positions.to(features.device), weights, covered, length)
     if len(query.labelled_features):
         centres = unit_length(query.labelled_features)
-        size = max(1, _TILE_NUMBERS // len(centres))
+        size = max(1, at_once(centres, _TILE_NUMBERS) // len(centres))
         covered = in_parts(lambda part: coverage._near(unit_length(part), centres), features, size)
     return replace(coverage, covered=covered)
 

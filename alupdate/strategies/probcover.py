@@ -12,6 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, PositiveOrAuto
+from alupdate.laplace.tiles import at_once
 from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
 from alupdate.strategies.diversity import (
     distance_chunks,
@@ -174,7 +175,8 @@ class SampledCover:
         rows = self.features if asked is None else self.features[asked]
         points = unit_length(self.features[self.positions[uncovered]])
         ones = points.new_ones(len(points))
-        size = max(1, _TILE_NUMBERS // max(len(points), points.shape[1]))
+        numbers = at_once(points, _TILE_NUMBERS)
+        size = max(1, numbers // max(len(points), points.shape[1]))
         # A comparison in place and a product with ones count several times faster than a sum.
         counts = in_parts(
             lambda part: squared_distances(unit_length(part), points).le_(self.square) @ ones,

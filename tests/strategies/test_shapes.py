@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from alupdate.laplace.losses import true_loss
 from alupdate.laplace.updates import fit, update_rule
-from alupdate.strategies.diversity import TypiClust
+from alupdate.strategies.badge import Badge
+from alupdate.strategies.bait import Bait
+from alupdate.strategies.diversity import CoreSet, TypiClust
 from alupdate.strategies.lookahead import (
     ExpectedLookahead,
     GreedyLookahead,
@@ -103,13 +105,16 @@ STRATEGIES = [
     Lookahead(n_batches=20),
     TypiClust(),
     TypiClust(max_clusters=4, n_compared=5),
+    Badge(),
+    CoreSet(),
+    Bait(fisher="binary"),
     GreedyLookahead(),
     ExpectedLookahead(),
 ]
 
 PER_PICK = {"greedy_lookahead": 1, "expected_lookahead": 2}
 """Of a pick: whether losses are finite; whether steps are in range, and whether the covariance is
-positive definite."""
+positive definite. BAIT asks for each block of up to 32 picks."""
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: type(strategy).__name__)
