@@ -100,7 +100,7 @@ def one_hot(labels: Tensor, classes: int, like: Tensor) -> Tensor:
     return (labels[..., None] == torch.arange(classes, device=labels.device)).to(like.dtype)
 
 
-def downloaded(*tensors: Tensor) -> tuple[np.ndarray, ...]:
+def on_host(*tensors: Tensor) -> tuple[np.ndarray, ...]:
     """Return NumPy arrays of tensors of one type; those on a GPU are waited for once."""
     first = tensors[0]
     if not is_accelerator(first.device) or len(tensors) == 1:
@@ -110,7 +110,7 @@ def downloaded(*tensors: Tensor) -> tuple[np.ndarray, ...]:
     return tuple(part.reshape(tensor.shape) for part, tensor in zip(parts, tensors, strict=True))
 
 
-def uploaded(like: Tensor, *arrays: np.ndarray) -> tuple[Tensor, ...]:
+def on_device(like: Tensor, *arrays: np.ndarray) -> tuple[Tensor, ...]:
     """Return tensors on a tensor's device of NumPy arrays of one type."""
     if not is_accelerator(like.device):
         return tuple(torch.from_numpy(array) for array in arrays)

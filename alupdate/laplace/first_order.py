@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.laplace.arrays import downloaded, one_hot
+from alupdate.laplace.arrays import on_host, one_hot
 from alupdate.laplace.names import FIRST_ORDER, LIKELIHOODS, Likelihood
 from alupdate.laplace.posterior import LastLayerPosterior, Layer
 from alupdate.laplace.rules import LowRankUpdate, UpdateRule
@@ -99,7 +99,7 @@ def first_order_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: flo
     count, size, classes = logits.shape
     targets = one_hot(labels, classes, logits)
     if is_accelerator(gram.device) and is_for_host(gram, size, count * size * (size + classes)):
-        kernel, start, wanted = map(torch.from_numpy, downloaded(gram, logits, targets))
+        kernel, start, wanted = map(torch.from_numpy, on_host(gram, logits, targets))
         return _coefficients(kernel, start, wanted, gamma).to(gram.device)
     return _coefficients(gram, logits, targets, gamma)
 

@@ -48,9 +48,9 @@ from alupdate.laplace.arrays import (
     TENSORS,
     Array,
     Functions,
-    downloaded,
+    on_device,
+    on_host,
     one_hot,
-    uploaded,
 )
 from alupdate.laplace.names import LIKELIHOODS, MAP, Likelihood
 from alupdate.laplace.posterior import LastLayerPosterior, Layer
@@ -330,7 +330,7 @@ def _coefficients(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) ->
     kernel, start = gamma * gram.double(), logits.double()
     targets = one_hot(labels, logits.shape[2], start)
     if is_for_host(gram, MAX_NEWTON_STEPS, kernel.numel() + start.numel()):
-        dual = solve_dual(NUMPY, *downloaded(kernel, start, targets))
-        return uploaded(logits, gamma * dual)[0].to(logits)
+        dual = solve_dual(NUMPY, *on_host(kernel, start, targets))
+        return on_device(logits, gamma * dual)[0].to(logits)
     found: Tensor = gamma * solve_dual(TENSORS, kernel, start, targets)
     return found.to(logits)

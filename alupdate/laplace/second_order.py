@@ -40,9 +40,9 @@ from alupdate.laplace.arrays import (
     TENSORS,
     Array,
     Functions,
-    downloaded,
+    on_device,
+    on_host,
     one_hot,
-    uploaded,
 )
 from alupdate.laplace.names import (
     GAUSSIAN,
@@ -148,9 +148,9 @@ def update_batches(
     if not is_for_host(gram, size, cost):
         found = _update_batches(TENSORS, gram, logits, targets, gamma, likelihood)
         return BatchUpdates(*found)
-    kernel, start, wanted = downloaded(gram, logits, targets)
+    kernel, start, wanted = on_host(gram, logits, targets)
     found = _update_batches(NUMPY, kernel, start, wanted, gamma, likelihood)
-    return BatchUpdates(*uploaded(gram, *found))
+    return BatchUpdates(*on_device(gram, *found))
 
 
 def _update_batches(

@@ -14,7 +14,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-LARGEST_BYTES = 2**30
+CALL_BYTES = 2**30
 """Of an array that a GPU works on in one call."""
 
 MEMORY_SHARE = 64
@@ -58,6 +58,6 @@ def is_for_host(like: Tensor, steps: int, numbers: int) -> bool:
 @cache
 def _largest_bytes(device: torch.device) -> int:
     if device.type != "cuda":
-        return LARGEST_BYTES
+        return CALL_BYTES
     memory = int(torch.cuda.get_device_properties(device).total_memory)
-    return min(LARGEST_BYTES, memory // MEMORY_SHARE)
+    return min(CALL_BYTES, memory // MEMORY_SHARE)

@@ -23,7 +23,7 @@ _CACHED_NUMBERS = 2**18
 """How many numbers are worked on together: few enough to stay in the processor's cache."""
 
 _GROUP = 128
-"""Candidates that are scored together."""
+"""Candidates that are scored together on a CPU; a GPU scores as many as it takes at once."""
 
 
 @option(frozen=True, config=SETTINGS, kw_only=True)
@@ -187,7 +187,8 @@ def _best(
     bounds = bounds.clone()
     best, most = -1, -torch.inf
     order = torch.argsort(bounds, descending=True, stable=True)
-    for group in torch.split(order[: int((~torch.isneginf(bounds)).sum())], _GROUP):
+    together = max(_GROUP, at_once(probabilities, 0) // probabilities[0].numel())
+    for group in torch.split(order[: int((~torch.isneginf(bounds)).sum())], together):
         if float(bounds[group[0]]) <= most:
             break
         bounds[group] = labels.entropies(probabilities[group]) - single[group]

@@ -117,7 +117,7 @@ class Coverage:
             yield pick
             bounds[pick] = -1.0
             picks.append(pick)
-            near = rows(torch.tensor([pick], device=taken.device))[0]
+            near = rows(torch.full((1,), pick, device=taken.device))[0]
             covered = torch.maximum(covered, near).masked_fill_(self.positions == pick, 1.0)
 
     @property

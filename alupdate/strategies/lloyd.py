@@ -16,7 +16,7 @@ from alupdate.laplace.arrays import one_hot
 from alupdate.laplace.tiles import at_once
 
 MAX_ITERATIONS = 300
-TOLERANCE = 1e-4
+STANDSTILL = 1e-4
 """Centres that move by less than this, in relation to the variance of a feature, have arrived."""
 
 UNASKED = 16
@@ -68,7 +68,7 @@ def lloyd(points: Tensor, draws: SeedDraws, among: int | None = None) -> tuple[T
     """
     mean = points.mean(dim=0)
     rows = points - mean
-    tolerance = TOLERANCE * rows.var(dim=0, correction=0).mean()
+    tolerance = STANDSTILL * rows.var(dim=0, correction=0).mean()
     centres = _seeds(rows[:among], draws)
     labels = torch.full((len(rows),), -1, device=rows.device)
     done = torch.zeros((), dtype=torch.bool, device=rows.device)
