@@ -31,8 +31,8 @@ class Functions:
         highest: of each of the arrays along the first axis; 0 of empty ones.
         places: of what is true in a vector.
         diagonal: a view (..., n) on matrices (..., n, n).
-        cholesky, inverse, solve: of matrices (..., n, n); without an error for those without
-            an answer in the case of tensors, whose results are then not finite or wrong.
+        cholesky, inverse, solve: of matrices (..., n, n). Where there is no answer, NumPy raises
+            an error; tensors are then NaN or infinite, which their users look for at the end.
     """
 
     exp: Callable[[Array], Array]
@@ -74,6 +74,14 @@ NUMPY = Functions(
     solve=np.linalg.solve,
 )
 
+
+def _cholesky(matrices: Tensor) -> Tensor:
+    """Return the factors, of NaN where there is none."""
+    factors, failed = torch.linalg.cholesky_ex(matrices)
+    found: Tensor = factors.masked_fill_((failed != 0)[..., None, None], torch.nan)
+    return found
+
+
 TENSORS = Functions(
     exp=torch.exp,
     log=torch.log,
@@ -89,7 +97,7 @@ TENSORS = Functions(
     highest=lambda array: array.flatten(1).amax(dim=1),
     places=lambda array: array.nonzero()[:, 0],
     diagonal=lambda array: array.diagonal(dim1=-2, dim2=-1),
-    cholesky=lambda array: torch.linalg.cholesky_ex(array).L,
+    cholesky=_cholesky,
     inverse=lambda array: torch.linalg.inv_ex(array).inverse,
     solve=lambda array, right: torch.linalg.solve_ex(array, right).result,
 )

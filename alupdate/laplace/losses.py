@@ -173,6 +173,9 @@ def _means(
         rows: how many numbers a tile has for each of its points.
         tile_of: from a tile's logits (C, t), and its points, to those after updates.
         loss_sum: as above.
+
+    Raises:
+        RuntimeError: a loss is not a number, since an update could not be computed.
     """
     count, size = shape
     total = logits.new_zeros(count, dtype=torch.float64)
@@ -188,6 +191,8 @@ def _means(
         wrong = (~torch.isfinite(sums)).nonzero()[:, 0]
         for some in torch.split(wrong, together) if len(wrong) else ():
             sums[some] = loss_sum(moved(some), part, exact=True).to(sums)
+        if len(wrong) and bool(sums.isnan().any()):
+            raise RuntimeError("the loss after a hypothetical update is not a number")
         total += sums
     return (total / len(logits)).to(logits.dtype)
 

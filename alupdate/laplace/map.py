@@ -61,6 +61,8 @@ TOLERANCE = 1e-7
 """The largest residual of a solution, on the scale of probabilities."""
 
 MAX_NEWTON_STEPS = 100
+USUAL_NEWTON_STEPS = 8
+"""By which it is decided where a problem is solved."""
 MAX_HALVINGS = 40
 SUFFICIENT_DECREASE = 1e-4
 ROUNDING = 1e-13
@@ -329,7 +331,7 @@ def _coefficients(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) ->
     """Return gamma A (M, b, C) for kernels (M, K, b, b)."""
     kernel, start = gamma * gram.double(), logits.double()
     targets = one_hot(labels, logits.shape[2], start)
-    if is_for_host(gram, MAX_NEWTON_STEPS, kernel.numel() + start.numel()):
+    if is_for_host(gram, USUAL_NEWTON_STEPS, kernel.numel() + start.numel()):
         dual = solve_dual(NUMPY, *on_host(kernel, start, targets))
         return on_device(logits, gamma * dual)[0].to(logits)
     found: Tensor = gamma * solve_dual(TENSORS, kernel, start, targets)

@@ -23,8 +23,8 @@ MEMORY_SHARE = 64
 ACCELERATORS = ("cuda",)
 """The types of devices on which each call costs more than a little arithmetic."""
 
-FEW_NUMBERS = 2**15
-"""A recursion over so many numbers takes longer to launch on a GPU than to bring to the CPU."""
+FEW_NUMBERS = 2**11
+"""A step on so many numbers takes a CPU less time than a GPU takes to launch it."""
 
 
 def is_accelerator(device: torch.device) -> bool:
@@ -52,7 +52,7 @@ def is_for_host(like: Tensor, steps: int, numbers: int) -> bool:
         steps: that follow from each other; one step is a few calls, wherever it is.
         numbers: in all steps.
     """
-    return not is_accelerator(like.device) or (steps > 1 and numbers <= FEW_NUMBERS)
+    return not is_accelerator(like.device) or (steps != 1 and numbers <= FEW_NUMBERS * steps)
 
 
 @cache

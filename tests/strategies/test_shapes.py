@@ -93,12 +93,22 @@ def test_updates_wait_no_more_often_for_larger_batches(update, likelihood, monke
 
 
 def test_losses_that_are_not_finite_are_looked_at_once_more(monkeypatch):
-    """One question for all, and the exact way for those updates alone that need it."""
+    """One question for all, the exact way for those updates alone that need it, and one more."""
     query = replace(query_with(), gamma=1e4)
     exact = losses(replace(query_with(dtype=torch.float64), gamma=1e4), 30, 4)()
     found = losses(query, 30, 4)
     torch.testing.assert_close(found().double(), exact, rtol=1e-3, atol=1e-3)
-    assert waits(found, monkeypatch) == {"nonzero": 1}
+    assert waits(found, monkeypatch) == {"nonzero": 1, "_local_scalar_dense": 1}
+
+
+def test_updates_that_cannot_be_computed_are_not_chosen_from(monkeypatch):
+    """A factorisation that fails raises no error on a GPU; what comes of it does."""
+    query = query_with()
+    posterior = replace(query.posterior, base=-100 * query.posterior.base)
+    query = replace(query, posterior=posterior)
+    as_on_a_gpu(monkeypatch)
+    with pytest.raises(RuntimeError, match="not a number"):
+        losses(query, 5, 3)()
 
 
 STRATEGIES = [
