@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from alupdate.config import RunConfig, SequentialBatch
 from alupdate.config.values import NO_LABEL
@@ -154,6 +155,7 @@ class Selector:
             seed=generator(self._config.seed, Stream.STRATEGY, cycle),
             gamma=self._gamma(cycle, pool, model),
             rule=self._rule,
+            unlabelable=_rows(model, pool.unlabelable),
         )
 
     def _retraining(self, cycle: int, model: Model) -> Retrain:
@@ -190,6 +192,11 @@ class Selector:
             model.pool[torch.from_numpy(chosen)],
             _on_device_of(model, dataset.train_labels[chosen]),
         )
+
+
+def _rows(model: Model, indices: IntArray) -> Tensor | None:
+    """Return the features (U, D) of pool indices, None for none."""
+    return model.pool[torch.from_numpy(indices)] if len(indices) else None
 
 
 def outliers_of(dataset: Dataset) -> IntArray:

@@ -206,7 +206,9 @@ class Suggester:
             self._selector,
             config.batch.size,
             config.batch.asks_after or config.batch.size,
-            self._selector.query(len(batches), candidates, before, model),
+            self._selector.query(
+                len(batches), candidates, replace(before, unlabelable=skipped), model
+            ),
             candidates,
         )
         for index, label in zip(*begun, strict=True):

@@ -68,7 +68,7 @@ NUMPY = Functions(
     total=lambda array, axis: np.add.reduce(array, axis=axis, keepdims=True),
     highest=lambda array: array.max(axis=tuple(range(1, array.ndim)), initial=0.0),
     places=np.flatnonzero,
-    diagonal=lambda array: np.einsum("...ii->...i", array),
+    diagonal=lambda array: np.einsum("...ii->...i", array),  # not read-only, as NumPy's own is
     cholesky=np.linalg.cholesky,
     inverse=np.linalg.inv,
     solve=np.linalg.solve,
@@ -105,7 +105,13 @@ TENSORS = Functions(
 
 def one_hot(labels: Tensor, classes: int, like: Tensor) -> Tensor:
     """Return rows (*, C) of 0 and 1, of the type of a tensor, for class indices (*)."""
-    return (labels[..., None] == torch.arange(classes, device=labels.device)).to(like.dtype)
+    return torch.eye(classes, dtype=like.dtype, device=like.device)[labels]
+
+
+def one_hot_on_host(labels: Tensor, classes: int, like: np.ndarray) -> np.ndarray:
+    """Return what ``one_hot`` does, as a NumPy array."""
+    rows: np.ndarray = np.eye(classes, dtype=like.dtype)[labels.numpy(force=True)]
+    return rows
 
 
 def on_host(*tensors: Tensor) -> tuple[np.ndarray, ...]:

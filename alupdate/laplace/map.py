@@ -51,6 +51,7 @@ from alupdate.laplace.arrays import (
     on_device,
     on_host,
     one_hot,
+    one_hot_on_host,
 )
 from alupdate.laplace.names import LIKELIHOODS, MAP, Likelihood
 from alupdate.laplace.posterior import LastLayerPosterior, Layer
@@ -330,9 +331,11 @@ def map_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> T
 def _coefficients(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
     """Return gamma A (M, b, C) for kernels (M, K, b, b)."""
     kernel, start = gamma * gram.double(), logits.double()
-    targets = one_hot(labels, logits.shape[2], start)
     if is_for_host(gram, USUAL_NEWTON_STEPS, kernel.numel() + start.numel()):
-        dual = solve_dual(NUMPY, *on_host(kernel, start, targets))
+        system, before = on_host(kernel, start)
+        targets = one_hot_on_host(labels, logits.shape[2], before)
+        dual = solve_dual(NUMPY, system, before, targets)
         return on_device(logits, gamma * dual)[0].to(logits)
-    found: Tensor = gamma * solve_dual(TENSORS, kernel, start, targets)
+    wanted = one_hot(labels, logits.shape[2], start)
+    found: Tensor = gamma * solve_dual(TENSORS, kernel, start, wanted)
     return found.to(logits)

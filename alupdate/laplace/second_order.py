@@ -43,6 +43,7 @@ from alupdate.laplace.arrays import (
     on_device,
     on_host,
     one_hot,
+    one_hot_on_host,
 )
 from alupdate.laplace.names import (
     GAUSSIAN,
@@ -144,11 +145,12 @@ def update_batches(
     Cost: O(M b^2 (b + C)).
     """
     count, size, classes = logits.shape
-    targets, cost = one_hot(labels, classes, logits), count * size * (size + classes)
-    if not is_for_host(gram, size, cost):
+    if not is_for_host(gram, size, count * size * (size + classes)):
+        targets = one_hot(labels, classes, logits)
         found = _update_batches(TENSORS, gram, logits, targets, gamma, likelihood)
         return BatchUpdates(*found)
-    kernel, start, wanted = on_host(gram, logits, targets)
+    kernel, start = on_host(gram, logits)
+    wanted = one_hot_on_host(labels, classes, start)
     found = _update_batches(NUMPY, kernel, start, wanted, gamma, likelihood)
     return BatchUpdates(*on_device(gram, *found))
 

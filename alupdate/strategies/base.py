@@ -69,6 +69,7 @@ class Query:
         rule: the update rule of hypothetical updates, for strategies that make them.
         oracle: for strategies with ``needs_oracle``.
         retrain: trains a last layer as the run does, for strategies that judge by it.
+        unlabelable: (U, D), of instances that were asked about and that nobody could label.
 
     Example:
         >>> import torch
@@ -92,6 +93,7 @@ class Query:
     rule: UpdateRule | None = None
     oracle: Oracle | None = None
     retrain: Retrain | None = None
+    unlabelable: Tensor | None = None
 
     @classmethod
     def of(
@@ -106,6 +108,7 @@ class Query:
         rule: UpdateRule | None = None,
         oracle: Oracle | None = None,
         retrain: Retrain | None = None,
+        unlabelable: Tensor | None = None,
     ) -> "Query":
         """Return the query at the start of a batch.
 
@@ -115,7 +118,7 @@ class Query:
             known_features: (K, D), of the labelled instances; None for none.
             known_labels: (K,), their class indices.
             seed: of ``rng``, or the generator itself.
-            gamma, rule, oracle, retrain: see the attributes.
+            gamma, rule, oracle, retrain, unlabelable: see the attributes.
         """
         nothing = torch.zeros(0, dtype=torch.int64, device=features.device)
         return cls(
@@ -131,6 +134,7 @@ class Query:
             rule=rule,
             oracle=oracle,
             retrain=retrain,
+            unlabelable=unlabelable,
         )
 
     @property
@@ -197,6 +201,16 @@ class Query:
         if not len(self.picked):
             return self.known_features
         return torch.cat([self.known_features, self.features[self.picked]])
+
+    @cached_property
+    def asked_features(self) -> Tensor:
+        """(K + t + U, D), of the labelled instances, then of those that nobody could label.
+
+        What asking covers: nothing is gained by asking about a neighbour of either.
+        """
+        if self.unlabelable is None:
+            return self.labelled_features
+        return torch.cat([self.labelled_features, self.unlabelable])
 
     @cached_property
     def labelled_labels(self) -> Tensor:

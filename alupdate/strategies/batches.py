@@ -1,7 +1,7 @@
 """How batches are built: at once, sequentially with labels between the picks, or at random."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -62,7 +62,9 @@ def _without(query: Query, places: Positions, unlabelable: Positions) -> tuple[Q
     """
     left = np.setdiff1d(query.free(), unlabelable)
     order = np.concatenate([left, query.picked.numpy(force=True)])
-    return query.subset(left), places[order]
+    rows = query.features[torch.from_numpy(unlabelable).to(query.picked)]
+    known = rows if query.unlabelable is None else torch.cat([query.unlabelable, rows])
+    return replace(query.subset(left), unlabelable=known), places[order]
 
 
 def chooser_of(strategy: Strategy, batch: BatchConfig, rule: UpdateRule) -> Strategy:

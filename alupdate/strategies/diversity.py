@@ -145,7 +145,7 @@ class CoreSet(StrategyOption, GreedyStrategy):
 def _centred(query: Query) -> tuple[Tensor, Tensor]:
     """Return candidates (P, D) and labelled instances (K, D) less the candidates' mean."""
     mean = query.features.mean(dim=0)
-    return query.features - mean, query.labelled_features - mean
+    return query.features - mean, query.asked_features - mean
 
 
 def _gaps(features: Tensor, labelled: Tensor) -> Tensor:
@@ -172,7 +172,7 @@ class _LargeCover:
     @classmethod
     def of(cls, query: Query) -> "_LargeCover":
         features, mean = query.features, query.features.mean(dim=0)
-        labelled = query.labelled_features if len(query.labelled_features) else mean[None]
+        labelled = query.asked_features if len(query.asked_features) else mean[None]
         return cls(features, mean, _gaps_to(labelled, features, mean))
 
     def farthest_first(self, query: Query) -> Iterator[int]:
@@ -193,7 +193,7 @@ class _LargeCover:
             yield pick
             free[pick] = False
             picks.append(pick)
-            if len(picks) == 1 and not len(query.labelled_features):
+            if len(picks) == 1 and not len(query.asked_features):
                 bounds = _gaps_to(self.features[[pick]], self.features, self.mean)
             bounds[~free] = -1
 
@@ -290,8 +290,8 @@ class TypiClust(StrategyOption):
 
     @override
     def select(self, query: Query, size: int) -> Positions:
-        points = _Points(query.labelled_features, query.features)
-        known = len(query.labelled_features)
+        points = _Points(query.asked_features, query.features)
+        known = len(query.asked_features)
         count = min(known + size, self.max_clusters, len(points))
         clusters = points.clusters(count, self.n_clustered, query.rng)
         free = ~query.taken.numpy(force=True)

@@ -202,8 +202,8 @@ def coverage_of(
     if uncertainty is not None and bool((uncertainty > 0).any()):
         weights = uncertainty
     coverage = Coverage(features, positions.to(features.device), weights, covered, length)
-    if len(query.labelled_features):
-        centres = unit_length(query.labelled_features)
+    if len(query.asked_features):
+        centres = unit_length(query.asked_features)
         size = max(1, at_once(centres, _TILE_NUMBERS) // len(centres))
         covered = in_parts(lambda part: coverage._near(unit_length(part), centres), features, size)
     return replace(coverage, covered=covered)

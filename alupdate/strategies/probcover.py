@@ -199,9 +199,9 @@ def _ranks(degrees: Tensor, gaps: Tensor) -> Tensor:
 
 def _gaps_on_sphere(query: Query, points: Tensor) -> Tensor:
     """Return the squared distances (P,) of points to the nearest labelled instance, or inf."""
-    if not len(query.labelled_features):
+    if not len(query.asked_features):
         return points.new_full((len(points),), torch.inf)
-    return nearest(points, unit_length(query.labelled_features))
+    return nearest(points, unit_length(query.asked_features))
 
 
 def _degrees(points: Tensor, others: Tensor, square: float) -> Tensor:

@@ -55,6 +55,7 @@ def select(
     posterior: LastLayerPosterior,
     labelled: Numbers | None = None,
     labels: Numbers | None = None,
+    unlabelable: Numbers | None = None,
     batch: Literal["top_b", "sequential"] = "top_b",
     annotate: Callable[[Positions], Numbers] | None = None,
     every: int = 1,
@@ -73,6 +74,8 @@ def select(
         features: (P, D), of the whole pool; a missing bias column is appended.
         posterior: over the last layer's weights (C, D).
         labelled, labels: (K,), positions that are labelled already, and their class indices.
+        unlabelable: (U,), positions that were asked about in vain: they are not asked about again,
+            and count as covered where a strategy looks at coverage.
         batch: ``sequential`` updates the model after every few picks with their labels.
         annotate: for ``sequential``: returns the class indices of positions.
         every, rule: for ``sequential``: picks at a time, and the update after them.
@@ -94,7 +97,8 @@ def select(
         >>> select("margin", 2, features=features, posterior=posterior, labelled=[0, 3])
         array([1, 2])
     """
-    given = _Given(features, posterior, labelled, labels, rule, gamma, seed, oracle, retrain)
+    known = _Known(labelled, labels, unlabelable)
+    given = _Given(features, posterior, known, rule, gamma, seed, oracle, retrain)
     state = _prepared(strategy, settings, given)
     return state.candidates[state.batch(_construction(batch, size, every, annotate), annotate)]
 
@@ -107,6 +111,7 @@ def utilities(
     posterior: LastLayerPosterior,
     labelled: Numbers | None = None,
     labels: Numbers | None = None,
+    unlabelable: Numbers | None = None,
     rule: str | UpdateRule = SECOND_ORDER,
     gamma: float = 1.0,
     seed: int | np.random.Generator = 0,
@@ -129,8 +134,18 @@ def utilities(
         >>> utilities("margin", features=features, posterior=posterior, labelled=[0]).round(2)
         array([ nan, 0.9 , 0.24], dtype=float32)
     """
-    given = _Given(features, posterior, labelled, labels, rule, gamma, seed, oracle, retrain)
+    known = _Known(labelled, labels, unlabelable)
+    given = _Given(features, posterior, known, rule, gamma, seed, oracle, retrain)
     return _prepared(strategy, settings, given).utilities()
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What was asked about before, as it was given."""
+
+    labelled: Numbers | None
+    labels: Numbers | None
+    unlabelable: Numbers | None
 
 
 @dataclass(frozen=True)
@@ -139,8 +154,7 @@ class _Given:
 
     features: Numbers
     posterior: LastLayerPosterior
-    labelled: Numbers | None
-    labels: Numbers | None
+    known: _Known
     rule: str | UpdateRule
     gamma: float
     seed: int | np.random.Generator
@@ -230,10 +244,7 @@ def _prepared(strategy: str | Strategy, settings: dict[str, Any], given: _Given)
         hypothetical.check(posterior)
     check_positive("gamma", given.gamma)
     rows = _features("features", given.features, posterior)
-    known = _positions(given.labelled, len(rows))
-    candidates = np.setdiff1d(np.arange(len(rows)), known)
-    if not len(candidates):
-        raise ValueError("labelled: leaves no candidates in the pool")
+    known, in_vain, candidates = _split(given.known, len(rows))
     oracle = (
         _oracle(given.oracle, len(rows), candidates, posterior) if chooser.needs_oracle else None
     )
@@ -241,14 +252,27 @@ def _prepared(strategy: str | Strategy, settings: dict[str, Any], given: _Given)
         posterior,
         rows[candidates],
         rows[known],
-        _known_labels(given.labels, len(known), chooser, posterior),
+        _known_labels(given.known.labels, len(known), chooser, posterior),
         seed=given.seed,
         gamma=given.gamma,
         rule=hypothetical,
         oracle=oracle,
         retrain=given.retrain,
+        unlabelable=rows[in_vain] if len(in_vain) else None,
     )
     return _State(_Checked(chooser, _name(strategy)), query, between, candidates, len(rows))
+
+
+def _split(given: _Known, count: int) -> tuple[Positions, Positions, Positions]:
+    """Return the positions that are labelled, cannot be labelled, and are candidates."""
+    known = _positions("labelled", given.labelled, count)
+    in_vain = _positions("unlabelable", given.unlabelable, count)
+    if np.isin(in_vain, known).any():
+        raise ValueError(f"unlabelable: {in_vain[np.isin(in_vain, known)][0]} is labelled")
+    candidates = np.setdiff1d(np.arange(count), [*known, *in_vain])
+    if not len(candidates):
+        raise ValueError("labelled: leaves no candidates in the pool")
+    return known, in_vain, candidates
 
 
 def _known_labels(
@@ -372,12 +396,12 @@ def _integers(key: str, values: Any) -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
-def _positions(labelled: Any, size: int) -> NDArray[np.int64]:
-    known = _integers("labelled", () if labelled is None else labelled)
+def _positions(key: str, values: Any, size: int) -> NDArray[np.int64]:
+    known = _integers(key, () if values is None else values)
     if len(known) and not 0 <= known.min() <= known.max() < size:
-        raise ValueError(f"labelled: must be positions from 0 to {size - 1}")
+        raise ValueError(f"{key}: must be positions from 0 to {size - 1}")
     if len(np.unique(known)) < len(known):
-        raise ValueError("labelled: names a position twice")
+        raise ValueError(f"{key}: names a position twice")
     return known
 
 

@@ -127,6 +127,16 @@ def test_skipped_instances_are_never_offered_again(batch, initial):
     assert not np.isin(suggester.suggest(pool, skipped).indices, [*seen]).any()
 
 
+def test_what_was_skipped_counts_as_covered():
+    """Its neighbours do not take its place: what else was chosen stays."""
+    setup, suggester = suggester_of(compose_config([*SMALL, "strategy=maxherding"]))
+    truth = setup.dataset.train_labels
+    pool = Pool.unlabelled(len(truth)).label(np.arange(10), truth[:10])
+    offered = suggester.suggest(pool, NONE).indices
+    again = suggester.suggest(pool, offered[:1]).indices
+    assert again[:-1].tolist() == offered[1:].tolist()
+
+
 def test_labels_that_nobody_asked_for_are_learned_from():
     config = compose_config([*SMALL, "batch=sequential", "strategy=margin", "subset=20"])
     setup, suggester = suggester_of(config)
