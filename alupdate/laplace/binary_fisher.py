@@ -27,6 +27,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from alupdate.laplace.tiles import at_once, is_accelerator
+
 _CHUNK_NUMBERS = 2**20
 """How many numbers of the features are in 64 bits at once."""
 
@@ -149,21 +151,24 @@ class Unseen:
         of size m x m. Then one pass over all candidates computes every gain after each of these
         picks: those before the first one that another candidate exceeds stand, and the next block
         starts from there. So the picks are those of a pass per pick, at a fraction of the passes.
-        The gains may differ by their rounding; then the first of the leaders is picked.
+        The gains may differ by their rounding; then the first of the leaders is picked. A
+        CPU begins with small blocks; a GPU, for which a pass over all is few calls, does not.
 
         Args:
             free: (P,), False for candidates that must not be picked; is changed.
             count: at most the number of free ones.
         """
-        state, picked, length = self, list[int](), 4
+        state, picked, whole = self, list[int](), is_accelerator(self.features.device)
         longest = max(1, min(LONGEST_BLOCK, _HISTORY_NUMBERS // (2 * len(self.features))))
+        length = longest if whole else 4
         while len(picked) < count:
             size = min(length, longest, count - len(picked))
             block = state._block(free, size)
             state, stood = state._after(free, block)
             free[block[:stood]] = False
             picked += block[:stood].tolist()
-            length = 2 * length if stood == size else stood
+            if not whole:
+                length = 2 * length if stood == size else stood
         return picked, state
 
     def _block(self, free: Tensor, size: int) -> Tensor:
@@ -185,13 +190,13 @@ class Unseen:
         steps, first, second = self._directions(block)
         own, missing = self._histories(steps, first, second)
         stood = len(block)
-        others = free.clone()
-        for place in range(1, len(block)):
-            others[block[place - 1]] = False
-            gains = _gains(self.weights, own[place - 1], missing[place - 1])
-            most = gains[block[place]] + _ROUNDING * gains[block[place]].abs()
-            if bool((gains.masked_fill_(~others, -torch.inf) > most).any()):
-                stood = place
+        together = max(1, at_once(own, 1) // own.shape[1])  # one, but on a GPU
+        for start in range(0, len(block) - 1, together):
+            part = slice(start, min(start + together, len(block) - 1))
+            gains = _gains(self.weights, own[part], missing[part])
+            surpassed = self._surpassed(gains, free, block, part)
+            if surpassed is not None:
+                stood = start + surpassed + 1
                 break
         steps, first, second = steps[:stood], first[:, :stood], second[:, :stood]
         mixed = (first * steps) @ second.T
@@ -202,6 +207,27 @@ class Unseen:
             own=own[stood - 1].clone(),
             missing=missing[stood - 1].clone(),
         ), stood
+
+    def _surpassed(self, gains: Tensor, free: Tensor, block: Tensor, part: slice) -> int | None:
+        """Return after which pick of a part of a block another candidate would have been next.
+
+        Args:
+            gains: (r, P), after each pick in the part; are changed.
+            free: (P,), False for candidates that were picked before the block.
+            block: (k,), its picks.
+            part: of the picks, the last one excluded.
+        """
+        after = block[part.start + 1 : part.stop + 1, None]
+        most = gains.gather(1, after)
+        most = most + _ROUNDING * most.abs()
+        places = torch.arange(part.start, part.stop, device=block.device)
+        done = torch.arange(part.stop, device=block.device) <= places[:, None]
+        gains.masked_fill_(~free, -torch.inf)
+        picked = block[: part.stop].expand(len(gains), -1)
+        gains.scatter_(1, picked, gains.gather(1, picked).masked_fill_(done, -torch.inf))
+        wrong = (gains > most).any(dim=1)
+        first = int(torch.where(wrong.any(), wrong.to(torch.uint8).argmax(), -1))
+        return None if first < 0 else first
 
     def _directions(self, block: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return s (k,), u (D, k) and y (D, k) of the picks of a block, each after those before."""
@@ -235,7 +261,8 @@ def _gains(weights: Tensor, own: Tensor, missing: Tensor) -> Tensor:
 
 def _chunks(features: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Yield the rows of features (P, D) in 64 bits, part by part, and where they are."""
-    size = max(1, _CHUNK_NUMBERS // features.shape[1])
+    numbers = at_once(features.new_empty(0, dtype=torch.float64), _CHUNK_NUMBERS)
+    size = max(1, numbers // features.shape[1])
     for start in range(0, len(features), size):
         part = slice(start, start + size)
         yield part, features[part].double()

@@ -17,9 +17,11 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from alupdate.laplace.arrays import on_host, one_hot
 from alupdate.laplace.names import FIRST_ORDER, LIKELIHOODS, Likelihood
 from alupdate.laplace.posterior import LastLayerPosterior, Layer
 from alupdate.laplace.rules import LowRankUpdate, UpdateRule
+from alupdate.laplace.tiles import is_accelerator, is_for_host
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,17 @@ def first_order_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: flo
         labels: (M, b), the class indices to update with.
         gamma: step size.
     """
-    targets = torch.nn.functional.one_hot(labels, logits.shape[2]).to(logits.dtype)
+    count, size, classes = logits.shape
+    targets = one_hot(labels, classes, logits)
+    if is_accelerator(gram.device) and is_for_host(gram, size, count * size * (size + classes)):
+        kernel, start, wanted = map(torch.from_numpy, on_host(gram, logits, targets))
+        return _coefficients(kernel, start, wanted, gamma).to(gram.device)
+    return _coefficients(gram, logits, targets, gamma)
+
+
+def _coefficients(gram: Tensor, logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
     coefficients = torch.empty_like(logits)
-    for i in range(labels.shape[1]):
+    for i in range(logits.shape[1]):
         drift = (gram[:, i, None, :i] @ coefficients[:, :i])[:, 0]
         probabilities = torch.softmax(logits[:, i] + drift, dim=1)
         coefficients[:, i] = gamma * (targets[:, i] - probabilities)

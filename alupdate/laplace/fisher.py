@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from alupdate.laplace.tiles import at_once
+
 _CHUNK_NUMBERS = 2**25
 """How many numbers a temporary array may have."""
 
@@ -40,7 +42,7 @@ class Information:
         """Return sum_x F(x) M for a matrix M (C, D, r): O(P C r (D + C))."""
         classes, dimension, columns = matrix.shape
         total = torch.zeros_like(matrix)
-        size = max(1, _CHUNK_NUMBERS // max(1, classes * columns))
+        size = max(1, at_once(matrix, _CHUNK_NUMBERS) // max(1, classes * columns))
         for rows, curvature in zip(
             torch.split(self.features, size), torch.split(self.curvatures, size), strict=True
         ):
@@ -52,7 +54,7 @@ class Information:
     def blocks(self, rows: Tensor) -> Tensor:
         """Return phi^T F_cc' phi, summed over the instances, for rows (R, D): (R, C, C)."""
         flat = self.curvatures.flatten(1)
-        size = max(1, _CHUNK_NUMBERS // max(1, len(flat)))
+        size = max(1, at_once(flat, _CHUNK_NUMBERS) // max(1, len(flat)))
         parts = [(part @ self.features.T).square_() @ flat for part in torch.split(rows, size)]
         return torch.cat(parts).view(len(rows), *self.curvatures.shape[1:])
 
@@ -165,7 +167,7 @@ def _low_rank_blocks(pool: Information, known: Tensor, half: Tensor) -> tuple[Te
     identity = torch.eye(classes, dtype=lengths.dtype, device=lengths.device)
     own = lengths[:, None, None] * identity
     missing = pool.blocks(pool.features)
-    size = max(1, _CHUNK_NUMBERS // max(1, classes * rank))
+    size = max(1, at_once(known, _CHUNK_NUMBERS) // max(1, classes * rank))
     for start in range(0, len(lengths), size):
         part = slice(start, start + size)
         seen = (pool.features[part] @ known).transpose(0, 1)

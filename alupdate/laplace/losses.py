@@ -19,15 +19,16 @@ y the most probable class, E_y = 1, the differences in brackets would cancel; so
 the classes with E < 1, to which n - E_y is added, n being the number of classes with E = 1.
 """
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from alupdate.laplace.names import BRIER, ERROR, NLL, Loss
+from alupdate.laplace.tiles import at_once
 
 TILE_NUMBERS = 2**21
 """How many numbers of the kernel are worked on together; a tile has ``MIN_POINTS`` at least."""
@@ -37,11 +38,26 @@ MIN_POINTS = 256
 GROUP_NUMBERS = 2**18
 """How many logits are worked on together: few enough to stay in the processor's cache."""
 
-LossSum = Callable[[Tensor, slice], Tensor]
-"""Logits (G, C, t) of the points in a slice, which may be overwritten -> sums of their losses (G,).
+GATHERED_NUMBERS = 2**24
+"""How many numbers of the kernel's rows, which the batches of a group gather, are in memory."""
 
-All logits of a point may be shifted by the same number.
-"""
+
+class LossSum(Protocol):
+    """The summed loss on points."""
+
+    def __call__(self, logits: Tensor, part: slice, exact: bool = False) -> Tensor:
+        """Return the sums of the losses (G,).
+
+        They may come out infinite or NaN, though they are not, unless ``exact``.
+
+        Args:
+            logits: (G, C, t), of the points in the slice, which may be overwritten. All of a point
+                may be shifted by the same number.
+            part: of the points.
+            exact: whether logits may be so large that their exponentials leave the range of the
+                numbers.
+        """
+        ...
 
 
 def true_loss(labels: Tensor, loss: Loss) -> LossSum:
@@ -86,14 +102,17 @@ def losses_after_updates(
     """
     weights = coefficients.mT
 
-    def moved(base: Tensor, part: slice) -> Iterator[tuple[slice, Tensor]]:
+    def tile_of(base: Tensor, part: slice) -> Moved:
         tile = kernel(part)
-        for group in _groups(len(batches), base):
+
+        def moved(group: Tensor | slice) -> Tensor:
             chosen = batches[group]
             rows = tile.index_select(0, chosen.flatten()).view(*chosen.shape, -1)
-            yield group, torch.baddbmm(base, weights[group], rows)
+            return torch.baddbmm(base, weights[group], rows)
 
-    return _means(logits, len(batches), n_candidates, moved, loss_sum)
+        return moved
+
+    return _means(logits, batches.shape, n_candidates, tile_of, loss_sum)
 
 
 def losses_after_changes(
@@ -111,54 +130,86 @@ def losses_after_changes(
         loss_sum: as above.
     """
 
-    def moved(base: Tensor, part: slice) -> Iterator[tuple[slice, Tensor]]:
+    def tile_of(base: Tensor, part: slice) -> Moved:
         columns = features[part].T
-        for group in _groups(len(changes), base):
+
+        def moved(group: Tensor | slice) -> Tensor:
             change = changes[group].flatten(0, 1) @ columns
-            yield group, change.view(-1, *base.shape).add_(base)
+            return change.view(-1, *base.shape).add_(base)
 
-    return _means(logits, len(changes), features.shape[1], moved, loss_sum)
+        return moved
 
-
-Moved = Callable[[Tensor, slice], Iterator[tuple[slice, Tensor]]]
-"""Logits (C, t) of the points in a slice -> for some updates at a time, those after them."""
+    return _means(logits, (len(changes), 0), features.shape[1], tile_of, loss_sum)
 
 
-def _means(logits: Tensor, count: int, rows: int, moved: Moved, loss_sum: LossSum) -> Tensor:
+def losses_of_logits(logits: Tensor, loss_sum: LossSum) -> Tensor:
+    """Return the mean loss (M,) on T points of M logits (M, C, T)."""
+    sums = loss_sum(logits.clone(), slice(None))
+    wrong = (~torch.isfinite(sums)).nonzero()[:, 0]
+    if len(wrong):
+        sums[wrong] = loss_sum(logits[wrong], slice(None), exact=True)
+    return sums / logits.shape[2]
+
+
+Moved = Callable[[Tensor | slice], Tensor]
+"""Places of G updates among all -> the logits (G, C, t) of a tile's points after them."""
+
+
+def _means(
+    logits: Tensor,
+    shape: Sequence[int],
+    rows: int,
+    tile_of: Callable[[Tensor, slice], Moved],
+    loss_sum: LossSum,
+) -> Tensor:
     """Return the mean losses (M,) on all points, a tile of them after the other.
 
-    The logits are taken relative to each point's largest before the updates.
+    The logits are taken relative to each point's largest before the updates. Where their sums over
+    a tile are not finite, those updates alone are looked at again: one question for each tile.
 
     Args:
         logits: (T, C), before the updates.
-        count: M, the number of updates.
+        shape: M, the number of updates, and b, how many rows of the tile each takes.
         rows: how many numbers a tile has for each of its points.
-        moved: the logits after the updates.
+        tile_of: from a tile's logits (C, t), and its points, to those after updates.
         loss_sum: as above.
+
+    Raises:
+        RuntimeError: a loss is not a number, since an update could not be computed.
     """
+    count, size = shape
     total = logits.new_zeros(count, dtype=torch.float64)
-    size = max(MIN_POINTS, TILE_NUMBERS // rows)
-    for start in range(0, len(logits), size):
-        part = slice(start, min(start + size, len(logits)))
+    points = max(MIN_POINTS, at_once(logits, TILE_NUMBERS) // rows)
+    for start in range(0, len(logits), points):
+        part = slice(start, min(start + points, len(logits)))
         base = logits[part].T
-        for group, after in moved(base - base.amax(dim=0), part):
-            total[group] += loss_sum(after, part)
+        base = base - base.amax(dim=0)
+        moved, sums, together = tile_of(base, part), torch.zeros_like(total), _together(base, size)
+        for first in range(0, count, together):
+            group = slice(first, first + together)
+            sums[group] = loss_sum(moved(group), part)
+        wrong = (~torch.isfinite(sums)).nonzero()[:, 0]
+        for some in torch.split(wrong, together) if len(wrong) else ():
+            sums[some] = loss_sum(moved(some), part, exact=True).to(sums)
+        if len(wrong) and bool(sums.isnan().any()):
+            raise RuntimeError("the loss after a hypothetical update is not a number")
+        total += sums
     return (total / len(logits)).to(logits.dtype)
 
 
-def _groups(count: int, base: Tensor) -> Iterator[slice]:
-    """Yield slices of 0..count-1 of as many updates as are worked on together."""
-    size = max(1, GROUP_NUMBERS // max(1, base.numel()))
-    for start in range(0, count, size):
-        yield slice(start, start + size)
+def _together(base: Tensor, size: int) -> int:
+    """Return how many updates are worked on together, each of (C, t) logits and b rows."""
+    gathered = at_once(base, GATHERED_NUMBERS) // max(1, size * base.shape[1])
+    return max(1, min(at_once(base, GROUP_NUMBERS) // max(1, base.numel()), gathered))
 
 
-def _true_loss(labels: Tensor, loss: Loss, logits: Tensor, part: slice) -> Tensor:
+def _true_loss(
+    labels: Tensor, loss: Loss, logits: Tensor, part: slice, exact: bool = False
+) -> Tensor:
     """Return the summed losses.
 
     ``nll`` takes the exponentials of the logits as they come, which are relative to the largest
-    before the update (``_means``), and looks for the new largest only if these leave the range of
-    the numbers.
+    before the update (``_means``), and looks for the new largest only if it must be ``exact``.
     """
     true = labels[part]
     if loss == ERROR:
@@ -166,10 +217,9 @@ def _true_loss(labels: Tensor, loss: Loss, logits: Tensor, part: slice) -> Tenso
     places = true.expand(len(logits), 1, -1)
     if loss == NLL:
         own = logits.gather(1, places)[:, 0]
-        sums = (logits.exp().sum(dim=1).log_() - own).sum(dim=1)
-        if math.isfinite(float(sums.sum())):
-            return sums
-        return (torch.logsumexp(logits, dim=1) - own).sum(dim=1)
+        if exact:
+            return (torch.logsumexp(logits, dim=1) - own).sum(dim=1)
+        return (logits.exp().sum(dim=1).log_() - own).sum(dim=1)
     logits -= logits.amax(dim=1, keepdim=True)
     probabilities = logits.exp_()
     probabilities /= probabilities.sum(dim=1, keepdim=True)
@@ -177,7 +227,7 @@ def _true_loss(labels: Tensor, loss: Loss, logits: Tensor, part: slice) -> Tenso
     return (probabilities.square_().sum(dim=1) - 2 * own + 1).sum(dim=1)
 
 
-def _expected_loss(loss: Loss, logits: Tensor, _: slice) -> Tensor:
+def _expected_loss(loss: Loss, logits: Tensor, _: slice, exact: bool = False) -> Tensor:
     if loss == NLL:
         logits -= logits.amax(dim=1, keepdim=True)
         powers = logits.exp()
@@ -231,7 +281,7 @@ def losses_for_labels(
         loss: as in ``losses.expected_loss``.
     """
     transposed = logits.T.contiguous()
-    size = max(1, GROUP_NUMBERS // max(1, logits.numel()))
+    size = max(1, at_once(logits, GROUP_NUMBERS) // max(1, logits.numel()))
     starts = range(0, len(steps), size)
     return torch.cat(
         [

@@ -32,29 +32,38 @@ probability. The same structure makes multi-class Gaussian process classificatio
 stays affordable far beyond the batch sizes of active learning.
 
 Each step is halved until J falls enough (Armijo's rule [Nocedal2006]), so J never rises and the
-method converges from anywhere. Everything runs in float64 in NumPy, whose calls on small arrays are
-the cheapest, and on many batches at once.
+method converges from anywhere. Everything runs in float64 and on many batches at once: in NumPy,
+whose calls on small arrays are the cheapest, or as tensors where a GPU has many (``arrays``).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Generic
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
+from alupdate.laplace.arrays import (
+    NUMPY,
+    TENSORS,
+    Array,
+    Functions,
+    on_device,
+    on_host,
+    one_hot,
+    one_hot_on_host,
+)
 from alupdate.laplace.names import LIKELIHOODS, MAP, Likelihood
 from alupdate.laplace.posterior import LastLayerPosterior, Layer
 from alupdate.laplace.rules import LowRankUpdate, UpdateRule
-
-_Array = NDArray[np.float64]
+from alupdate.laplace.tiles import at_once, is_for_host
 
 TOLERANCE = 1e-7
 """The largest residual of a solution, on the scale of probabilities."""
 
 MAX_NEWTON_STEPS = 100
+USUAL_NEWTON_STEPS = 8
+"""By which it is decided where a problem is solved."""
 MAX_HALVINGS = 40
 SUFFICIENT_DECREASE = 1e-4
 ROUNDING = 1e-13
@@ -100,48 +109,52 @@ class _State:
         objective: (m,), J.
     """
 
-    dual: _Array
-    moved: _Array
-    probabilities: _Array
-    objective: _Array
+    dual: Array
+    moved: Array
+    probabilities: Array
+    objective: Array
 
 
 @dataclass(frozen=True)
 class _Problem:
     """Kernels (m, K, b, b), logits (m, C, b) and one-hot targets (m, C, b) of m batches."""
 
-    kernel: _Array
-    logits: _Array
-    targets: _Array
+    xp: Functions
+    kernel: Array
+    logits: Array
+    targets: Array
 
-    def take(self, chosen: NDArray[np.int64]) -> "_Problem":
-        return _Problem(self.kernel[chosen], self.logits[chosen], self.targets[chosen])
+    def take(self, chosen: Array) -> "_Problem":
+        return _Problem(self.xp, self.kernel[chosen], self.logits[chosen], self.targets[chosen])
 
-    def apply(self, dual: _Array) -> _Array:
+    def apply(self, dual: Array) -> Array:
         """Return K A (m, C, b); a shared kernel is one matrix product for all classes."""
         if self.kernel.shape[1] == 1:
             return dual @ self.kernel[:, 0]
-        product: _Array = (self.kernel @ dual[..., None])[..., 0]
-        return product
+        return (self.kernel @ dual[..., None])[..., 0]
 
-    def state(self, dual: _Array, moved: _Array) -> _State:
+    def state(self, dual: Array, moved: Array) -> _State:
         logits = self.logits + moved
-        logits -= logits.max(axis=1, keepdims=True)
-        powers = np.exp(logits)
-        total = powers.sum(axis=1, keepdims=True)
-        loss = np.log(total).sum(axis=(1, 2)) - (self.targets * logits).sum(axis=(1, 2))
+        logits -= self.xp.largest(logits, 1)
+        powers = self.xp.exp(logits)
+        total = self.xp.total(powers, 1)
+        loss = self.xp.log(total).sum(axis=(1, 2)) - (self.targets * logits).sum(axis=(1, 2))
         objective = (dual * moved).sum(axis=(1, 2)) / 2 + loss
         return _State(dual, moved, powers / total, objective)
 
-    def residual(self, state: _State) -> _Array:
+    def residual(self, state: _State) -> Array:
         """Return A - (E - P), (m, C, b): zero at the solution."""
         return state.dual - (self.targets - state.probabilities)
 
 
-def solve_dual(kernel: _Array, logits: _Array, targets: _Array) -> _Array:
+def solve_dual(xp: Functions, kernel: Array, logits: Array, targets: Array) -> Array:
     """Return the dual solutions A (M, b, C) of M batches.
 
+    Tensors are asked for their values twice in a Newton step: which batches go on, and which of
+    them must halve the step. That does not depend on how many batches there are, or how large.
+
     Args:
+        xp: the functions of NumPy or of tensors.
         kernel: (M, K, b, b), step size included; K = 1 (shared by the classes) or K = C.
         logits: (M, b, C), before the update.
         targets: (M, b, C), one-hot labels.
@@ -150,27 +163,30 @@ def solve_dual(kernel: _Array, logits: _Array, targets: _Array) -> _Array:
         RuntimeError: a residual stayed above ``TOLERANCE`` for ``MAX_NEWTON_STEPS`` steps, or no
             step lowered the objective.
     """
-    return trace_dual(kernel, logits, targets)[0]
+    return trace_dual(xp, kernel, logits, targets)[0]
 
 
-def trace_dual(kernel: _Array, logits: _Array, targets: _Array) -> tuple[_Array, list[_Array]]:
+def trace_dual(
+    xp: Functions, kernel: Array, logits: Array, targets: Array
+) -> tuple[Array, list[Array]]:
     """Solve as ``solve_dual``; also return the objectives (M,) at the start and after each step."""
     problem = _Problem(
-        (kernel + kernel.swapaxes(2, 3)) / 2, logits.swapaxes(1, 2), targets.swapaxes(1, 2)
+        xp, (kernel + kernel.swapaxes(2, 3)) / 2, logits.swapaxes(1, 2), targets.swapaxes(1, 2)
     )
-    start = np.zeros_like(problem.logits)
+    start = xp.zeros_like(problem.logits)
     state = problem.state(start, start)
     objectives = [state.objective]
     for _ in range(MAX_NEWTON_STEPS):
-        worst = np.abs(problem.residual(state)).max(axis=(1, 2), initial=0.0)
-        active = np.flatnonzero(~(worst <= TOLERANCE))
-        if active.size == 0:
+        worst = xp.highest(xp.abs(problem.residual(state)))
+        active = xp.places(~(worst <= TOLERANCE))
+        if len(active) == 0:
             return state.dual.swapaxes(1, 2), objectives
-        state = _replaced(state, active, _damped_step(problem.take(active), _taken(state, active)))
+        part = _damped_step(problem.take(active), _taken(state, active))
+        state = _replaced(xp, state, active, part)
         objectives.append(state.objective)
     raise RuntimeError(
-        f"the MAP update did not converge: residual {worst.max():.1e} after {MAX_NEWTON_STEPS} "
-        "Newton steps"
+        f"the MAP update did not converge: residual {float(worst.max()):.1e} after "
+        f"{MAX_NEWTON_STEPS} Newton steps"
     )
 
 
@@ -182,8 +198,8 @@ def _damped_step(problem: _Problem, state: _State) -> _State:
     direction = _newton_point(problem, state) - state.dual
     along = problem.apply(direction)
     slope = (problem.residual(state) * along).sum(axis=(1, 2))
-    slack = ROUNDING * (1 + np.abs(state.objective))
-    length = np.ones(len(slope))
+    slack = ROUNDING * (1 + problem.xp.abs(state.objective))
+    length = problem.xp.ones_like(slope)
     for _ in range(MAX_HALVINGS):
         step = length[:, None, None]
         tried = problem.state(state.dual + step * direction, state.moved + step * along)
@@ -191,27 +207,26 @@ def _damped_step(problem: _Problem, state: _State) -> _State:
         refused = ~(tried.objective <= enough)
         if not refused.any():
             return tried
-        length[refused] /= 2
+        length /= 1 + refused * 1.0
     raise RuntimeError("the MAP update did not converge: no step lowers the objective")
 
 
-def _newton_point(problem: _Problem, state: _State) -> _Array:
+def _newton_point(problem: _Problem, state: _State) -> Array:
     """Return where the linearised residual vanishes, (m, C, b); see the module's derivation."""
-    weighted = state.probabilities * state.moved
-    curved = weighted - state.probabilities * weighted.sum(axis=1, keepdims=True)
+    xp, weighted = problem.xp, state.probabilities * state.moved
+    curved = weighted - state.probabilities * xp.total(weighted, 1)
     goal = curved + problem.targets - state.probabilities
-    root = np.sqrt(state.probabilities)
+    root = xp.sqrt(state.probabilities)
     system = root[..., :, None] * problem.kernel * root[..., None, :]
-    diagonal = np.arange(system.shape[-1])
-    system[..., diagonal, diagonal] += 1
-    inner = root[..., :, None] * np.linalg.inv(system) * root[..., None, :]
+    diagonal = xp.diagonal(system)
+    diagonal += 1
+    inner = root[..., :, None] * xp.inverse(system) * root[..., None, :]
     pulled = (inner @ problem.apply(goal)[..., None])[..., 0]
-    common = np.linalg.solve(inner.sum(axis=1), pulled.sum(axis=1)[..., None])
-    point: _Array = goal - pulled + (inner @ common[:, None])[..., 0]
-    return point
+    common = xp.solve(inner.sum(axis=1), pulled.sum(axis=1)[..., None])
+    return goal - pulled + (inner @ common[:, None])[..., 0]
 
 
-def _taken(state: _State, chosen: NDArray[np.int64]) -> _State:
+def _taken(state: _State, chosen: Array) -> _State:
     return _State(
         state.dual[chosen],
         state.moved[chosen],
@@ -220,20 +235,19 @@ def _taken(state: _State, chosen: NDArray[np.int64]) -> _State:
     )
 
 
-def _replaced(state: _State, chosen: NDArray[np.int64], part: _State) -> _State:
+def _replaced(xp: Functions, state: _State, chosen: Array, part: _State) -> _State:
     """Return the state with the batches ``chosen`` (m,) replaced."""
 
-    def merged(whole: _Array, piece: _Array) -> _Array:
-        result = whole.copy()
+    def merged(whole: Array, piece: Array) -> Array:
+        result = xp.copy(whole)
         result[chosen] = piece
         return result
 
-    return replace(
-        state,
-        dual=merged(state.dual, part.dual),
-        moved=merged(state.moved, part.moved),
-        probabilities=merged(state.probabilities, part.probabilities),
-        objective=merged(state.objective, part.objective),
+    return _State(
+        merged(state.dual, part.dual),
+        merged(state.moved, part.moved),
+        merged(state.probabilities, part.probabilities),
+        merged(state.objective, part.objective),
     )
 
 
@@ -307,7 +321,8 @@ def map_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> T
     Cost: O(M C b^3) per Newton step, memory for a bounded number of batches at a time.
     """
     size, classes = logits.shape[1:]
-    chunk = max(1, _CHUNK_NUMBERS // max(1, classes * size**2))
+    numbers = at_once(gram.new_empty(0, dtype=torch.float64), _CHUNK_NUMBERS)
+    chunk = max(1, numbers // max(1, classes * size**2))
     grams, starts, targets = (torch.split(whole, chunk) for whole in (gram, logits, labels))
     parts = [_coefficients(*piece, gamma) for piece in zip(grams, starts, targets, strict=True)]
     return torch.cat(parts)
@@ -315,7 +330,12 @@ def map_batches(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> T
 
 def _coefficients(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
     """Return gamma A (M, b, C) for kernels (M, K, b, b)."""
-    kernel: _Array = gamma * gram.numpy(force=True).astype(np.float64)
-    targets = np.eye(logits.shape[2])[labels.numpy(force=True)]
-    dual = solve_dual(kernel, logits.numpy(force=True).astype(np.float64), targets)
-    return torch.from_numpy(gamma * dual).to(logits)
+    kernel, start = gamma * gram.double(), logits.double()
+    if is_for_host(gram, USUAL_NEWTON_STEPS, kernel.numel() + start.numel()):
+        system, before = on_host(kernel, start)
+        targets = one_hot_on_host(labels, logits.shape[2], before)
+        dual = solve_dual(NUMPY, system, before, targets)
+        return on_device(logits, gamma * dual)[0].to(logits)
+    wanted = one_hot(labels, logits.shape[2], start)
+    found: Tensor = gamma * solve_dual(TENSORS, kernel, start, wanted)
+    return found.to(logits)

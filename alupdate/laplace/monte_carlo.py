@@ -37,6 +37,7 @@ from alupdate.laplace.inputs import completed
 from alupdate.laplace.names import MONTE_CARLO, SHARED_LIKELIHOODS, Likelihood
 from alupdate.laplace.posterior import LastLayerPosterior, Posterior
 from alupdate.laplace.rules import N_HYPOTHESES, LowRankUpdate, UpdateRule
+from alupdate.laplace.tiles import at_once
 
 _CHUNK_NUMBERS = 2**22
 """How many sampled logits are in memory at a time."""
@@ -138,7 +139,7 @@ class MonteCarloUpdate:
         design = torch.cat([known, unknown.clamp_(min=0).sqrt_()[:, None]], dim=1)
         kept = self.weights > NEGLIGIBLE / len(self.weights)
         total = torch.zeros_like(logits)
-        chunk = max(1, _CHUNK_NUMBERS // max(1, logits.numel()))
+        chunk = max(1, at_once(logits, _CHUNK_NUMBERS) // max(1, logits.numel()))
         for drawn, weights in zip(
             torch.split(self.hypotheses[kept], chunk),
             torch.split(self.weights[kept], chunk),
@@ -174,7 +175,8 @@ def monte_carlo(
     )
     hypotheses = torch.from_numpy(drawn).to(features)
     normals = hypotheses[:, :-1]
-    weights = _weights(posterior.logits(features), spread[0], normals, labels, gamma)
+    start = posterior.logits(features)[None]
+    weights = _weights(start, spread, normals, labels[None], gamma)[0]
     coefficients = whitening[0] @ torch.tensordot(weights, normals, dims=1)
     mean = torch.addmm(posterior.mean, coefficients.T, projected[0])
     observed = posterior.curvatures(features @ mean.T)
@@ -207,11 +209,13 @@ def monte_carlo_batches(
     spread, whitening = _roots(gram)
     drawn = rng.standard_normal((n_hypotheses, *logits.shape[1:]), dtype=np.float32)
     normals = torch.from_numpy(drawn).to(logits)
+    together = max(1, at_once(logits, 1) // normals.numel())  # one, but on a GPU
+    parts = zip(*(torch.split(whole, together) for whole in (logits, spread, labels)), strict=True)
     means = [
-        torch.tensordot(_weights(*batch, gamma), normals, dims=1)
-        for batch in zip(logits, spread, [normals] * len(logits), labels, strict=True)
+        torch.tensordot(_weights(start, roots, normals, given, gamma), normals, dims=1)
+        for start, roots, given in parts
     ]
-    return whitening @ torch.stack(means)
+    return whitening @ torch.cat(means)
 
 
 def _roots(gram: Tensor) -> tuple[Tensor, Tensor]:
@@ -230,17 +234,27 @@ def _roots(gram: Tensor) -> tuple[Tensor, Tensor]:
 def _weights(
     logits: Tensor, spread: Tensor, normals: Tensor, labels: Tensor, gamma: float
 ) -> Tensor:
-    """Return the weights (H,) of hypotheses (H, b, C) given b labels, some at a time.
+    """Return the weights (m, H) of hypotheses (H, b, C) given m batches of b labels.
 
-    The hypotheses come last (b, C, H): what is done to their logits runs along them.
+    Some hypotheses at a time. They come last (m, b, C, H): what is done to their logits runs along
+    them.
+
+    Args:
+        logits: (m, b, C).
+        spread: (m, b, b).
+        normals: (H, b, C).
+        labels: (m, b).
+        gamma: see ``monte_carlo``.
     """
-    size, classes = logits.shape
+    count, size, classes = logits.shape
+    batches = torch.arange(count, device=logits.device)[:, None]
     instances = torch.arange(size, device=logits.device)
     scores = []
-    for part in torch.split(normals, max(1, _CACHED_NUMBERS // logits.numel())):
+    chunk = max(1, at_once(logits, _CACHED_NUMBERS) // logits.numel())
+    for part in torch.split(normals, chunk):
         drawn = part.permute(1, 2, 0).reshape(size, classes * len(part))
-        sampled = (spread @ drawn).view(size, classes, len(part)).add_(logits[:, :, None])
-        sampled -= sampled.amax(dim=1, keepdim=True)
-        own = sampled[instances, labels]
-        scores.append((own - sampled.exp_().sum(dim=1).log_()).sum(dim=0))
-    return torch.softmax(gamma * torch.cat(scores), dim=0)
+        sampled = (spread @ drawn).view(count, size, classes, len(part)).add_(logits[..., None])
+        sampled -= sampled.amax(dim=2, keepdim=True)
+        own = sampled[batches, instances, labels]
+        scores.append((own - sampled.exp_().sum(dim=2).log_()).sum(dim=1))
+    return torch.softmax(gamma * torch.cat(scores, dim=1), dim=1)

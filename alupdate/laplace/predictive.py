@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from alupdate.laplace.names import MAP, MEAN_FIELD, MONTE_CARLO, PREDICTIVES, Predictive
+from alupdate.laplace.tiles import at_once
 
 _CHUNK_NUMBERS = 2**20
 """How many sampled logits are worked on together: about what a processor's caches hold."""
@@ -104,7 +105,8 @@ def monte_carlo_predictive(
     noise = torch.from_numpy(drawn).to(logits)
     columns = logits.T.contiguous()  # (S, C, T): operations run along the points
     total = torch.zeros_like(columns)
-    for part in torch.split(noise, max(1, _CHUNK_NUMBERS // logits.numel())):
+    size = max(1, at_once(logits, _CHUNK_NUMBERS) // logits.numel())
+    for part in torch.split(noise, size):
         total += torch.softmax(columns + deviations * part[:, :, None], dim=1).sum(dim=0)
     return (total / n_samples).T
 

@@ -22,20 +22,29 @@ of size D x D is needed per batch. For w = 1 the pivots are the squared diagonal
 factor of I + G, and V is that factor with its columns scaled to a unit diagonal.
 
 The weights w_i are taken from the logits at the moment of step i, as in the sequential update.
-Everything runs in NumPy: the arrays are small, and for one batch of ten labels NumPy's lower cost
-per call makes it several times faster than the same steps on tensors. V is inverted rather than
+On the CPU everything runs in NumPy: the arrays are small, and for one batch of ten labels NumPy's
+lower cost per call makes it several times faster than the same steps on tensors. A GPU takes many
+batches at once as tensors, and asks for nothing on the way (``arrays``). V is inverted rather than
 solved with, since both Z and the rows of S need it.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
+from alupdate.laplace.arrays import (
+    NUMPY,
+    TENSORS,
+    Array,
+    Functions,
+    on_device,
+    on_host,
+    one_hot,
+    one_hot_on_host,
+)
 from alupdate.laplace.names import (
     GAUSSIAN,
     SECOND_ORDER,
@@ -45,8 +54,7 @@ from alupdate.laplace.names import (
 )
 from alupdate.laplace.posterior import LastLayerPosterior, Posterior
 from alupdate.laplace.rules import LowRankUpdate, UpdateRule
-
-_Array = NDArray[np.floating]
+from alupdate.laplace.tiles import is_for_host
 
 
 @dataclass(frozen=True)
@@ -116,10 +124,10 @@ class _Steps:
         residuals: (M, b, C), R.
     """
 
-    inverse: _Array
-    pivots: _Array
-    weights: _Array
-    residuals: _Array
+    inverse: Array
+    pivots: Array
+    weights: Array
+    residuals: Array
 
 
 def update_batches(
@@ -136,61 +144,82 @@ def update_batches(
 
     Cost: O(M b^2 (b + C)).
     """
-    kernel, start = gram.numpy(force=True), logits.numpy(force=True)
-    targets = np.eye(start.shape[2], dtype=start.dtype)[labels.numpy(force=True)]
+    count, size, classes = logits.shape
+    if not is_for_host(gram, size, count * size * (size + classes)):
+        targets = one_hot(labels, classes, logits)
+        found = _update_batches(TENSORS, gram, logits, targets, gamma, likelihood)
+        return BatchUpdates(*found)
+    kernel, start = on_host(gram, logits)
+    wanted = one_hot_on_host(labels, classes, start)
+    found = _update_batches(NUMPY, kernel, start, wanted, gamma, likelihood)
+    return BatchUpdates(*on_device(gram, *found))
+
+
+def _update_batches(
+    xp: Functions,
+    kernel: Array,
+    logits: Array,
+    targets: Array,
+    gamma: float,
+    likelihood: SharedLikelihood,
+) -> tuple[Array, Array, Array]:
+    """Return what ``BatchUpdates`` has."""
     if targets.shape[1] == 1:
-        steps = _single_step(kernel, start, targets, likelihood)
+        steps = _single_step(xp, kernel, logits, targets, likelihood)
     else:
         run = _gaussian_steps if likelihood == GAUSSIAN else _categorical_steps
-        steps = run(kernel, start, targets, gamma)
+        steps = run(xp, kernel, logits, targets, gamma)
     coefficients = steps.inverse.swapaxes(1, 2) @ (steps.residuals / steps.pivots[:, :, None])
-    reducers = np.sqrt(steps.weights / steps.pivots)[:, :, None] * steps.inverse
-    return BatchUpdates(
-        *(torch.from_numpy(a).to(gram.device) for a in (coefficients, reducers, steps.weights))
-    )
+    reducers = xp.sqrt(steps.weights / steps.pivots)[:, :, None] * steps.inverse
+    return coefficients, reducers, steps.weights
 
 
 def _single_step(
-    kernel: _Array, logits: _Array, targets: _Array, likelihood: SharedLikelihood
+    xp: Functions, kernel: Array, logits: Array, targets: Array, likelihood: SharedLikelihood
 ) -> _Steps:
     """One label needs no elimination: this is every step of a sequential batch."""
-    probabilities = _softmax(logits)
+    probabilities = _softmax(xp, logits)
     if likelihood == GAUSSIAN:
-        weights = np.ones_like(kernel[:, 0])
+        weights = xp.ones_like(kernel[:, 0])
     else:
-        largest = probabilities.max(axis=-1)
+        largest = xp.largest(probabilities, -1)[..., 0]
         weights = largest * (1 - largest)
     return _Steps(
-        np.ones_like(kernel), 1 + weights * kernel[:, 0], weights, targets - probabilities
+        xp.ones_like(kernel), 1 + weights * kernel[:, 0], weights, targets - probabilities
     )
 
 
-def _gaussian_steps(kernel: _Array, logits: _Array, targets: _Array, gamma: float) -> _Steps:
+def _gaussian_steps(
+    xp: Functions, kernel: Array, logits: Array, targets: Array, gamma: float
+) -> _Steps:
     """Weights of 1: one Cholesky factor holds every column, and only the residuals recur."""
-    factor = np.linalg.cholesky(kernel + np.eye(kernel.shape[1], dtype=kernel.dtype))
-    diagonal = np.diagonal(factor, axis1=1, axis2=2)
+    factor = xp.cholesky(kernel + xp.eye(kernel.shape[1], kernel))
+    diagonal = xp.diagonal(factor)
     gains = gamma * (factor / diagonal[:, None, :])
-    residuals = np.empty_like(targets)
+    residuals = xp.empty_like(targets)
     for i in range(targets.shape[1]):
         drift = (gains[:, i, None, :i] @ residuals[:, :i])[:, 0]
-        residuals[:, i] = targets[:, i] - _softmax(logits[:, i] + drift)
-    inverse = diagonal[:, :, None] * np.linalg.inv(factor)
-    return _Steps(inverse, diagonal**2, np.ones_like(diagonal), residuals)
+        residuals[:, i] = targets[:, i] - _softmax(xp, logits[:, i] + drift)
+    inverse = diagonal[:, :, None] * xp.inverse(factor)
+    return _Steps(inverse, diagonal**2, xp.ones_like(diagonal), residuals)
 
 
-def _categorical_steps(kernel: _Array, logits: _Array, targets: _Array, gamma: float) -> _Steps:
+def _categorical_steps(
+    xp: Functions, kernel: Array, logits: Array, targets: Array, gamma: float
+) -> _Steps:
     """Weights that depend on the logits of the moment: columns and residuals recur together.
 
     ``columns`` are those of G^(i), on and below the diagonal.
     """
-    columns, residuals = np.zeros_like(kernel), np.empty_like(targets)
-    weights, pivots = np.empty_like(kernel[:, 0]), np.empty_like(kernel[:, 0])
+    columns, residuals = xp.zeros_like(kernel), xp.empty_like(targets)
+    weights, pivots = xp.empty_like(kernel[:, 0]), xp.empty_like(kernel[:, 0])
     for i in range(targets.shape[1]):
         row = columns[:, i, :i]
         gains = gamma * row / pivots[:, :i]
-        probabilities = _softmax(logits[:, i] + (gains[:, None] @ residuals[:, :i])[:, 0])
+        drift = (gains[:, None] @ residuals[:, :i])[:, 0]
+        probabilities = _softmax(xp, logits[:, i] + drift)
         residuals[:, i] = targets[:, i] - probabilities
-        largest = probabilities.max(axis=-1)
+        largest = xp.largest(probabilities, -1)[..., 0]
         weights[:, i] = largest * (1 - largest)
         scaled_row = row * weights[:, :i] / pivots[:, :i]
         columns[:, i:, i] = (
@@ -198,14 +227,13 @@ def _categorical_steps(kernel: _Array, logits: _Array, targets: _Array, gamma: f
         )
         pivots[:, i] = 1 + weights[:, i] * columns[:, i, i]
     elimination = columns * (weights / pivots)[:, None, :]
-    diagonal = np.arange(kernel.shape[1])
-    elimination[:, diagonal, diagonal] = 1
-    return _Steps(np.linalg.inv(elimination), pivots, weights, residuals)
+    xp.diagonal(elimination)[...] = 1
+    return _Steps(xp.inverse(elimination), pivots, weights, residuals)
 
 
-def _softmax(logits: _Array) -> _Array:
-    powers: _Array = np.exp(logits - np.maximum.reduce(logits, axis=-1, keepdims=True))
-    powers /= np.add.reduce(powers, axis=-1, keepdims=True)
+def _softmax(xp: Functions, logits: Array) -> Array:
+    powers = xp.exp(logits - xp.largest(logits, -1))
+    powers /= xp.total(powers, -1)
     return powers
 
 

@@ -58,24 +58,24 @@ class Badge(StrategyOption, GreedyStrategy):
     name: Literal["badge"] = "badge"
 
     @override
-    def picks(self, query: Query) -> Iterator[int]:
+    def picks(self, query: Query) -> Iterator[int | Tensor]:
         if len(query.features) * query.n_classes > KEPT_RESIDUALS:
             yield from _Proposals(query).picks()
             return
         residuals = query.map_logits(_residuals)
         lengths = residuals.square().sum(dim=1) * query.features.square().sum(dim=1)
         nearest = _nearest(query, residuals, lengths)
-        free = ~query.taken.numpy(force=True)
-        first = not len(query.picked)
-        while free.any():
-            pick = _pick(nearest.numpy(force=True), free, query.rng, first)
-            yield pick
-            free[pick] = False
-            products = query.features @ query.features[pick]
-            overlap = (residuals @ residuals[pick]).mul_(products)
+        taken, first = query.taken.clone(), not len(query.picked)
+        longest = first and bool((nearest.masked_fill(taken, 0) > 0).any())
+        for _ in range(len(taken) - len(query.picked)):
+            pick = _pick(nearest, taken, query.rng, longest)
+            yield pick[0]
+            taken.index_fill_(0, pick, True)
+            products = query.features @ query.features[pick][0]
+            overlap = (residuals @ residuals[pick][0]).mul_(products)
             distances = (lengths + lengths[pick]).sub_(overlap, alpha=2)
             nearest = distances if first else torch.minimum(nearest, distances)
-            first = False
+            first = longest = False
 
 
 def _residuals(logits: Tensor) -> Tensor:
@@ -93,14 +93,20 @@ def _nearest(query: Query, residuals: Tensor, lengths: Tensor) -> Tensor:
     return (lengths[:, None] + lengths[query.picked]).sub_(overlap, alpha=2).amin(dim=1)
 
 
-def _pick(distances: np.ndarray, free: np.ndarray, rng: np.random.Generator, longest: bool) -> int:
-    """Return the position of the longest, or of one drawn by squared distance, among the free."""
-    weights = np.where(free, distances, 0).clip(min=0).astype(np.float64)
-    if longest and weights.any():
-        return int(weights.argmax())
-    if not weights.any():
-        weights = free.astype(np.float64)
-    return int(rng.choice(len(weights), p=weights / weights.sum()))
+def _pick(distances: Tensor, taken: Tensor, rng: np.random.Generator, longest: bool) -> Tensor:
+    """Return the position (1,) of the longest, or of one drawn by squared distance, among the free.
+
+    Drawn as by NumPy's ``choice``, from one random number; of all that are free where no distance
+    is above zero.
+    """
+    weights = distances.masked_fill(taken, 0).clamp_(min=0).double()
+    if longest:
+        return weights.argmax(dim=0, keepdim=True)
+    total = weights.sum()
+    edges = torch.where(total > 0, weights / total, ~taken).cumsum(dim=0)
+    edges /= edges[-1].clone()
+    drawn = torch.searchsorted(edges, edges.new_full((1,), rng.random()), right=True)
+    return drawn.clamp_(max=len(edges) - 1)
 
 
 @dataclass

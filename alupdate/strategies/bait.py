@@ -13,6 +13,7 @@ from typing_extensions import override
 from alupdate.config.values import SETTINGS, Count, Positive
 from alupdate.laplace.binary_fisher import Unseen, binary_weights
 from alupdate.laplace.fisher import Information, inverse, inverse_bytes, multiclass
+from alupdate.laplace.tiles import at_once
 from alupdate.strategies.base import Positions, Query, ScoringStrategy, StrategyOption
 from alupdate.utils.errors import InputError
 
@@ -164,7 +165,7 @@ class _State:
         tr((I +- B^T own B)^-1 B^T missing B).
         """
         factors = self.pool.factors
-        size = max(1, _CHUNK_NUMBERS // factors[0].numel())
+        size = max(1, at_once(factors, _CHUNK_NUMBERS) // factors[0].numel())
         parts = []
         for part in torch.split(positions.to(factors.device), size):
             sides = factors[part]

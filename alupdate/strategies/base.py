@@ -18,6 +18,7 @@ from alupdate.config.options import Option
 from alupdate.config.values import SETTINGS, UpdateName
 from alupdate.laplace.posterior import LastLayerPosterior, variances_after
 from alupdate.laplace.rules import UpdateResult, UpdateRule
+from alupdate.laplace.tiles import is_accelerator
 from alupdate.utils.errors import InputError
 
 Positions = NDArray[np.int64]
@@ -348,12 +349,19 @@ class GreedyStrategy(Strategy):
     """A strategy that builds its batch greedily: each pick is the best one given those before."""
 
     @abstractmethod
-    def picks(self, query: Query) -> Iterator[int]:
-        """Yield free positions, each once, for as long as there are any."""
+    def picks(self, query: Query) -> Iterator[int | Tensor]:
+        """Yield free positions, each once, for as long as there are any.
+
+        As tensors without a dimension where they are on a device: then nothing waits for a pick
+        before the batch is complete.
+        """
 
     @override
     def select(self, query: Query, size: int) -> Positions:
-        return np.fromiter(islice(self.picks(query), size), dtype=np.int64, count=size)
+        picks = list(islice(self.picks(query), size))
+        if not all(isinstance(pick, Tensor) for pick in picks) or not picks:
+            return np.array([int(pick) for pick in picks], dtype=np.int64)
+        return torch.stack([torch.as_tensor(pick) for pick in picks]).numpy(force=True)
 
 
 @option(frozen=True, config=SETTINGS, kw_only=True)
@@ -406,17 +414,31 @@ class StrategyOption(Option, Strategy):
 
 
 def best(utilities: Tensor, query: Query, size: int) -> Positions:
-    """Return the ``size`` free positions of highest utility (P,); ties go to the first.
+    """Return the ``size`` free positions of highest utility (P,); ties go to the first."""
+    return best_places(utilities, query, size).numpy(force=True)
 
-    Only what may be among them is sorted: all that is not below the last of them.
+
+def best_places(utilities: Tensor, query: Query, size: int) -> Tensor:
+    """Return what ``best`` does, on the device.
+
+    On a CPU, only what may be among them is sorted: all that is not below the last of them. To find
+    these on a GPU would take longer than to sort.
     """
     masked = utilities.index_fill(0, query.picked, -torch.inf)
     if size == 1:
-        return masked.argmax().reshape(1).numpy(force=True)  # the first of equals, by its contract
+        return masked.argmax().reshape(1)  # the first of equals, by its contract
+    if is_accelerator(masked.device):
+        return torch.sort(masked, descending=True, stable=True).indices[:size]
     last = masked.topk(size).values[-1]
     front = torch.logical_not(masked < last).nonzero()[:, 0]
     order = torch.sort(masked[front], descending=True, stable=True).indices
-    return front[order[:size]].numpy(force=True).astype(np.int64)
+    return front[order[:size]]
+
+
+def without(values: Tensor, place: Tensor) -> Tensor:
+    """Return values (N - 1, *) without the one at a place, a tensor that nobody waits for."""
+    kept = torch.arange(len(values) - 1, device=values.device)
+    return values[kept + (kept >= place)]
 
 
 def sample_of_candidates(query: Query, count: int) -> Tensor:

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count
 from alupdate.laplace.predictive import sample_weights
+from alupdate.laplace.tiles import at_once
 from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption, scattered
 from alupdate.strategies.uncertainty import minus_plogp
 
@@ -22,7 +23,7 @@ _CACHED_NUMBERS = 2**18
 """How many numbers are worked on together: few enough to stay in the processor's cache."""
 
 _GROUP = 128
-"""Candidates that are scored together."""
+"""Candidates that are scored together on a CPU; a GPU scores as many as it takes at once."""
 
 
 @option(frozen=True, config=SETTINGS, kw_only=True)
@@ -120,7 +121,7 @@ class _JointLabels:
         """Return E_y H(y_x | y), (R,), of R candidates with probabilities (R, S, C)."""
         count, samples, classes = probabilities.shape
         flat = probabilities.transpose(0, 1).reshape(samples, count * classes)
-        size = max(1, _CACHED_NUMBERS // flat.shape[1])
+        size = max(1, at_once(flat, _CACHED_NUMBERS) // flat.shape[1])
         total = flat.new_zeros(count * classes)
         for beliefs, chances in zip(
             torch.split(self.beliefs, size), torch.split(self.chances, size), strict=True
@@ -150,7 +151,7 @@ def _sampled(query: Query, free: Tensor, count: int) -> Tensor:
 
 def chunk_size(weights: Tensor) -> int:
     """Return how many instances get their probabilities under weights (S, C, D) at once."""
-    return max(1, _CHUNK_NUMBERS // weights[:, :, 0].numel())
+    return max(1, at_once(weights, _CHUNK_NUMBERS) // weights[:, :, 0].numel())
 
 
 def sampled_probabilities(weights: Tensor, features: Tensor) -> Tensor:
@@ -171,7 +172,7 @@ def flush_denormals(probabilities: Tensor) -> Tensor:
 
 def _mean_entropies(probabilities: Tensor) -> Tensor:
     """Return mean_s H(p_s) (F,) of probabilities (F, S, C)."""
-    size = max(1, _CHUNK_NUMBERS // probabilities[0].numel())
+    size = max(1, at_once(probabilities, _CHUNK_NUMBERS) // probabilities[0].numel())
     parts = torch.split(probabilities, size)
     return torch.cat([minus_plogp(part).sum(dim=2).mean(dim=1) for part in parts])
 
@@ -186,7 +187,8 @@ def _best(
     bounds = bounds.clone()
     best, most = -1, -torch.inf
     order = torch.argsort(bounds, descending=True, stable=True)
-    for group in torch.split(order[: int((~torch.isneginf(bounds)).sum())], _GROUP):
+    together = max(_GROUP, at_once(probabilities, 0) // probabilities[0].numel())
+    for group in torch.split(order[: int((~torch.isneginf(bounds)).sum())], together):
         if float(bounds[group[0]]) <= most:
             break
         bounds[group] = labels.entropies(probabilities[group]) - single[group]

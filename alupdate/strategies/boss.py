@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import RETRAIN, SETTINGS, Count, UpdateName, UpdateOrRetrain
-from alupdate.laplace.losses import true_loss
+from alupdate.laplace.losses import losses_of_logits, true_loss
 from alupdate.laplace.names import ERROR, Loss
 from alupdate.strategies.base import Positions, Query
 from alupdate.strategies.ensemble import proposed
@@ -82,4 +82,4 @@ class Boss(OracleOption):
             torch.cat([query.labelled_labels, oracle.candidate_labels[batch]]),
         )
         logits = (weights @ oracle.features.T)[None]
-        return true_loss(oracle.labels, self.loss)(logits, slice(None))[0] / len(oracle.labels)
+        return losses_of_logits(logits, true_loss(oracle.labels, self.loss))[0]

@@ -1,8 +1,6 @@
-"""Diversity sampling: coverage of the feature space, and the k-means clustering behind it."""
+"""Diversity sampling: coverage of the feature space."""
 
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass as plain_dataclass
 from typing import Literal
 
@@ -10,16 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
-from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, CountOrAuto
+from alupdate.laplace.tiles import at_once
 from alupdate.strategies.base import GreedyStrategy, Positions, Query, StrategyOption
+from alupdate.strategies.kmeans import LARGE, SHARED, centres, kmeans
 from alupdate.strategies.uncertainty import Margin
-from alupdate.utils.seeds import sub_seed
-from alupdate.utils.threads import libraries
 
 _CHUNK_NUMBERS = 2**24
 """How many distances are in memory at a time."""
@@ -39,7 +35,7 @@ def squared_distances(rows: Tensor, points: Tensor) -> Tensor:
 
 def distance_chunks(rows: Tensor, points: Tensor) -> Iterator[Tensor]:
     """Yield the squared distances (r, N) of a few rows after the other to all points (N, D)."""
-    size = max(1, _CHUNK_NUMBERS // max(1, len(points)))
+    size = max(1, at_once(rows, _CHUNK_NUMBERS) // max(1, len(points)))
     for part in torch.split(rows, size):
         yield squared_distances(part, points)
 
@@ -104,114 +100,6 @@ def refresh_largest(bounds: Tensor, exact: Callable[[Tensor], Tensor], share: fl
         best, look = max(best, float(values.max())), 2 * look
 
 
-MANY_CLUSTERS = 50
-"""More clusters than this are seeded here: the library's seeding takes most of its time."""
-
-LARGE = 10_000
-"""Many clusters of more points than this are found on mini-batches."""
-
-SHARED = 20
-"""Up to this many points per cluster, their distances to each other are computed at once."""
-
-
-def kmeans(
-    points: NDArray[np.floating], n_clusters: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Return the cluster (N,) of each point (N, D); some may stay empty if few points differ.
-
-    One OpenMP thread: scikit-learn adds up the threads' shares in the order in which they finish,
-    and a result must not depend on that. One BLAS thread: k-means++ makes many small products, and
-    more threads than idle cores make those several times slower.
-    """
-    seed = sub_seed(rng)
-    with _one_thread():
-        init = seeds(points, n_clusters, rng) if n_clusters > MANY_CLUSTERS else "k-means++"
-        large = n_clusters > MANY_CLUSTERS and len(points) > LARGE
-        method = (MiniBatchKMeans if large else KMeans)(
-            n_clusters, init=init, n_init=1, random_state=seed
-        )
-        clusters: NDArray[np.int64] = method.fit_predict(points).astype(np.int64)
-    return clusters
-
-
-def centres(
-    points: NDArray[np.floating], n_clusters: int, rng: np.random.Generator
-) -> NDArray[np.floating]:
-    """Return the centres (n_clusters, D) of the clusters of points (N, D) in random order.
-
-    The first few points seed many clusters, and all of them are clustered until nothing moves.
-    """
-    seed = sub_seed(rng)
-    with _one_thread():
-        few = points[: SHARED * n_clusters]
-        init = seeds(few, n_clusters, rng) if n_clusters > MANY_CLUSTERS else "k-means++"
-        method = KMeans(n_clusters, init=init, n_init=1, random_state=seed).fit(points)
-    found: NDArray[np.floating] = method.cluster_centers_
-    return found
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let scikit-learn use one thread, and find fewer clusters where fewer points differ."""
-    with libraries("sklearn").limit(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield
-
-
-def seeds(
-    points: NDArray[np.floating], count: int, rng: np.random.Generator
-) -> NDArray[np.floating]:
-    """Return the points (count, D) that greedy k-means++ seeding draws.
-
-    Each time a few points are drawn, with probabilities in proportion to the squared distance to
-    the nearest seed so far (at random where no point differs from those), and the one that lowers
-    the sum of these most becomes a seed ([Arthur2007], with the 2 + log k trials of their
-    experiments, as in scikit-learn).
-    """
-    distances_of = _squared_distances(points, len(points) <= SHARED * count)
-    chosen = [int(rng.integers(len(points)))]
-    nearest = distances_of(np.array(chosen))[0]
-    while len(chosen) < count:
-        trials = _drawn(nearest, 2 + int(np.log(count)), rng)
-        distances = np.minimum(distances_of(trials), nearest)
-        best = int(distances.sum(axis=1).argmin())
-        chosen.append(int(trials[best]))
-        nearest = distances[best]
-    return points[chosen]
-
-
-def _squared_distances(
-    points: NDArray[np.floating], at_once: bool
-) -> Callable[[NDArray[np.int64]], NDArray[np.floating]]:
-    """Return a function from positions (R,) to squared distances (R, N) to all points (N, D).
-
-    One large product ``at_once`` is several times faster than many small ones.
-    """
-    lengths = np.einsum("nd,nd->n", points, points)
-
-    def distances_of(rows: NDArray[np.int64]) -> NDArray[np.floating]:
-        distances = points[rows] @ points.T
-        distances *= -2
-        distances += lengths
-        distances += lengths[rows, None]
-        distances[np.arange(len(rows)), rows] = 0
-        return distances.clip(min=0, out=distances)
-
-    return distances_of(np.arange(len(points))).__getitem__ if at_once else distances_of
-
-
-def _drawn(
-    weights: NDArray[np.floating], count: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Return positions (count,) drawn in proportion to weights (N,), or at random if all are 0."""
-    edges = np.cumsum(weights, dtype=np.float64)
-    if edges[-1] <= 0:
-        return rng.integers(len(weights), size=count)
-    positions = np.searchsorted(edges, rng.random(count) * edges[-1], side="right")
-    last: NDArray[np.int64] = np.minimum(positions, len(weights) - 1)
-    return last
-
-
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
 class CoreSet(StrategyOption, GreedyStrategy):
     """Core-set selection: greedy k-center clustering in the feature space [Sener2018].
@@ -234,21 +122,21 @@ class CoreSet(StrategyOption, GreedyStrategy):
         return _gaps(*_centred(query))
 
     @override
-    def picks(self, query: Query) -> Iterator[int]:
+    def picks(self, query: Query) -> Iterator[int | Tensor]:
         large = query.features.numel() > _COPIED_NUMBERS
         return _LargeCover.of(query).farthest_first(query) if large else self._kept(query)
 
-    def _kept(self, query: Query) -> Iterator[int]:
+    def _kept(self, query: Query) -> Iterator[Tensor]:
         """Yield all free candidates; those less their mean are kept in memory."""
         features, labelled = _centred(query)
         lengths = features.square().sum(dim=1)
         gaps, taken = _gaps(features, labelled), query.taken.clone()
         from_the_mean = not len(labelled)
-        for _ in range(len(query.free())):
-            pick = int(gaps.masked_fill(taken, -1).argmax())
-            yield pick
-            taken[pick] = True
-            distances = lengths + lengths[pick] - 2 * (features @ features[pick])
+        for _ in range(len(taken) - len(query.picked)):
+            pick = gaps.masked_fill(taken, -1).argmax(dim=0, keepdim=True)
+            yield pick[0]
+            taken.index_fill_(0, pick, True)
+            distances = lengths + lengths[pick] - 2 * (features @ features[pick][0])
             distances.clamp_(min=0)
             gaps = distances if from_the_mean else torch.minimum(gaps, distances)
             from_the_mean = False
@@ -336,11 +224,16 @@ class _Points:
 
     def at(self, positions: Positions) -> Tensor:
         """Return the points (R, D) at positions (R,)."""
-        place, known = torch.from_numpy(positions).to(self.candidates.device), len(self.labelled)
-        rows = self.candidates.new_empty(len(place), self.candidates.shape[1])
-        later = place >= known
-        rows[later] = self.candidates[place[later] - known]
-        rows[~later] = self.labelled[place[~later]]
+        order = np.argsort(positions, kind="stable")
+        count = int((positions < len(self.labelled)).sum())
+        places, back = _on_device([positions[order], np.argsort(order)], self.candidates)
+        return self.in_order(places, count)[back]
+
+    def in_order(self, places: Tensor, count: int) -> Tensor:
+        """Return the points (R, D) at places (R,) in order, ``count`` of them labelled."""
+        rows = self.candidates[places[count:] - len(self.labelled)]
+        if count:
+            rows = torch.cat([self.labelled[places[:count]], rows])
         return unit_length(rows)
 
     def clusters(
@@ -353,10 +246,9 @@ class _Points:
         most = len(self) if n_clustered is None else max(n_clustered, SHARED * count)
         if len(self) <= most:
             points = unit_length(torch.cat([self.labelled, self.candidates]))
-            return kmeans(points.numpy(force=True), count, rng)
+            return kmeans(points, count, rng)
         sample = self.at(rng.choice(len(self), size=most, replace=False))
-        found = centres(sample.numpy(force=True), count, rng)
-        nearby = torch.from_numpy(found).to(sample)
+        nearby = centres(sample, count, rng).to(sample)
         parts = [part for rows in (self.labelled, self.candidates) for part in row_parts(rows)]
         near = [squared_distances(unit_length(part), nearby).argmin(dim=1) for part in parts]
         return torch.cat(near).numpy(force=True)
@@ -402,55 +294,130 @@ class TypiClust(StrategyOption):
         known = len(query.asked_features)
         count = min(known + size, self.max_clusters, len(points))
         clusters = points.clusters(count, self.n_clustered, query.rng)
+        free = ~query.taken.numpy(force=True)
+        looks = self._looks(clusters, known, free, size, query.rng)
+        members = _on_device([look.members for look in looks], query.features)
+        picks = [
+            self._most_typical(points, query.taken, look, places)
+            for look, places in zip(looks, members, strict=True)
+        ]
+        turns = np.concatenate([look.turns for look in looks])
+        picked = np.empty(size, dtype=np.int64)
+        picked[turns] = torch.cat(picks).numpy(force=True)
+        return picked
+
+    def _looks(
+        self,
+        clusters: Positions,
+        known: int,
+        free: NDArray[np.bool_],
+        size: int,
+        rng: np.random.Generator,
+    ) -> "list[_Look]":
+        """Return which members of which clusters are compared, and the picks that come of it.
+
+        Which cluster a pick is of does not depend on which of its members it is. So nothing of the
+        features is needed for that, and all are compared without a wait in between.
+
+        Args:
+            clusters: (K + P,), of labelled instances, then candidates.
+            known: K.
+            free: (P,), the candidates that may be picked.
+            size: how many picks there are.
+            rng: draws members, where not all are compared.
+        """
+        count = int(clusters.max()) + 1
         labels = np.bincount(clusters[:known], minlength=count)
         sizes = np.bincount(clusters, minlength=count)
-        free = ~query.taken.numpy(force=True)
-        typical: dict[int, tuple[Positions, NDArray[np.floating]]] = {}
-        picked: list[int] = []
-        while len(picked) < size:
-            left = np.bincount(clusters[known:][free], minlength=count) > 0
-            small = sizes < self.min_cluster_size
-            cluster = int(np.lexsort((-sizes, labels, small, ~left))[0])
-            if cluster not in typical or not free[typical[cluster][0]].any():
-                members = np.flatnonzero(clusters == cluster)
-                typical[cluster] = self._typical(points, members, free, query.rng)
-            places, score = typical[cluster]
-            pick = int(places[np.where(free[places], score, -np.inf).argmax()])
-            picked.append(pick)
-            free[pick] = False
+        left = np.bincount(clusters[known:][free], minlength=count)
+        small, current, looks = sizes < self.min_cluster_size, dict[int, _Look](), list[_Look]()
+        for turn in range(size):
+            cluster = int(np.lexsort((-sizes, labels, small, left == 0))[0])
+            if cluster not in current or current[cluster].is_used_up():
+                seen = [look.members for look in looks if look.cluster == cluster]
+                current[cluster] = self._look(clusters, cluster, known, free, seen, rng)
+                looks.append(current[cluster])
+            current[cluster].turns.append(turn)
+            left[cluster] -= 1
             labels[cluster] += 1
-        return np.array(picked, dtype=np.int64)
+        return looks
 
-    def _typical(
-        self, points: _Points, members: Positions, free: NDArray[np.bool_], rng: np.random.Generator
-    ) -> tuple[Positions, NDArray[np.floating]]:
-        """Return candidates (M,) of a cluster and how typical each is (M,).
+    def _look(
+        self,
+        clusters: Positions,
+        cluster: int,
+        known: int,
+        free: NDArray[np.bool_],
+        seen: list[Positions],
+        rng: np.random.Generator,
+    ) -> "_Look":
+        """Return a look at a cluster, of whose members those ``seen`` are picked by now."""
+        members = np.flatnonzero(clusters == cluster)
+        candidates = members[members >= known]
+        pickable = candidates[free[candidates - known]]
+        if self.n_compared is None or len(members) <= self.n_compared:
+            return _Look(cluster, members, len(pickable), [])
+        pickable = pickable[~np.isin(pickable, np.concatenate([members[:0], *seen]))]
+        count = min(self.n_compared, len(pickable))
+        drawn = np.sort(rng.choice(pickable, size=count, replace=False))
+        return _Look(cluster, drawn, count, [])
+
+    def _most_typical(
+        self, points: _Points, taken: Tensor, look: "_Look", places: Tensor
+    ) -> Tensor:
+        """Return the candidates that are picked of a cluster, the most typical first.
 
         Args:
             points: labelled instances, then candidates.
-            members: of the cluster, positions among the points.
-            free: (P,), the candidates that may be picked; one of them at least is a member.
-            rng: draws those that are looked at, where not all are.
+            taken: (P,), True for candidates that may not be picked.
+            look: at the cluster.
+            places: its members (M,), on the device.
         """
         known = len(points.labelled)
-        if self.n_compared is not None and len(members) > self.n_compared:
-            members = members[members >= known]
-            members = members[free[members - known]]
-            most = min(self.n_compared, len(members))
-            members = np.sort(rng.choice(members, size=most, replace=False))
-        score, candidates = self._typicality(points.at(members)), members >= known
-        return members[candidates] - known, score[candidates]
+        labelled = int(np.searchsorted(look.members, known))
+        candidates = places[labelled:] - known
+        score = self._typicality(points.in_order(places, labelled))[labelled:]
+        score = score.masked_fill(taken[candidates], -torch.inf)
+        order = torch.sort(score, descending=True, stable=True).indices
+        return candidates[order[: len(look.turns)]]
 
-    def _typicality(self, members: Tensor) -> NDArray[np.floating]:
+    def _typicality(self, members: Tensor) -> Tensor:
         """Return minus the mean distance (M,) to the nearest neighbours among members (M, D)."""
         count = min(self.n_neighbours, len(members) - 1)
         if count == 0:
-            return np.zeros(1)
+            return members.new_zeros(1)
         means = [
             part.topk(count + 1, dim=1, largest=False).values[:, 1:].sqrt().sum(dim=1)
             for part in distance_chunks(members, members)
         ]
-        return -torch.cat(means).numpy(force=True)
+        return -torch.cat(means)
+
+
+@plain_dataclass(frozen=True)
+class _Look:
+    """Members of a cluster that are compared with each other.
+
+    Attributes:
+        cluster: whose they are.
+        members: (M,), positions among labelled instances and candidates, in order.
+        n_pickable: how many of them are free candidates.
+        turns: the picks of the batch that are of them, in order.
+    """
+
+    cluster: int
+    members: Positions
+    n_pickable: int
+    turns: list[int]
+
+    def is_used_up(self) -> bool:
+        """Return whether all that are pickable are picked."""
+        return len(self.turns) >= self.n_pickable
+
+
+def _on_device(parts: list[Positions], like: Tensor) -> tuple[Tensor, ...]:
+    """Return arrays of integers as tensors on a tensor's device, brought there together."""
+    whole = torch.from_numpy(np.concatenate(parts)).to(like.device)
+    return torch.split(whole, [len(part) for part in parts])
 
 
 LABELS_PER_CLASS = 4

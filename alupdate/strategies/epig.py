@@ -10,6 +10,7 @@ from typing_extensions import override
 from alupdate.config.values import SETTINGS, Count, UpdateName
 from alupdate.laplace.names import SECOND_ORDER
 from alupdate.laplace.predictive import sample_weights
+from alupdate.laplace.tiles import at_once
 from alupdate.strategies.base import (
     Positions,
     Query,
@@ -69,8 +70,9 @@ def predictive_information(candidates: Tensor, targets: Tensor) -> Tensor:
         targets: (T, S, C), probabilities under the same samples.
     """
     samples, classes = targets.shape[1:]
-    tile = max(1, min(len(targets), _CACHED_NUMBERS // classes**2))
-    size = max(1, _CACHED_NUMBERS // (tile * classes**2))
+    numbers = at_once(targets, _CACHED_NUMBERS)
+    tile = max(1, min(len(targets), numbers // classes**2))
+    size = max(1, numbers // (tile * classes**2))
     columns = [part.transpose(0, 1).flatten(1) / samples for part in torch.split(targets, tile)]
     joint = torch.cat(
         [_joint_entropies(rows, columns) for rows in torch.split(candidates.mT, size)]

@@ -34,6 +34,7 @@ from alupdate.laplace.map import map_update
 from alupdate.laplace.names import GAUSSIAN
 from alupdate.laplace.posterior import fit_posterior
 from alupdate.laplace.temperature import implied_precision, temperature_of_labels
+from alupdate.laplace.tiles import at_once
 from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
 from alupdate.strategies.diversity import (
     distance_chunks,
@@ -112,7 +113,7 @@ class Coverage:
             yield pick
             bounds[pick] = -1.0
             picks.append(pick)
-            near = rows(torch.tensor([pick], device=taken.device))[0]
+            near = rows(torch.full((1,), pick, device=taken.device))[0]
             covered = torch.maximum(covered, near).masked_fill_(self.positions == pick, 1.0)
 
     @property
@@ -132,7 +133,7 @@ class Coverage:
         others = in_parts(
             lambda part: rows(part).sub_(covered).clamp_(min=0) @ weights,
             asked,
-            max(1, _TILE_NUMBERS // len(weights)),
+            max(1, at_once(weights, _TILE_NUMBERS) // len(weights)),
         )
         own = self.covered[asked]
         if picks:
@@ -167,7 +168,7 @@ class Coverage:
             kernel[inside, own[inside]] = 0
             return kernel
 
-        if len(self.features) * len(points) > KEPT_NUMBERS:
+        if len(self.features) * len(points) > at_once(points, KEPT_NUMBERS):
             return computed
         return computed(self._everyone).__getitem__
 
@@ -199,7 +200,7 @@ def coverage_of(
     coverage = Coverage(features, positions.to(features.device), weights, covered, length)
     if len(query.asked_features):
         centres = unit_length(query.asked_features)
-        size = max(1, _TILE_NUMBERS // len(centres))
+        size = max(1, at_once(centres, _TILE_NUMBERS) // len(centres))
         covered = in_parts(lambda part: coverage._near(unit_length(part), centres), features, size)
     return replace(coverage, covered=covered)
 

@@ -14,7 +14,8 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, Positive, Share
 from alupdate.strategies.base import Positions, Query, Strategy, StrategyOption
-from alupdate.strategies.diversity import distance_chunks, kmeans, unit_length
+from alupdate.strategies.diversity import distance_chunks, unit_length
+from alupdate.strategies.kmeans import kmeans
 
 _CHUNK_NUMBERS = 2**22
 """How many features are masked at a time."""
@@ -179,7 +180,7 @@ def representatives(query: Query, positions: Positions, size: int) -> Positions:
 def _nearest_to_centres(points: Tensor, count: int, rng: np.random.Generator) -> Positions:
     """Return the member nearest to the mean of each k-means cluster of points (R, D)."""
     one = np.zeros(len(points), dtype=np.int64)
-    clusters = one if count == 1 else kmeans(points.numpy(force=True), count, rng)
+    clusters = one if count == 1 else kmeans(points, count, rng)
     groups = torch.from_numpy(clusters).to(points.device)
     sums = points.new_zeros(count, points.shape[1]).index_add(0, groups, points)
     means = sums / torch.bincount(groups, minlength=count)[:, None].clamp(min=1)

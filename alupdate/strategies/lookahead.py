@@ -23,6 +23,7 @@ from alupdate.laplace.losses import (
 from alupdate.laplace.names import NLL, SECOND_ORDER, Loss
 from alupdate.laplace.posterior import reduction
 from alupdate.laplace.rules import LowRankUpdate, UpdateResult, UpdateRule, mean_changes
+from alupdate.laplace.tiles import at_once
 from alupdate.strategies.base import (
     EvaluationSet,
     GreedyStrategy,
@@ -30,16 +31,20 @@ from alupdate.strategies.base import (
     Positions,
     Query,
     StrategyOption,
-    best,
+    best_places,
     sample_of_candidates,
     scattered,
+    without,
 )
-from alupdate.strategies.diversity import kmeans
+from alupdate.strategies.kmeans import kmeans
 from alupdate.strategies.uncertainty import margin_uncertainty
 from alupdate.utils.errors import InputError
 
 _CHUNK_NUMBERS = 2**24
 """How many numbers the Gram matrices of the batches that are updated together may have."""
+
+_GATHERED_NUMBERS = 2**26
+"""How many numbers the features and directions of these batches may have."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +112,15 @@ class HypotheticalUpdates:
             labels: (M, b), with which to update.
             loss_sum: on the points.
         """
-        chunk = max(1, _CHUNK_NUMBERS // (len(self.directions) * batches.shape[1] ** 2))
+        chunk = self._together(batches.shape[1])
         pieces = zip(torch.split(batches, chunk), torch.split(labels, chunk), strict=True)
         return torch.cat([self._losses(query, *piece, loss_sum) for piece in pieces])
+
+    def _together(self, size: int) -> int:
+        """Return how many batches of a size are updated together."""
+        numbers = at_once(self.features, _CHUNK_NUMBERS) // size**2
+        gathered = at_once(self.features, _GATHERED_NUMBERS) // (size * self.features.shape[1])
+        return max(1, min(numbers, gathered) // len(self.directions))
 
     def _losses(self, query: Query, batches: Tensor, labels: Tensor, loss_sum: LossSum) -> Tensor:
         gram = self.directions[:, batches] @ self.features[batches].mT
@@ -149,8 +160,8 @@ class HypotheticalUpdates:
         each = [self.losses(query, places, column[:, None], loss_sum) for column in labels.T]
         return torch.stack(each, dim=1)
 
-    def after(self, query: Query, place: int, update: UpdateResult) -> "HypotheticalUpdates":
-        """Return the view after the model was really updated with the member at ``place``.
+    def after(self, query: Query, place: Tensor, update: UpdateResult) -> "HypotheticalUpdates":
+        """Return the view after the model was really updated with the member at ``place`` (1,).
 
         With one covariance, Sigma' = Sigma - s d d^T where d = Sigma phi_i, s = w / (1 + w v) and
         v = phi_i^T d. Directions and kernel then change by rank one, in O(R (D + T)):
@@ -167,12 +178,12 @@ class HypotheticalUpdates:
             return HypotheticalUpdates.of(query, self.members, self.points)
         directions, kernel = self.directions, self.kernel
         if self.rule.projects:
-            direction, weight = directions[0, place], update.added_precision[0, 0]
+            direction, weight = directions[0, place][0], update.added_precision[0, 0]
             overlap = self.features @ direction
             overlap *= weight / (1 + weight * overlap[place])
             directions = torch.addr(directions[0], overlap, direction, alpha=-1)[None]
             if kernel is not None:
-                kernel = torch.addr(kernel, overlap, kernel[place], alpha=-1)
+                kernel = torch.addr(kernel, overlap, kernel[place][0], alpha=-1)
         logits = update.new_logits(self.logits, self.points)
         return replace(self, directions=directions, logits=logits, kernel=kernel)
 
@@ -242,7 +253,7 @@ def _draw(source: Positions, size: int, count: int, rng: np.random.Generator) ->
 
 def _one_per_cluster(query: Query, free: Positions, size: int, count: int) -> Positions:
     """One member of each cluster; empty clusters (few distinct points) are made up at random."""
-    assignment = kmeans(query.features.numpy(force=True)[free], size, query.rng)
+    assignment = kmeans(query.features[~query.taken], size, query.rng)
     members = [free[assignment == cluster] for cluster in range(size)]
     members = [cluster for cluster in members if len(cluster)]
     batches = []
@@ -344,8 +355,8 @@ class Lookahead(OracleOption):
     @override
     def select(self, query: Query, size: int) -> Positions:
         batches = sample_batches(query, size, self.n_batches, self.mix)
-        best: Positions = batches[int(self.losses(query, batches).argmin())]
-        return best
+        chosen: Positions = batches[int(self.losses(query, batches).argmin())]
+        return chosen
 
 
 def require_oracle(query: Query) -> Oracle:
@@ -388,19 +399,18 @@ class GreedyLookahead(OracleOption, GreedyStrategy):
         return scattered(query, free, -losses)
 
     @override
-    def picks(self, query: Query) -> Iterator[int]:
+    def picks(self, query: Query) -> Iterator[int | Tensor]:
         free, labels, updates, loss_sum = self._start(query)
-        left = torch.ones_like(free, dtype=torch.bool)
-        while left.any():
-            places = left.nonzero()
+        places = torch.arange(len(free), device=free.device)[:, None]
+        for _ in range(len(free)):
             losses = updates.losses(query, places, labels[places], loss_sum)
-            place = int(places[losses.argmin()])
-            yield int(free[place])
-            left[place] = False
-            update = updates.rule.apply(
-                query.posterior, updates.features[[place]], labels[[place]], query.gamma
-            )
-            query = query.after(free[[place]], labels[[place]], update)
+            least = losses.argmin(dim=0, keepdim=True)
+            place = places[least, 0]
+            yield free[place][0]
+            places = without(places, least)
+            rows = updates.features[place]
+            update = updates.rule.apply(query.posterior, rows, labels[place], query.gamma)
+            query = query.after(free[place], labels[place], update)
             updates = updates.after(query, place, update)
 
     def _start(self, query: Query) -> tuple[Tensor, Tensor, HypotheticalUpdates, LossSum]:
@@ -449,13 +459,13 @@ class ExpectedLookahead(LookaheadOption, GreedyStrategy):
         return scattered(query, members, -losses)
 
     @override
-    def picks(self, query: Query) -> Iterator[int]:
+    def picks(self, query: Query) -> Iterator[int | Tensor]:
         points = sample_of_candidates(query, self.n_points)
         unsure = query.map_logits(margin_uncertainty)  # stays, as the mean weights do
         for _ in range(len(query.free())):
             members, losses = self._expected_losses(query, unsure, points)
-            pick = members[[int(losses.argmin())]]
-            yield int(pick)
+            pick = members[losses.argmin(dim=0, keepdim=True)]
+            yield pick[0]
             query = _after_unknown_label(query, pick)
 
     def _expected_losses(
@@ -469,8 +479,7 @@ class ExpectedLookahead(LookaheadOption, GreedyStrategy):
             points: (T, D).
         """
         count = min(self.n_candidates, len(query.features) - len(query.picked))
-        positions = best(unsure, query, count)
-        members = torch.from_numpy(positions).to(query.features.device)
+        members = best_places(unsure, query, count)
         updates = HypotheticalUpdates.of(query, members, points)
         probabilities = torch.softmax(query.logits_at(members), dim=1)
         likely = probabilities.topk(min(self.n_labels, probabilities.shape[1]), dim=1)

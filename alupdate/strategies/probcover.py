@@ -12,16 +12,17 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, PositiveOrAuto
+from alupdate.laplace.tiles import at_once
 from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
 from alupdate.strategies.diversity import (
     distance_chunks,
     in_parts,
-    kmeans,
     nearest,
     refresh_largest,
     squared_distances,
     unit_length,
 )
+from alupdate.strategies.kmeans import kmeans
 
 N_COUNTED = 5000
 """On how many candidates coverage is counted by default, at most."""
@@ -174,7 +175,8 @@ class SampledCover:
         rows = self.features if asked is None else self.features[asked]
         points = unit_length(self.features[self.positions[uncovered]])
         ones = points.new_ones(len(points))
-        size = max(1, _TILE_NUMBERS // max(len(points), points.shape[1]))
+        numbers = at_once(points, _TILE_NUMBERS)
+        size = max(1, numbers // max(len(points), points.shape[1]))
         # A comparison in place and a product with ones count several times faster than a sum.
         counts = in_parts(
             lambda part: squared_distances(unit_length(part), points).le_(self.square) @ ones,
@@ -219,7 +221,7 @@ def pure_radius(query: Query, purity: float) -> float:
     sample = query.rng.permutation(len(query.features))[:N_SAMPLED]
     chosen = unit_length(query.features[torch.from_numpy(sample).to(query.features.device)])
     classes = min(query.n_classes, len(chosen))
-    clusters = torch.from_numpy(kmeans(chosen.numpy(force=True), classes, query.rng))
+    clusters = torch.from_numpy(kmeans(chosen, classes, query.rng))
     clusters = clusters.to(chosen.device)
     reach, start = [], 0
     for part in distance_chunks(chosen, chosen):

@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count
+from alupdate.laplace.tiles import at_once
 from alupdate.strategies.base import Positions, Query, ScoringStrategy, StrategyOption
 
 
@@ -172,7 +173,7 @@ def mutual_information(logits: Tensor, variances: Tensor, noise: Tensor) -> Tens
         noise: (S, C), standard normal numbers.
     """
     deviations = variances.clamp(min=0).sqrt().T.contiguous()
-    size = max(_FEWEST_TOGETHER, _CHUNK_NUMBERS // noise.numel())
+    size = max(_FEWEST_TOGETHER, at_once(noise, _CHUNK_NUMBERS) // noise.numel())
     parts = []
     for means, spread in zip(
         torch.split(logits.T.contiguous(), size, dim=1),

@@ -8,6 +8,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from alupdate.laplace import map as newton
+from alupdate.laplace.arrays import NUMPY
 from alupdate.laplace.map import map_batches, map_update
 from alupdate.laplace.names import Likelihood
 from tests.support import references_updates as reference
@@ -82,7 +83,7 @@ def test_the_objective_never_rises_and_extremes_converge(scale: float, kernels: 
     roots = rng.normal(size=(5, kernels, 8, 12))
     logits = 20 * rng.normal(size=(5, 8, 6))
     targets = np.eye(6)[rng.integers(6, size=(5, 8))]
-    _, objectives = newton.trace_dual(scale * roots @ roots.swapaxes(2, 3), logits, targets)
+    _, objectives = newton.trace_dual(NUMPY, scale * roots @ roots.swapaxes(2, 3), logits, targets)
     steps = np.diff(np.stack(objectives), axis=0)
     assert (steps <= 1e-12 * (1 + np.abs(objectives[0]))).all()
     assert (objectives[-1] < objectives[0]).all()

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.cluster import MiniBatchKMeans
 
-from alupdate.strategies import diversity as clusters
-from alupdate.strategies.diversity import MANY_CLUSTERS, kmeans, seeds
+from alupdate.strategies import kmeans as clusters
+from alupdate.strategies import lloyd
+from alupdate.strategies.kmeans import MANY_CLUSTERS, centres, kmeans, seeds
+from tests.support.waits import as_on_a_gpu, waits
 
 
 def spread(assignment, points):
@@ -56,7 +59,9 @@ def test_many_clusters_are_as_tight_as_the_library_makes_them(large, monkeypatch
     points = rng.normal(size=(400, 8)) + 3 * rng.normal(size=(80, 8))[rng.integers(80, size=400)]
     library = MiniBatchKMeans(MANY_CLUSTERS + 30, n_init=1, random_state=0).fit_predict(points)
     ours = [
-        spread(kmeans(points, MANY_CLUSTERS + 30, np.random.default_rng(s)), points)
+        spread(
+            kmeans(torch.from_numpy(points), MANY_CLUSTERS + 30, np.random.default_rng(s)), points
+        )
         for s in range(5)
     ]
     assert np.mean(ours) < 1.02 * spread(library, points)
@@ -65,6 +70,49 @@ def test_many_clusters_are_as_tight_as_the_library_makes_them(large, monkeypatch
 @pytest.mark.parametrize("count", [10, MANY_CLUSTERS + 10])
 def test_the_same_stream_gives_the_same_clusters(count):
     points = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
-    first, second = (kmeans(points, count, np.random.default_rng(3)) for _ in "ab")
+    first, second = (
+        kmeans(torch.from_numpy(points), count, np.random.default_rng(3)) for _ in "ab"
+    )
     assert (first == second).all()
     assert len(np.unique(first)) == count
+
+
+@pytest.mark.parametrize(("clusters", "groups"), [(4, 4), (7, 40), (60, 60)])
+def test_tensors_find_the_clusters_of_the_library(clusters, groups, monkeypatch):
+    rng = np.random.default_rng(clusters)
+    middles = 20 * rng.normal(size=(groups, 6))
+    rows = middles[rng.integers(groups, size=900)] + rng.normal(size=(900, 6))
+    points = torch.from_numpy(rows)
+    theirs = kmeans(points, clusters, np.random.default_rng(3))
+    middle = centres(points, clusters, np.random.default_rng(3))
+    as_on_a_gpu(monkeypatch)
+    ours = kmeans(points, clusters, np.random.default_rng(3))
+    assert ours.tolist() == theirs.tolist()
+    torch.testing.assert_close(centres(points, clusters, np.random.default_rng(3)), middle)
+
+
+@pytest.mark.parametrize("differing", [1, 3, 20])
+def test_tensors_cluster_points_that_hardly_differ(differing, monkeypatch):
+    as_on_a_gpu(monkeypatch)
+    rows = torch.randn(differing, 3, generator=torch.Generator().manual_seed(0)).repeat(4, 1)
+    found = kmeans(rows, 8, np.random.default_rng(0))
+    assert len(np.unique(found)) == min(differing, 8)
+    assert 0 <= found.min() <= found.max() < 8
+
+
+def test_an_empty_cluster_gets_the_point_farthest_from_its_centre():
+    rows = torch.tensor([[0.0, 0], [1, 0], [0, 9]])
+    centres = torch.tensor([[0.0, 0], [99, 99]])
+    labels, gaps = lloyd._assigned(rows, centres)
+    moved = lloyd._means(rows, labels, gaps, centres)
+    torch.testing.assert_close(moved, torch.tensor([[0.5, 0], [0, 9]]))
+
+
+def test_clustering_waits_no_more_often_for_more_clusters(monkeypatch):
+    points = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
+
+    def counted(clusters):
+        return waits(lambda: kmeans(points, clusters, np.random.default_rng(0)), monkeypatch)
+
+    assert counted(4).total() <= 8
+    assert counted(80).total() <= 8

@@ -11,7 +11,8 @@ from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.posterior import fit_posterior
 from alupdate.strategies import label_flips
 from alupdate.strategies.base import Query
-from alupdate.strategies.diversity import kmeans, unit_length
+from alupdate.strategies.diversity import unit_length
+from alupdate.strategies.kmeans import kmeans
 from alupdate.strategies.label_flips import AlfaMix, DropQuery, representatives
 from alupdate.strategies.scikit_activeml import linear_classifier
 from tests.support.problems import make_query
@@ -42,7 +43,9 @@ def naive_representatives(query, candidates, size):
         # Of rows that differ by rounding, k-means may number the clusters otherwise.
         rows = unit_length(query.features[candidates, :-1]).numpy()
         points = dict(zip(candidates, rows, strict=True))
-        clusters = kmeans(rows, size, query.rng) if size > 1 else np.zeros(len(rows), int)
+        clusters = (
+            kmeans(torch.as_tensor(rows), size, query.rng) if size > 1 else np.zeros(len(rows), int)
+        )
         chosen = []
         for cluster in range(size):
             members = [i for i, c in zip(candidates, clusters, strict=True) if c == cluster]
@@ -234,7 +237,7 @@ def library_picks(query, size, rng):
 
         def fit_transform(self, points, y=None):
             order = np.argsort(points[:, 0])
-            groups = kmeans(points[order], self.count, rng)[np.argsort(order)]
+            groups = kmeans(torch.as_tensor(points[order]), self.count, rng)[np.argsort(order)]
             centres = np.array([points[groups == g].mean(axis=0) for g in range(self.count)])
             return np.linalg.norm(points[:, None] - centres, axis=2)
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alupdate.strategies import diversity as distances
-from alupdate.strategies.diversity import kmeans, nearest
+from alupdate.strategies.diversity import nearest
+from alupdate.strategies.kmeans import kmeans
 from alupdate.strategies.probcover import ProbCover, SampledCover, pure_radius
 from tests.support.problems import make_query
 
@@ -49,7 +50,7 @@ def test_automatic_radius_is_the_largest_pure_enough(purity):
         radius = pure_radius(query, purity)
         again = make_query(seed=seed, dtype=torch.float64)
         order = again.rng.permutation(40)
-        clusters = kmeans(points.numpy()[order], 3, again.rng)
+        clusters = kmeans(points[order], 3, again.rng)
         gaps = np.linalg.norm(points.numpy()[order, None] - points.numpy()[None, order], axis=2)
         impure = clusters[:, None] != clusters[None]
 

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alupdate.strategies.diversity import TypiClust, _Points, centres, kmeans
+from alupdate.strategies.diversity import TypiClust, _Points
+from alupdate.strategies.kmeans import centres, kmeans
 from tests.support.problems import make_query
 
 STRATEGY = TypiClust(n_neighbours=3, min_cluster_size=2)
@@ -19,7 +20,7 @@ def naive(query, size, settings):
     points = torch.cat([query.labelled_features, query.features]).numpy()
     points = points / np.linalg.norm(points, axis=1, keepdims=True)
     count = min(known + size, settings.max_clusters, len(points))
-    clusters = kmeans(points, count, query.rng)
+    clusters = kmeans(torch.as_tensor(points), count, query.rng)
     covered = list(range(known))
     forbidden, picked = [known + i for i in query.picked.tolist()], []
     for _ in range(size):
@@ -87,7 +88,7 @@ def test_points_that_were_not_clustered_belong_to_the_nearest_centre(monkeypatch
     rows = torch.cat([query.known_features, query.features]).numpy()
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     np.testing.assert_allclose(points.at(drawn), rows[drawn])
-    middle = centres(rows[drawn], 5, sample)
+    middle = centres(torch.as_tensor(rows[drawn]), 5, sample).numpy()
     expected = np.linalg.norm(rows[:, None] - middle[None], axis=2).argmin(axis=1)
     assert found.tolist() == expected.tolist()
 
