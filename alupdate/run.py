@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from alupdate.config import LabelTask, RunConfig, ServeTask, StatusTask, SuggestTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
+from alupdate.config.extraction import check_no_sweep
 from alupdate.config.loader import check_flags, checked_loading
 from alupdate.config.overrides import check_arguments
 from alupdate.experiment.job import RunError, run_job
@@ -118,6 +119,7 @@ def _run_hydra(overrides: list[str], flags: list[str]) -> int:
 
 def _run_one(config: RunConfig) -> int:
     """Run the only job of a command."""
+    check_no_sweep(config)
     if isinstance(config.task, StatusTask):
         folder = experiment_dir(config.experiment_dir, config.results_dir, config.experiment_name)
         show_overview(folder, Display(config.progress))

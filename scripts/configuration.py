@@ -43,7 +43,7 @@ def keys_of(path: Path, conf: Path) -> dict[str, Key]:
     comments = {name: key.comment for name, key in keys.items()}
     comments |= dict(re.findall(r"^ *(\w+):.*? # (.*)$", text, flags=re.MULTILINE))
     for name, value in tree.items():
-        if name == "labelstudio":
+        if name in ("labelstudio", "extraction"):
             nested = {f"{name}.{inner}": inner for inner in value}
             keys |= {k: Key(k, _value(value[i]), comments.get(i, "")) for k, i in nested.items()}
         elif name not in ("name", "hydra"):

@@ -132,6 +132,21 @@ def test_slurm_preset_runs_a_job_through_slurm(tmp_path):
     one_run("slurm_localhost", tmp_path)
 
 
+def test_shards_of_features_are_jobs_of_slurm(tmp_path):
+    if not node_answers():
+        pytest.skip("no SLURM of scripts/slurm_localhost.sh answers on this machine")
+    command = [sys.executable, "-m", "alupdate.run", "-m", "hydra/launcher=slurm_localhost"]
+    command += ["task=features", "extraction.shards=2", "cache_dir=cache", "dataset=digits"]
+    command += ["backbone=timm", "backbone.model=test_resnet", "backbone.weights=random"]
+    command += ["backbone.image_size=32", "device=cpu"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=120)
+    kept = [p.suffix for p in (tmp_path / "cache" / "features").iterdir() if p.suffix != ".lock"]
+    assert sorted(kept) == [".json", ".log", ".npy"]
+    (log,) = (tmp_path / "cache" / "features").glob("*.log")
+    assert {line.split(", shard ")[1][0] for line in log.read_text().splitlines()} == {"0", "1"}
+
+
 def node_answers():
     command = ["sinfo", "--noheader", "--partition=debug", "--format=%T"]
     try:

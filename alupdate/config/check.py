@@ -28,6 +28,7 @@ from alupdate.config import (
 )
 from alupdate.config.check_data import check_disturbances
 from alupdate.config.check_labels import check_annotator, check_first_labels
+from alupdate.config.extraction import check_extraction
 from alupdate.config.forecasts import check_forecast
 from alupdate.config.loader import INSTANTIATION_KEYS
 from alupdate.config.options import PACKAGES, Option, make_option, options, requirement
@@ -252,6 +253,7 @@ def _check_consistency(config: RunConfig) -> None:
     _check_costs(config)
     _check_label_studio(config)
     check_forecast(config)
+    check_extraction(config)
     _check_backbone(config)
     check_first_labels(config)
     _check_likelihoods(config)

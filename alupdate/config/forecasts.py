@@ -12,6 +12,9 @@ from alupdate.utils.errors import InputError
 if TYPE_CHECKING:
     from alupdate.config.schema import RunConfig
 
+LABELLING = ("suggest", "label", "serve")
+"""Tasks for people who label; they always say what to expect."""
+
 
 def _ascending(values: tuple[int, ...]) -> tuple[int, ...]:
     if any(later <= earlier for earlier, later in pairwise(values)):
@@ -53,15 +56,21 @@ def check_forecast(config: "RunConfig") -> None:
     """Refuse a forecast where it does not apply.
 
     Raises:
-        InputError: of another task; or a holdout that the run cannot have.
+        InputError: of another task; or a holdout that the task cannot have.
     """
     wanted = config.forecast
     if isinstance(wanted, NoForecast):
         return
-    if config.task.name != "active_learning":
+    task = config.task.name
+    if task not in ("active_learning", *LABELLING):
         raise InputError(
-            f"forecast={wanted.name}: is for task=active_learning; task={config.task.name} does "
-            "not use it"
+            f"forecast={wanted.name}: is for task=active_learning, {', '.join(LABELLING)}; "
+            f"task={task} does not use it"
+        )
+    if wanted.holdout and task in LABELLING:
+        raise InputError(
+            f"forecast.holdout={wanted.holdout}: task={task} sets no instances aside; use "
+            "forecast.holdout=0"
         )
     reason = _why_no_holdout(config, wanted.holdout) if wanted.holdout else ""
     if reason:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from alupdate.config.annotators import AnnotatorConfig, TruthAnnotator
+from alupdate.config.extraction import ExtractionConfig
 from alupdate.config.forecasts import ForecastConfig, NoForecast
 from alupdate.config.stop import NoStop, StopConfig
 from alupdate.config.values import (
@@ -363,6 +364,7 @@ class RunConfig:
     stop: StopConfig = NoStop()
     labelstudio: LabelStudioConfig = LabelStudioConfig()
     forecast: ForecastConfig = NoForecast()
+    extraction: ExtractionConfig = ExtractionConfig()
     seed: Natural = 0
     n_initial: Natural = 10
     initial: Literal["random", "kmeans", "typiclust", "coverage", "maxherding"] = "random"
@@ -388,6 +390,7 @@ PLACES = frozenset({"results_dir", "experiment_name", "experiment_dir"})
 HOW_TO_RUN = PLACES | {
     "tracker",
     "labelstudio",
+    "extraction",
     "force",
     "allow_plugins",
     "keep_model",

@@ -170,6 +170,8 @@ class Dataset:
         classes: the C class names.
         notes: what a user should know about the data, a line each.
         source: where the instances come from, if they are some of a larger data set.
+        true_labels: (N,), like ``train_labels``, where some of these are wrong.
+        originals: (N,), equal numbers for repetitions of one instance, where there are any.
     """
 
     name: str
@@ -180,6 +182,8 @@ class Dataset:
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     source: Source | None = None
+    true_labels: IntArray | None = None
+    originals: IntArray | None = None
 
     @property
     def kind(self) -> Kind:
@@ -236,6 +240,8 @@ class Dataset:
             train_labels=parts.labels,
             test_labels=parts.test_labels,
             classes=parts.classes,
+            true_labels=parts.true_labels if settings.label_noise else None,
+            originals=parts.pool if settings.duplicates else None,
         )
         if not (_is_all(parts.pool, self.train) and _is_all(parts.test, self.test)):
             other = replace(

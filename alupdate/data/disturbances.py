@@ -121,6 +121,7 @@ class DisturbedParts:
     Attributes:
         pool: (N,), positions in the pool as it was; those behind the first ones repeat some.
         labels: (N,), indices of ``classes``, some of them wrong; NO_LABEL for outliers.
+        true_labels: (N,), likewise, none of them wrong.
         test, test_labels: (T,), likewise, without wrong labels and outliers.
         classes: the names of those that can be given.
         notes: what was done, with numbers, a line each.
@@ -128,6 +129,7 @@ class DisturbedParts:
 
     pool: _IntArray
     labels: _IntArray
+    true_labels: _IntArray
     test: _IntArray
     test_labels: _IntArray
     classes: tuple[str, ...]
@@ -201,14 +203,15 @@ def disturbed_parts(
         )
     numbers = np.full(len(classes), NO_LABEL, np.int64)
     numbers[np.sort(kept)] = np.arange(len(kept))
-    found = numbers[labels[pool]]
+    found = truth = numbers[labels[pool]]
     copies = len(pool) - len(np.unique(pool))
     notes = _notes(settings, found, copies, _tail(wanted, order, classes), _named(outside, classes))
     if settings.label_noise and settings.label_noise_kind == "symmetric":
         found, note = wrong_labels(settings, found, np.ones((len(kept), len(kept))))
         notes.append(note)
     names = tuple(classes[i] for i in np.sort(kept))
-    return DisturbedParts(pool, found, test, numbers[test_labels[test]], names, tuple(notes))
+    of_test = numbers[test_labels[test]]
+    return DisturbedParts(pool, found, truth, test, of_test, names, tuple(notes))
 
 
 def _pool(

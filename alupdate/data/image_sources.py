@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import posixpath
 import stat
 import zipfile
@@ -156,9 +157,17 @@ class Archive(ImageSource):
     path: Path
 
     @cached_property
+    def _opened(self) -> dict[int, zipfile.ZipFile]:
+        """The archive by process: forked processes would move each other's place in the file."""
+        return {}
+
+    @property
     def _zip(self) -> zipfile.ZipFile:
+        process = os.getpid()
         try:
-            return zipfile.ZipFile(self.path)
+            if process not in self._opened:
+                self._opened[process] = zipfile.ZipFile(self.path)
+            return self._opened[process]
         except ZIP_ERRORS as error:
             raise InputError(f"{self.where}: cannot be read as a zip archive ({error})") from error
 

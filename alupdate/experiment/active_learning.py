@@ -27,6 +27,7 @@ from alupdate.experiment.annotation import (
 from alupdate.experiment.forecasting import Forecaster
 from alupdate.experiment.kept_model import saved_model_of
 from alupdate.experiment.learning import Batch, Learning, score_model
+from alupdate.experiment.picks import PickCounter
 from alupdate.experiment.selection import NONE, Selector, first_picks, holdout, outliers_of
 from alupdate.experiment.setup import Setup, check_fits, check_sizes
 from alupdate.experiment.task import TaskSummary, median_seconds, timed
@@ -58,6 +59,7 @@ class ActiveLearning:
         self._annotator = annotator_of(config, setup)
         self._costs = label_costs(config.dataset, setup.dataset)
         self._selector = Selector(config, setup.dataset)
+        self._picks = PickCounter(config, setup.dataset)
         size = len(setup.dataset.train)
         self._order = generator(config.seed, Stream.INITIAL_LABELS).permutation(size)
         self._forecaster = Forecaster(config, self._annotator, self._order)
@@ -158,7 +160,7 @@ class ActiveLearning:
         if trouble:
             store.reject(trouble)
             return []
-        return records
+        return self._picks.counted(records, self._pool_after([]))
 
     def _wrong_cost(self, records: Sequence[CycleRecord]) -> str:
         """Return which recorded cycle has another cost than the data say; empty if none."""
@@ -193,7 +195,7 @@ class ActiveLearning:
             before = self._revised(cycle, pool, before, earlier, timings)
         after = pool.label(indices, labels)
         model, comparison = self._learnt(cycle, after, before, (indices, labels), timings)
-        scores, timings["evaluate"] = timed(lambda: self._score(model), self._setup.device)
+        scores, timings["evaluate"] = timed(lambda: self._score(model, after), self._setup.device)
         n_before = earlier[-1].n_labelled if earlier else 0
         record = CycleRecord(
             cycle=cycle,
@@ -206,6 +208,7 @@ class ActiveLearning:
             annotations=annotations,
             cost=self._cost(indices.tolist(), annotations),
             stopping=self._verdicts(earlier, after, previous, model, timings),
+            picks=self._picks.counts(after),
         )
         return after, model, record
 
@@ -325,8 +328,8 @@ class ActiveLearning:
             agreement=(predictions[0] == predictions[1]).double().mean().item(),
         )
 
-    def _score(self, model: Model) -> dict[str, float]:
-        return score_model(self._config, model, self._test_labels)
+    def _score(self, model: Model, pool: Pool | None = None) -> dict[str, float]:
+        return score_model(self._config, model, self._test_labels, pool)
 
     def _pool_after(self, records: Sequence[CycleRecord]) -> Pool:
         pool = Pool.unlabelled(len(self._order), self._reserved)

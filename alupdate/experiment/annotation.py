@@ -21,7 +21,7 @@ from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.learning import Batch
 from alupdate.experiment.setup import Setup
-from alupdate.laplace.temperature import implied_precision, leave_one_out_logits
+from alupdate.laplace.temperature import logits_without_own_label
 from alupdate.models.learner import Model, Rows, labelled
 from alupdate.results.annotations import CycleAnnotations
 from alupdate.results.records import CycleRecord
@@ -146,14 +146,11 @@ def self_confidence(model: Model, pool: Pool) -> NDArray[np.float64]:
     the labels, the model is taken as it is.
     """
     rows, labels = labelled(model, pool.indices, pool.labels)
-    mean, features = model.posterior.mean.double(), rows.double()
-    precision = None
+    mean, logits = model.posterior.mean.double(), None
     if len(torch.unique(labels)) > 1:
-        precision = implied_precision(mean, features, labels)
-    if precision is None:
-        logits = features @ mean.T
-    else:
-        logits = leave_one_out_logits(mean, features, labels, precision)
+        logits = logits_without_own_label(mean, rows, labels)
+    if logits is None:
+        logits = rows.double() @ mean.T
     chosen = torch.softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
     confidence: NDArray[np.float64] = chosen.numpy(force=True)
     return confidence

@@ -14,7 +14,7 @@ from alupdate.data.pool import Annotator, Pool
 from alupdate.forecast.accuracy import LeftOut, expected_accuracy
 from alupdate.forecast.growth import later_accuracies
 from alupdate.forecast.intervals import Estimate, binomial_estimate, binomial_interval
-from alupdate.laplace.temperature import implied_precision, leave_one_out_logits
+from alupdate.laplace.temperature import logits_without_own_label
 from alupdate.models.learner import Model, labelled
 from alupdate.results.forecasts import Expectation, Forecast
 from alupdate.results.records import CycleRecord
@@ -71,34 +71,14 @@ class Forecaster:
             return record
         size = len(self.held_out)
         n_labelled = record.n_labelled + (0 if earlier else size)
-        now = self._held_out(model) if size else self._left_out(record.cycle, pool, model)
+        cycle = record.cycle
+        now = self._held_out(model) if size else left_out_estimate(self._seed, cycle, pool, model)
         if now is None:
             return replace(record, n_labelled=n_labelled, forecast=Forecast(size, 0.0, ()))
         estimates = [*_estimates(earlier), (n_labelled, now)]
-        expected = self._expected(record.cycle, estimates)
+        expected = expectations(self._settings, self._seed, cycle, estimates)
         forecast = Forecast(size, now.error, expected)
         return replace(record, n_labelled=n_labelled, forecast=forecast)
-
-    def _expected(
-        self, cycle: int, estimates: Sequence[tuple[int, Estimate]]
-    ) -> tuple[Expectation, ...]:
-        settings = self._settings
-        assert settings is not None
-        _, now = estimates[-1]
-        interval = (
-            binomial_interval(round(now.mean * now.count), now.count, settings.level)
-            if len(self.held_out)
-            else now.interval(settings.level)
-        )
-        rng = generator(self._seed, Stream.FORECAST, 2 * cycle + 1)
-        later = later_accuracies(estimates, settings.ahead, rng)
-        return (
-            Expectation(0, interval),
-            *(
-                Expectation(count, estimate.interval(settings.level))
-                for count, estimate in zip(settings.ahead, later, strict=False)
-            ),
-        )
 
     def _held_out(self, model: Model) -> Estimate | None:
         """Return the accuracy on the instances that are set aside and that have a label."""
@@ -109,21 +89,57 @@ class Forecaster:
         right = model.posterior.logits(rows).argmax(dim=1) == labels
         return binomial_estimate(int(right.sum()), len(labels))
 
-    def _left_out(self, cycle: int, pool: Pool, model: Model) -> Estimate | None:
-        """Return the accuracy that left-out labels let expect."""
-        rows, labels = labelled(model, pool.indices, pool.labels)
-        mean = model.posterior.mean.double()
-        precision = implied_precision(mean, rows.double(), labels)
-        if precision is None:
-            return None
-        rng = generator(self._seed, Stream.FORECAST, 2 * cycle)
-        points = rng.permutation(pool.candidates())[:N_UNLABELLED]
-        logits = model.posterior.logits(model.pool[torch.from_numpy(points)])
-        left_out = leave_one_out_logits(mean, rows, labels, precision)
-        known = LeftOut(left_out.numpy(force=True), pool.labels, logits.double().numpy(force=True))
-        if not np.isfinite(known.logits).all() or not np.isfinite(known.pool).all():
-            return None
-        return expected_accuracy(known, rng)
+
+def expectations(
+    settings: ExpectedAccuracy,
+    seed: int,
+    cycle: int,
+    estimates: Sequence[tuple[int, Estimate]],
+) -> tuple[Expectation, ...]:
+    """Return what is expected now and after further labels, by the estimates so far.
+
+    Args:
+        settings: the level of the intervals, and how far ahead.
+        seed: of the run.
+        cycle: numbers the random draws.
+        estimates: numbers of labels, ascending, and the accuracies that were expected then; the
+            last one is that of now.
+    """
+    _, now = estimates[-1]
+    interval = (
+        binomial_interval(round(now.mean * now.count), now.count, settings.level)
+        if settings.holdout
+        else now.interval(settings.level)
+    )
+    rng = generator(seed, Stream.FORECAST, 2 * cycle + 1)
+    later = later_accuracies(estimates, settings.ahead, rng)
+    return (
+        Expectation(0, interval),
+        *(
+            Expectation(count, estimate.interval(settings.level))
+            for count, estimate in zip(settings.ahead, later, strict=False)
+        ),
+    )
+
+
+def left_out_estimate(seed: int, cycle: int, pool: Pool, model: Model) -> Estimate | None:
+    """Return the accuracy that left-out labels let expect; None where they say nothing.
+
+    Args:
+        seed: of the run.
+        cycle: numbers the random draws.
+        pool: with the labels that the model has learnt.
+        model: in question.
+    """
+    rows, labels = labelled(model, pool.indices, pool.labels)
+    left_out = logits_without_own_label(model.posterior.mean, rows, labels)
+    if left_out is None:
+        return None
+    rng = generator(seed, Stream.FORECAST, 2 * cycle)
+    points = rng.permutation(pool.candidates())[:N_UNLABELLED]
+    logits = model.posterior.logits(model.pool[torch.from_numpy(points)])
+    known = LeftOut(left_out.numpy(force=True), pool.labels, logits.double().numpy(force=True))
+    return expected_accuracy(known, rng) if np.isfinite(known.pool).all() else None
 
 
 def _estimates(records: Sequence[CycleRecord]) -> list[tuple[int, Estimate]]:

@@ -235,9 +235,9 @@ def _run_without_store(config: RunConfig, display: Display) -> None:
 
         write_predictions(config, display)
     else:
-        from alupdate.experiment.setup import load_with_features
+        from alupdate.experiment.setup import keep_features
 
-        load_with_features(config, display)
+        keep_features(config, display)
 
 
 def _oracle_note(config: RunConfig) -> str:

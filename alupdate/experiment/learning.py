@@ -1,5 +1,6 @@
 """How a model learns from one batch of labels to the next, and how it is scored."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,12 +13,15 @@ from alupdate.experiment.setup import learner_settings
 from alupdate.laplace.names import MAP
 from alupdate.laplace.predictive import predict
 from alupdate.laplace.rules import UpdateRule
-from alupdate.models.learner import Learner, Model, make_rule, step_size, updated_model
+from alupdate.laplace.temperature import temperature_of_labels
+from alupdate.models.learner import Learner, Model, labelled, make_rule, step_size, updated_model
 from alupdate.utils.metrics import score
 from alupdate.utils.seeds import Stream, generator
 
 Batch = tuple[IntArray, IntArray]
 """Pool indices (b,) and class indices (b,) of the labels that came together."""
+MOST_PRODUCTS = 3e11
+"""Multiplications that a temperature may take: some seconds on one core."""
 
 
 class Learning:
@@ -88,17 +92,41 @@ class Learning:
         return model
 
 
-def score_model(config: RunConfig, model: Model, test_labels: Tensor) -> dict[str, float]:
+def chosen_temperature(config: RunConfig, model: Model, pool: Pool) -> float:
+    """Return the temperature that the labels of a pool choose, each left out in closed form.
+
+    NaN where the features are trained, as these have seen the labels, and where it would take more
+    than ``MOST_PRODUCTS``.
+
+    Args:
+        config: says whether the features are trained.
+        model: that has learnt the labels of the pool.
+        pool: what is labelled.
+    """
+    mean, count = model.posterior.mean, len(pool.indices)
+    classes, dimension = mean.shape
+    products = classes * min(count, dimension) ** 2 * max(count, dimension)
+    if not config.backbone.frozen or products > MOST_PRODUCTS:
+        return math.nan
+    return temperature_of_labels(mean, *labelled(model, pool.indices, pool.labels))
+
+
+def score_model(
+    config: RunConfig, model: Model, test_labels: Tensor, pool: Pool | None = None
+) -> dict[str, float]:
     """Return every metric on the test set; sampled predictives see the same noise each time.
 
     Args:
         config: names the predictive distribution and the seed.
         model: whose test features are used.
         test_labels: (T,), class indices.
+        pool: with the labels that the model has learnt, which choose the temperature of the MAP
+            predictive; None for no temperature.
     """
     predictive = config.posterior.predictive
     if predictive == MAP:
-        return score(model.posterior.logits(model.test), test_labels)
+        temperature = math.nan if pool is None else chosen_temperature(config, model, pool)
+        return score(model.posterior.logits(model.test), test_labels, temperature)
     rng = generator(config.seed, Stream.PREDICTIVE)
     probabilities = predict(model.posterior, model.test, predictive, rng)
     tiny = torch.finfo(torch.float32).tiny

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from alupdate.config import RunConfig
 from alupdate.config.check import parse_config
 from alupdate.config.compose import compose_config
+from alupdate.config.extraction import check_no_sweep
 from alupdate.experiment.job import digests, run_job
 from alupdate.results.csv_tables import read_run_table
 from alupdate.results.records import MAIN_TABLES
@@ -69,6 +70,11 @@ class RunResult:
         return self._table("stopping.csv")
 
     @property
+    def disturbances(self) -> pd.DataFrame:
+        """How many picks are wrong, outliers or repeated after each cycle, on disturbed data."""
+        return self._table("disturbances.csv")
+
+    @property
     def updates(self) -> pd.DataFrame:
         """Every update rule against retraining, of a run with ``task=updating``."""
         return self._table("updates.csv")
@@ -122,6 +128,7 @@ def run(overrides: Overrides = (), /) -> RunResult:
         [10, 20, 30]
     """
     config = _config_of(overrides)
+    check_no_sweep(config)
     if config.task.name not in MAIN_TABLES:
         raise InputError(
             f"task={config.task.name}: leaves no results; run it with python -m alupdate.run"

@@ -14,6 +14,7 @@ from alupdate.config import (
 from alupdate.config.values import NO_LABEL
 from alupdate.data.dataset import Dataset, Images, Instances, IntArray, Texts, Vectors
 from alupdate.data.feature_cache import Features
+from alupdate.data.feature_shards import Shard
 from alupdate.data.labels import shortened
 from alupdate.experiment.memory import check_memory
 from alupdate.experiment.placement import Placement, choose_device, placed
@@ -21,6 +22,7 @@ from alupdate.experiment.task import timed
 from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.names import Likelihood
 from alupdate.models.confusion import with_confused_labels
+from alupdate.models.features import CachedBackbone, Parts
 from alupdate.models.learner import FrozenLearner, Learner, LearnerSettings, NetworkLearner
 from alupdate.models.scales import Scale
 from alupdate.models.training import optimal_linear
@@ -171,6 +173,27 @@ def describe(config: RunConfig, task: DescribeTask, display: Display) -> None:
     display.table(dataset.name, ["", "value"], [list(row) for row in rows])
 
 
+def keep_features(config: RunConfig, display: Display) -> None:
+    """Extract the features of a data set, or one shard of them; they are in the cache afterwards.
+
+    Raises:
+        InputError: data and backbone do not go together, or the backbone is not frozen.
+    """
+    wanted, backbone = config.extraction, config.backbone
+    if wanted.shard is None or not isinstance(backbone, CachedBackbone):
+        load_with_features(config, display)
+        return
+    torch.set_num_threads(config.threads or DEFAULT_THREADS)
+    cache, device = cache_dir(config.cache_dir), choose_device(config.device)
+    parts = Parts.extracted_of(config.dataset.load(cache, display))
+    shard = Shard(wanted.shard, wanted.shards)
+    missing = backbone.keep_shard(parts, device, cache, display, shard)
+    start, stop = shard.span(sum(parts.sizes))
+    held = f"features of instances {start} to {stop - 1} are kept"
+    state = f"{missing} more to come" if missing else "all are joined"
+    display.say(f"{parts.name}: {shard}: {held if start < stop else 'is empty'}; {state}")
+
+
 def load_with_features(config: RunConfig, display: Display) -> tuple[Dataset, Features]:
     """Return a data set with its features; they are in the cache afterwards.
 
@@ -183,6 +206,7 @@ def load_with_features(config: RunConfig, display: Display) -> tuple[Dataset, Fe
             f"task={config.task.name}: backbone={backbone.name} is trained end to end and has no "
             "fixed features; use a frozen one"
         )
+    torch.set_num_threads(config.threads or DEFAULT_THREADS)
     cache = cache_dir(config.cache_dir)
     dataset = config.dataset.load(cache, display)
     features = backbone.features(dataset, choose_device(config.device), cache, display)

@@ -12,6 +12,7 @@ from alupdate.analysis.accuracy_by_size import accuracy_by_update
 from alupdate.config import MethodConfig, PosteriorConfig, RunConfig, StepSize, UpdatingTask
 from alupdate.data.dataset import IntArray
 from alupdate.data.pool import Pool
+from alupdate.experiment.learning import chosen_temperature
 from alupdate.experiment.setup import Setup, check_fits
 from alupdate.experiment.task import TaskSummary, timed, update_seconds
 from alupdate.laplace.monte_carlo import MonteCarloUpdate
@@ -144,8 +145,8 @@ class Updating:
             seconds,
         )
         rows = [
-            self._record(pair, "base", pair.base_logits, 0.0),
-            self._record(pair, "retrain", pair.retrained_logits, seconds),
+            self._record(pair, "base", pair.base_logits, 0.0, (base, old)),
+            self._record(pair, "retrain", pair.retrained_logits, seconds, (retrained, everything)),
         ]
         if self._config.training.solver == "lbfgs":
             rows.append(replace(rows[1], method="retrain_lbfgs"))
@@ -159,7 +160,8 @@ class Updating:
                 device,
             )
             logits = posterior.logits(base.test)
-            rows.append(self._record(pair, "retrain_lbfgs", logits, seconds))
+            learnt = (replace(base, posterior=posterior), everything)
+            rows.append(self._record(pair, "retrain_lbfgs", logits, seconds, learnt))
         return pair, rows
 
     def _updated(
@@ -174,8 +176,12 @@ class Updating:
             device,
         )
         update = partial(apply_rule, rule, model, pair.new_indices, pair.new_labels, value)
-        logits = _test_logits(update(), model, pair.base_logits)
-        record = self._record(pair, method.update, logits, update_seconds(update, device))
+        updated, seconds = update(), update_seconds(update, device)
+        logits = _test_logits(updated, model, pair.base_logits)
+        learnt = None
+        if not isinstance(updated, MonteCarloUpdate):
+            learnt = (replace(model, posterior=updated.posterior), pool)
+        record = self._record(pair, method.update, logits, seconds, learnt)
         return replace(
             record,
             likelihood=method.likelihood,
@@ -185,7 +191,25 @@ class Updating:
             choice_seconds=choice_seconds if gamma == "auto" else 0.0,
         )
 
-    def _record(self, pair: _Pair, method: str, logits: Tensor, seconds: float) -> UpdateRecord:
+    def _record(
+        self,
+        pair: _Pair,
+        method: str,
+        logits: Tensor,
+        seconds: float,
+        learnt: tuple[Model, Pool] | None,
+    ) -> UpdateRecord:
+        """Return the record of a model.
+
+        Args:
+            pair: of the labels.
+            method: how it was learnt.
+            logits: (T, C), of the test set.
+            seconds: what that took.
+            learnt: the model and its labels, which choose its temperature; None for an average of
+                models.
+        """
+        temperature = math.nan if learnt is None else chosen_temperature(self._config, *learnt)
         predictions, before, after = (
             x.argmax(dim=1) for x in (logits, pair.base_logits, pair.retrained_logits)
         )
@@ -197,7 +221,7 @@ class Updating:
             prior_precision=math.nan,
             gamma=math.nan,
             step_size="",
-            scores=score(logits, self._test_labels),
+            scores=score(logits, self._test_labels, temperature),
             decision_flips=(predictions != before).double().mean().item(),
             agreement=(predictions == after).double().mean().item(),
             seconds=seconds,

@@ -14,6 +14,7 @@ from alupdate.data.image_sources import Folder
 from alupdate.data.labels_file import refuse_export
 from alupdate.data.own_data import PartlyLabelled
 from alupdate.labelling.campaign import check_labelling, locked_folder, open_campaign, read_labels
+from alupdate.labelling.expected import say_expected
 from alupdate.labelling.outcome import keep_outcome
 from alupdate.labelling.session import Session
 from alupdate.labelling.terminal import (
@@ -30,7 +31,10 @@ MOST_KEYS = 9
 """Classes that have a key of their own."""
 SHOWN_FEATURES = 12
 """Features of a vector that are printed."""
-HELP = "1-9: its class   /: type a class   a: all   s: skip   d: don't know   u: undo   q: quit"
+HELP = (
+    "1-9: its class   /: type a class   a: all   s: skip   d: don't know   u: undo   "
+    "e: expected accuracy   q: quit"
+)
 
 
 def label(config: RunConfig, display: Display) -> None:
@@ -52,6 +56,7 @@ def label(config: RunConfig, display: Display) -> None:
                 Dialogue(session, keys, viewer, Path(pictures)).run()
         finally:
             keep_outcome(session.finished(), session.suggester, display)
+        say_expected(session.forecaster, session.pool, display)
 
 
 @dataclass
@@ -136,8 +141,21 @@ class Dialogue:
                 return True
             if key == "a":
                 self.keys.show(readable_text("\n".join(sorted(self._data.classes))))
+            if key == "e":
+                self.keys.show(self._expected())
             if key in ("?", "h"):
                 self.keys.show(HELP)
+
+    def _expected(self) -> str:
+        forecaster = self.session.forecaster
+        found = forecaster.forecast(self.session.pool)
+        if found is None:
+            return "expected accuracy: there are too few labels for a model"
+        return (
+            found.in_words()
+            if found.now is None
+            else "\n".join([found.in_words(), forecaster.assumption])
+        )
 
     def _undone(self) -> bool:
         name = self.session.undo()

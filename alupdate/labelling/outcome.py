@@ -94,8 +94,8 @@ def _keep_scores(campaign: Campaign, suggester: Suggester, model: Model, display
     truth = campaign.test_labels
     if truth is None:
         return
-    scores = score_model(campaign.config, model, truth)
     pool = campaign.pool
+    scores = score_model(campaign.config, model, truth, pool)
     record = CycleRecord(
         cycle=len(suggester.batches(pool)) - 1,
         n_labelled=len(pool.indices),

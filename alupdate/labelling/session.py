@@ -9,6 +9,7 @@ from alupdate.data.labels_file import REMOVED, SKIPPED, UNKNOWN, Answer, append_
 from alupdate.data.pool import Pool
 from alupdate.experiment.selection import Selector
 from alupdate.labelling.campaign import Campaign, read_labels
+from alupdate.labelling.expected import CampaignForecaster
 from alupdate.labelling.outcome import start_from_kept_model
 from alupdate.labelling.suggester import Offering, Suggester
 from alupdate.utils.display import Display
@@ -19,6 +20,7 @@ class Session:
 
     Attributes:
         campaign: with the labels that there are.
+        forecaster: says what to expect of the model.
     """
 
     def __init__(self, campaign: Campaign, display: Display) -> None:
@@ -32,6 +34,7 @@ class Session:
         data = self.campaign.data
         self._suggester = self.campaign.suggester(self._selector)
         start_from_kept_model(self.campaign, self._suggester, self._display)
+        self.forecaster = CampaignForecaster(self.campaign, self._suggester)
         self._pool, self._skipped = self.campaign.pool, data.skipped
         self._ids = {name: number for number, name in enumerate(data.classes)}
         self._next_batch()

@@ -21,6 +21,7 @@ from alupdate.labelling.campaign import (
     open_campaign,
     read_labels,
 )
+from alupdate.labelling.expected import CampaignForecaster, say_expected
 from alupdate.labelling.label_studio_tasks import (
     CONFIG,
     TASKS,
@@ -67,6 +68,7 @@ def suggest(config: RunConfig, display: Display) -> None:
         _write(campaign, chosen, shown)
         keep_outcome(campaign, suggester, display)
         _say(campaign, chosen, shown, display)
+        say_expected(CampaignForecaster(campaign, suggester), campaign.pool, display)
 
 
 def _write(campaign: Campaign, chosen: Suggestions, shown: list[ShownInstance]) -> None:

@@ -97,6 +97,11 @@ class Suggester:
         self._latest: tuple[list[Batch], Model] | None = None
         self._opened: _Begun | None = None
 
+    @property
+    def learner(self) -> Learner:
+        """The learner on the pool's features."""
+        return self._learner
+
     def start_from(self, batches: Sequence[Batch], model: Model) -> None:
         """Use a model that was learned from these batches earlier."""
         self._known = list(batches), model

@@ -1,6 +1,5 @@
 """What is labelled in a Label Studio project, learned from at once, and what comes next there."""
 
-import math
 import threading
 import time
 from collections import deque
@@ -18,8 +17,8 @@ from alupdate.data.labels_file import NEW_HEADER, SKIPPED
 from alupdate.data.own_data import PartlyLabelled
 from alupdate.data.pool import Pool
 from alupdate.experiment.selection import Selector
-from alupdate.experiment.setup import learner_settings
 from alupdate.labelling.campaign import LABELS, Campaign
+from alupdate.labelling.expected import CampaignForecaster
 from alupdate.labelling.label_studio_tasks import (
     Controls,
     Guess,
@@ -43,8 +42,8 @@ from alupdate.labelstudio.client import (
     UnreachableError,
 )
 from alupdate.labelstudio.versions import Versions
-from alupdate.models.calibration import LEAST_LABELS, left_out_logits
 from alupdate.models.learner import Model
+from alupdate.results.forecasts import Forecast
 from alupdate.results.records import csv_text
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
@@ -99,19 +98,6 @@ class Latency:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """An estimate of the accuracy.
-
-    Attributes:
-        mean: of it.
-        error: its standard error.
-    """
-
-    mean: float
-    error: float
-
-
 class Live:
     """Follows the annotations of a project: reads, learns, chooses, and writes predictions.
 
@@ -119,6 +105,7 @@ class Live:
     them. The methods may be called from any thread.
 
     Attributes:
+        forecaster: says what to expect of the model.
         state: how far the labelling is.
         latencies: of the latest annotations.
         trouble: what keeps Label Studio from being asked; empty where nothing does.
@@ -148,9 +135,8 @@ class Live:
         self._reader = TaskReader(data.names, data.pool, data.classes, studio.url, data.absent)
         self._earlier = PoolLabels(data.indices, data.labels, data.skipped)
         self._suggester = campaign.suggester(Selector(campaign.config))
-        assert campaign.setup.learner.rows is not None
-        self._rows = campaign.setup.learner.rows
-        self._accuracy: tuple[tuple[bytes, ...], Accuracy | None] | None = None
+        self.forecaster = CampaignForecaster(campaign, self._suggester)
+        self._forecast: tuple[tuple[bytes, ...], Forecast | None] | None = None
         self._lock, self._estimating = threading.RLock(), threading.Lock()
         self._tasks: dict[int, LabelledTask] = {}
         self._since: str | None = None
@@ -348,28 +334,18 @@ class Live:
         pool = _pool(self._campaign, self.state.labels)
         return self._suggester.model(pool) if self._suggester.is_ready(pool) else None
 
-    def expected_accuracy(self) -> Accuracy | None:
-        """Return the accuracy on labels that a model has not learnt; None while there are few.
-
-        Instances that a strategy chose are harder than others, so that it is rather too low.
-        """
+    def forecast(self) -> Forecast | None:
+        """Return what is expected of the model; None while there are too few labels for one."""
         with self._estimating:  # once for all who look at the page
-            labels = self.state.labels
-            if self._accuracy is None or self._accuracy[0] != labels.content():
-                self._accuracy = labels.content(), self._cross_validated(labels)
-            return self._accuracy[1]
-
-    def _cross_validated(self, labels: PoolLabels) -> Accuracy | None:
-        rows, n_classes = self._rows, max(2, len(self._campaign.data.classes))
-        targets = torch.from_numpy(labels.labels)
-        if len(targets) < LEAST_LABELS or len(torch.unique(targets)) < 2:
-            return None
-        known = rows[torch.from_numpy(labels.indices)]
-        targets = targets.to(known.device)
-        settings = learner_settings(self._campaign.config)
-        logits = left_out_logits(known, targets, n_classes, settings)
-        share = float((logits.argmax(dim=1) == targets).double().mean())
-        return Accuracy(share, math.sqrt(share * (1 - share) / len(targets)))
+            with self._lock:
+                labels = self.state.labels
+                if self._forecast is not None and self._forecast[0] == labels.content():
+                    return self._forecast[1]
+                model = self._model()
+            pool = _pool(self._campaign, labels)
+            found = None if model is None else self.forecaster.forecast_of(pool, model)
+            self._forecast = labels.content(), found
+            return found
 
     def keep(self, display: Display | None = None) -> None:
         """Write the labels and the model to the campaign's folder, if they have changed.

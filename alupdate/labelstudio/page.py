@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from statistics import median, quantiles
 
 from alupdate.labelstudio.live import Latency, Live
-from alupdate.models.calibration import LEAST_LABELS
 from alupdate.report.template import rendered
 
 MINUTE = 60.0
@@ -30,8 +29,9 @@ def status_page(live: Live, name: str) -> str:
         "state": state,
         "size": len(campaign.data.names),
         "classes": [(classes[number], counts[number]) for number in range(len(classes))],
-        "expected": live.expected_accuracy(),
-        "least_labels": LEAST_LABELS,
+        "forecast": live.forecast(),
+        "assumption": live.forecaster.assumption,
+        "n_initial": campaign.config.n_initial,
         "n_recent": len(seconds),
         "latency": None if not seconds else spread(seconds),
     }

@@ -10,7 +10,7 @@ instances make the estimate too low.
 
 from torch import Tensor
 
-from alupdate.laplace.temperature import implied_precision, leave_one_out_logits
+from alupdate.laplace.temperature import logits_without_own_label
 
 
 def left_out_hits(mean: Tensor, features: Tensor, labels: Tensor) -> Tensor | None:
@@ -22,8 +22,7 @@ def left_out_hits(mean: Tensor, features: Tensor, labels: Tensor) -> Tensor | No
         labels: (N,), class indices.
 
     Returns:
-        Booleans; None where there are fewer than two labels, or the weights do not point to the
-        labels, so that no prior fits them.
+        Booleans; None where ``logits_without_own_label`` has none.
 
     Cost: that of ``leave_one_out_logits``.
 
@@ -33,14 +32,8 @@ def left_out_hits(mean: Tensor, features: Tensor, labels: Tensor) -> Tensor | No
         >>> left_out_hits(torch.tensor([[0.5], [-0.5]]), features, labels)
         tensor([True, True, True])
     """
-    if len(labels) < 2:
-        return None
-    wide = features.double()
-    precision = implied_precision(mean.double(), wide, labels)
-    if precision is None:
-        return None
-    logits = leave_one_out_logits(mean, wide, labels, precision)
-    return logits.argmax(dim=1) == labels
+    logits = logits_without_own_label(mean, features, labels)
+    return None if logits is None else logits.argmax(dim=1) == labels
 
 
 def left_out_accuracy(mean: Tensor, features: Tensor, labels: Tensor) -> float | None:

@@ -40,10 +40,10 @@ def best_temperature(logits: Tensor, labels: Tensor) -> float:
     """
     from scipy.optimize import minimize_scalar  # half a second that other runs need not wait
 
-    wide = logits.double()
+    wide, targets = logits.double().cpu(), labels.cpu()  # some thirty small sums
 
     def loss(power: float) -> float:
-        return torch.nn.functional.cross_entropy(wide / math.exp(power), labels).item()
+        return torch.nn.functional.cross_entropy(wide / math.exp(power), targets).item()
 
     bounds = math.log(LOWEST_TEMPERATURE), math.log(HIGHEST_TEMPERATURE)
     result = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
@@ -95,6 +95,42 @@ def leave_one_out_logits(
         spread = _dual_spread if dual else _primal_spread
         logits[:, c] -= residuals[:, c] * spread(gram, column, precision)
     return logits
+
+
+def logits_without_own_label(mean: Tensor, features: Tensor, labels: Tensor) -> Tensor | None:
+    """Return ``leave_one_out_logits`` (N, C) under the prior that trained weights imply.
+
+    None where nothing can be left out: with fewer than two labels, with weights that do not point
+    to the labels, so that no prior fits them, and where the posterior is too ill-conditioned to be
+    inverted in float64.
+
+    Args:
+        mean: (C, D), the weights trained on all labels.
+        features: (N, D), labels: (N,).
+    """
+    if len(labels) < 2:
+        return None
+    wide, rows = mean.double(), features.double()
+    precision = implied_precision(wide, rows, labels)
+    if precision is None:
+        return None
+    try:
+        logits = leave_one_out_logits(wide, rows, labels, precision)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return None
+    return logits if torch.isfinite(logits).all() else None
+
+
+def temperature_of_labels(mean: Tensor, features: Tensor, labels: Tensor) -> float:
+    """Return the temperature under which left-out labels are most likely [Guo2017].
+
+    It is 1 where there is nothing to choose by: with labels of fewer than two classes, and where
+    ``logits_without_own_label`` has none. Arguments are those of that function.
+    """
+    if len(torch.unique(labels)) < 2:
+        return 1.0
+    logits = logits_without_own_label(mean, features, labels)
+    return 1.0 if logits is None else best_temperature(logits, labels)
 
 
 def _residuals(logits: Tensor, labels: Tensor) -> Tensor:

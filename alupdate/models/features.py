@@ -7,10 +7,10 @@ settings in ``conf/backbone/NAME.yaml``.
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,13 +28,18 @@ from alupdate.data.dataset import (
     fingerprint_of,
     kind_of,
 )
-from alupdate.data.feature_cache import Extraction, Features, RowsDone, cached_rows
+from alupdate.data.feature_cache import Features, cached_rows, keep_shard, record_line
+from alupdate.data.feature_shards import Shard
+from alupdate.data.row_files import Extraction, RowsDone
 from alupdate.models.end_to_end import Trainable
+from alupdate.models.extractors import Chunks, Extractor, Precision, deviation
 from alupdate.models.scales import standardise
 from alupdate.utils.display import Display, Rate
 from alupdate.utils.errors import InputError, cannot_read
 from alupdate.utils.paths import cache_folder
 
+LARGEST_DEVIATION = 0.01
+"""Of features in half precision from float32, above which there is a warning."""
 DEFAULT_BACKBONES = {"vectors": "identity", "images": "efficientnet_lite0", "texts": "minilm"}
 """What a message advises for each kind of data."""
 
@@ -55,6 +60,15 @@ class Parts:
     def of(cls, dataset: Dataset) -> "Parts":
         """Return pool and test set of a data set."""
         return cls(dataset.name, (dataset.train, dataset.test))
+
+    @classmethod
+    def extracted_of(cls, dataset: Dataset) -> "Parts":
+        """Return the instances of which features are extracted and kept.
+
+        Those of an instance are its own, so a disturbed data set has those of its source.
+        """
+        source = dataset.source
+        return cls.of(dataset) if source is None else cls(dataset.name, (source.train, source.test))
 
     @property
     def kind(self) -> Kind:
@@ -132,11 +146,8 @@ class Backbone(Option):
         Arguments and errors are those of ``raw_features``.
         """
         source = dataset.source
-        if source is None:
-            pool, test = self.raw_features(Parts.of(dataset), device, cache, display)
-        else:  # those of an instance are its own, and are kept once for all parts of the source
-            whole = Parts(dataset.name, (source.train, source.test))
-            pool, test = self.raw_features(whole, device, cache, display)
+        pool, test = self.raw_features(Parts.extracted_of(dataset), device, cache, display)
+        if source is not None:
             pool, test = pool[source.train_positions], test[source.test_positions]
         return self.scaled(Features(pool, test), dataset)
 
@@ -190,47 +201,18 @@ class Backbone(Option):
         raise NotImplementedError(f"backbone {self.name} cannot be trained")
 
 
-class Extractor(Protocol):
-    """A frozen network that computes features.
-
-    Making one is cheap: the network is loaded when features are first asked for.
-    """
-
-    @property
-    def name(self) -> str:
-        """Readable, for messages and file names."""
-        ...
-
-    @property
-    def identity(self) -> str:
-        """Everything that decides the features of an instance: weights' hash, preprocessing."""
-        ...
-
-    @property
-    def unit(self) -> str:
-        """What instances are called: images or texts."""
-        ...
-
-    @property
-    def chunk(self) -> int:
-        """How many instances are computed together."""
-        ...
-
-    def features(self, instances: Instances) -> FloatArray:
-        """Return the features (n, D) of n instances; they do not depend on each other."""
-        ...
-
-
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
 class CachedBackbone(Backbone):
     """A backbone whose frozen features are computed once for each data set, and kept on disk.
 
     Attributes:
         kind: of the instances that the network takes.
+        precision: of the frozen network's matrix products and convolutions.
         standardise: whether fixed features are scaled to mean 0 and variance 1 on the pool.
     """
 
     kind: ClassVar[Kind]
+    precision: Precision = "float32"
     standardise: Flag = True
 
     @property
@@ -252,7 +234,27 @@ class CachedBackbone(Backbone):
         self, parts: Parts, device: torch.device, cache: Path | None, display: Display
     ) -> tuple[FloatArray, ...]:
         require_kind(parts, self.kind, self.name)
-        return extracted(parts, self.extractor(device), cache, display)
+        return extracted(parts, self.extractor(device), cache, display, device)
+
+    def keep_shard(
+        self, parts: Parts, device: torch.device, cache: Path, display: Display, shard: Shard
+    ) -> int:
+        """Extract and keep the features of one shard of all parts' instances.
+
+        Other arguments and errors are those of ``raw_features``.
+
+        Args:
+            shard: which one.
+
+        Returns:
+            How many shards are still missing; the last one joins them.
+        """
+        require_kind(parts, self.kind, self.name)
+        extractor = self.extractor(device)
+        with _place(parts, extractor, cache) as (folder, key):
+            say = _recording(folder, key, display)
+            extraction = _extraction(parts, extractor, device, display, say)
+            return keep_shard(folder, key, extraction, shard)
 
     @override
     def scaled(self, features: Features, dataset: Dataset) -> Features:
@@ -283,7 +285,11 @@ def require_kind(parts: Parts, kind: Kind, backbone: str) -> None:
 
 
 def extracted(
-    parts: Parts, extractor: Extractor, cache: Path | None, display: Display
+    parts: Parts,
+    extractor: Extractor,
+    cache: Path | None,
+    display: Display,
+    device: torch.device | None = None,
 ) -> tuple[FloatArray, ...]:
     """Return the features of each part, from the cache where they are already there.
 
@@ -292,61 +298,109 @@ def extracted(
         extractor: computes features that are not in the cache.
         cache: the cache directory; None to keep nothing.
         display: shows progress.
+        device: of the extractor, for messages; None for the CPU.
 
     Raises:
         InputError: the cache cannot be written, or a feature is not finite.
     """
-    count = sum(parts.sizes)
-
-    @contextmanager
-    def watched(done: int) -> Iterator[RowsDone]:
-        title = f"features of {parts.name} by {extractor.name}"
-        with display.progress(title, count, done) as advance:
-            rate = Rate(extractor.unit)
-            yield lambda rows: advance(rows, rate.after(rows))
-
-    def computed(start: int, stop: int) -> FloatArray:
-        try:
-            return _rows(parts, extractor, start, stop)
-        except OSError as error:  # of the data or the weights: those of the cache are told apart
-            where = f"features of {parts.name} by {extractor.name}"
-            raise cannot_read(where, error) from error
-
-    extraction = Extraction(count, computed, extractor.chunk, watched)
-    rows = extraction.all_rows() if cache is None else _kept(parts, extractor, cache, extraction)
+    where = device or torch.device("cpu")
+    if cache is None:
+        rows = _extraction(parts, extractor, where, display, display.say).all_rows()
+    else:
+        with _place(parts, extractor, cache) as (folder, key):
+            say = _recording(folder, key, display)
+            rows = cached_rows(folder, key, _extraction(parts, extractor, where, display, say))
     ends = np.cumsum(parts.sizes).tolist()
     return tuple(rows[end - size : end] for size, end in zip(parts.sizes, ends, strict=True))
 
 
-def _kept(parts: Parts, extractor: Extractor, cache: Path, extraction: Extraction) -> FloatArray:
+def _recording(folder: Path, key: str, display: Display) -> Callable[[str], None]:
+    """Return a function that shows a line, and keeps it in the log beside the features."""
+
+    def say(line: str) -> None:
+        record_line(folder, key, line)
+        display.say(line)
+
+    return say
+
+
+def _extraction(
+    parts: Parts,
+    extractor: Extractor,
+    device: torch.device,
+    display: Display,
+    say: Callable[[str], None],
+) -> Extraction:
+    """Return how to compute the features of all parts, with progress, a rate, and clear errors."""
+
+    @contextmanager
+    def watched(done: int, count: int, which: str) -> Iterator[RowsDone]:
+        title = f"features of {parts.name} by {extractor.name}{which and f', {which}'}"
+        rate = Rate(extractor.unit)
+        with display.progress(title, count, done) as advance:
+            yield lambda rows: advance(rows, rate.after(rows))
+        if done < count:
+            say(f"{title}: {rate.summary()} on {device}")
+
+    def computed(start: int, stop: int) -> Iterator[FloatArray]:
+        chunks = Chunks.between(parts.instances, start, stop, extractor.chunk)
+        try:
+            if chunks and extractor.precision != "float32":
+                _tell_deviation(extractor, chunks[0], display, say)
+            for rows in extractor.stream(chunks):
+                _require_finite(rows, parts, extractor)
+                yield rows
+        except OSError as error:  # of the data or the weights: those of the cache are told apart
+            where = f"features of {parts.name} by {extractor.name}"
+            raise cannot_read(where, error) from error
+
+    return Extraction(sum(parts.sizes), computed, watched)
+
+
+def _tell_deviation(
+    extractor: Extractor, instances: Instances, display: Display, say: Callable[[str], None]
+) -> None:
+    """Say how much half precision changes features, which depends on the network."""
+    share = deviation(extractor, instances)
+    line = (
+        f"backbone.precision={extractor.precision}: features of the first {len(instances)} "
+        f"{extractor.unit} differ from float32 by {share:.2%}"
+    )
+    say(line)
+    if share > LARGEST_DEVIATION:
+        other = "float16 or float32" if extractor.precision == "bfloat16" else "float32"
+        display.complain(f"warning: {line}; {other} would be closer")
+
+
+@contextmanager
+def _place(parts: Parts, extractor: Extractor, cache: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the folder of the features, and the key of these.
+
+    Raises:
+        InputError: the folder cannot be used.
+    """
     content = f"{fingerprint_of(*parts.instances)}|{extractor.identity}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     key = _file_name(f"{extractor.name}-{digest}")
     try:
-        return cached_rows(cache_folder(cache, "features"), key, extraction)
+        yield cache_folder(cache, "features"), key
     except OSError as error:
         reason = error.strerror or error
         place = cache / "features"
         raise InputError(f"cache_dir: cannot use {place} ({reason})") from error
 
 
-def _rows(parts: Parts, extractor: Extractor, start: int, stop: int) -> FloatArray:
-    """Return the features of instances start..stop-1, counted through all parts."""
-    found, first = [], 0
-    for part in parts.instances:
-        inside = np.arange(max(start, first), min(stop, first + len(part))) - first
-        if len(inside):
-            found.append(extractor.features(part.take(inside)))
-        first += len(part)
-    rows = np.concatenate(found)
+def _require_finite(rows: FloatArray, parts: Parts, extractor: Extractor) -> None:
     finite = np.isfinite(rows).all(axis=1)
     if not finite.all():
         count = f"{int((~finite).sum())} of {len(rows)} {extractor.unit}"
+        remedy = "check the weights, and their preprocessing"
+        if extractor.precision == "float16":
+            remedy = "use backbone.precision=bfloat16 or float32, whose range is larger"
         raise InputError(
             f"backbone={extractor.name}: its features of {count} of {parts.name} are NaN or "
-            "infinite; check the weights, and their preprocessing"
+            f"infinite; {remedy}"
         )
-    return rows
 
 
 def _file_name(key: str) -> str:

@@ -24,8 +24,19 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Flag, Positive, Text
 from alupdate.data.dataset import ArrayImages, Dataset, FloatArray, Images, Instances, Kind
+from alupdate.data.hub import HubImages
+from alupdate.data.image_files import ImageFiles
 from alupdate.models.end_to_end import Network, Trainable, no_augmentation
-from alupdate.models.features import CachedBackbone, Extractor, Parts, require_kind
+from alupdate.models.extractors import (
+    Extractor,
+    at_precision,
+    decoding_workers,
+    moved,
+    network_inputs,
+    network_outputs,
+    with_precision,
+)
+from alupdate.models.features import CachedBackbone, Parts, require_kind
 from alupdate.models.networks import dimension_of, find_weights, image_network, published_config
 from alupdate.models.training import seeded
 from alupdate.models.weights import WeightsFile
@@ -38,6 +49,8 @@ ByteArray = NDArray[np.uint8]
 Pixels = Annotated[int, Field(strict=True, ge=16, le=1024)]
 WEIGHTS_ENDING = ".safetensors"
 IMAGES_AT_ONCE = 64
+IMAGES_ON_GPU = 256
+"""Images that a frozen network on a GPU computes together."""
 BYTES_AT_ONCE = 2**26
 """Of images at full size that are decoded, and again of those that are resized, at a time: 64 of
 590 x 590 pixels as they are, or of 295 x 295 as floats."""
@@ -105,6 +118,11 @@ class ImageBackbone(CachedBackbone):
             raise InputError(
                 f"backbone.model={self.model}: backbone=efficientnet_lite0 is one network; use "
                 f"backbone=timm backbone.model={self.model}"
+            )
+        if self.precision != "float32" and not self.frozen:
+            raise InputError(
+                f"backbone.precision={self.precision}: is for the features of a frozen network; "
+                "with backbone.frozen=false use float32"
             )
 
     @override
@@ -206,7 +224,7 @@ def squares(images: Sequence[ByteArray], how: Preprocessing, device: torch.devic
     for (height, width, _), alike in by_shape.items():
         for positions in _parts(alike, height * width):
             stacked = torch.stack([torch.from_numpy(images[i].copy()) for i in positions])
-            planes = stacked.to(device).permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1)
+            planes = moved(stacked, device).permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1)
             cut[positions] = _middle(_resized(planes, how), how.size)
     return cut
 
@@ -256,7 +274,7 @@ def _middle(planes: Tensor, size: int) -> Tensor:
     return planes[:, :, top : top + size, left : left + size]
 
 
-class ImageNetwork:
+class ImageNetwork(Extractor):
     """A frozen image network that extracts its pooled features.
 
     Example:
@@ -266,11 +284,13 @@ class ImageNetwork:
         (2, 96)
     """
 
-    unit, chunk = "images", IMAGES_AT_ONCE
+    unit = "images"
 
     def __init__(self, settings: ImageBackbone, device: torch.device) -> None:
         self._settings, self._device = settings, device
         self.name = settings.model if settings.name == "timm" else settings.name
+        self.precision = settings.precision
+        self.chunk = IMAGES_AT_ONCE if device.type == "cpu" else IMAGES_ON_GPU
 
     @cached_property
     def _weights(self) -> WeightsFile | None:
@@ -285,20 +305,40 @@ class ImageNetwork:
         return network.eval().to(self._device)
 
     @property
+    @override
     def identity(self) -> str:
-        """Hash of the weights, model, preprocessing and version of the computation."""
+        """Hash of the weights, model, preprocessing, precision and version of the computation."""
         weights = "random" if self._weights is None else self._weights.sha256
         how = preprocessing_of(self._settings)
-        return f"{weights}|{self._settings.model}|{how}|{IMAGE_FEATURES}"
+        identity = f"{weights}|{self._settings.model}|{how}|{IMAGE_FEATURES}"
+        return with_precision(identity, self.precision)
 
+    @override
     def features(self, instances: Instances) -> FloatArray:
         """Return the pooled features (n, D) of n images of any size."""
-        assert isinstance(instances, Images)
+        return next(self._computed([instances], 0))
+
+    @override
+    def stream(self, chunks: Sequence[Instances]) -> Iterator[FloatArray]:
+        encoded = len(chunks) > 0 and isinstance(chunks[0], ImageFiles | HubImages)
+        return self._computed(chunks, decoding_workers(self._device) if encoded else 0)
+
+    def _computed(self, chunks: Sequence[Instances], workers: int) -> Iterator[FloatArray]:
+        """Yield the features of chunks of images, which workers decode and resize on the CPU."""
         how = preprocessing_of(self._settings)
-        with torch.inference_mode():
-            inputs = normalised(squares_of(instances, how, self._device), how)
-            pooled: FloatArray = self._network(inputs).float().cpu().numpy()
-        return pooled
+        place = torch.device("cpu") if workers else self._device
+
+        def cut(instances: Instances) -> Tensor:
+            assert isinstance(instances, Images)
+            return squares_of(instances, how, place)
+
+        def pooled(planes: Tensor) -> Tensor:
+            with at_precision(self.precision, self._device):
+                found: Tensor = self._network(normalised(planes, how))
+            return found.float()
+
+        inputs = network_inputs(chunks, cut, workers, self._device)
+        return network_outputs(inputs, pooled, self._device)
 
 
 def image_arrays(parts: Parts, backbone: str) -> list[ByteArray]:

@@ -21,7 +21,8 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, PathText
 from alupdate.data.dataset import FloatArray, Instances, Kind, Texts
-from alupdate.models.features import CachedBackbone, Extractor
+from alupdate.models.extractors import Extractor, at_precision, moved, with_precision
+from alupdate.models.features import CachedBackbone
 from alupdate.models.weights import PackagedFile, check_hub_file
 from alupdate.utils.errors import InputError
 from alupdate.utils.files import digest_of
@@ -41,6 +42,8 @@ PATTERNS = ("config.json", "model*.safetensors.index.json", WEIGHTS, *VOCABULARY
 """What is taken from a repository: never weights that would have to be unpickled."""
 TEXTS_AT_ONCE = 512
 MINIBATCH = 64
+MINIBATCH_ON_GPU = 256
+"""Texts that a network on a GPU encodes together."""
 TEXT_FEATURES = "text-v1"
 """Names tokenization and pooling; part of the feature cache's key."""
 Tokens = Annotated[int, Field(strict=True, ge=4)]
@@ -140,20 +143,22 @@ def _digest(folder: Path, where: str) -> str:
     return content.hexdigest()
 
 
-class TextNetwork:
+class TextNetwork(Extractor):
     """A frozen transformer that extracts one vector per text."""
 
     unit, chunk = "texts", TEXTS_AT_ONCE
 
     def __init__(self, settings: TextBackbone, device: torch.device) -> None:
         self._settings, self._device = settings, device
-        self.name = settings.name
+        self.name, self.precision = settings.name, settings.precision
 
     @property
+    @override
     def identity(self) -> str:
-        """Hash of the model's files, pooling, length and version of the computation."""
+        """Hash of the model's files, pooling, length, precision and version of the computation."""
         kept = self._settings
-        return f"{self._files.digest}|{kept.pooling}|{kept.max_length}|{TEXT_FEATURES}"
+        identity = f"{self._files.digest}|{kept.pooling}|{kept.max_length}|{TEXT_FEATURES}"
+        return with_precision(identity, self.precision)
 
     @cached_property
     def _files(self) -> TextFiles:
@@ -164,6 +169,7 @@ class TextNetwork:
         tokenizer, network = _load(self._files, self._settings)
         return tokenizer, network.eval().to(self._device)
 
+    @override
     def features(self, instances: Instances) -> FloatArray:
         """Return the vectors (n, D) of n texts.
 
@@ -175,22 +181,22 @@ class TextNetwork:
             list(instances.strings), truncation=True, max_length=self._settings.max_length
         )["input_ids"]
         order = np.argsort([len(ids) for ids in tokens], kind="stable")
+        size = MINIBATCH if self._device.type == "cpu" else MINIBATCH_ON_GPU
         parts = []
-        for start in range(0, len(order), MINIBATCH):
-            batch = [tokens[i] for i in order[start : start + MINIBATCH]]
+        for start in range(0, len(order), size):
+            batch = [tokens[i] for i in order[start : start + size]]
             parts.append(self._encode(network, batch, tokenizer.pad_token_id))
-        pooled: FloatArray = np.concatenate(parts)
+        pooled: FloatArray = torch.cat(parts).cpu().numpy()
         return pooled[np.argsort(order)]
 
-    def _encode(self, network: torch.nn.Module, batch: list[list[int]], pad: int) -> FloatArray:
+    def _encode(self, network: torch.nn.Module, batch: list[list[int]], pad: int) -> Tensor:
         """Return the vectors (B, D) of B tokenized texts."""
-        ids, mask = padded(batch, pad)
-        ids, mask = ids.to(self._device), mask.to(self._device)
-        with torch.inference_mode():
+        ids, mask = (moved(tensor, self._device) for tensor in padded(batch, pad))
+        with torch.inference_mode(), at_precision(self.precision, self._device):
             hidden = network(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        with torch.inference_mode():
             pool = mean_vector if self._settings.pooling == "mean" else class_vector
-            vectors: FloatArray = pool(hidden, mask).cpu().numpy()
-        return vectors
+            return pool(hidden, mask)
 
 
 def padded(batch: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from alupdate.results.costs import COST_COLUMNS
+from alupdate.results.picks import COUNTED, PICK_COLUMNS
 from alupdate.results.records import (
     COMPARISON_COLUMNS,
     CURVE_COLUMNS,
@@ -27,11 +28,11 @@ from alupdate.utils.metrics import ACCURACY, LATER_METRICS, METRIC_NAMES
 TEXT = frozenset({
     "run", "experiment", "dataset", "backbone", "strategy", "batch", "update", "method",
     "likelihood", "step_size", "phase", "section", "what", "against", "variable", "state", "reason",
-    "overrides", "unit", "rule",
+    "overrides", "unit", "rule", "disturbance",
 })  # fmt: skip
 WHOLE = frozenset({
     "seed", "cycle", "n_labelled", "n_initial", "n_new", "position", "pool_index", "label",
-    "labels", "ahead",
+    "labels", "ahead", *COUNTED.values(),
 })  # fmt: skip
 BOOLEAN = frozenset({"oracle", "stop", "ended"})
 """Columns by type, in whatever file they are; all others hold real numbers."""
@@ -96,6 +97,9 @@ KINDS: Mapping[str, TableKind] = {
     "stopping": TableKind("rule", STOPPING_COLUMNS, frozenset({"value"}), file="stopping.csv"),
     "forecasts": TableKind(
         "ahead", FORECAST_TABLE, gaps=frozenset({ACCURACY}), file="forecast.csv"
+    ),
+    "disturbances": TableKind(
+        "disturbance", PICK_COLUMNS, optional=tuple(COUNTED.values()), file="disturbances.csv"
     ),
     "curves": _kind_with_metrics("curve.csv", "cycle", CURVE_COLUMNS),
 }  # fmt: skip

@@ -21,6 +21,18 @@ class Interval:
     lower: float
     upper: float
 
+    def in_words(self) -> str:
+        """Return the estimate and its interval with two decimals.
+
+        Example:
+            >>> Interval(0.925, 0.85, 1.0).in_words()
+            '.93 (.85 to 1.00)'
+        """
+        value, lower, upper = (
+            f"{number:.2f}".removeprefix("0") for number in (self.value, self.lower, self.upper)
+        )
+        return f"{value} ({lower} to {upper})"
+
 
 @dataclass(frozen=True)
 class Expectation:
@@ -59,15 +71,8 @@ class Forecast:
         if self.now is None:
             return "expected accuracy: the labels say nothing about it yet"
         first, *others = self.expected
-        later = [f"after {e.ahead} more labels {_short(e.accuracy)}" for e in others]
-        return "; ".join([f"expected accuracy {_short(first.accuracy)}", *later])
-
-
-def _short(found: Interval) -> str:
-    value, lower, upper = (
-        f"{number:.2f}".removeprefix("0") for number in (found.value, found.lower, found.upper)
-    )
-    return f"{value} ({lower} to {upper})"
+        later = [f"after {e.ahead} more labels {e.accuracy.in_words()}" for e in others]
+        return "; ".join([f"expected accuracy {first.accuracy.in_words()}", *later])
 
 
 def forecast_rows(

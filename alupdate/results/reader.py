@@ -96,12 +96,12 @@ class Results:
         costs: rows of costs.csv, what the labels have cost after each cycle.
         stopping: rows of stopping.csv, one per cycle and stopping rule.
         forecasts: rows of forecast.csv, one per expected accuracy.
+        disturbances: rows of disturbances.csv, how many picks are wrong, outliers or repeated.
         areas: rows of scripts/areas.py, one per run.
         benchmark: rows of scripts/benchmark.py.
         runs: all run directories that could be read; none for a file of gathered rows.
         missing: the runs that the tables leave out, also those that a sweep has not started.
-        changes: a line for each name that stands for several contents of files, which the tables
-            tell apart.
+        changes: a line for each name that stands for several contents of files.
     """
 
     name: str
@@ -113,6 +113,7 @@ class Results:
     costs: pd.DataFrame | None = None
     stopping: pd.DataFrame | None = None
     forecasts: pd.DataFrame | None = None
+    disturbances: pd.DataFrame | None = None
     areas: pd.DataFrame | None = None
     benchmark: pd.DataFrame | None = None
     runs: tuple[Run, ...] = ()

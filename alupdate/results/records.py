@@ -18,6 +18,7 @@ from alupdate.results.annotations import (
 )
 from alupdate.results.costs import COST_COLUMNS, check_costs, cost_rows
 from alupdate.results.forecasts import FORECAST_COLUMNS, Forecast, forecast_rows
+from alupdate.results.picks import PickCounts, check_picks, pick_table
 from alupdate.results.stopping import STOPPING_COLUMNS, StopVerdict, stopping_rows
 from alupdate.utils.metrics import ACCURACY, known_columns, metric_values, with_metrics
 
@@ -93,6 +94,7 @@ class CycleRecord:
         cost: of what was acquired in this cycle; None where each label costs the same.
         stopping: the verdicts of the stopping rules, if there are any.
         forecast: what is expected after the cycle; None where nobody asked.
+        picks: how many are wrong, outliers or repeated by its end; None on data without these.
     """
 
     cycle: int
@@ -106,10 +108,11 @@ class CycleRecord:
     cost: float | None = None
     stopping: tuple[StopVerdict, ...] = ()
     forecast: Forecast | None = None
+    picks: PickCounts | None = None
 
     def as_step(self) -> dict[str, Any]:
         """Return the record as a step of the run's state, without what the run does not have."""
-        lacks = {name for name in ("stopping", "forecast") if not getattr(self, name)}
+        lacks = {name for name in ("stopping", "forecast", "picks") if not getattr(self, name)}
         return {key: value for key, value in asdict(self).items() if key not in lacks}
 
 
@@ -143,8 +146,23 @@ def tables(
         "timings.csv": csv_text(TIMING_COLUMNS, timings),
         "queries.csv": csv_text(QUERY_COLUMNS, queries),
     }
+    extras = _extra_tables(run, config, curve, records)
+    return files | {name: csv_text(*table) for name, table in extras.items() if table[1]}
+
+
+def _extra_tables(
+    run: str, config: RunConfig, curve: Sequence[Mapping[str, Any]], records: Sequence[CycleRecord]
+) -> dict[str, tuple[Sequence[str], list[list[object]]]]:
+    """Return columns and rows of the tables that only some runs have; no rows for the others.
+
+    Args:
+        run: its name.
+        config: of the run.
+        curve: the rows of curve.csv.
+        records: of its cycles.
+    """
     costs = [(r.n_labelled, r.cost) for r in records]
-    extras = {
+    return {
         "comparison.csv": (
             COMPARISON_COLUMNS,
             [_comparison_row(run, r, r.comparison) for r in records if r.comparison],
@@ -155,9 +173,9 @@ def tables(
             ANNOTATION_COLUMNS,
             annotation_rows(run, [(r.indices, r.annotations) for r in records]),
         ),
+        "disturbances.csv": pick_table(run, config, [(r.n_labelled, r.picks) for r in records]),
         "forecast.csv": (FORECAST_TABLE, _forecast_rows(run, config, records)),
     }
-    return files | {name: csv_text(*table) for name, table in extras.items() if table[1]}
 
 
 def _stopping_rows(
@@ -278,6 +296,7 @@ def cycles_of(steps: Sequence[Mapping[str, Any]]) -> list[CycleRecord]:
             raise ValueError(f"cycle {number}: n_labelled is not the number of labels acquired")
         if min(record.indices, default=0) < 0 or min(record.labels, default=0) < NO_LABEL:
             raise ValueError(f"cycle {number} has an instance or a label below 0")
+        check_picks(record.picks, len(seen))
         if ACCURACY not in record.scores:
             raise ValueError(f"cycle {number} has no {ACCURACY}")
     check_costs([record.cost for record in records])

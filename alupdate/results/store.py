@@ -63,6 +63,7 @@ ADDED: Mapping[str, Any] = {
     "annotator": {"name": "truth"},
     "stop": {"name": "none"},
     "forecast": {"name": "none"},
+    "backbone.precision": "float32",
 }
 """Settings that earlier versions did not have, and the values that stand for what those did: with
 them a run is the one that it was."""

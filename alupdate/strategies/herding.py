@@ -33,11 +33,7 @@ from alupdate.config.values import SETTINGS, Count, Positive, positive_or
 from alupdate.laplace.map import map_update
 from alupdate.laplace.names import GAUSSIAN
 from alupdate.laplace.posterior import fit_posterior
-from alupdate.laplace.temperature import (
-    best_temperature,
-    implied_precision,
-    leave_one_out_logits,
-)
+from alupdate.laplace.temperature import implied_precision, temperature_of_labels
 from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
 from alupdate.strategies.diversity import (
     distance_chunks,
@@ -254,15 +250,11 @@ def spacing(labelled: Tensor) -> Tensor:
 def left_out_temperature(query: Query) -> float:
     """Return the temperature under which left-out labels are most likely, by leave-one-out.
 
-    The labels are left out in closed form (``alupdate.laplace.temperature``). 1 where there is
-    nothing to choose by: see ``_precision``.
+    The labels are left out in closed form. 1 where there is nothing to choose by: see
+    ``temperature_of_labels``.
     """
-    precision = _precision(query)
-    if precision is None:
-        return 1.0
-    mean, labels = query.posterior.mean, query.labelled_labels
-    logits = leave_one_out_logits(mean, query.labelled_features, labels, precision)
-    return best_temperature(logits, labels)
+    mean = query.posterior.mean
+    return temperature_of_labels(mean, query.labelled_features, query.labelled_labels)
 
 
 def held_out_temperature(query: Query) -> float:

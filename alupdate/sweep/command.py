@@ -22,7 +22,15 @@ from alupdate.sweep.launch import (
     launch_until_done,
     make_launch,
 )
-from alupdate.sweep.plan import Composer, PlannedRun, check_jobs, expand, parse_overrides, plan_runs
+from alupdate.sweep.plan import (
+    Composer,
+    PlannedRun,
+    check_jobs,
+    expand,
+    parse_overrides,
+    plan_runs,
+    sharded,
+)
 from alupdate.sweep.status import (
     MANIFEST,
     ManifestRow,
@@ -84,7 +92,7 @@ def run_sweep(
         launch = make_launch(master, context, _experiments(runs)[0])
         code = _run_pending(runs, launch, display)
     else:
-        code = _run_all(jobs, make_launch(master, context, Path()), display)
+        code = _run_all(sharded(jobs, configs), make_launch(master, context, Path()), display)
     if code != DONE:
         raise SweepError(code)
 
@@ -194,6 +202,9 @@ def _run_all(jobs: Sequence[Sequence[str]], launch: Launch, display: Display) ->
         if result.outcome != "done":
             display.complain(f"{result.outcome}: {shlex.join(job)}: {result.reason}")
         worst = max(worst, codes.get(result.outcome, FAILED))
+    done = sum(result.outcome == "done" for result in results)
+    if done:
+        display.say(f"{done} of {len(jobs)} jobs are done")
     return worst
 
 

@@ -14,7 +14,7 @@ from joblib import cpu_count
 from omegaconf import DictConfig
 
 from alupdate.results.status import is_held, read_status
-from alupdate.sweep.plan import Composer, PlannedRun, extractions
+from alupdate.sweep.plan import Composer, PlannedRun, extractions, shards_of
 from alupdate.sweep.worker import (
     LAUNCHER_PID,
     PARALLEL_JOBS,
@@ -135,8 +135,11 @@ def extract_shared_features(runs: Sequence[PlannedRun], launch: Launch, display:
         return
     names = [f"{run.config.dataset.name}, {run.config.backbone.name}" for run in first]
     display.say(f"extracting features: {'; '.join(names)}")
+    jobs = [
+        [*run.overrides, "task=features", *part] for run in first for part in shards_of(run.config)
+    ]
     try:
-        launch([[*run.overrides, "task=features"] for run in first])
+        launch(jobs)
     except Exception as error:  # whatever a launcher raises, such as when its worker died
         display.complain(f"warning: features are not extracted first: {first_line(error)}")
 

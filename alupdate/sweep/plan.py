@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep, 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from alupdate.config import RunConfig
+from alupdate.config import FeaturesTask, RunConfig
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.config.compose import CONFIG
 from alupdate.experiment.job import digests
@@ -226,8 +226,27 @@ class Composer:
         return "/" in key or key in self._groups
 
 
+def sharded(jobs: Sequence[Sequence[str]], configs: Sequence[RunConfig]) -> list[list[str]]:
+    """Return the jobs, with one for each shard in place of an extraction that is shared."""
+    return [
+        [*job, *part]
+        for job, config in zip(jobs, configs, strict=True)
+        for part in (shards_of(config) if isinstance(config.task, FeaturesTask) else [[]])
+    ]
+
+
+def shards_of(config: RunConfig) -> list[list[str]]:
+    """Return the overrides that make an extraction the jobs that share it."""
+    if not config.extraction.is_for_sweep:
+        return [[]]
+    return [[f"extraction.shard={number}"] for number in range(config.extraction.shards)]
+
+
 def extractions(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """Return one run for each set of features that several runs need and none has used yet."""
+    """Return one run for each set of features that several runs need and none has used yet.
+
+    Those that one run needs are extracted ahead, too, where several jobs share that.
+    """
     sharing: dict[str, list[PlannedRun]] = {}
     for run in runs:
         if run.config.backbone.extracts:
@@ -236,5 +255,6 @@ def extractions(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     return [
         group[0]
         for group in sharing.values()
-        if len(group) > 1 and not any(run.complete for run in group)
+        if (len(group) > 1 or group[0].config.extraction.is_for_sweep)
+        and not any(run.complete for run in group)
     ]

@@ -30,8 +30,20 @@ class Rate:
     def after(self, steps: int) -> str:
         """Return the rate after ``steps`` more."""
         self._count += steps
-        seconds = time.perf_counter() - self._start
-        return f"{self._count / seconds:.0f} {self._unit}/s"
+        return f"{self._count / self._seconds:.0f} {self._unit}/s"
+
+    def summary(self) -> str:
+        """Return how many steps took how long.
+
+        Example:
+            >>> Rate("images").summary()
+            '0 images in 0.0 s, 0 images/s'
+        """
+        return f"{self._count} {self._unit} in {self._seconds:.1f} s, {self.after(0)}"
+
+    @property
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._start
 
 
 class ForgivingStream:

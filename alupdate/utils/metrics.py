@@ -8,6 +8,7 @@ This module imports no PyTorch, so that a command which only reads results start
 metrics use the methods of the tensors that they are given.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from alupdate.utils.errors import InputError, suggestion
 if TYPE_CHECKING:
     from torch import Tensor
 
+NAN = float("nan")
 BINS = 15
 """Bins of the calibration errors."""
 SORTED = 2**24
@@ -33,6 +35,7 @@ class Predictions:
         labels: (T,), class indices.
         one_hot: (T, C), the labels in float64.
         predicted: (T,), class indices of the largest logits.
+        temperature: of the model, chosen without the labels of the test set; NaN where none is.
     """
 
     logits: "Tensor"
@@ -41,14 +44,18 @@ class Predictions:
     labels: "Tensor"
     one_hot: "Tensor"
     predicted: "Tensor"
+    temperature: float = NAN
 
     @classmethod
-    def of(cls, logits: "Tensor", labels: "Tensor") -> "Predictions":
+    def of(cls, logits: "Tensor", labels: "Tensor", temperature: float = NAN) -> "Predictions":
         """Return the predictions of logits (T, C) for class indices (T,)."""
         log_probabilities = logits.double().log_softmax(dim=1)
         one_hot = log_probabilities.new_zeros(logits.shape).scatter_(1, labels[:, None], 1.0)
         predicted = logits.argmax(dim=1)
-        return cls(logits, log_probabilities, log_probabilities.exp(), labels, one_hot, predicted)
+        probabilities = log_probabilities.exp()
+        return cls(
+            logits, log_probabilities, probabilities, labels, one_hot, predicted, temperature
+        )
 
 
 def accuracy(predictions: Predictions) -> float:
@@ -74,11 +81,27 @@ def expected_calibration_error(predictions: Predictions) -> float:
     ``BINS`` bins of equal width on the confidence. The same number as torchmetrics gives (a test
     holds them together); that library is not used here since its import takes several seconds.
     """
-    confidence, predicted = predictions.probabilities.max(dim=1)
+    return _calibration_error(predictions.probabilities, predictions.labels)
+
+
+def tempered_calibration_error(predictions: Predictions) -> float:
+    """Return the ECE of softmax(logits / T), with the temperature T of the model [Guo2017].
+
+    NaN where there is none.
+    """
+    if math.isnan(predictions.temperature):
+        return NAN
+    tempered = predictions.logits.double() / predictions.temperature
+    return _calibration_error(tempered.log_softmax(dim=1).exp(), predictions.labels)
+
+
+def _calibration_error(probabilities: "Tensor", labels: "Tensor") -> float:
+    """Return the expected calibration error of probabilities (T, C) for class indices (T,)."""
+    confidence, predicted = probabilities.max(dim=1)
     bins = (confidence * BINS).long().clamp(0, BINS - 1)  # NaN has no bin of its own
-    gaps = (predicted == predictions.labels).to(confidence.dtype) - confidence
+    gaps = (predicted == labels).to(confidence.dtype) - confidence
     per_bin = gaps.new_zeros(BINS).index_add_(0, bins, gaps)
-    return (per_bin.abs().sum() / len(predictions.labels)).item()
+    return (per_bin.abs().sum() / len(labels)).item()
 
 
 def adaptive_calibration_error(predictions: Predictions) -> float:
@@ -156,7 +179,7 @@ def confidence_auroc(predictions: Predictions) -> float:
     right, wrong = (groups[some].bincount(minlength=len(groups)) for some in (hits, ~hits))
     pairs = int(right.sum() * wrong.sum())
     if not pairs or confidence.isnan().any():
-        return float("nan")
+        return NAN
     below = 2 * wrong.cumsum(dim=0) - wrong  # twice the wrong ones below, and once those beside
     return int((right * below).sum()) / (2 * pairs)
 
@@ -189,6 +212,7 @@ METRICS = (
     Metric("macro_f1", "macro-averaged F1 score", True, macro_f1),
     Metric("worst_recall", "recall of the worst class", True, worst_recall),
     Metric("confidence_auroc", "AUROC of the confidence", True, confidence_auroc),
+    Metric("tempered_ece", "temperature-scaled ECE", False, tempered_calibration_error),
 )
 """All metrics, in the order of their columns; new ones go to the end."""
 METRIC_NAMES = tuple(metric.name for metric in METRICS)
@@ -202,12 +226,13 @@ LATER_METRICS = METRIC_NAMES[N_INNER:]
 """Metrics that runs may lack which were made before the metric was added."""
 
 
-def score(logits: "Tensor", labels: "Tensor") -> dict[str, float]:
+def score(logits: "Tensor", labels: "Tensor", temperature: float = NAN) -> dict[str, float]:
     """Return the value of every metric on a test set.
 
     Args:
         logits: (T, C), predicted.
         labels: (T,), true class indices.
+        temperature: of the model, chosen without these labels; NaN where none is.
 
     Example:
         >>> import torch
@@ -215,7 +240,7 @@ def score(logits: "Tensor", labels: "Tensor") -> dict[str, float]:
         >>> print(f"{scores['accuracy']:.2f} {scores['nll']:.2f}")
         0.50 0.72
     """
-    predictions = Predictions.of(logits, labels)
+    predictions = Predictions.of(logits, labels, temperature)
     return {metric.name: metric.function(predictions) for metric in METRICS}
 
 
@@ -265,4 +290,4 @@ def metric_values(scores: Mapping[str, float]) -> dict[str, float]:
 
     A run that was begun before a metric was added has cycles without it.
     """
-    return {name: scores.get(name, float("nan")) for name in METRIC_NAMES}
+    return {name: scores.get(name, NAN) for name in METRIC_NAMES}

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from alupdate.config import PosteriorConfig, TrainingConfig
-from alupdate.data import feature_cache
-from alupdate.data.feature_cache import Extraction, Features, MappedRows, cached_rows
+from alupdate.data import feature_cache, row_files
+from alupdate.data.feature_cache import Features, MappedRows, cached_rows
+from alupdate.data.row_files import Extraction
 from alupdate.models import learner
 from alupdate.models.learner import FrozenLearner, LearnerSettings
 from alupdate.utils import paths
@@ -33,23 +34,25 @@ class Recorder:
         self.computed, self.resumed_after, self._fails_at = [], [], fails_at
 
     def rows(self, start, stop):
-        if self._fails_at is not None and stop > self._fails_at:
-            raise RuntimeError("the network broke")
-        self.computed += range(start, stop)
-        return ROWS[start:stop]
+        for first in range(start, stop, 4):
+            last = min(first + 4, stop)
+            if self._fails_at is not None and last > self._fails_at:
+                raise RuntimeError("the network broke")
+            self.computed += range(first, last)
+            yield ROWS[first:last]
 
     @contextmanager
-    def watched(self, done):
+    def watched(self, done, total, which):
         self.resumed_after.append(done)
         yield lambda rows: None
 
     def extraction(self):
-        return Extraction(COUNT, self.rows, 4, self.watched)
+        return Extraction(COUNT, self.rows, self.watched)
 
 
 @pytest.fixture(autouse=True)
 def frequent_commits(monkeypatch):
-    monkeypatch.setattr(feature_cache, "ROWS_BETWEEN_COMMITS", 8)
+    monkeypatch.setattr(row_files, "ROWS_BETWEEN_COMMITS", 8)
 
 
 def load(folder, recorder=None):
@@ -79,7 +82,7 @@ def test_rows_are_mapped_and_read_only(tmp_path):
 
 def test_keys_do_not_disturb_each_other(tmp_path):
     load(tmp_path)
-    other = Extraction(COUNT, lambda a, b: ROWS[a:b] + 1, 7, Recorder().watched)
+    other = Extraction(COUNT, lambda a, b: iter([ROWS[a:b] + 1]), Recorder().watched)
     np.testing.assert_array_equal(cached_rows(tmp_path, "other", other), ROWS + 1)
     load(tmp_path)
 
@@ -183,7 +186,7 @@ def test_a_kill_before_the_last_rename_costs_nothing(tmp_path):
     load(tmp_path)
     rows = (tmp_path / "key.npy").read_bytes()
     (tmp_path / "key.npy").rename(tmp_path / "key.partial")
-    progress = {"done": COUNT, "dimension": DIMENSION, "crc": feature_cache.zlib.crc32(rows)}
+    progress = {"done": COUNT, "dimension": DIMENSION, "crc": row_files.zlib.crc32(rows)}
     (tmp_path / "key.progress").write_text(json.dumps(progress))
     assert load(tmp_path)[0].computed == []
     assert names(tmp_path) == ["key.json", "key.npy"]
@@ -194,20 +197,21 @@ SLOW = """
     from contextlib import contextmanager
     from pathlib import Path
     import numpy as np
-    from alupdate.data import feature_cache
+    from alupdate.data import feature_cache, row_files
 
-    feature_cache.ROWS_BETWEEN_COMMITS = 8
+    row_files.ROWS_BETWEEN_COMMITS = 8
 
     def rows(start, stop):
-        print(start, flush=True)
-        time.sleep(0.03)
-        return np.arange(3.0 * start, 3.0 * stop, dtype=np.float32).reshape(-1, 3)
+        for first in range(start, stop, 4):
+            print(first, flush=True)
+            time.sleep(0.03)
+            yield np.arange(3.0 * first, 3.0 * first + 12, dtype=np.float32).reshape(-1, 3)
 
     @contextmanager
-    def watched(done):
+    def watched(done, total, which):
         yield lambda rows: None
 
-    extraction = feature_cache.Extraction(400, rows, 4, watched)
+    extraction = row_files.Extraction(400, rows, watched)
     found = feature_cache.cached_rows(Path(sys.argv[1]), "key", extraction)
     assert (found.ravel() == np.arange(1200)).all()
 """
@@ -263,10 +267,11 @@ def test_a_full_disk_is_an_oserror_and_the_extraction_resumes(tmp_path):
     computed = []
 
     def rows(start, stop):
-        computed.append(start)
-        return wide[start:stop]
+        for first in range(start, stop, 4):
+            computed.append(first)
+            yield wide[first : first + 4]
 
-    extraction = Extraction(COUNT, rows, 4, Recorder().watched)
+    extraction = Extraction(COUNT, rows, Recorder().watched)
     try:
         (small / "filler").write_bytes(bytes(44_000))
         with pytest.raises(OSError, match="No space left"):

@@ -22,6 +22,18 @@ def read(path, tmp_path, **options):
     return ImageFolder(path=str(path), **options).load(tmp_path / "cache", QUIET)
 
 
+def test_each_process_reads_an_archive_through_a_file_of_its_own(tmp_path, monkeypatch):
+    """Forked processes would share the position in the file."""
+    files = small_files()
+    source = image_source(write_zip(tmp_path / "a.zip", files), "here")
+    assert all(source.read(name) == content for name, content in files.items())
+    ours = source._zip
+    assert source._zip is ours
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert source._zip.fp is not ours.fp
+    assert all(source.read(name) == content for name, content in files.items())
+
+
 def test_links_to_folders_are_followed(tmp_path):
     write_folder(tmp_path / "store", small_files())
     linked = tmp_path / "linked"

@@ -79,6 +79,7 @@ def test_comparison_logs_both_ways_of_learning(mode, backbone, monkeypatch, tmp_
     assert comparison[column].tolist() == curve["accuracy"].tolist()[1:]
     assert comparison["before_accuracy"].tolist() == curve["accuracy"].tolist()[:-1]
     assert comparison["agreement"].between(0, 1).all()
+    assert curve["tempered_ece"].isna().all() == (backbone == "cnn")
     ratio = comparison["retrain_seconds"] / comparison["update_seconds"]
     np.testing.assert_allclose(comparison["speedup"], ratio, rtol=0.05)
 
@@ -111,6 +112,8 @@ def test_predictives_change_confidence_more_than_decisions(predictive, monkeypat
     ]
     plain, other = (pd.read_csv(run / "curve.csv") for run in runs)
     assert (plain["nll"] != other["nll"]).all()
+    assert plain["tempered_ece"].notna().all()
+    assert other["tempered_ece"].isna().all()
     assert (plain["accuracy"] - other["accuracy"]).abs().max() < 0.1
 
 

@@ -50,6 +50,7 @@ def test_rows_and_columns(done):
             "base", "retrain", "retrain_lbfgs", "first_order", "second_order", "second_order",
             "monte_carlo", "map", "map",
         ]  # fmt: skip
+    assert set(table.loc[table["tempered_ece"].isna(), "method"]) == {"monte_carlo"}
     assert set(table["step_size"].dropna()) == {"fixed", "auto"}
     auto = table[table["step_size"] == "auto"]
     assert auto["gamma"].between(0.1, 100).all()
@@ -114,4 +115,5 @@ def test_an_interrupted_study_resumes_at_the_last_initial_size(monkeypatch, tmp_
 def test_a_network_trained_end_to_end(monkeypatch, tmp_path):
     table = study(monkeypatch, tmp_path, "backbone=cnn", "task.initial_sizes=[20]")
     assert "retrain_lbfgs" not in set(table["method"])
+    assert table["tempered_ece"].isna().all()
     assert len(table) == 2 * 8

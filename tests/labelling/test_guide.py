@@ -43,8 +43,8 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_images_in_batches(folder, monkeypatch):
-    first, with_answers, predict = (
+def test_images_in_batches(folder, monkeypatch, capfd):
+    first, with_answers, forecast, predict = (
         shlex.split(c)[3:]
         for c in COMMANDS
         if ("imagefolder" in c or "task=predict" in c) and "labelstudio" not in c
@@ -62,6 +62,9 @@ def test_images_in_batches(folder, monkeypatch):
     assert run_command(monkeypatch, folder, *with_answers) == 0
     assert len((photos / "labels.csv").read_text().splitlines()) == 1 + 14
     assert (photos / "batch.html").read_text().count("data:image/jpeg") == 6
+    assert " ".join(capfd.readouterr().err.split()).count("90 % intervals; no random") == 2
+    assert run_command(monkeypatch, folder, *forecast) == 0
+    assert "note: 95 % intervals; no random" in " ".join(capfd.readouterr().err.split())
     assert run_command(monkeypatch, folder, *predict) == 0
     (predictions,) = folder.glob("results/default/predictions-*/predictions.csv")
     table = pd.read_csv(predictions)
@@ -120,4 +123,4 @@ def wait_for(talk, pattern):
 def test_every_command_is_run():
     kinds = ("task=suggest", "task=label", "task=predict")
     assert all(any(kind in command for kind in kinds) for command in COMMANDS)
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 7

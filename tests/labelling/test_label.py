@@ -51,10 +51,10 @@ def vectors(tmp_path, monkeypatch):
     return ["dataset=npz", "dataset.path=pool.npz", "backbone=identity"]
 
 
-def talk(arguments, *answers, viewer="none", folder=None):
+def talk(arguments, *answers, viewer="none", folder=None, person=Script):
     """Run a dialogue and return it, with the rows of the labels file."""
     config = compose_config([*SMALL, *arguments])
-    keys = Script(*answers)
+    keys = person(*answers)
     with locked_folder(config) as campaign:
         data, labels_file = read_labels(config, campaign, QUIET)
         session = Session(open_campaign(config, campaign, data, labels_file, QUIET), QUIET)
@@ -107,6 +107,25 @@ def test_the_model_learns_before_the_next_question(vectors):
             right += asked >= 18 and ranked[0][0] == truth
             session.label(truth)
     assert right >= 11
+
+
+class Expert(Script):
+    """A person who knows the class of every instance, and asks how good the model is."""
+
+    def line(self, _question):
+        (name, *_) = [text.split()[0] for text in self.shown if " labelled, " in text][-1:]
+        return ("even", "odd")[int(name) % 2]
+
+
+def test_what_to_expect_is_said_on_demand(vectors):
+    trained = ["strategy=random", "training.learning_rate=1"]
+    declared = [*vectors, "dataset.classes=[even,odd]", *trained]
+    keys, session, _ = talk(declared, *(["e", "/"] * 16), "e", person=Expert)
+    said = [text for text in keys.shown if text.startswith("expected accuracy")]
+    assert said[:4] == ["expected accuracy: there are too few labels for a model"] * 4
+    assert said[-1].startswith(session.forecaster.forecast(session.pool).in_words())
+    assert "after 50 more labels " in said[-1]
+    assert "\n90 % intervals; no random instances were set aside" in said[-1]
 
 
 def test_a_pool_that_is_exhausted_ends(vectors):

@@ -69,8 +69,8 @@ def test_labels_of_a_run_give_its_queries_and_curve(strategy, batch, update, tmp
         offered = warm.offering(pool, NONE).suggestions.indices.tolist()
         assert offered == expected
     for cycle in range(4):
-        model = warm.model(labelled(size, queries[: 10 + 4 * cycle]))
-        scores = score_model(run.config, model, truth)
+        pool = labelled(size, queries[: 10 + 4 * cycle])
+        scores = score_model(run.config, warm.model(pool), truth, pool)
         for metric in METRIC_NAMES:
             assert float(f"{scores[metric]:.10g}") == run.curve[metric][cycle]
     assert set(METRIC_NAMES) < set(CURVE_COLUMNS)

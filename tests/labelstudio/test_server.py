@@ -147,6 +147,7 @@ def test_the_page_says_how_far_the_labelling_is(served, photos):
     studio, service = served
     text = browser_of(service).get("/").text
     assert "0 of 60" in text
+    assert "from 6 labels on" in text
     label_next(studio, service, photos, 12)
     studio.add_task(service.claim.project, {"image": "x"})
     task = studio.queue(service.claim.project)[0]
@@ -155,7 +156,9 @@ def test_the_page_says_how_far_the_labelling_is(served, photos):
     service.live.trouble = "Label Studio does not answer"
     text = browser_of(service).get("/").text
     assert "12 of 60, 1 skipped" in text
-    assert "cross-validated" in text
+    forecast = service.live.forecast()
+    assert f"{forecast.now.in_words()}\n<div class" in text
+    assert "90 % intervals; no random instances were set aside" in text
     assert "1 tasks of the project" in text
     assert "median" in text
     assert "does not answer" in text

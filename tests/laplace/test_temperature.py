@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alupdate.laplace import temperature
 from alupdate.laplace.map import map_update
 from alupdate.laplace.per_class import fit_per_class
 from alupdate.laplace.posterior import fit_posterior
@@ -15,6 +16,8 @@ from alupdate.laplace.temperature import (
     best_temperature,
     implied_precision,
     leave_one_out_logits,
+    logits_without_own_label,
+    temperature_of_labels,
 )
 from tests.support.problems import make_query
 
@@ -102,6 +105,51 @@ def test_close_to_training_without_each_label(dimension):
     wanted, without = best_temperature(truth, labels), best_temperature(learnt, labels)
     assert abs(best_temperature(found, labels) / wanted - 1) < 0.25
     assert abs(without / wanted - 1) > 0.4
+
+
+@given(seeds, st.integers(3, 9), st.integers(1, 9))
+def test_the_temperature_of_labels_is_the_best_of_a_grid_on_logits_left_out_one_by_one(
+    seed, count, dimension
+):
+    rows, labels = problem(seed, count, dimension)
+    labels[:2] = torch.tensor([0, 1])
+    mean = mode(rows, labels, 1.0)
+    logits = naive(mean, rows, labels, implied_precision(mean, rows, labels))
+    grid = np.geomspace(0.05, 20, 800)
+    losses = [torch.nn.functional.cross_entropy(logits / t, labels).item() for t in grid]
+    found = temperature_of_labels(mean, rows, labels)
+    loss = torch.nn.functional.cross_entropy(logits / found, labels).item()
+    assert loss <= min(losses) + 1e-6
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 12])
+def test_labels_of_one_class_choose_no_temperature(count):
+    rows, labels = problem(0, 12, 4)
+    mean = mode(rows, labels, 1.0)
+    assert temperature_of_labels(mean, rows[:count], 0 * labels[:count]) == 1.0
+
+
+@pytest.mark.parametrize("weights", [-1.0, 0.0, torch.nan])
+def test_weights_that_no_prior_fits_choose_no_temperature(weights):
+    rows, labels = problem(0, 12, 4)
+    mean = weights * mode(rows, labels, 1.0)
+    assert logits_without_own_label(mean, rows, labels) is None
+    assert temperature_of_labels(mean, rows, labels) == 1.0
+
+
+def test_a_posterior_that_cannot_be_inverted_chooses_no_temperature(monkeypatch):
+    """Features that depend on each other linearly, at an optimum with nearly no prior.
+
+    There the precision that the weights imply is all rounding: 1e-53 has been seen.
+    """
+    rows, labels = problem(0, 80, 12)
+    rows = rows @ torch.from_numpy(np.random.default_rng(0).normal(size=(12, 30)))
+    mean = mode(rows, labels, 1.0)
+    monkeypatch.setattr(temperature, "implied_precision", lambda *_: 1e-53)
+    with pytest.raises(torch.linalg.LinAlgError):
+        leave_one_out_logits(mean, rows, labels, 1e-53)
+    assert logits_without_own_label(mean, rows, labels) is None
+    assert temperature_of_labels(mean, rows, labels) == 1.0
 
 
 def test_confident_predictions_and_copies_stay_finite():

@@ -7,6 +7,7 @@ from alupdate.data.dataset import Texts, from_arrays, make_dataset
 from alupdate.data.feature_cache import Features
 from alupdate.models.cnn import CnnBackbone, initial_network
 from alupdate.models.end_to_end import train_network
+from alupdate.models.extractors import Extractor
 from alupdate.models.features import Parts, extracted
 from alupdate.models.plain import PlainBackbone, flatten
 from alupdate.models.scales import standardise
@@ -98,7 +99,7 @@ def test_cnn_learns():
 
 
 def test_errors_of_the_data_are_not_blamed_on_the_cache(tmp_path):
-    class Failing:
+    class Failing(Extractor):
         name, identity, unit, chunk = "failing", "1", "rows", 4
 
         def features(self, instances):
