@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
+import torch
+
 from alupdate.config import SequentialBatch
 from alupdate.laplace.posterior import Posterior
 from alupdate.laplace.updates import update_rule
@@ -11,7 +13,7 @@ from alupdate.strategies.batches import build_batch
 from alupdate.strategies.lookahead import Lookahead
 from alupdate.strategies.uncertainty import Margin
 from benchmarks.large_pool import pool_rows
-from benchmarks.measure import Row, Step, in_turn
+from benchmarks.measure import CPU, Row, Step, in_turn
 from benchmarks.problems import Problem, fitted, make_problem, query_of
 
 BATCHES = 30
@@ -54,24 +56,27 @@ LARGE = ((50_000, 1280, 100), (1_000_000, 384, 100))
 """Candidates, dimension and batch size of two large queries, in the full run."""
 
 
-def rows(quick: bool) -> Iterator[Row]:
+def rows(quick: bool, device: torch.device = CPU) -> Iterator[Row]:
     """Yield a row per operation, variable and value."""
     repeats = 3 if quick else 5
-    yield from pool_rows(QUICK_POOLS if quick else POOLS, BASE.dimension, BASE.classes, BASE.batch)
+    pools = QUICK_POOLS if quick else POOLS
+    yield from pool_rows(pools, BASE.dimension, BASE.classes, BASE.batch, device)
     for candidates, dimension, batch in () if quick else LARGE:
-        for row in pool_rows((candidates,), dimension, BASE.classes, batch):
+        for row in pool_rows((candidates,), dimension, BASE.classes, batch, device):
             yield replace(row, variable="", value=None)  # no point of the curve above
     for variable, (name, base, values, quick_values) in VARIABLES.items():
         for value in quick_values if quick else values:
-            yield from value_rows(variable, replace(base, **{name: value}), value, repeats)
+            yield from value_rows(variable, replace(base, **{name: value}), value, repeats, device)
 
 
-def value_rows(variable: str, sizes: Sizes, value: int, repeats: int) -> Iterator[Row]:
+def value_rows(
+    variable: str, sizes: Sizes, value: int, repeats: int, device: torch.device = CPU
+) -> Iterator[Row]:
     """Yield the rows of one value: of the operations to which the variable makes a difference."""
-    steps = operations(sizes)
+    steps = operations(sizes, device)
     if variable == "evaluation points":
         steps = {name: step for name, step in steps.items() if name.startswith("look-ahead")}
-    timings = in_turn(list(steps.values()), repeats)
+    timings = in_turn(list(steps.values()), repeats, device)
     for operation, timing in zip(steps, timings, strict=True):
         yield Row(
             section="growth",
@@ -82,10 +87,10 @@ def value_rows(variable: str, sizes: Sizes, value: int, repeats: int) -> Iterato
         )
 
 
-def operations(sizes: Sizes) -> dict[str, Step]:
-    """Return what is measured, by name, on a problem of the given sizes."""
+def operations(sizes: Sizes, device: torch.device = CPU) -> dict[str, Step]:
+    """Return what is measured, by name, on a problem of the given sizes on a device."""
     labelled, pool, points = (
-        make_problem(count, sizes.dimension, sizes.classes, seed)
+        make_problem(count, sizes.dimension, sizes.classes, seed, device)
         for seed, count in enumerate((sizes.labelled, sizes.pool, sizes.points))
     )
     posterior = fitted(labelled, sizes.classes)

@@ -1,7 +1,7 @@
 """A sequential query from a pool of up to a million, as a run makes it, in a process of its own.
 
 The features lie in a file that is mapped, as ``data.features`` leaves them. The query's process is
-    python -m benchmarks.large_pool FOLDER CANDIDATES DIMENSION CLASSES BATCH
+    python -m benchmarks.large_pool FOLDER CANDIDATES DIMENSION CLASSES BATCH DEVICE
 and its memory is the peak of the whole process: interpreter, libraries and mapped file included.
 """
 
@@ -11,8 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -33,11 +34,12 @@ from alupdate.data.feature_cache import Features
 from alupdate.data.pool import Annotator, Pool
 from alupdate.experiment.selection import Selector
 from alupdate.experiment.setup import learner_settings
+from alupdate.experiment.task import timed
 from alupdate.models.learner import FrozenLearner
 from alupdate.models.plain import PlainBackbone
 from alupdate.strategies.uncertainty import Margin
 from alupdate.utils.errors import InputError
-from benchmarks.measure import Row, Timing
+from benchmarks.measure import CPU, Row, Timing, device_name
 from benchmarks.memory import MIB, peak_mib
 
 LABELLED, TEST, REPEATS = 200, 100, 3
@@ -46,7 +48,9 @@ CHUNK = 2**15
 OPERATION = "sequential margin query, own process"
 
 
-def pool_rows(counts: Sequence[int], dimension: int, classes: int, batch: int) -> Iterator[Row]:
+def pool_rows(
+    counts: Sequence[int], dimension: int, classes: int, batch: int, device: torch.device = CPU
+) -> Iterator[Row]:
     """Yield a row per number of candidates.
 
     Raises:
@@ -56,7 +60,7 @@ def pool_rows(counts: Sequence[int], dimension: int, classes: int, batch: int) -
         folder = Path(name)
         write_problem(folder, max(counts) + LABELLED, dimension, classes)
         for count in counts:
-            timing = _in_its_own_process(folder, count, dimension, classes, batch)
+            timing = _in_its_own_process(folder, count, dimension, classes, batch, device)
             words = f"b={batch} D={dimension} C={classes} P={count:,}"
             yield Row(
                 section="growth",
@@ -95,9 +99,9 @@ def write_problem(folder: Path, count: int, dimension: int, classes: int) -> Non
 
 
 def _in_its_own_process(
-    folder: Path, count: int, dimension: int, classes: int, batch: int
+    folder: Path, count: int, dimension: int, classes: int, batch: int, device: torch.device
 ) -> Timing:
-    sizes = map(str, (count, dimension, classes, batch))
+    sizes = map(str, (count, dimension, classes, batch, device))
     command = [sys.executable, "-m", "benchmarks.large_pool", str(folder), *sizes]
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     try:
@@ -112,7 +116,12 @@ def _in_its_own_process(
 
 
 def query_seconds(
-    folder: Path, count: int, dimension: int, classes: int, batch: int
+    folder: Path,
+    count: int,
+    dimension: int,
+    classes: int,
+    batch: int,
+    device: torch.device = CPU,
 ) -> list[float]:
     """Return the seconds of each of several queries after one as warm-up.
 
@@ -122,7 +131,6 @@ def query_seconds(
     shape = (len(labels), dimension)
     features = np.memmap(folder / "features", np.float32, "r", shape=shape)
     config = _config(batch)
-    device = torch.device("cpu")
     learner = FrozenLearner(
         Features(features, features[:TEST]), classes, learner_settings(config), device
     )
@@ -134,9 +142,8 @@ def query_seconds(
     selector, annotator = Selector(config, dataset), Annotator(labels)
     seconds = []
     for cycle in range(REPEATS + 1):
-        start = time.perf_counter()
-        selector.select(cycle, pool, model, annotator.annotate)
-        seconds.append(time.perf_counter() - start)
+        select = partial(selector.select, cycle, pool, model, annotator.annotate)
+        seconds.append(timed(select, device)[1])
     return seconds[1:]
 
 
@@ -157,10 +164,15 @@ def _config(batch: int) -> RunConfig:
 
 def main(arguments: list[str]) -> None:
     """Print the timing of the query that the arguments describe, as JSON."""
-    folder, *sizes = arguments
-    seconds = query_seconds(Path(folder), *map(int, sizes))
-    timing = {"seconds": median(seconds), "repeats": len(seconds), "mib": peak_mib()}
-    print(json.dumps(timing))
+    folder, count, dimension, classes, batch, name = arguments
+    device = torch.device(name)
+    seconds = query_seconds(
+        Path(folder), int(count), int(dimension), int(classes), int(batch), device
+    )
+    timing = Timing(median(seconds), len(seconds), peak_mib(), device_name(device))
+    if device.type == "cuda":
+        timing = replace(timing, device_mib=torch.cuda.max_memory_allocated(device) / MIB)
+    print(json.dumps(asdict(timing)))
 
 
 if __name__ == "__main__":

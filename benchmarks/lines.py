@@ -22,7 +22,8 @@ def lines_of(row: Row) -> str:
 
 
 def _line(words: str, timing: Timing) -> str:
-    return f"{words:<{WIDTH}}  {_seconds(timing.seconds):>9}  {_mib(timing.mib):>9}"
+    line = f"{words:<{WIDTH}}  {_seconds(timing.seconds):>9}  {_mib(timing.mib):>9}"
+    return line if math.isnan(timing.device_mib) else f"{line}  + {_mib(timing.device_mib)} there"
 
 
 def _seconds(seconds: float) -> str:

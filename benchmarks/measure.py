@@ -1,13 +1,18 @@
 """Timing two ways of doing the same thing in turn, in one process, with the same threads."""
 
-import time
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.memory import added_mib
+import torch
+
+from alupdate.experiment.task import timed
+from benchmarks import memory
 
 Step = Callable[[], object]
+
+CPU = torch.device("cpu")
 
 LONG = 10.0
 """Seconds; what takes longer is measured once after the warm-up, and its row says so."""
@@ -24,11 +29,15 @@ class Timing:
         seconds: the median over ``repeats``, after one run as warm-up.
         repeats: how many measurements were made.
         mib: resident memory that the step adds at its peak; NaN where the system does not say.
+        device: the name of the GPU on which it ran; "cpu" for none.
+        device_mib: memory of the GPU that the step adds at its peak; NaN on the CPU.
     """
 
     seconds: float
     repeats: int
     mib: float
+    device: str = CPU.type
+    device_mib: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -56,30 +65,74 @@ class Row:
     value: float | None = None
 
 
-def in_turn(steps: list[Step], repeats: int) -> list[Timing]:
+@dataclass(frozen=True)
+class Added:
+    """The MiB of memory that a step adds at its peak.
+
+    Attributes:
+        host: resident memory of the process; NaN where unknown.
+        device: memory that tensors take on a GPU; NaN on the CPU.
+    """
+
+    host: float
+    device: float = math.nan
+
+
+def added(step: Callable[[], object], device: torch.device) -> Added:
+    """Return the memory that a step adds at its peak.
+
+    What PyTorch keeps of a GPU's memory for later does not count: only what tensors are given.
+    """
+    if device.type != "cuda":
+        return Added(memory.added_mib(step))
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    host = memory.added_mib(step)
+    return Added(host, (torch.cuda.max_memory_allocated(device) - before) / memory.MIB)
+
+
+def in_turn(steps: list[Step], repeats: int, device: torch.device = CPU) -> list[Timing]:
     """Return the timings of several steps that take turns, so that all meet the same machine.
 
     Args:
         steps: without arguments; each is run once to warm up and once to measure its memory.
         repeats: measurements of each; one for those that take longer than ``LONG``.
+        device: where the steps run; each measurement waits until it has finished.
     """
-    first = [_seconds(step, 1) for step in steps]
-    memory = [added_mib(step) for step in steps]
+    first = [_seconds(step, 1, device) for step in steps]
+    extra = [added(step, device) for step in steps]
     runs = [1 if seconds > LONG else repeats for seconds in first]
     times = [max(1, round(SHORT / seconds)) for seconds in first]
     seconds: list[list[float]] = [[] for _ in steps]
     for turn in range(repeats):
         for step, taken, count, inner in zip(steps, seconds, runs, times, strict=True):
             if turn < count:
-                taken.append(_seconds(step, inner))
+                taken.append(_seconds(step, inner, device))
+    name = device_name(device)
     return [
-        Timing(median(taken), len(taken), mib) for taken, mib in zip(seconds, memory, strict=True)
+        Timing(median(taken), len(taken), more.host, name, more.device)
+        for taken, more in zip(seconds, extra, strict=True)
     ]
 
 
-def _seconds(step: Step, times: int) -> float:
+def once(step: Step, device: torch.device = CPU) -> Timing:
+    """Return the timing of a step that takes so long that no warm-up matters, from one run."""
+    seconds: list[float] = []
+    more = added(lambda: seconds.append(timed(step, device)[1]), device)
+    return Timing(seconds[0], 1, more.host, device_name(device), more.device)
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of a GPU, or "cpu"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _seconds(step: Step, times: int, device: torch.device) -> float:
     """Return the mean seconds of a step that is done some times without a pause."""
-    start = time.perf_counter()
-    for _ in range(times):
-        step()
-    return (time.perf_counter() - start) / times
+
+    def repeated() -> None:
+        for _ in range(times):
+            step()
+
+    return timed(repeated, device)[1] / times

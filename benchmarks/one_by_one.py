@@ -23,14 +23,16 @@ def losses_one_by_one(query: Query, batches: Positions) -> Tensor:
     posterior = SecondOrder().shared(query.posterior)
     projected = posterior.project(query.features)[0]
     points, labels = oracle.features.T.contiguous(), oracle.labels[None]
-    logits: Array = query.logits.numpy()
-    targets = np.eye(logits.shape[1], dtype=logits.dtype)[oracle.candidate_labels.numpy()]
+    logits: Array = query.logits.numpy(force=True)
+    targets = np.eye(logits.shape[1], dtype=logits.dtype)[oracle.candidate_labels.numpy(force=True)]
     losses = []
     for batch in batches:
         directions = projected[batch]
-        gram: Array = (directions @ query.features[batch].T).numpy()
+        gram: Array = (directions @ query.features[batch].T).numpy(force=True)
         coefficients = _coefficients(gram, logits[batch], targets[batch], query.gamma)
-        weights = posterior.mean.addmm(torch.from_numpy(coefficients.T), directions)
+        weights = posterior.mean.addmm(
+            torch.from_numpy(coefficients.T).to(directions.device), directions
+        )
         losses.append(_mean_nll(weights @ points, labels))
     return torch.stack(losses)
 

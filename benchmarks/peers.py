@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 
-from benchmarks.measure import Row
+import torch
+
+from benchmarks.measure import CPU, Row
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +22,14 @@ PEERS = {
 """Each package's module, and ours that measures it."""
 
 
-def rows(quick: bool) -> Iterator[Row]:
-    """Yield the rows of each library that is installed, and say which is not."""
+def rows(quick: bool, device: torch.device = CPU) -> Iterator[Row]:
+    """Yield the rows of each library that is installed, and say which is not.
+
+    There are none on a GPU: scikit-activeml works on the CPU alone.
+    """
+    if device.type != CPU.type:
+        log.warning("peers: are measured on the CPU alone")
+        return
     for package, (module, section) in PEERS.items():
         if find_spec(module) is None:
             log.warning("peers: %s is not installed (pip install 'alupdate[bench]')", package)

@@ -27,7 +27,8 @@ def plain_sequential(select: Select, query: Query, labels: Tensor, size: int) ->
     weights, covariance = query.posterior.mean, _covariance(query)
     picked: list[int] = []
     while len(picked) < size:
-        state = _computed_anew(query, weights, covariance, torch.tensor(picked).long(), labels)
+        places = torch.tensor(picked, dtype=torch.int64, device=labels.device)
+        state = _computed_anew(query, weights, covariance, places, labels)
         pick = int(select(state, 1)[0])
         picked.append(pick)
         row = query.features[pick]
@@ -121,7 +122,7 @@ def _gains(
     For many candidates M^-1 F M^-1 is multiplied out; for fewer, whose V have fewer columns than
     it has, M^-1 V is.
     """
-    part = torch.tensor(positions)
+    part = torch.tensor(positions, device=total.device)
     chosen = Information(pool.features[part], pool.factors[part], pool.curvatures[part])
     if chosen.factors[:, 0].numel() < len(inverted):
         columns = chosen.spread().flatten(0, 1)

@@ -11,6 +11,7 @@ from alupdate.laplace.posterior import Posterior, fit_posterior
 from alupdate.laplace.updates import update_rule
 from alupdate.models.training import Recipe, optimal_linear, train_linear
 from alupdate.strategies.base import Oracle, Query
+from benchmarks.measure import CPU
 
 WEIGHT_DECAY = 1e-4
 _ROWS = 2**15
@@ -25,7 +26,9 @@ class Problem:
     labels: Tensor
 
 
-def make_problem(count: int, dimension: int, classes: int, seed: int = 0) -> Problem:
+def make_problem(
+    count: int, dimension: int, classes: int, seed: int = 0, device: torch.device = CPU
+) -> Problem:
     """Return Gaussian classes that overlap; every seed draws from the same classes."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(classes, size=count)
@@ -35,7 +38,7 @@ def make_problem(count: int, dimension: int, classes: int, seed: int = 0) -> Pro
         part = labels[start : start + _ROWS]
         rows = rng.normal(size=(len(part), dimension)) + 0.3 * centres[part]
         features[start : start + _ROWS, :-1] = torch.from_numpy(rows)
-    return Problem(features, torch.from_numpy(labels))
+    return Problem(features.to(device), torch.from_numpy(labels).to(device))
 
 
 def fitted(problem: Problem, classes: int) -> Posterior:

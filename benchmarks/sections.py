@@ -1,11 +1,11 @@
 """The sections of the benchmark, in the order in which they are measured."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 
 from benchmarks import growth, lookahead, peers, scale, sequential, updates, whole_run
-from benchmarks.measure import Row
+from benchmarks.devices import Section
 
-SECTIONS: Mapping[str, Callable[[bool], Iterator[Row]]] = {
+SECTIONS: Mapping[str, Section] = {
     "update": updates.rows,
     "look-ahead": lookahead.rows,
     "sequential": sequential.rows,
@@ -14,4 +14,4 @@ SECTIONS: Mapping[str, Callable[[bool], Iterator[Row]]] = {
     "growth": growth.rows,
     "scale": scale.rows,
 }
-"""Name -> rows, given whether the run is a quick one."""
+"""By name."""

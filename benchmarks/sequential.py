@@ -1,10 +1,10 @@
 """Sequential batches: what the pool's state costs when it is updated, and when computed anew."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from alupdate.config import SequentialBatch
@@ -15,8 +15,7 @@ from alupdate.strategies.bait import Bait
 from alupdate.strategies.base import Positions, Query, Strategy
 from alupdate.strategies.batches import build_batch
 from alupdate.strategies.uncertainty import Margin
-from benchmarks.measure import Row, Step, Timing, in_turn
-from benchmarks.memory import added_mib
+from benchmarks.measure import CPU, Row, Step, Timing, in_turn, once
 from benchmarks.plain_sequential import Select, plain_bait, plain_sequential
 from benchmarks.problems import Problem, fitted, make_problem, query_of
 
@@ -54,10 +53,12 @@ class Setting:
     labelled: Problem
 
     @classmethod
-    def of(cls, sizes: Sizes) -> "Setting":
-        """Return a problem of the given sizes."""
-        labelled = make_problem(sizes.labelled, sizes.dimension, sizes.classes)
-        pool = make_problem(sizes.pool, sizes.dimension, sizes.classes, 1)
+    def of(cls, sizes: Sizes, device: torch.device = CPU) -> "Setting":
+        """Return a problem of the given sizes on a device."""
+        labelled, pool = (
+            make_problem(count, sizes.dimension, sizes.classes, seed, device)
+            for seed, count in enumerate((sizes.labelled, sizes.pool))
+        )
         return cls(sizes, fitted(labelled, sizes.classes), pool, labelled)
 
     def query(self) -> Query:
@@ -65,18 +66,22 @@ class Setting:
         return query_of(self.posterior, self.pool, self.labelled)
 
 
-def rows(quick: bool, sizes: Sizes = SIZES) -> Iterator[Row]:
+def rows(quick: bool, device: torch.device = CPU, sizes: Sizes = SIZES) -> Iterator[Row]:
     """Yield a row per strategy; multiclass BAIT, which takes minutes, in the full run only."""
-    setting, repeats = Setting.of(sizes), 5 if quick else 7
+    setting, repeats = Setting.of(sizes, device), 5 if quick else 7
     pairs: list[tuple[str, Strategy, Select]] = [
         ("margin", Margin(), Margin().select),
         ("BADGE", Badge(), Badge().select),
         ("BAIT, binary", BINARY, _plain(BINARY)),
     ]
     for name, strategy, plain in pairs:
-        yield _row(name, setting, strategy, plain, lambda steps: in_turn(steps, repeats))
+        yield _row(name, setting, strategy, plain, lambda steps: in_turn(steps, repeats, device))
     if not quick:
-        yield _row("BAIT, multiclass", setting, MULTICLASS, _plain(MULTICLASS), _once)
+
+        def each_once(steps: list[Step]) -> list[Timing]:
+            return [once(step, device) for step in steps]
+
+        yield _row("BAIT, multiclass", setting, MULTICLASS, _plain(MULTICLASS), each_once)
 
 
 def _plain(ours: Bait) -> Select:
@@ -126,20 +131,3 @@ def same_batch(ours: Positions, other: Positions) -> str:
         return "same batch"
     common = len(np.intersect1d(ours, other))
     return "same batch in another order" if common == len(ours) else f"{common} of {len(ours)} same"
-
-
-def _once(steps: list[Step]) -> list[Timing]:
-    """Return the timings of steps that take so long that no warm-up matters, from one run each."""
-    return [_one(step) for step in steps]
-
-
-def _one(step: Step) -> Timing:
-    seconds: list[float] = []
-
-    def watched() -> None:
-        start = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - start)
-
-    mib = added_mib(watched)
-    return Timing(seconds[0], 1, mib)

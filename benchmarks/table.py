@@ -16,14 +16,14 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "scikit-activeml", "lapla
 def table_of(rows: Sequence[Row]) -> pd.DataFrame:
     """Return one line per row; ``ratio`` says how many times longer the other one takes.
 
-    Every line names processor, threads and versions, so that tables can be put together.
+    Every line names processor, threads, versions and devices, so that tables can be put together.
     """
     machine = {
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "versions": "; ".join(versions()),
     }
-    return pd.DataFrame([_line(row) | machine for row in rows])
+    return pd.DataFrame([_line(row) | machine | _devices(row) for row in rows])
 
 
 def _line(row: Row) -> dict[str, object]:
@@ -42,6 +42,16 @@ def _line(row: Row) -> dict[str, object]:
         "agreement": row.agreement,
         "variable": row.variable,
         "value": row.value,
+    }
+
+
+def _devices(row: Row) -> dict[str, object]:
+    ours, other = row.ours, row.other
+    return {
+        "device": ours.device,
+        "other_device": other and other.device,
+        "device_mib": ours.device_mib,
+        "other_device_mib": other and other.device_mib,
     }
 
 

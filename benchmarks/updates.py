@@ -15,7 +15,7 @@ from alupdate.laplace.rules import UpdateResult
 from alupdate.laplace.updates import laplace_posterior, update_rule
 from alupdate.models.training import Recipe, optimal_linear, train_linear
 from benchmarks.arithmetic import recipe_arithmetic
-from benchmarks.measure import Row, in_turn
+from benchmarks.measure import CPU, Row, in_turn
 from benchmarks.problems import WEIGHT_DECAY, Problem, make_problem
 
 SECTION = "update"
@@ -74,21 +74,24 @@ FULL = tuple(
 there, and it hardly differs between 1,001 and 1,050 labels."""
 
 
-def rows(quick: bool) -> Iterator[Row]:
+def rows(quick: bool, device: torch.device = CPU) -> Iterator[Row]:
     """Yield every update against both solvers, and the solvers against each other, per case."""
     for case in QUICK if quick else FULL:
-        yield from case_rows(case, PAPER_RECIPE, 5 if quick else 7)
+        yield from case_rows(case, PAPER_RECIPE, 5 if quick else 7, device)
 
 
-def case_rows(case: Case, recipe: Recipe, repeats: int) -> Iterator[Row]:
+def case_rows(
+    case: Case, recipe: Recipe, repeats: int, device: torch.device = CPU
+) -> Iterator[Row]:
     """Yield the rows of one case; all of its steps take turns."""
-    problem = make_problem(case.initial + case.new, case.dimension, case.classes)
+    count = case.initial + case.new
+    problem = make_problem(count, case.dimension, case.classes, device=device)
     updates = updates_of(problem, case)
     solvers = solvers_of(problem, case.classes, recipe)
-    timings = in_turn([*updates, *solvers.values()], repeats)
+    timings = in_turn([*updates, *solvers.values()], repeats, device)
     solver_timings = dict(zip(solvers, timings[len(updates) :], strict=True))
     solutions = {name: solve() for name, solve in solvers.items()}
-    points = make_problem(POINTS, case.dimension, case.classes, seed=1).features
+    points = make_problem(POINTS, case.dimension, case.classes, 1, device).features
     for update, step, timing in zip(UPDATES, updates, timings, strict=False):
         updated = step().posterior.logits(points).argmax(dim=1)
         for name in (RECIPE, OPTIMUM):
@@ -99,7 +102,7 @@ def case_rows(case: Case, recipe: Recipe, repeats: int) -> Iterator[Row]:
     optimum, trained = (
         objective(solutions[name], problem, recipe.weight_decay) for name in (OPTIMUM, RECIPE)
     )
-    sizes = f"{case.initial + case.new:,} labels, D={case.dimension:,} C={case.classes}"
+    sizes = f"{count:,} labels, D={case.dimension:,} C={case.classes}"
     for name, against, agreement in (
         (OPTIMUM, RECIPE, f"objectives {optimum:.6f} and {trained:.6f}"),
         (RECIPE, ARITHMETIC, "as many steps; other minibatches, constant learning rate"),
@@ -127,7 +130,7 @@ def updates_of(problem: Problem, case: Case) -> list[Callable[[], UpdateResult]]
 def solvers_of(problem: Problem, classes: int, recipe: Recipe) -> dict[str, Callable[[], Tensor]]:
     """Return what retrains on all labels, and the bare arithmetic of the recipe."""
     features, labels = problem.features, problem.labels
-    start = torch.zeros(classes, features.shape[1])
+    start = features.new_zeros(classes, features.shape[1])
     targets = functional.one_hot(labels, classes).to(start)
     return {
         RECIPE: lambda: train_linear(start, features, labels, recipe, np.random.default_rng(0)),

@@ -16,11 +16,10 @@ import torch
 from alupdate.config.check import parse_config
 from alupdate.experiment.job import run_job
 from alupdate.utils.paths import conf_dir
-from benchmarks.measure import Row, Timing, in_turn
-from benchmarks.memory import added_mib
+from benchmarks.measure import CPU, Added, Row, Timing, added, device_name, in_turn
 
 SECTION = "whole run"
-EVERYTHING, ELSEWHERE = "everything", "elsewhere"
+EVERYTHING, ELSEWHERE, AUTO = "everything", "elsewhere", "device=auto"
 DIGITS = ("dataset=digits", "backbone=pixels", "strategy=margin")
 MNIST = ("dataset=mnist5k", "backbone=efficientnet_lite0", "strategy=margin")
 QUICK = {
@@ -48,31 +47,40 @@ class Spent:
     phases: dict[str, float]
 
 
-def rows(quick: bool) -> Iterator[Row]:
+def rows(quick: bool, device: torch.device = CPU) -> Iterator[Row]:
     """Yield the phases of runs of 20 cycles, and the help of the command as a whole process.
 
-    The quick run is without mnist5k, whose features are extracted beforehand.
+    The quick run is without mnist5k, whose features are extracted beforehand. On a GPU, each is
+    also made with ``device=auto``, which leaves some steps to the CPU.
     """
     repeats = 5 if quick else 7
     with tempfile.TemporaryDirectory() as cache:
         for name, settings in (QUICK if quick else FULL).items():
-            yield from run_rows(name, (*settings, f"cache_dir={cache}"), repeats)
-    yield help_row(repeats)
+            here = (*settings, f"cache_dir={cache}")
+            yield from run_rows(name, here, repeats, device)
+            if device.type != CPU.type:
+                yield from run_rows(f"{name}, {AUTO}", (*here, AUTO), repeats, device)
+    if device.type == CPU.type:
+        yield help_row(repeats)
 
 
-def run_rows(name: str, settings: Sequence[str], repeats: int) -> Iterator[Row]:
+def run_rows(
+    name: str, settings: Sequence[str], repeats: int, device: torch.device = CPU
+) -> Iterator[Row]:
     """Yield the phases of the run of median length after one as warm-up, longest first.
 
     ``value`` is each one's share of the run.
     """
+    settings = (f"device={device}", *settings) if AUTO not in settings else settings
     run(settings)
-    mib = added_mib(lambda: run(settings))
+    more = added(lambda: run(settings), device)
     runs = sorted((run(settings) for _ in range(repeats)), key=lambda spent: spent.total)
     spent = runs[len(runs) // 2]
     elsewhere = spent.total - sum(spent.phases.values())
     parts = {**spent.phases, ELSEWHERE: elsewhere}
     for part, seconds in {EVERYTHING: spent.total, **parts}.items():
-        timing = Timing(seconds, repeats, mib if part == EVERYTHING else math.nan)
+        whole = more if part == EVERYTHING else Added(math.nan)
+        timing = Timing(seconds, repeats, whole.host, device_name(device), whole.device)
         share = seconds / spent.total
         what, share_in_words = f"whole run, {name}: {part}", f"{share:.1%} of the run"
         yield Row(SECTION, what, timing, agreement=share_in_words, variable="phase", value=share)

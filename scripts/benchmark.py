@@ -1,12 +1,15 @@
 """Measure speed and memory against plain implementations, peers and the machine's own limit.
 
 usage: python scripts/benchmark.py [OUTPUT.csv] [--quick] [--only SECTION] [--threads N]
+                                   [--device cpu|cuda|cuda:N]
 
 Prints each row as soon as it is measured: a step, and below it what it is compared with, with the
 median seconds of both, the memory that each adds, and how many times as long the other one takes.
 After each section, all rows so far go to OUTPUT.csv. What is compared takes turns in this process,
 with the same threads (1), after a warm-up; imports and data are left out. --quick has fewer and
-smaller cases. The sections are in alupdate/benchmark/sections.py.
+smaller cases. --device cuda measures every section on the CPU, which is the default, and then on
+the GPU, where each step is also compared with itself on the CPU and the GPU's memory is measured.
+The sections are in benchmarks/sections.py.
 """
 
 import argparse
@@ -19,16 +22,17 @@ from threadpoolctl import threadpool_limits
 
 from alupdate.utils.errors import DONE, WRONG_INPUT, InputError
 from alupdate.utils.files import replace_file
+from benchmarks.devices import device_of, rows_on
 from benchmarks.lines import lines_of
-from benchmarks.measure import Row
+from benchmarks.measure import CPU, Row, device_name
 from benchmarks.sections import SECTIONS
 from benchmarks.table import processor, table_of, versions
 
 
-def measured(name: str, quick: bool) -> Iterator[Row]:
+def measured(name: str, quick: bool, device: torch.device) -> Iterator[Row]:
     """Yield the rows of a section, each printed when it is there."""
     print(f"\n{name}", flush=True)
-    for row in SECTIONS[name](quick):
+    for row in rows_on(SECTIONS[name], quick, device):
         print(lines_of(row), flush=True)
         yield row
 
@@ -46,6 +50,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", choices=list(SECTIONS))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default=CPU.type)
     chosen = parser.parse_args(arguments)
     if chosen.threads < 1:
         parser.error(f"--threads {chosen.threads}: has to be at least 1")
@@ -62,17 +67,19 @@ def main(arguments: list[str]) -> int:
         return int(answer.code or 0)
     names = [chosen.only] if chosen.only else list(SECTIONS)
     torch.set_num_threads(chosen.threads)
-    with threadpool_limits(chosen.threads):
-        print(f"{processor()}; threads: {chosen.threads}; {'; '.join(versions())}", flush=True)
-        rows: list[Row] = []
-        try:
+    rows: list[Row] = []
+    try:
+        device = device_of(chosen.device)
+        with threadpool_limits(chosen.threads):
+            machine = (processor(), f"threads: {chosen.threads}", *versions())
+            print("; ".join((*machine, f"device: {device_name(device)}")), flush=True)
             for name in names:
-                rows += measured(name, chosen.quick)
+                rows += measured(name, chosen.quick, device)
                 if chosen.output is not None:
                     write(rows, chosen.output)
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return WRONG_INPUT
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_INPUT
     return DONE
 
 

@@ -22,6 +22,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say in one line why tests on a GPU were skipped."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum("cuda" in report.keywords for report in skipped)
+    if count:
+        terminalreporter.write_line(f"no CUDA device: {count} tests on one were skipped")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def shared_cache(tmp_path_factory):
     """Runs that several tests look at do not use the user's feature cache either."""

@@ -78,8 +78,8 @@ def test_benchmark_prints_the_rows_of_a_section_and_writes_them(monkeypatch, tmp
     benchmark = load("benchmark")
     asked = []
 
-    def rows(quick):
-        asked.append(quick)
+    def rows(quick, device):
+        asked.append((quick, device.type))
         yield Row(
             "one", "step, 5 labels", Timing(0.5, 5, 1.0), "a loop", Timing(2.0, 5, 3.0), "same"
         )
@@ -90,9 +90,10 @@ def test_benchmark_prints_the_rows_of_a_section_and_writes_them(monkeypatch, tmp
     printed = capsys.readouterr().out.splitlines()
     assert "; threads: 1; python 3." in printed[0]
     assert printed[2] == "one"
-    assert asked == [True]
+    assert asked == [(True, "cpu")]
     (line,) = pd.read_csv(output).to_dict("records")
     assert (line["what"], line["ratio"], line["threads"]) == ("step, 5 labels", 4.0, 1)
+    assert (line["device"], line["other_device"]) == ("cpu", "cpu")
     assert list(tmp_path.iterdir()) == [output]
 
 
@@ -101,10 +102,10 @@ def test_a_benchmark_that_cannot_go_on_is_one_line_and_keeps_what_it_has(
 ):
     benchmark = load("benchmark")
 
-    def one(_):
+    def one(*_):
         yield Row("one", "step, 5 labels", Timing(0.5, 5, 1.0))
 
-    def full(_):
+    def full(*_):
         raise InputError("/tmp: has 3 MiB free, a pool of 1,000,000 needs 1,465")
         yield
 
@@ -121,7 +122,16 @@ def test_benchmark_refuses_before_it_measures(wrong, capsys):
     assert wrong[-1] in capsys.readouterr().err
 
 
-def test_every_section_is_a_function_of_quick():
+@pytest.mark.parametrize("name", ["tpu", "cuda:99", "cuda:x"])
+def test_benchmark_refuses_a_device_that_is_not_there_in_one_line(name, capsys):
+    assert load("benchmark").main(["--device", name]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"error: --device {name}: ")
+    assert printed.err.count("\n") == 1
+
+
+def test_every_section_is_a_function_of_quick_and_the_device():
     assert all(callable(rows) for rows in SECTIONS.values())
 
 

@@ -112,6 +112,8 @@ def _run_task(
             log.warning(note)
         for note in setup.dataset.notes:
             log.warning("%s: %s", setup.dataset.name, note)
+        if setup.placement is not None:
+            log.info("devices: %s", setup.placement)
         store.begin(facts)
         with tracked(tracker, store, display, config.force):
             summary = task.run(store, display)

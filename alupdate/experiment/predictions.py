@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from alupdate.config import RunConfig, display_name
 from alupdate.data.dataset import FloatArray, Instances, IntArray
 from alupdate.data.own_data import OwnData, PartlyLabelled
-from alupdate.experiment.setup import choose_device
+from alupdate.experiment.placement import choose_device
 from alupdate.models.features import Parts
 from alupdate.models.model_files import model_file
 from alupdate.models.saved import SavedModel, load_model

@@ -113,10 +113,11 @@ class Selector:
             batch = replace(batch, size=batch.size - n_fewer)
         candidates = self.candidates(cycle, pool, self._outliers if self.is_oracle else NONE)
         query = self.query(cycle, candidates, pool, model)
+        device = query.features.device
         if self.is_oracle:
             query = replace(
                 query,
-                oracle=self._oracle(candidates, pool, model),
+                oracle=self._oracle(candidates, pool, model, device),
                 retrain=self._retraining(cycle, model),
             )
         positions = build_batch(
@@ -124,7 +125,7 @@ class Selector:
             query,
             batch,
             self.between,
-            annotate=lambda picked: _on_device_of(model, annotate(candidates[picked])),
+            annotate=lambda picked: torch.from_numpy(annotate(candidates[picked])).to(device),
         )
         return candidates[positions]
 
@@ -144,24 +145,34 @@ class Selector:
         return drawn if self._config.subset is None else drawn[: self._config.subset]
 
     def query(self, cycle: int, candidates: IntArray, pool: Pool, model: Model) -> Query:
-        """Return the query at the start of a batch; an oracle's lacks what only that may see."""
-        features = model.pool[torch.from_numpy(candidates)]
-        rows, labels = labelled(model, pool.indices, pool.labels)
+        """Return the query at the start of a batch; an oracle's lacks what only that may see.
+
+        Its tensors are where the model's queries are answered.
+        """
+        there = model.for_queries()
+        features = there.pool[torch.from_numpy(candidates)]
+        rows, labels = labelled(there, pool.indices, pool.labels)
         return Query.of(
-            model.posterior,
+            there.posterior,
             features,
             rows,
             labels,
             seed=generator(self._config.seed, Stream.STRATEGY, cycle),
             gamma=self._gamma(cycle, pool, model),
             rule=self._rule,
-            unlabelable=_rows(model, pool.unlabelable),
+            unlabelable=_rows(there, pool.unlabelable),
         )
 
     def _retraining(self, cycle: int, model: Model) -> Retrain:
-        """Return what trains a last layer as the run does after this query's batch."""
+        """Return what trains a last layer as, and where, the run does after this query's batch."""
         settings, n_classes = learner_settings(self._config), len(model.posterior.mean)
-        return lambda rows, labels: train_last_layer(rows, labels, n_classes, settings, cycle)
+        home = model.test.device
+
+        def retrain(rows: Tensor, labels: Tensor) -> Tensor:
+            there = rows.to(home), labels.to(home)
+            return train_last_layer(*there, n_classes, settings, cycle).to(rows)
+
+        return retrain
 
     def _gamma(self, cycle: int, pool: Pool, model: Model) -> float:
         """Return the step size of updates within a query; 0 where it makes none."""
@@ -178,19 +189,22 @@ class Selector:
             cycle,
         )
 
-    def _oracle(self, candidates: IntArray, pool: Pool, model: Model) -> Oracle:
-        """Return the labels that only an upper baseline may see."""
-        place, dataset = self.strategy.evaluation_set, self._dataset
+    def _oracle(
+        self, candidates: IntArray, pool: Pool, model: Model, device: torch.device
+    ) -> Oracle:
+        """Return the labels that only an upper baseline may see, on a device."""
+        place, dataset, rows = self.strategy.evaluation_set, self._dataset, model.copied or model
         assert dataset is not None
-        candidate_labels = _on_device_of(model, dataset.train_labels[candidates])
+        candidate_labels = torch.from_numpy(dataset.train_labels[candidates]).to(device)
         if place == "test":
-            return Oracle(candidate_labels, model.test, _on_device_of(model, dataset.test_labels))
+            labels = torch.from_numpy(dataset.test_labels).to(device)
+            return Oracle(candidate_labels, rows.test, labels)
         chosen = pool.reserved if place == "holdout" else pool.candidates()
         chosen = chosen[dataset.train_labels[chosen] != NO_LABEL]
         return Oracle(
             candidate_labels,
-            model.pool[torch.from_numpy(chosen)],
-            _on_device_of(model, dataset.train_labels[chosen]),
+            rows.pool[torch.from_numpy(chosen)],
+            torch.from_numpy(dataset.train_labels[chosen]).to(device),
         )
 
 
@@ -355,7 +369,3 @@ def holdout(config: RunConfig, order: IntArray) -> IntArray:
     if size and size >= len(order) - config.n_initial:
         raise InputError(f"strategy.holdout={size}: leaves no candidates in a pool of {len(order)}")
     return order[len(order) - size :]
-
-
-def _on_device_of(model: Model, values: IntArray) -> torch.Tensor:
-    return torch.from_numpy(values).to(model.pool.device)

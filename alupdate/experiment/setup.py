@@ -17,6 +17,7 @@ from alupdate.data.feature_cache import Features
 from alupdate.data.feature_shards import Shard
 from alupdate.data.labels import shortened
 from alupdate.experiment.memory import check_memory
+from alupdate.experiment.placement import Placement, choose_device, placed
 from alupdate.experiment.task import timed
 from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.names import Likelihood
@@ -41,9 +42,10 @@ class Setup:
     Attributes:
         dataset: pool and test set.
         learner: on that data set.
-        device: where tensors live.
+        device: where the model and its features are.
         seconds: what loading and extracting took (the phase ``features``).
         scale: of the features; None where they are as the backbone gives them.
+        placement: where each step is done.
     """
 
     dataset: Dataset
@@ -51,6 +53,7 @@ class Setup:
     device: torch.device
     seconds: float
     scale: Scale | None = None
+    placement: Placement | None = None
 
 
 def prepare(config: RunConfig, display: Display) -> Setup:
@@ -77,41 +80,38 @@ def prepared(config: RunConfig, dataset: Dataset, start: float, display: Display
         InputError: data, backbone and device do not go together.
     """
     torch.set_num_threads(config.threads or DEFAULT_THREADS)
-    device = choose_device(config.device)
-    learner, notes, scale = _make_learner(config, dataset, device, display)
+    learner, notes, scale, placement = _make_learner(config, dataset, display)
     dataset = replace(dataset, notes=(*dataset.notes, *notes))
     if learner.rows is not None:
         dataset = with_confused_labels(config.dataset, dataset, learner.rows)
     for note in dataset.notes:
         display.say(f"note: {dataset.name}: {note}")
-    return Setup(dataset, learner, device, time.perf_counter() - start, scale)
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the named device; ``auto`` takes a CUDA GPU where there is one.
-
-    Apple's MPS is not offered: it has no float64, in which posteriors and metrics are computed.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device={name}: there is no such device here; use device=auto or cpu")
-    return device
+    seconds = time.perf_counter() - start
+    return Setup(dataset, learner, placement.model, seconds, scale, placement)
 
 
 def _make_learner(
-    config: RunConfig, dataset: Dataset, device: torch.device, display: Display
-) -> tuple[Learner, tuple[str, ...], Scale | None]:
-    """Return the learner, what a user should know about the features, and their scale."""
-    settings, backbone = learner_settings(config), config.backbone
+    config: RunConfig, dataset: Dataset, display: Display
+) -> tuple[Learner, tuple[str, ...], Scale | None, Placement]:
+    """Return the learner, what a user should know about the features, their scale and the devices.
+
+    A network that is trained end to end is on one device with all that follows.
+    """
+    settings, backbone, device = (
+        learner_settings(config),
+        config.backbone,
+        choose_device(config.device),
+    )
     if not backbone.frozen:
         rng, rate = generator(config.seed, Stream.MODEL_INIT), config.training.learning_rate
         trainable = backbone.trainable(dataset, rate, rng, device, display)
-        return NetworkLearner(trainable, settings, device), (), None
+        learner = NetworkLearner(trainable, settings, device)
+        return learner, (), None, Placement(device, device, device)
     features = backbone.features(dataset, device, cache_dir(config.cache_dir), display)
-    learner = FrozenLearner(features, len(dataset.classes), settings, device)
-    return learner, features.notes, features.scale
+    place = placed(config, dataset, features.pool.shape[1])
+    classes = len(dataset.classes)
+    frozen = FrozenLearner(features, classes, settings, place.model, place.queries)
+    return frozen, features.notes, features.scale, place
 
 
 def learner_settings(config: RunConfig) -> LearnerSettings:

@@ -1,8 +1,8 @@
 """The learner: retrains a last layer or a whole network, and updates its posterior."""
 
 import copy
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -53,6 +53,18 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True)
+class QueryFeatures:
+    """The features of a model where queries are answered, which may be on another device.
+
+    Attributes:
+        pool, test: as those of ``Model``.
+    """
+
+    pool: Rows
+    test: Tensor
+
+
+@dataclass(frozen=True)
 class Model:
     """What has been learnt: the features under the current backbone, and the posterior on them.
 
@@ -60,11 +72,34 @@ class Model:
         pool: (N, D), features of the pool; the last column is the constant 1 for the bias.
         test: (T, D), of the test set.
         posterior: over the last layer's weights.
+        copied: the same features where queries are answered; None: these are.
     """
 
     pool: Rows
     test: Tensor
     posterior: LastLayerPosterior
+    copied: QueryFeatures | None = None
+
+    def for_queries(self) -> "Model":
+        """Return the model where queries are answered: its posterior moves, its features do not."""
+        if self.copied is None:
+            return self
+        there = self.copied
+        return Model(there.pool, there.test, on_device(self.posterior, there.test.device))
+
+
+V = TypeVar("V")
+
+
+def on_device(value: V, device: torch.device) -> V:
+    """Return a posterior, or a part of one, with its tensors on a device."""
+    found: Any = value
+    if isinstance(found, Tensor):
+        found = found.to(device)
+    elif is_dataclass(found) and not isinstance(found, type):
+        parts = {part.name: getattr(found, part.name) for part in fields(found) if part.init}
+        found = replace(found, **{name: on_device(part, device) for name, part in parts.items()})
+    return found  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -113,9 +148,23 @@ class FrozenLearner(Learner):
         n_classes: int,
         settings: LearnerSettings,
         device: torch.device,
+        queries: torch.device | None = None,
     ) -> None:
+        """Put the features where they are needed; those of a large mapped file stay in it.
+
+        Args:
+            features: of pool and test set.
+            n_classes: C.
+            settings: solver, recipe, posterior and seed.
+            device: where the layer is trained, updated and evaluated.
+            queries: where queries are answered; None for the same device.
+        """
         self._pool = _pool_rows(features.pool, device)
         self._test = _with_bias_column(features.test, device)
+        self._copied = None
+        if queries is not None and queries != device:
+            pool = _rows_on(self._pool, queries)
+            self._copied = QueryFeatures(pool, self._test.to(queries))
         self._settings, self._classes = settings, n_classes
 
     @property
@@ -131,7 +180,7 @@ class FrozenLearner(Learner):
 
     def model(self, posterior: LastLayerPosterior) -> Model:
         """Return a model of these features with a posterior that was learnt on them earlier."""
-        return Model(self._pool, self._test, posterior)
+        return Model(self._pool, self._test, posterior, self._copied)
 
     @property
     @override
@@ -146,14 +195,19 @@ class FrozenLearner(Learner):
             weights = train_last_layer(rows, targets, self._classes, self._settings, cycle)
         else:
             weights = rows.new_zeros(self._classes, self.dimension)
-        return Model(self._pool, self._test, posterior_of(weights, rows, self._settings.posterior))
+        return self.model(posterior_of(weights, rows, self._settings.posterior))
 
 
-def _pool_rows(features: FloatArray, device: torch.device) -> Rows:
+def _pool_rows(features: FloatArray, device: torch.device) -> Tensor | MappedRows:
     """Return features (N, D) with the bias column, from a large mapped file when asked for."""
     if isinstance(features, np.memmap) and features.nbytes > LARGE_BYTES:
         return MappedRows(features, device)
     return _with_bias_column(features, device)
+
+
+def _rows_on(rows: Tensor | MappedRows, device: torch.device) -> Rows:
+    """Return the same features on another device, or on their way there."""
+    return rows.to(device) if isinstance(rows, Tensor) else MappedRows(rows.features, device)
 
 
 def _with_bias_column(rows: FloatArray, device: torch.device) -> Tensor:

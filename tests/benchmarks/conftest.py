@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks import measure, scale, sequential
+from benchmarks import memory
 
 
 @pytest.fixture
@@ -11,5 +11,4 @@ def without_memory(monkeypatch):
         step()
         return 1.0
 
-    for module in (measure, scale, sequential):
-        monkeypatch.setattr(module, "added_mib", added_mib)
+    monkeypatch.setattr(memory, "added_mib", added_mib)

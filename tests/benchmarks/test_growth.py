@@ -116,7 +116,7 @@ def test_a_query_that_breaks_down_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(
         InputError, match="a query from 10 candidates failed: MemoryError: 9"
     ) as error:
-        large_pool._in_its_own_process(tmp_path, 10, 6, 3, 4)
+        large_pool._in_its_own_process(tmp_path, 10, 6, 3, 4, large_pool.CPU)
     assert "\n" not in str(error.value)
 
 
@@ -126,4 +126,4 @@ def test_a_query_that_the_system_kills_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(large_pool.subprocess, "run", killed)
     with pytest.raises(InputError, match=r"a query from 10 candidates failed: killed \(exit -9\)"):
-        large_pool._in_its_own_process(tmp_path, 10, 6, 3, 4)
+        large_pool._in_its_own_process(tmp_path, 10, 6, 3, 4, large_pool.CPU)

@@ -5,9 +5,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from alupdate.strategies.lookahead import GreedyLookahead, Lookahead
-from benchmarks import arithmetic
+from benchmarks import arithmetic, large_calls
 from benchmarks.arithmetic import lookahead_arithmetic
 from benchmarks.lookahead import (
+    LARGE_CALLS,
     LIMIT,
     RIVALS,
     Batches,
@@ -39,6 +40,15 @@ def test_the_plain_greedy_loop_picks_what_ours_picks(seed):
     query = replace(make_query(seed=seed, dtype=torch.float64), gamma=0.7)
     ours = GreedyLookahead()
     assert greedy_one_by_one(query, 4) == ours.select(query, 4).tolist()
+
+
+@pytest.mark.parametrize("numbers", [1, 2**20])  # one batch at a time, all at once
+def test_plain_large_calls_find_our_losses(numbers, monkeypatch):
+    monkeypatch.setattr(large_calls, "NUMBERS", numbers)
+    query = replace(make_query(seed=1, dtype=torch.float64), gamma=0.7)
+    drawn = BATCHES.drawn(query)
+    losses = large_calls.lookahead_large_calls(query, drawn)()
+    torch.testing.assert_close(losses, OURS.losses(query, drawn), rtol=1e-9, atol=1e-9)
 
 
 def test_agreement_is_in_words():
@@ -86,9 +96,9 @@ def test_the_limit_is_the_work_that_the_formulas_name(numbers, monkeypatch):
 
 def test_rows_are_the_rivals_and_the_limit():
     rows = list(batch_rows(SCENE, BATCHES, RIVALS, 1))
-    assert [row.against for row in rows] == [*RIVALS, LIMIT]
+    assert [row.against for row in rows] == [*RIVALS, LARGE_CALLS, LIMIT]
     assert all(row.ours.seconds > 0 and row.other.seconds > 0 for row in rows)
-    assert all(row.agreement.startswith("same batch, losses differ") for row in rows[:-1])
+    assert all(row.agreement.startswith("same batch, losses differ") for row in rows[:-2])
     assert {row.section for row in rows} == {"look-ahead"}
 
 

@@ -75,7 +75,7 @@ def test_plain_bait_is_that_of_explicit_inverses(setting, fisher):
 
 
 def test_the_rows_say_that_batches_agree(without_memory):
-    quick, full = (list(section.rows(quick, SMALL)) for quick in (True, False))
+    quick, full = (list(section.rows(quick, sizes=SMALL)) for quick in (True, False))
     assert [row.what.split()[1] for row in quick] == ["margin", "BADGE", "BAIT,"]
     assert len(full) == len(quick) + 1
     assert "multiclass" in full[-1].what
