@@ -78,7 +78,7 @@ class CampaignForecaster:
         now = left_out_estimate(seed, len(ends) - 1, pool, model)
         self.of_trained = now is None and self._updates
         if self.of_trained:
-            now = self._estimate(pool, len(ends) - 1)
+            now = self.known[_key(pool)] = self._estimate(pool, len(ends) - 1)
         if now is None:
             return Forecast(0, 0.0, ())
         found = [*self._earlier(pool, ends, now), (len(pool.indices), now)]
