@@ -34,16 +34,21 @@ class CampaignForecaster:
         campaign: whose features and settings are used.
         suggester: of the campaign.
         known: estimates of earlier models, by the labels that these have learnt.
+        of_trained: whether the latest forecast is of a model trained on the labels, as the updated
+            one does not fit them.
     """
 
     campaign: Campaign
     suggester: Suggester
     known: dict[bytes, Estimate | None] = field(default_factory=dict)
+    of_trained: bool = False
 
     @property
     def assumption(self) -> str:
-        """What holds for an accuracy that is expected by left-out labels alone."""
+        """What holds for the latest forecast, by left-out labels alone."""
+        instead = "of a model trained on the labels, as the updated one does not fit them; "
         return (
+            f"{instead if self.of_trained else ''}"
             f"{100 * self._settings.level:g} % intervals; no random instances were set aside, so "
             "they assume that new instances are like those of the pool, and that labels left out "
             "of the model show how far its confidence can be trusted"
@@ -71,10 +76,17 @@ class CampaignForecaster:
             return None
         seed, ends = self.campaign.config.seed, self._ends(pool)
         now = left_out_estimate(seed, len(ends) - 1, pool, model)
+        self.of_trained = now is None and self._updates
+        if self.of_trained:
+            now = self.known[_key(pool)] = self._estimate(pool, len(ends) - 1)
         if now is None:
             return Forecast(0, 0.0, ())
         found = [*self._earlier(pool, ends, now), (len(pool.indices), now)]
         return Forecast(0, now.error, expectations(self._settings, seed, len(ends) - 1, found))
+
+    @property
+    def _updates(self) -> bool:
+        return self.campaign.config.update.name != RETRAIN
 
     @property
     def _settings(self) -> ExpectedAccuracy:
@@ -93,8 +105,8 @@ class CampaignForecaster:
         A model that was updated may be worse than one that is trained on the same labels. So much
         worse are the earlier ones taken to have been.
         """
-        counts, updated = counts_looked_at(ends), self.campaign.config.update.name != RETRAIN
-        trained = self._trained(pool, ends, [*counts, ends[-1]] if updated else counts)
+        counts = counts_looked_at(ends)
+        trained = self._trained(pool, ends, [*counts, ends[-1]] if self._updates else counts)
         latest = trained.get(ends[-1])
         less = 0.0 if latest is None else latest.mean - now.mean
         for count in counts:

@@ -1,6 +1,7 @@
 """What a campaign expects: with the labels of a simulated run, that of the run."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +122,19 @@ def test_a_model_that_is_worse_by_updates_is_not_taken_for_one_that_learns_slowl
     assert trained[-1] != updated[-1]
     np.testing.assert_allclose(np.diff(trained), np.diff(updated))
     assert [count for count, _ in curves[1]] == [10, 15, 20, 25, 30, 35, 40, 50]
+
+
+def test_an_updated_model_that_does_not_fit_the_labels_is_not_passed_over_in_silence(run):
+    run, folder = run
+    forecaster, pool = forecaster_of(campaign_of(folder, "update=second_order")), pool_of(run, 30)
+    model = forecaster.suggester.model(pool)
+    away = replace(model, posterior=replace(model.posterior, mean=-model.posterior.mean))
+    found = forecaster.forecast_of(pool, away)
+    trained = forecaster_of(campaign_of(folder)).forecast(pool)
+    assert found.now == trained.now
+    assert forecaster.assumption.startswith("of a model trained on the labels, as the updated one")
+    assert forecaster.forecast_of(pool, model).now != trained.now
+    assert forecaster.assumption.startswith("90 % intervals")
 
 
 def test_without_labels_enough_or_anything_left_nothing_is_said(run):
