@@ -124,7 +124,7 @@ def on_host(*tensors: Tensor) -> tuple[np.ndarray, ...]:
     return tuple(part.reshape(tensor.shape) for part, tensor in zip(parts, tensors, strict=True))
 
 
-def on_device(like: Tensor, *arrays: np.ndarray) -> tuple[Tensor, ...]:
+def uploaded(like: Tensor, *arrays: np.ndarray) -> tuple[Tensor, ...]:
     """Return tensors on a tensor's device of NumPy arrays of one type."""
     if not is_accelerator(like.device):
         return tuple(torch.from_numpy(array) for array in arrays)

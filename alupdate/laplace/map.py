@@ -48,10 +48,10 @@ from alupdate.laplace.arrays import (
     TENSORS,
     Array,
     Functions,
-    on_device,
     on_host,
     one_hot,
     one_hot_on_host,
+    uploaded,
 )
 from alupdate.laplace.names import LIKELIHOODS, MAP, Likelihood
 from alupdate.laplace.posterior import LastLayerPosterior, Layer
@@ -335,7 +335,7 @@ def _coefficients(gram: Tensor, logits: Tensor, labels: Tensor, gamma: float) ->
         system, before = on_host(kernel, start)
         targets = one_hot_on_host(labels, logits.shape[2], before)
         dual = solve_dual(NUMPY, system, before, targets)
-        return on_device(logits, gamma * dual)[0].to(logits)
+        return uploaded(logits, gamma * dual)[0].to(logits)
     wanted = one_hot(labels, logits.shape[2], start)
     found: Tensor = gamma * solve_dual(TENSORS, kernel, start, wanted)
     return found.to(logits)

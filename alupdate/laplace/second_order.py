@@ -40,10 +40,10 @@ from alupdate.laplace.arrays import (
     TENSORS,
     Array,
     Functions,
-    on_device,
     on_host,
     one_hot,
     one_hot_on_host,
+    uploaded,
 )
 from alupdate.laplace.names import (
     GAUSSIAN,
@@ -152,7 +152,7 @@ def update_batches(
     kernel, start = on_host(gram, logits)
     wanted = one_hot_on_host(labels, classes, start)
     found = _update_batches(NUMPY, kernel, start, wanted, gamma, likelihood)
-    return BatchUpdates(*on_device(gram, *found))
+    return BatchUpdates(*uploaded(gram, *found))
 
 
 def _update_batches(
