@@ -30,6 +30,7 @@ figures: ## every picture of README and docs, from results/reference
 	$(PYTHON) scripts/figures.py results/reference/robustness.csv docs/figures --only '*-gamma' '*-speedup'
 	$(PYTHON) scripts/figures.py results/reference/strategy-areas.csv docs/figures --only 'strategy-areas' '*-construction' '*-against-lookahead' '*-datasets'
 	$(PYTHON) scripts/figures.py results/reference/stopping.csv docs/figures --only '*-stops'
+	$(PYTHON) scripts/figures.py results/reference/realistic.csv docs/figures --only '*-disturbances-*'
 	$(PYTHON) scripts/figures.py results/reference/benchmark.csv docs/figures --only 'benchmark-*'
 	$(PYTHON) scripts/figures.py results/reference/forecasts.csv docs/figures --only 'forecasts-expected'
 	$(PYTHON) scripts/illustration.py docs/figures
