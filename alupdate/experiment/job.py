@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alupdate.config import (
     DescribeTask,
@@ -103,7 +103,10 @@ def _run_task(
     if config.force:
         store.clear()
     with _logging_to(store.path / "run.log"), _recorded(store):
-        facts = {"device": str(setup.device), "threads": config.threads, "oracle": None}
+        facts: dict[str, Any] = {"device": str(setup.device)}
+        if setup.placement is not None and (names := setup.placement.other_than_cpu()):
+            facts["devices"] = names
+        facts |= {"threads": config.threads, "oracle": None}
         if task.is_oracle:
             facts["oracle"] = _oracle_note(config)
             log.warning(facts["oracle"])

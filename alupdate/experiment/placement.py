@@ -87,6 +87,13 @@ class Placement:
     model: torch.device
     queries: torch.device
 
+    def other_than_cpu(self) -> dict[str, str]:
+        """Return the names of the devices, by step; nothing where all steps are on the CPU."""
+        devices = {"features": self.features, "model": self.model, "queries": self.queries}
+        if all(device.type == "cpu" for device in devices.values()):
+            return {}
+        return {step: str(device) for step, device in devices.items()}
+
     def __str__(self) -> str:
         return f"features: {self.features}, model: {self.model}, queries: {self.queries}"
 

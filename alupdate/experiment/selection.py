@@ -19,11 +19,11 @@ from alupdate.laplace.posterior import fit_posterior
 from alupdate.laplace.rules import UpdateRule
 from alupdate.models.learner import (
     Model,
+    Retraining,
     Rows,
     labelled,
     make_rule,
     step_size,
-    train_last_layer,
 )
 from alupdate.strategies.base import Oracle, Positions, Query, Retrain, Strategy, after_labels
 from alupdate.strategies.batches import build_batch, chooser_of, require_utilities
@@ -166,13 +166,7 @@ class Selector:
     def _retraining(self, cycle: int, model: Model) -> Retrain:
         """Return what trains a last layer as, and where, the run does after this query's batch."""
         settings, n_classes = learner_settings(self._config), len(model.posterior.mean)
-        home = model.test.device
-
-        def retrain(rows: Tensor, labels: Tensor) -> Tensor:
-            there = rows.to(home), labels.to(home)
-            return train_last_layer(*there, n_classes, settings, cycle).to(rows)
-
-        return retrain
+        return Retraining(n_classes, settings, cycle, model.test.device)
 
     def _gamma(self, cycle: int, pool: Pool, model: Model) -> float:
         """Return the step size of updates within a query; 0 where it makes none."""

@@ -126,7 +126,7 @@ def on_host(*tensors: Tensor) -> tuple[np.ndarray, ...]:
 
 def uploaded(like: Tensor, *arrays: np.ndarray) -> tuple[Tensor, ...]:
     """Return tensors on a tensor's device of NumPy arrays of one type."""
-    if not is_accelerator(like.device):
+    if like.device.type == "cpu":
         return tuple(torch.from_numpy(array) for array in arrays)
     flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays]))
     parts = torch.split(flat.to(like.device), [array.size for array in arrays])

@@ -1,6 +1,7 @@
 """The learner: retrains a last layer or a whole network, and updates its posterior."""
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +26,7 @@ from alupdate.models.end_to_end import (
     recalibrate_batch_norm,
     train_network,
 )
+from alupdate.models.many_trainings import Heads, train_heads
 from alupdate.models.training import Recipe, optimal_linear, seeded, train_linear
 from alupdate.utils.seeds import Stream, generator, sub_seed
 
@@ -235,15 +237,65 @@ def train_last_layer(
         settings: solver, recipe and seed.
         cycle: numbers the random streams.
     """
-    training, seed = settings.training, settings.seed
+    training = settings.training
     if training.solver == "lbfgs":
         return optimal_linear(rows, labels, n_classes, training.weight_decay)
+    start = _start(rows, n_classes, settings.seed)
+    rng = generator(settings.seed, Stream.TRAINING, cycle)
+    if rows.device.type == "cuda":
+        everything = torch.arange(len(rows), device=rows.device)[None]
+        return train_heads(Heads(start, rows, labels, everything), recipe_of(training), rng)[0]
+    return train_linear(start, rows, labels, recipe_of(training), rng)
+
+
+def _start(rows: Tensor, n_classes: int, seed: int) -> Tensor:
+    """Return the initial weights (C, D) for features (N, D)."""
     columns = rows.shape[1]
     bound = (columns - 1) ** -0.5
     drawn = generator(seed, Stream.MODEL_INIT).uniform(-bound, bound, size=(n_classes, columns))
-    start = torch.from_numpy(drawn).to(rows)
-    rng = generator(seed, Stream.TRAINING, cycle)
-    return train_linear(start, rows, labels, recipe_of(training), rng)
+    return torch.from_numpy(drawn).to(rows)
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """Trains last layers as the run does after a query's batch.
+
+    Attributes:
+        n_classes: C.
+        settings: solver, recipe and seed.
+        cycle: numbers the random streams.
+        device: where layers are trained; None for that of the features.
+    """
+
+    n_classes: int
+    settings: LearnerSettings
+    cycle: int
+    device: torch.device | None = None
+
+    def __call__(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Return the weights (C, D) of a layer trained on features (N, D) and labels (N,)."""
+        rows, targets = (x.to(self.device or x.device) for x in (features, labels))
+        trained = train_last_layer(rows, targets, self.n_classes, self.settings, self.cycle)
+        return trained.to(features.device)
+
+    def each(self, features: Tensor, labels: Tensor, positions: Tensor) -> Iterator[Tensor]:
+        """Yield the weights (C, D) of layers that are each trained on some of the instances.
+
+        Args:
+            features: (P, D), labels: (P,).
+            positions: (M, N), the instances of each layer.
+        """
+        training, seed = self.settings.training, self.settings.seed
+        if training.solver == "lbfgs":
+            for places in positions:
+                yield self(features[places], labels[places])
+            return
+        there = (x.to(self.device or x.device) for x in (features, labels, positions))
+        rows, targets, places = there
+        heads = Heads(_start(rows, self.n_classes, seed), rows, targets, places)
+        for group in heads.groups(training.minibatch):
+            rng = generator(seed, Stream.TRAINING, self.cycle)
+            yield from train_heads(group, recipe_of(training), rng).to(features.device)
 
 
 def recipe_of(training: TrainingConfig) -> Recipe:

@@ -1,7 +1,9 @@
 """BoSS: the best of many batches by many strategies, judged by retraining. An upper baseline."""
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
@@ -13,6 +15,15 @@ from alupdate.laplace.names import ERROR, Loss
 from alupdate.strategies.base import Positions, Query
 from alupdate.strategies.ensemble import proposed
 from alupdate.strategies.lookahead import OracleOption, require_oracle
+
+
+@runtime_checkable
+class TrainsSeveral(Protocol):
+    """What trains last layers, and can share work between several."""
+
+    def each(self, features: Tensor, labels: Tensor, positions: Tensor) -> Iterator[Tensor]:
+        """Yield the weights (C, D) of layers, each trained on the instances of a row (M, N)."""
+        ...
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
@@ -65,21 +76,34 @@ class Boss(OracleOption):
         """Return the loss (M,) on the evaluation set after learning each of batches (M, b)."""
         if self.update != RETRAIN:
             return super().losses(query, batches)
-        positions = torch.from_numpy(batches).to(query.features.device)
-        return torch.stack([self._retrained_loss(query, batch) for batch in positions])
-
-    def _retrained_loss(self, query: Query, batch: Tensor) -> Tensor:
-        """Return the loss, a scalar, of a last layer trained on a batch (b,), too.
-
-        Raises:
-            ValueError: the query has nothing that trains.
-        """
-        if query.retrain is None:
-            raise ValueError("update=retrain needs retrain, a function that trains a last layer")
         oracle = require_oracle(query)
-        weights = query.retrain(
-            torch.cat([query.labelled_features, query.features[batch]]),
-            torch.cat([query.labelled_labels, oracle.candidate_labels[batch]]),
-        )
-        logits = (weights @ oracle.features.T)[None]
-        return losses_of_logits(logits, true_loss(oracle.labels, self.loss))[0]
+        loss = true_loss(oracle.labels, self.loss)
+        losses = [
+            losses_of_logits((weights @ oracle.features.T)[None], loss)[0]
+            for weights in _retrained(query, batches)
+        ]
+        return torch.stack(losses)
+
+
+def _retrained(query: Query, batches: Positions) -> Iterator[Tensor]:
+    """Yield the weights (C, D) of last layers, each trained on one of batches (M, b), too.
+
+    Raises:
+        ValueError: the query has nothing that trains.
+    """
+    retrain, known, device = query.retrain, len(query.labelled_labels), query.features.device
+    if retrain is None:
+        raise ValueError("update=retrain needs retrain, a function that trains a last layer")
+    found, inverse = np.unique(batches, return_inverse=True)
+    members = torch.from_numpy(found).to(device)
+    places = torch.from_numpy(inverse.reshape(batches.shape)).to(device)
+    rows = torch.cat([query.labelled_features, query.features[members]])
+    labels = torch.cat([query.labelled_labels, require_oracle(query).candidate_labels[members]])
+    first = torch.arange(known, device=device).expand(len(places), known)
+    positions = torch.cat([first, known + places], dim=1)
+    several: object = retrain
+    if isinstance(several, TrainsSeveral):
+        yield from several.each(rows, labels, positions)
+    else:
+        for each in positions:
+            yield retrain(rows[each], labels[each])

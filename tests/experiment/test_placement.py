@@ -1,5 +1,6 @@
 """Where the steps of a run are done: the decision, and runs whose steps are on two devices."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -133,5 +134,8 @@ def test_a_run_on_two_devices_is_that_on_one(settings, monkeypatch, tmp_path):
         folder = only_run(tmp_path / name)
         curves[name] = [(folder / file).read_text() for file in ("curve.csv", "queries.csv")]
         assert f"devices: {where}" in (folder / "run.log").read_text()
+        status = json.loads((folder / "status.json").read_text())
+        there = {"features": "cpu", "model": str(where.model), "queries": str(where.queries)}
+        assert status.get("devices") == (None if name == "cpu" else there)
     assert curves["queries"] == curves["cpu"]
     assert curves["everything"] == curves["cpu"]

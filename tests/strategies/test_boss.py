@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
+from alupdate.config import PosteriorConfig, TrainingConfig
 from alupdate.laplace.updates import update_rule
+from alupdate.models import learner
+from alupdate.models.learner import LearnerSettings, Retraining
 from alupdate.strategies.boss import Boss
 from alupdate.strategies.ensemble import proposed
 from tests.support.problems import make_query
@@ -58,3 +61,16 @@ def test_knows_the_errors_of_the_model_that_follows(monkeypatch, tmp_path, solve
     curve = pd.read_csv(only_run(tmp_path) / "curve.csv")
     assert curve["oracle"].all()
     assert (1 - curve["accuracy"][1:]).to_list() == pytest.approx(smallest)
+
+
+@pytest.mark.parametrize("loss", ["brier", "nll"])
+def test_layers_trained_at_once_have_the_losses_of_those_trained_one_by_one(loss, monkeypatch):
+    settings = LearnerSettings(TrainingConfig(epochs=5), PosteriorConfig(), seed=0)
+    retrain = Retraining(3, settings, cycle=1)
+    query = replace(make_query(dtype=torch.float64, taken=(2,)), retrain=retrain)
+    batches = proposed(query, 3, 12, 5000)
+    boss = Boss(n_batches=12, loss=loss)
+    one_by_one = boss.losses(replace(query, retrain=retrain.__call__), batches)
+    monkeypatch.setattr(learner, "train_last_layer", None)  # nothing trains one of them alone
+    torch.testing.assert_close(boss.losses(query, batches), one_by_one)
+    assert len(one_by_one.unique()) > 2
