@@ -18,6 +18,7 @@ from alupdate.config.stop import NoStop, StopConfig
 from alupdate.config.values import (
     SETTINGS,
     Count,
+    DeviceName,
     Flag,
     FolderName,
     LikelihoodName,
@@ -380,7 +381,7 @@ class RunConfig:
     experiment_name: FolderName = "default"
     experiment_dir: PathText | None = None
     cache_dir: PathText | None = None
-    device: Annotated[str, Field(strict=True, pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+    device: DeviceName = "auto"
     threads: Threads | None = None
     progress: Flag = True
 

@@ -1,6 +1,7 @@
 """The kinds of values that settings take, and how they are checked."""
 
 import math
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Literal
@@ -61,11 +62,46 @@ def _with_host(value: str) -> str:
     return value
 
 
+def matching(pattern: str, wanted: str) -> AfterValidator:
+    """Return what refuses texts that a pattern does not match, saying what is wanted.
+
+    Example:
+        >>> check = matching("[ab]+", "must be of the letters a and b")
+        >>> check.func("abc")
+        Traceback (most recent call last):
+        ValueError: must be of the letters a and b
+    """
+
+    def checked(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(wanted)
+        return value
+
+    return AfterValidator(checked)
+
+
 WebAddress = Annotated[
-    Text, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$"), AfterValidator(_with_host)
+    Text,
+    matching(
+        r"https?://[^\s/?#]+(/[^\s?#]*)?",
+        "must begin with http:// or https://, and have no question mark, # or blank",
+    ),
+    AfterValidator(_with_host),
 ]
 """Of a page, without what follows a question mark."""
-FolderName = Annotated[str, Field(strict=True, pattern=r"^[\w][\w.+-]*$")]
+FolderName = Annotated[
+    str,
+    Field(strict=True),
+    matching(
+        r"\w[\w.+-]*",
+        "must be a name of letters, digits, _, ., + and -, the first one a letter, digit or _",
+    ),
+]
+DeviceName = Annotated[
+    str,
+    Field(strict=True),
+    matching(r"auto|cpu|cuda(:\d{1,3})?", "must be auto, cpu, cuda, or a GPU such as cuda:1"),
+]
 Natural = Annotated[int, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Threads = Annotated[int, Field(strict=True, ge=1, le=1024)]

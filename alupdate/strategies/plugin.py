@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, OpenMapping
+from alupdate.config.values import SETTINGS, OpenMapping, matching
 from alupdate.strategies.base import (
     Positions,
     Query,
@@ -31,7 +31,11 @@ ENTRY_POINTS = "alupdate.strategies"
 NOTED = "__alupdate_sources__"
 """Where a module keeps the digests of its files from the time of its import."""
 
-ModuleName = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+ModuleName = Annotated[
+    str,
+    Field(strict=True),
+    matching(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", "must be a module, such as package.module"),
+]
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)

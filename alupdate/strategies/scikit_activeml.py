@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, OpenMapping, Scalar
+from alupdate.config.values import SETTINGS, OpenMapping, Scalar, matching
 from alupdate.laplace.names import GAUSSIAN
 from alupdate.laplace.posterior import fit_posterior
 from alupdate.laplace.predictive import sample_weights
@@ -56,7 +56,9 @@ class ScikitActiveml(StrategyOption):
     name: Literal["skactiveml"] = "skactiveml"
     uses_labels: ClassVar[bool] = True
     signed: ClassVar[bool | None] = None
-    query_strategy: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_]\w*$")]
+    query_strategy: Annotated[
+        str, Field(strict=True), matching(r"[A-Za-z_]\w*", "must be the name of a class")
+    ]
     parameters: OpenMapping = Field(default_factory=dict)
 
     @override

@@ -45,7 +45,7 @@ REFUSED = {
     "=3": "=3: has no key",
     "+@=3": "+@=3: has no key",
     "threads=1000000000": "threads=1000000000: must be less than or equal to 1024",
-    "device=cuda:99999999999999": "device=cuda:99999999999999: must match pattern",
+    "device=cuda:99999999999999": "device=cuda:99999999999999: must be auto, cpu, cuda, or",
     "training.learning_rate=1e308": "must be between 1e-30 and 1e+30",
     "posterior.prior_precision=1e-320": "must be between 1e-30 and 1e+30",
     "update.gamma=1e300": "update.gamma=1e+300: must be between 1e-30 and 1e+30",
