@@ -21,6 +21,11 @@ ESCAPE = "\x1b"
 SEQUENCES = ("[", "O")
 """What follows Escape where a key sends several characters."""
 SECONDS_WITHIN_SEQUENCE = 0.01
+SECONDS_BETWEEN_LOOKS = 0.5
+"""How long a wait for a key lasts before signals are looked for again.
+
+A Ctrl-C that comes just before Python waits is noticed only after the wait.
+"""
 BACKSPACES = ("\x7f", "\b")
 LINE_ENDS = ("\n", "\r")
 
@@ -79,6 +84,8 @@ class TerminalKeys(Keys):
         """Return one character; Ctrl-C raises KeyboardInterrupt."""
         raw = b""
         while True:
+            while not self._is_waiting(SECONDS_BETWEEN_LOOKS):
+                pass
             byte = os.read(sys.stdin.fileno(), 1)
             if not byte:
                 return END_OF_INPUT
@@ -96,8 +103,8 @@ class TerminalKeys(Keys):
         while self._is_waiting() and not "@" <= self._read() <= "~":
             pass
 
-    def _is_waiting(self) -> bool:
-        return bool(select.select([sys.stdin], [], [], SECONDS_WITHIN_SEQUENCE)[0])
+    def _is_waiting(self, seconds: float = SECONDS_WITHIN_SEQUENCE) -> bool:
+        return bool(select.select([sys.stdin], [], [], seconds)[0])
 
     def _write(self, text: str) -> None:
         sys.stdout.write(text)
