@@ -62,11 +62,11 @@ def _with_host(value: str) -> str:
     return value
 
 
-def matching(pattern: str, wanted: str) -> AfterValidator:
+def that_matches(pattern: str, wanted: str) -> AfterValidator:
     """Return what refuses texts that a pattern does not match, saying what is wanted.
 
     Example:
-        >>> check = matching("[ab]+", "must be of the letters a and b")
+        >>> check = that_matches("[ab]+", "must be of the letters a and b")
         >>> check.func("abc")
         Traceback (most recent call last):
         ValueError: must be of the letters a and b
@@ -82,7 +82,7 @@ def matching(pattern: str, wanted: str) -> AfterValidator:
 
 WebAddress = Annotated[
     Text,
-    matching(
+    that_matches(
         r"https?://[^\s/?#]+(/[^\s?#]*)?",
         "must begin with http:// or https://, and have no question mark, # or blank",
     ),
@@ -92,7 +92,7 @@ WebAddress = Annotated[
 FolderName = Annotated[
     str,
     Field(strict=True),
-    matching(
+    that_matches(
         r"\w[\w.+-]*",
         "must be a name of letters, digits, _, ., + and -, the first one a letter, digit or _",
     ),
@@ -100,7 +100,7 @@ FolderName = Annotated[
 DeviceName = Annotated[
     str,
     Field(strict=True),
-    matching(r"auto|cpu|cuda(:\d{1,3})?", "must be auto, cpu, cuda, or a GPU such as cuda:1"),
+    that_matches(r"auto|cpu|cuda(:\d{1,3})?", "must be auto, cpu, cuda, or a GPU such as cuda:1"),
 ]
 Natural = Annotated[int, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, OpenMapping, matching
+from alupdate.config.values import SETTINGS, OpenMapping, that_matches
 from alupdate.strategies.base import (
     Positions,
     Query,
@@ -34,7 +34,7 @@ NOTED = "__alupdate_sources__"
 ModuleName = Annotated[
     str,
     Field(strict=True),
-    matching(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", "must be a module, such as package.module"),
+    that_matches(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", "must be a module, such as package.module"),
 ]
 
 

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, OpenMapping, Scalar, matching
+from alupdate.config.values import SETTINGS, OpenMapping, Scalar, that_matches
 from alupdate.laplace.names import GAUSSIAN
 from alupdate.laplace.posterior import fit_posterior
 from alupdate.laplace.predictive import sample_weights
@@ -57,7 +57,7 @@ class ScikitActiveml(StrategyOption):
     uses_labels: ClassVar[bool] = True
     signed: ClassVar[bool | None] = None
     query_strategy: Annotated[
-        str, Field(strict=True), matching(r"[A-Za-z_]\w*", "must be the name of a class")
+        str, Field(strict=True), that_matches(r"[A-Za-z_]\w*", "must be the name of a class")
     ]
     parameters: OpenMapping = Field(default_factory=dict)
 
