@@ -78,9 +78,14 @@ class ShardFolder:
         Raises:
             OSError: the disk is full, or cannot be written.
         """
-        if not shard.is_empty(extraction.count):
+        if shard.is_empty(extraction.count):
+            return
+        try:
             self._make()
             self._kept(shard, extraction)
+        except (FileNotFoundError, FileExistsError):
+            if not self._whole.is_file():  # else another process joined them and removed the folder
+                raise
 
     def missing(self, of: int, count: int) -> list[int]:
         """Return which of the shards are not there."""
@@ -116,8 +121,8 @@ class ShardFolder:
                     stack.enter_context(locked_file(path, timeout=0))
             except Timeout:
                 return
-            if self._folder.is_dir():
-                shutil.rmtree(self._folder)
+            if self._folder.is_dir():  # a job that comes late may be making its lock there
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     def _begun(self) -> int | None:
         """Return into how many shards the instances were divided; None if no shard was begun.

@@ -76,7 +76,8 @@ class Forecaster:
         if now is None:
             return replace(record, n_labelled=n_labelled, forecast=Forecast(size, 0.0, ()))
         estimates = [*_estimates(earlier), (n_labelled, now)]
-        expected = expectations(self._settings, self._seed, cycle, estimates)
+        left = len(pool.candidates())
+        expected = expectations(self._settings, self._seed, cycle, estimates, left)
         forecast = Forecast(size, now.error, expected)
         return replace(record, n_labelled=n_labelled, forecast=forecast)
 
@@ -95,6 +96,7 @@ def expectations(
     seed: int,
     cycle: int,
     estimates: Sequence[tuple[int, Estimate]],
+    left: int,
 ) -> tuple[Expectation, ...]:
     """Return what is expected now and after further labels, by the estimates so far.
 
@@ -104,6 +106,7 @@ def expectations(
         cycle: numbers the random draws.
         estimates: numbers of labels, ascending, and the accuracies that were expected then; the
             last one is that of now.
+        left: how many instances can still be labelled; nothing is said of more labels.
     """
     _, now = estimates[-1]
     interval = (
@@ -118,6 +121,7 @@ def expectations(
         *(
             Expectation(count, estimate.interval(settings.level))
             for count, estimate in zip(settings.ahead, later, strict=False)
+            if count <= left
         ),
     )
 

@@ -82,7 +82,9 @@ class CampaignForecaster:
         if now is None:
             return Forecast(0, 0.0, ())
         found = [*self._earlier(pool, ends, now), (len(pool.indices), now)]
-        return Forecast(0, now.error, expectations(self._settings, seed, len(ends) - 1, found))
+        left = len(pool.candidates())
+        expected = expectations(self._settings, seed, len(ends) - 1, found, left)
+        return Forecast(0, now.error, expected)
 
     @property
     def _updates(self) -> bool:

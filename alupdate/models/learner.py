@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -101,7 +101,7 @@ def on_device(value: V, device: torch.device) -> V:
     elif is_dataclass(found) and not isinstance(found, type):
         parts = {part.name: getattr(found, part.name) for part in fields(found) if part.init}
         found = replace(found, **{name: on_device(part, device) for name, part in parts.items()})
-    return found  # type: ignore[no-any-return]
+    return cast(V, found)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from functools import cache
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from alupdate.laplace.arrays import one_hot
 from alupdate.models.training import (
     BETA1,
     BETA2,
@@ -52,7 +52,7 @@ class Heads:
     @property
     def targets(self) -> Tensor:
         """The labels (P, C), one-hot."""
-        return functional.one_hot(self.labels, len(self.start)).to(self.features.dtype)
+        return one_hot(self.labels, len(self.start), self.features)
 
     def groups(self, minibatch: int) -> Iterator["Heads"]:
         """Yield the layers in groups of which one step has a size that suits the device."""

@@ -22,6 +22,7 @@ from alupdate.utils.errors import InputError
 from alupdate.utils.paths import cache_folder
 from tests.support.memory import peak_mebibytes
 from tests.support.processes import start_code
+from tests.support.slow_extraction import SLOW_EXTRACTION
 
 COUNT, DIMENSION = 50, 3
 ROWS = np.random.default_rng(0).normal(size=(COUNT, DIMENSION)).astype(np.float32)
@@ -192,29 +193,15 @@ def test_a_kill_before_the_last_rename_costs_nothing(tmp_path):
     assert names(tmp_path) == ["key.json", "key.npy"]
 
 
-SLOW = """
-    import sys, time
-    from contextlib import contextmanager
-    from pathlib import Path
-    import numpy as np
-    from alupdate.data import feature_cache, row_files
+SLOW = (
+    SLOW_EXTRACTION
+    + """
+    from alupdate.data import feature_cache
 
-    row_files.ROWS_BETWEEN_COMMITS = 8
-
-    def rows(start, stop):
-        for first in range(start, stop, 4):
-            print(first, flush=True)
-            time.sleep(0.03)
-            yield np.arange(3.0 * first, 3.0 * first + 12, dtype=np.float32).reshape(-1, 3)
-
-    @contextmanager
-    def watched(done, total, which):
-        yield lambda rows: None
-
-    extraction = row_files.Extraction(400, rows, watched)
     found = feature_cache.cached_rows(Path(sys.argv[1]), "key", extraction)
     assert (found.ravel() == np.arange(1200)).all()
 """
+)
 
 
 def starts(output: str) -> list[int]:

@@ -16,6 +16,7 @@ from alupdate.data.row_files import load_rows
 from alupdate.utils.files import locked_file
 from tests.data.test_feature_cache import COUNT, ROWS, Recorder, cut, flip
 from tests.support.processes import start_code
+from tests.support.slow_extraction import SLOW_EXTRACTION
 
 ALL = list(range(COUNT))
 
@@ -172,6 +173,22 @@ def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path):
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+def test_a_job_that_comes_as_the_shards_are_joined_does_nothing(tmp_path, monkeypatch):
+    """The folder goes away between its making and the lock in it."""
+    whole(tmp_path)
+
+    def gone(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr("alupdate.data.feature_shards.locked_file", gone)
+    late = Recorder()
+    ShardFolder(tmp_path / "key.npy").keep(Shard(0, 2), late.extraction())
+    assert late.computed == []
+    (tmp_path / "key.npy").unlink()
+    with pytest.raises(FileNotFoundError):
+        ShardFolder(tmp_path / "key.npy").keep(Shard(0, 2), late.extraction())
+
+
 def test_shards_and_a_run_at_the_same_time_extract_every_row_once(tmp_path):
     recorders = [Recorder() for _ in range(8)]
     barrier = threading.Barrier(9)
@@ -190,30 +207,15 @@ def test_shards_and_a_run_at_the_same_time_extract_every_row_once(tmp_path):
     assert whole(tmp_path) == []
 
 
-SLOW = """
-    import sys, time
-    from contextlib import contextmanager
-    from pathlib import Path
-    import numpy as np
-    from alupdate.data import row_files
+SLOW = (
+    SLOW_EXTRACTION
+    + """
     from alupdate.data.feature_cache import keep_shard
     from alupdate.data.feature_shards import Shard
 
-    row_files.ROWS_BETWEEN_COMMITS = 8
-
-    def rows(start, stop):
-        for first in range(start, stop, 4):
-            print(first, flush=True)
-            time.sleep(0.02)
-            yield np.arange(3.0 * first, 3.0 * first + 12, dtype=np.float32).reshape(-1, 3)
-
-    @contextmanager
-    def watched(done, total, which):
-        yield lambda rows: None
-
-    extraction = row_files.Extraction(400, rows, watched)
     keep_shard(Path(sys.argv[1]), "key", extraction, Shard(int(sys.argv[2]), 2))
 """
+)
 
 
 def test_a_killed_shard_resumes_beside_another_and_they_are_joined(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from alupdate.labelling import terminal
 from alupdate.labelling.campaign import locked_folder, open_campaign, read_labels
 from alupdate.labelling.label import Dialogue
 from alupdate.labelling.session import Session
-from alupdate.labelling.terminal import END_OF_INPUT, Viewer, readable_text
+from alupdate.labelling.terminal import END_OF_INPUT, TerminalKeys, Viewer, readable_text
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError
 from tests.support.runs import run_command
@@ -124,7 +125,7 @@ def test_what_to_expect_is_said_on_demand(vectors):
     said = [text for text in keys.shown if text.startswith("expected accuracy")]
     assert said[:4] == ["expected accuracy: there are too few labels for a model"] * 4
     assert said[-1].startswith(session.forecaster.forecast(session.pool).in_words())
-    assert "after 50 more labels " in said[-1]
+    assert "more labels" not in said[-1]  # there are fewer than 50 instances
     assert "\n90 % intervals; no random instances were set aside" in said[-1]
 
 
@@ -173,6 +174,26 @@ def test_viewers(monkeypatch, tmp_path):
     monkeypatch.setattr(terminal.subprocess, "Popen", lambda line, **_: started.append(line))
     assert Viewer("true").show(tmp_path / "-rf.png")
     assert started[0][1] == str(tmp_path / "-rf.png")
+
+
+def test_signals_are_looked_for_while_a_key_is_waited_for(monkeypatch):
+    """As Python sees one that comes just before a wait only after it."""
+    reading, writing = os.pipe()
+    os.close(writing)  # a wait without looks would end with what this gives
+
+    def interrupted(_readers, _writers, _errors, seconds):
+        assert seconds <= 1
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+        return [], [], []
+
+    looks = []
+    monkeypatch.setattr(terminal.select, "select", interrupted)
+    with os.fdopen(reading) as stream:
+        monkeypatch.setattr(terminal.sys, "stdin", stream)
+        with pytest.raises(KeyboardInterrupt):
+            TerminalKeys().key()
 
 
 def test_without_a_terminal_there_is_one_line(vectors, monkeypatch, tmp_path, capsys):
