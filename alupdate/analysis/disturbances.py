@@ -80,7 +80,9 @@ def _effects(table: pd.DataFrame) -> Iterator[dict[str, object]]:
         mean = mean_of(wide[key].dropna().to_numpy())
         others = {
             MINUS_CLEAN: None if disturbance == CLEAN else (CLEAN, *method),
-            MINUS_RANDOM: None if method == baseline else (disturbance, *(baseline or ())),
+            MINUS_RANDOM: (
+                None if baseline is None or method == baseline else (disturbance, *baseline)
+            ),
         }
         yield {
             **dict(zip(VARIANT, (*table[SETTING].iloc[0], *method), strict=True)),

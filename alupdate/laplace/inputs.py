@@ -5,16 +5,22 @@ package have checked their tensors once, and call none of this.
 """
 
 import math
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
 
 FLOATS = (torch.float32, torch.float64)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+LARGEST_VALUE = 1e15
+"""Larger features and weights are refused: their squares times a few more factors leave 32 bits."""
 
 
 def with_bias(features: Tensor) -> Tensor:
     """Append the constant 1 to features (N, D), so that the bias is one more weight.
+
+    Raises:
+        ValueError: the features are no tensor of that shape.
 
     Example:
         >>> import torch
@@ -22,6 +28,9 @@ def with_bias(features: Tensor) -> Tensor:
         >>> with_bias(torch.tensor([[0.5, 2.0]]))
         tensor([[0.5000, 2.0000, 1.0000]])
     """
+    if not isinstance(features, Tensor) or features.ndim != 2:
+        found = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise ValueError(f"features are {found}: they must be a tensor (N, D)")
     return torch.cat([features, features.new_ones(len(features), 1)], dim=1)
 
 
@@ -46,7 +55,7 @@ def weights_of(layer: Tensor | nn.Linear) -> Tensor:
     """Return the weights (C, D) of a last layer, its bias as the last column.
 
     Raises:
-        ValueError: not a matrix of finite floats with at least two rows.
+        ValueError: not a matrix of floats within LARGEST_VALUE with at least two rows.
     """
     weights: Tensor = layer.weight if isinstance(layer, nn.Linear) else layer
     if isinstance(layer, nn.Linear) and layer.bias is not None:
@@ -57,7 +66,7 @@ def weights_of(layer: Tensor | nn.Linear) -> Tensor:
             "weights have a single row: they must be (C, D) with one row for each of at least two "
             "classes; for a head with one output w, stack -w/2 and w/2"
         )
-    _check_finite(matrix, "weights")
+    check_size(matrix, "weights")
     return matrix
 
 
@@ -65,7 +74,8 @@ def features_for(weights: Tensor, features: Tensor) -> Tensor:
     """Return features (N, D) that go with weights (C, D), the constant 1 appended if need be.
 
     Raises:
-        ValueError: not a matrix of finite floats of the weights' type, device and columns.
+        ValueError: not a matrix of floats within LARGEST_VALUE of the weights' type, device and
+            columns.
     """
     rows = _matrix(features, "features")
     if rows.dtype != weights.dtype:
@@ -74,7 +84,7 @@ def features_for(weights: Tensor, features: Tensor) -> Tensor:
         )
     if rows.device != weights.device:
         raise ValueError(f"features are on {rows.device} and weights on {weights.device}: move one")
-    _check_finite(rows, "features")
+    check_size(rows, "features")
     return completed(rows, weights.shape[1])
 
 
@@ -102,24 +112,24 @@ def labels_for(features: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def check_positive(name: str, value: float) -> None:
-    """Refuse numbers that are not finite and above 0.
+    """Refuse what is not a finite number above 0; NumPy's numbers are numbers.
 
     Raises:
         ValueError: as above.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{name} is {value!r}: it must be a number greater than 0")
     if not 0 < value < math.inf:
         raise ValueError(f"{name} is {value}: it must be a finite number greater than 0")
 
 
 def check_count(name: str, value: int) -> None:
-    """Refuse what is not an integer of at least 1.
+    """Refuse what is not an integer of at least 1; NumPy's integers are integers.
 
     Raises:
         ValueError: as above.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} is {value!r}: it must be an integer of at least 1")
 
 
@@ -129,6 +139,8 @@ def _matrix(values: Tensor, name: str) -> Tensor:
         raise ValueError(f"{name} are {type(values).__name__}: they must be a tensor (rows, D)")
     if values.dtype not in FLOATS:
         raise ValueError(f"{name} are {_name(values.dtype)}: they must be float32 or float64")
+    if values.layout != torch.strided:
+        raise ValueError(f"{name} are sparse: they must be a dense tensor, as by to_dense()")
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(
             f"{name} have shape {tuple(values.shape)}: they must be a matrix that is not empty"
@@ -136,10 +148,18 @@ def _matrix(values: Tensor, name: str) -> Tensor:
     return values.detach()
 
 
-def _check_finite(matrix: Tensor, name: str) -> None:
-    if not torch.isfinite(matrix).all():
-        row = int((~torch.isfinite(matrix).all(dim=1)).nonzero()[0])
-        raise ValueError(f"{name} hold NaN or infinite values, first in row {row}")
+def check_size(matrix: Tensor, name: str) -> None:
+    """Refuse values that are NaN, infinite or so large that arithmetic on them overflows.
+
+    Raises:
+        ValueError: as above.
+    """
+    if not (matrix.abs() <= LARGEST_VALUE).all():
+        finite = torch.isfinite(matrix)
+        is_right = matrix.abs() <= LARGEST_VALUE if finite.all() else finite
+        row = int((~is_right.all(dim=1)).nonzero()[0])
+        problem = f"values beyond {LARGEST_VALUE:g}" if finite.all() else "NaN or infinite values"
+        raise ValueError(f"{name} hold {problem}, first in row {row}")
 
 
 def _name(kind: torch.dtype) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from alupdate.data.dataset import FloatArray
 from alupdate.data.feature_cache import Features
 from alupdate.data.labels import NAMED
+from alupdate.laplace.inputs import LARGEST_VALUE
 from alupdate.utils.errors import InputError
 
 CONSTANT = 1e-6
@@ -16,8 +17,6 @@ CONSTANT = 1e-6
 seven digits, so that what varies there is rounding."""
 SPREAD = 1e3
 """Ratio of the sizes of two features from which on a user is told, where none is standardised."""
-LARGEST = 1e15
-"""Features beyond it are refused: their squares times a few more factors leave 32 bits."""
 SQUARED_ROWS = 4096
 """Rows that are squared at a time."""
 SAFE = 1e18
@@ -126,10 +125,10 @@ def check_scales(features: Features, columns: Sequence[str] = ()) -> Features:
     """
     remedy = "use backbone.standardise=true"
     for rows in (features.pool, features.test):
-        outside = np.abs(rows).max(axis=0, initial=0.0) > LARGEST
+        outside = np.abs(rows).max(axis=0, initial=0.0) > LARGEST_VALUE
         if outside.any():
             name = _name(int(outside.argmax()), columns)
-            raise InputError(f"feature {name}: has values beyond {LARGEST:.0e}; {remedy}")
+            raise InputError(f"feature {name}: has values beyond {LARGEST_VALUE:.0e}; {remedy}")
     sizes = _sizes(features.pool)
     order = np.argsort(sizes, kind="stable")
     order = order[sizes[order] > 0]

@@ -1,8 +1,10 @@
 """Choosing what to label from Python: ``select`` and ``utilities`` for a pool of features."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +16,7 @@ from typing_extensions import override
 
 from alupdate.config.options import make_option, options, requirement
 from alupdate.config.schema import BatchConfig, SequentialBatch, TopBatch
-from alupdate.laplace.inputs import check_count, check_positive, completed
+from alupdate.laplace.inputs import check_count, check_positive, check_size, completed
 from alupdate.laplace.names import SECOND_ORDER
 from alupdate.laplace.posterior import LastLayerPosterior
 from alupdate.laplace.rules import UpdateRule
@@ -219,12 +221,12 @@ def _construction(
     check_count("size", size)
     check_count("every", every)
     if batch == "top_b":
-        return TopBatch(name="top_b", size=size)
+        return TopBatch(name="top_b", size=int(size))
     if batch != "sequential":
         raise ValueError(f"batch={batch!r}: must be 'top_b' or 'sequential'")
     if annotate is None:
         raise ValueError("batch='sequential' needs annotate: positions to class indices")
-    return SequentialBatch(name="sequential", size=size, every=every)
+    return SequentialBatch(name="sequential", size=int(size), every=int(every))
 
 
 def _prepared(strategy: str | Strategy, settings: dict[str, Any], given: _Given) -> _State:
@@ -253,8 +255,8 @@ def _prepared(strategy: str | Strategy, settings: dict[str, Any], given: _Given)
         rows[candidates],
         rows[known],
         _known_labels(given.known.labels, len(known), chooser, posterior),
-        seed=given.seed,
-        gamma=given.gamma,
+        seed=_seed(given.seed),
+        gamma=float(given.gamma),
         rule=hypothetical,
         oracle=oracle,
         retrain=given.retrain,
@@ -368,20 +370,64 @@ def _features(key: str, values: Numbers, posterior: LastLayerPosterior) -> Tenso
     mean = getattr(posterior, "mean", None)
     if not isinstance(mean, Tensor):
         raise ValueError("posterior: must be a posterior over a last layer's weights")
-    try:
-        rows = torch.as_tensor(values).detach().to(mean)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{key}: must be a matrix of numbers") from error
+    rows = _numbers(key, values).to(mean)
     if rows.ndim != 2 or not len(rows):
         raise ValueError(f"{key}: must have shape (N, D), not {tuple(rows.shape)}")
     try:
         rows = completed(rows, mean.shape[1])
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from None
-    wrong = (~torch.isfinite(rows)).any(dim=1).nonzero()
-    if len(wrong):
-        raise ValueError(f"{key}: row {int(wrong[0])} has a number that is not finite")
+    check_size(rows, key)
     return rows
+
+
+def _numbers(key: str, values: Any) -> Tensor:
+    """Return a dense tensor of real numbers, of the values themselves where they are one.
+
+    Raises:
+        ValueError: they are no real numbers, or some are masked.
+    """
+    if isinstance(values, Tensor):
+        if values.is_complex() or values.layout != torch.strided:
+            raise ValueError(f"{key}: must be a dense matrix of real numbers, not {values.dtype}")
+        return values.detach()
+    array = _array(key, values)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{key}: must be a matrix of numbers, not {array.dtype}")
+    if array.dtype not in (np.float32, np.float16):
+        array = array.astype(np.float64, copy=False)  # of other bytes, or longer
+    if any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    with warnings.catch_warnings():  # of arrays that must not be written to: nothing here does
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def _array(key: str, values: Any) -> NDArray[Any]:
+    """Return an array.
+
+    Raises:
+        ValueError: it has lines of different lengths, or masked elements.
+    """
+    if np.ma.is_masked(values):
+        raise ValueError(f"{key}: has masked elements; fill them or leave their rows out")
+    try:
+        return values.numpy(force=True) if isinstance(values, Tensor) else np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{key}: is no array of numbers ({error})") from error
+
+
+def _seed(seed: Any) -> int | np.random.Generator:
+    """Return a seed if it is one.
+
+    Raises:
+        ValueError: it is neither an integer of at least 0 nor a generator.
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f"seed is {seed!r}: it must be an integer of at least 0, or a generator")
+    return int(seed)
 
 
 def _integers(key: str, values: Any) -> NDArray[np.int64]:
@@ -390,7 +436,7 @@ def _integers(key: str, values: Any) -> NDArray[np.int64]:
     Raises:
         ValueError: it is none.
     """
-    array = values.numpy(force=True) if isinstance(values, Tensor) else np.asarray(values)
+    array = _array(key, values)
     if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
         raise ValueError(f"{key}: must be a vector of integers, not {array.dtype} {array.shape}")
     return array.astype(np.int64)

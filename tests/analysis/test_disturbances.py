@@ -71,6 +71,13 @@ def test_what_cannot_be_compared_is_left_empty():
     assert (alone["minus_clean"], alone["seeds"]) == (pytest.approx(-0.475), 2)
 
 
+def test_without_random_selection_the_cost_is_still_there():
+    only = {key: heights for key, heights in AREAS.items() if key[1] != "random"}
+    table = disturbance_effects(areas(only)).set_index("disturbance")
+    assert table["minus_random"].isna().all()
+    assert table.loc["noise0.2", "minus_clean"] == pytest.approx(np.mean([-0.25, -0.25, -0.3]))
+
+
 def test_tables_and_figures():
     given = analysis_input(Results("n", areas=areas()))
     names = [t.name for t in result_tables(given)]

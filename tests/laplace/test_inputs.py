@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.updates import fit, update_rule
 
 WEIGHTS = torch.tensor([[1.0, 0.0, 0.5], [0.0, 1.0, -0.5]])
@@ -30,6 +31,9 @@ FITS = {
     "features are ndarray: they must be a tensor": (WEIGHTS, np.ones((2, 3))),
     "features are float64 and weights float32: convert one": (WEIGHTS, FEATURES.double()),
     "features hold NaN or infinite values, first in row 1": (WEIGHTS, spoilt(FEATURES, torch.inf)),
+    "weights hold values beyond 1e+15, first in row 1": (spoilt(WEIGHTS, -2e15), FEATURES),
+    "features hold values beyond 1e+15, first in row 1": (WEIGHTS, spoilt(FEATURES, 2e15)),
+    "features are sparse: they must be a dense tensor": (WEIGHTS, FEATURES.to_sparse()),
     "features have shape (0, 3): they must be a matrix that is not empty": (WEIGHTS, FEATURES[:0]),
     "features have shape (3,): they must be a matrix": (WEIGHTS, FEATURES[0]),
     "must be (N, 3), or (N, 2) where the last column of the weights is the bias": (
@@ -98,3 +102,16 @@ def test_wrong_updates_are_refused(name, message, change):
 def test_wrong_predictions_are_refused(message, arguments):
     with pytest.raises(ValueError, match=message):
         fit(WEIGHTS, FEATURES).predict(**({"features": FEATURES} | arguments))
+
+
+def test_the_bias_goes_with_tensors_of_two_axes():
+    with pytest.raises(ValueError, match="features are ndarray: they must be a tensor"):
+        with_bias(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"features are \(3,\): they must be"):
+        with_bias(torch.ones(3))
+
+
+def test_numbers_may_be_those_of_numpy():
+    posterior = fit(WEIGHTS, FEATURES, prior_precision=np.float32(1))
+    update_rule("second_order").update(posterior, FEATURES, LABELS, gamma=np.float64(1))
+    assert posterior.predict(FEATURES, n_samples=np.int64(3)).shape == (2, 2)

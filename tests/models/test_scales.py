@@ -9,7 +9,8 @@ from alupdate.data.arrays import mnist5k
 from alupdate.data.feature_cache import Features
 from alupdate.models.features import Parts
 from alupdate.models.plain import flatten
-from alupdate.models.scales import LARGEST, check_scales, standardise
+from alupdate.laplace.inputs import LARGEST_VALUE
+from alupdate.models.scales import check_scales, standardise
 from alupdate.models.training import _whitened_optimum, optimal_linear, whitening
 from alupdate.utils.errors import InputError
 from tests.support.runs import run_command
@@ -80,7 +81,7 @@ def test_features_that_are_used_as_they_are_are_compared():
     assert note.startswith("features are of size 1e-09 to 2e-09")
     assert check_scales(table(BESIDE["nothing"])).notes == ()
     with pytest.raises(InputError, match="feature price: has values beyond 1e"):
-        check_scales(table(np.full((200, 1), 10 * LARGEST)), names)
+        check_scales(table(np.full((200, 1), 10 * LARGEST_VALUE)), names)
 
 
 def newton(rows, labels, weight_decay):

@@ -5,9 +5,11 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -230,9 +232,18 @@ WRONG = {
     r"features: features have shape \(48, 9\), but the weights have 6": {
         "features": torch.zeros(48, 9)
     },
-    "features: row 5 has a number that is not finite": {
+    "features hold NaN or infinite values, first in row 5": {
         "features": torch.eye(48)[:, :6].index_fill(0, torch.tensor([5]), torch.nan)
     },
+    r"features hold values beyond 1e\+15, first in row 5": {
+        "features": torch.eye(48)[:, :6].index_fill(0, torch.tensor([5]), 2e15)
+    },
+    "features: must be a matrix of numbers, not complex128": {"features": 1j * np.eye(48)[:, :6]},
+    "features: must be a dense matrix of real": {"features": torch.eye(48)[:, :6].to_sparse()},
+    "features: has masked elements": {"features": np.ma.masked_equal(np.eye(48)[:, :6], 1)},
+    "features: is no array of numbers": {"features": [[1.0], [1.0, 2.0]]},
+    "seed is -1: it must be an integer of at least 0": {"seed": -1},
+    "seed is 0.5: it must be an integer of at least 0": {"seed": 0.5},
     "labelled: must be positions from 0 to 47": {"labelled": [48], "labels": [0]},
     "labelled: names a position twice": {"labelled": [3, 3], "labels": [0, 0]},
     "labelled: must be a vector of integers": {"labelled": np.ones(48, dtype=bool)},
@@ -268,6 +279,27 @@ def test_wrong_arguments_are_one_line(message):
     with pytest.raises(ValueError, match=message) as caught:
         select(**arguments)
     assert "\n" not in str(caught.value)
+
+
+ALIKE = {
+    "float64": lambda rows: rows.astype(np.float64),
+    "big-endian": lambda rows: rows.astype(">f4"),
+    "Fortran order": np.asfortranarray,
+    "backwards": lambda rows: rows[::-1].copy()[::-1],
+    "a table": pd.DataFrame,
+    "lists": lambda rows: rows.tolist(),
+    "read-only": lambda rows: np.frombuffer(rows.tobytes(), rows.dtype).reshape(rows.shape),
+}
+
+
+@pytest.mark.parametrize("form", ALIKE)
+def test_features_may_be_any_array_of_the_same_numbers(form):
+    pool = pool_of(make_query())
+    other = ALIKE[form](pool["features"].numpy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = select("badge", np.int64(3), **pool | {"features": other, "gamma": np.float32(1)})
+    assert found.tolist() == select("badge", 3, **pool).tolist()
 
 
 def test_built_in_strategies_that_look_at_no_label_need_none():
