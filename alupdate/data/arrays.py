@@ -169,7 +169,10 @@ def _arrays(path: str, where: str) -> dict[str, NDArray[Any]]:
     """
     try:
         require_regular(Path(path))
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ValueError(f"it is one array; write {', '.join(ARRAYS)} by np.savez")
             return {array: archive[array] for array in ARRAYS if array in archive.files}
     except NPZ_ERRORS as error:
         if isinstance(error, OSError) and error.errno is not None:

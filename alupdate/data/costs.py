@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from alupdate.config.values import LARGEST, SMALLEST
 from alupdate.data.dataset import Dataset, DatasetOption, IntArray, Texts, Vectors
 from alupdate.data.labels import shortened
 from alupdate.utils.errors import InputError
@@ -79,7 +80,7 @@ def costs_of_cells(cells: Iterable[tuple[int, Any]], column: str, unit: str) -> 
         unit: how to call a row in an error message.
 
     Raises:
-        InputError: a cell holds something else than a finite number above 0.
+        InputError: a cell holds something else than a number between SMALLEST and LARGEST.
 
     Example:
         >>> costs_of_cells([(2, "1.5"), (3, 4)], "minutes", "row").tolist()
@@ -93,9 +94,10 @@ def _cost(cell: Any, column: str, here: str) -> float:
         cost = math.nan if isinstance(cell, bool) or "_" in str(cell) else float(cell)
     except (TypeError, ValueError, OverflowError):
         cost = math.nan
-    if not (math.isfinite(cost) and cost > 0):
+    if not SMALLEST <= cost <= LARGEST:
         shown = "empty" if cell is None or not str(cell).strip() else shortened(cell)
         raise InputError(
-            f"{here}: {column} is {shown}; {COLUMN_KEY} must hold a number above 0 in each row"
+            f"{here}: {column} is {shown}; {COLUMN_KEY} must hold a number above 0 in each row, "
+            f"from {SMALLEST:g} to {LARGEST:g}"
         )
     return cost

@@ -24,6 +24,8 @@ _IntArray = NDArray[np.int64]
 Ratio = Annotated[float, Field(strict=True, ge=1, le=1e6)]
 PartOfPool = Annotated[float, Field(strict=True, ge=0, lt=1)]
 """A share that may be 0, for none."""
+PartRepeated = Annotated[float, Field(strict=True, ge=0, le=0.99)]
+"""The pool grows by 1 / (1 - share): a hundred times at most."""
 
 
 def _classes(value: object) -> int | tuple[str, ...] | None:
@@ -72,7 +74,7 @@ class Disturbances:
     label_noise_kind: Literal["symmetric", "confusion"] = "symmetric"
     outliers: PartOfPool = 0.0
     outlier_classes: OutlierClasses = None
-    duplicates: PartOfPool = 0.0
+    duplicates: PartRepeated = 0.0
     disturbance_seed: Natural = 0
 
     @property

@@ -344,26 +344,47 @@ def _extraction(
 
     def computed(start: int, stop: int) -> Iterator[FloatArray]:
         chunks = Chunks.between(parts.instances, start, stop, extractor.chunk)
-        try:
-            if chunks and extractor.precision != "float32":
-                _tell_deviation(extractor, chunks[0], display, say)
+        if chunks and extractor.precision != "float32":
+            with _reading(parts, extractor):
+                share = deviation(extractor, chunks[0])
+            _tell_deviation(extractor, len(chunks[0]), share, display, say)
+        with _reading(parts, extractor):
             for rows in extractor.stream(chunks):
                 _require_finite(rows, parts, extractor)
                 yield rows
-        except OSError as error:  # of the data or the weights: those of the cache are told apart
-            where = f"features of {parts.name} by {extractor.name}"
-            raise cannot_read(where, error) from error
 
     return Extraction(sum(parts.sizes), computed, watched)
 
 
+@contextmanager
+def _reading(parts: Parts, extractor: Extractor) -> Iterator[None]:
+    """Tell errors of the system with the data or the weights apart from those with the cache.
+
+    Raises:
+        InputError: the system cannot read them.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = f"features of {parts.name} by {extractor.name}"
+        raise cannot_read(where, error) from error
+
+
 def _tell_deviation(
-    extractor: Extractor, instances: Instances, display: Display, say: Callable[[str], None]
+    extractor: Extractor, count: int, share: float, display: Display, say: Callable[[str], None]
 ) -> None:
-    """Say how much half precision changes features, which depends on the network."""
-    share = deviation(extractor, instances)
+    """Say how much half precision changes features, which depends on the network.
+
+    Args:
+        extractor: with that precision.
+        count: of the instances that were compared.
+        share: their ``deviation``; nothing is said of one that overflows, which is refused later.
+        display, say: show a warning and a line.
+    """
+    if not np.isfinite(share):
+        return
     line = (
-        f"backbone.precision={extractor.precision}: features of the first {len(instances)} "
+        f"backbone.precision={extractor.precision}: features of the first {count} "
         f"{extractor.unit} differ from float32 by {share:.2%}"
     )
     say(line)

@@ -328,17 +328,19 @@ class ImageNetwork(Extractor):
         how = preprocessing_of(self._settings)
         place = torch.device("cpu") if workers else self._device
 
-        def cut(instances: Instances) -> Tensor:
-            assert isinstance(instances, Images)
-            return squares_of(instances, how, place)
-
         def pooled(planes: Tensor) -> Tensor:
             with at_precision(self.precision, self._device):
                 found: Tensor = self._network(normalised(planes, how))
             return found.float()
 
-        inputs = network_inputs(chunks, cut, workers, self._device)
+        prepare = partial(_prepared, how=how, device=place)  # picklable: workers may be spawned
+        inputs = network_inputs(chunks, prepare, workers, self._device)
         return network_outputs(inputs, pooled, self._device)
+
+
+def _prepared(instances: Instances, how: Preprocessing, device: torch.device) -> Tensor:
+    assert isinstance(instances, Images)
+    return squares_of(instances, how, device)
 
 
 def image_arrays(parts: Parts, backbone: str) -> list[ByteArray]:

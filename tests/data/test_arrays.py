@@ -79,3 +79,9 @@ def test_a_header_that_claims_an_impossible_shape(shape, tmp_path):
         archive.writestr("X_train.npy", header.getvalue())
     with pytest.raises(InputError, match="cannot be read as a NumPy archive"):
         Npz(path=str(path)).load(Path("unused"), QUIET)
+
+
+def test_an_array_that_is_no_archive_is_named(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((4, 2)))
+    with pytest.raises(InputError, match=r"it is one array; write X_train, .* by np\.savez"):
+        Npz(path=str(tmp_path / "a.npy")).load(tmp_path, QUIET)

@@ -78,7 +78,7 @@ def test_a_test_file_needs_no_costs(tmp_path):
     assert costs.tolist() == MINUTES
 
 
-@pytest.mark.parametrize("cell", ["", "abc", "0", "-1", "nan", "inf", "1_0"])
+@pytest.mark.parametrize("cell", ["", "abc", "0", "-1", "nan", "inf", "1_0", "1e31", "1e-31"])
 def test_a_cell_that_is_no_cost_is_named(cell, tmp_path):
     path = table(tmp_path / "t.csv", [*map(str, MINUTES[:5]), cell, *map(str, MINUTES[6:])])
     shown = cell or "empty"

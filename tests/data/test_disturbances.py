@@ -191,3 +191,9 @@ def test_names_say_what_was_done():
     assert replace(plain, label="mine", imbalance=20.0).display_name == "mine_imbalance20"
     both = replace(plain, label_noise=0.2, label_noise_kind="confusion", outliers=0.25)
     assert both.display_name == "digits_noise0.2confusion_outliers0.25"
+
+
+def test_a_pool_grows_to_a_hundred_times_by_duplicates_at_most():
+    assert len(parts(duplicates=0.99).pool) == 100 * len(parts().pool)
+    with pytest.raises(ValueError, match="less than or equal to 0.99"):
+        Disturbances(duplicates=0.9999)

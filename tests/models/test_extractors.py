@@ -1,5 +1,8 @@
 """How frozen networks compute: precision, chunks, and worker processes that decode."""
 
+import errno
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ import torch
 from alupdate.data.arrays import mnist5k
 from alupdate.data.dataset import ArrayImages, Texts
 from alupdate.data.image_folder import ImageFolder
-from alupdate.models import images
+from alupdate.models import features, images
 from alupdate.models.extractors import Chunks, decoding_workers, deviation
 from alupdate.models.features import Parts
 from alupdate.models.images import ImageBackbone, ImageNetwork
@@ -65,12 +68,23 @@ def test_a_network_that_half_precision_changes_more_is_named(precision, lines, t
     assert ("warning: backbone.precision=bfloat16: features of the first 20" in said) == lines
 
 
-def test_features_beyond_half_precision_are_refused_with_what_would_do(tmp_path):
+def test_features_beyond_half_precision_are_refused_with_what_would_do(tmp_path, capsys):
     network = small_network("test_resnet", precision="float16").extractor(CPU)
     network._network.register_forward_hook(lambda module, given, found: found * 1e6)
     parts = Parts.of(few_images())
     with pytest.raises(InputError, match=r"use backbone\.precision=bfloat16 or float32"):
         images_of(network, parts, tmp_path)
+    assert "%" not in capsys.readouterr().err  # no difference of infinite numbers
+
+
+def test_a_log_that_cannot_be_written_is_blamed_on_the_cache(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(features, "record_line", full)
+    network = small_network("test_resnet", precision="float16").extractor(CPU)
+    with pytest.raises(InputError, match=r"cache_dir: cannot use .* \(No space left on device\)"):
+        images_of(network, Parts.of(few_images()), tmp_path)
 
 
 def images_of(network, parts, cache):
@@ -123,6 +137,20 @@ def test_what_a_worker_cannot_read_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=rf"{path.name} cannot be decoded") as caught:
         images_of(network, parts, None)
     assert "\n" not in str(caught.value)
+
+
+def test_what_workers_do_can_be_sent_to_a_process_that_is_spawned(monkeypatch):
+    sent = []
+
+    def inputs(chunks, prepare, workers, device):
+        sent.append(prepare)
+        return iter(())
+
+    monkeypatch.setattr(images, "network_inputs", inputs)
+    part = few_images().train
+    list(ImageNetwork(small_network("test_resnet"), CPU).stream([part]))
+    (there,) = pickle.loads(pickle.dumps(sent))
+    assert torch.equal(there(part), sent[0](part))
 
 
 def test_workers_decode_for_a_gpu_alone():
