@@ -82,9 +82,10 @@ def test_wrong_input_raises_and_leaves_nothing(override, words, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_one_string_is_no_list_of_overrides():
+@pytest.mark.parametrize("wrong", ["strategy=margin", [None], ["strategy=margin", 1]])
+def test_what_is_no_list_of_overrides(wrong):
     with pytest.raises(alupdate.InputError, match="give a list of overrides"):
-        alupdate.run("strategy=margin")
+        alupdate.run(wrong)
 
 
 def test_a_run_that_breaks_raises_and_says_where_its_log_is(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ from alupdate.utils.files import locked_file
 log = logging.getLogger(__name__)
 COPIED_ROWS = 8192
 """How many are copied at a time when shards are joined."""
-_BEGUN = re.compile(r"(\d+)-of-(\d+)\.(npy|partial)")
+_BEGUN = re.compile(r"(\d+)-of-([1-9]\d{0,4})\.(npy|partial)")
 
 
 @dataclass(frozen=True)

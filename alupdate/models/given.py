@@ -50,10 +50,16 @@ def given_instances(x: Any, inputs: Inputs) -> Instances | FloatArray:
         InputError: it is nothing that the model takes.
     """
     if isinstance(x, torch.Tensor):
-        x = x.numpy(force=True)
+        if x.layout != torch.strided:
+            raise _wrong("is a sparse tensor", inputs)
+        x = (x.float() if x.dtype == torch.bfloat16 else x).numpy(force=True)
+    if np.ma.is_masked(x):
+        raise InputError("x: has masked elements; fill them or leave their rows out")
     if hasattr(x, "columns") and hasattr(x, "to_numpy"):  # a table of pandas
         check_columns(tuple(map(str, x.columns)), inputs.columns, "x")
         x = x.to_numpy()
+    if isinstance(x, np.ndarray):
+        x = np.asarray(x)  # no subclass, whose operators may mean something else
     if isinstance(x, np.ndarray) and x.dtype.kind in "fiub":
         return _of_array(x, inputs)
     if isinstance(x, str | bytes | Path) or not hasattr(x, "__iter__"):

@@ -400,8 +400,10 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> SavedMod
 
     Raises:
         InputError: a file is missing, cut off, edited or of another version, or the backbone's
-            weights are not those that the model was made with; the message names the file.
+            weights are not those that the model was made with; the message names the file. Or there
+            is no such device.
     """
+    place = _place(device)
     file = model_file(path)
     document, tensors = read_model(file)
     try:
@@ -429,7 +431,16 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> SavedMod
         scale=scale,
         temperature=document.temperature,
     )
-    return model if torch.device(device).type == "cpu" else model.on(torch.device(device))
+    return model if place.type == "cpu" else model.on(place)
+
+
+def _place(device: str | torch.device) -> torch.device:
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, TypeError, AssertionError) as error:  # by how PyTorch was built
+        raise InputError(f"device={device}: there is no such device here; use cpu") from error
+    return place
 
 
 def _scale_from(tensors: dict[str, Tensor], dimension: int) -> Scale | None:

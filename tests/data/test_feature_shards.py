@@ -234,3 +234,10 @@ def test_a_killed_shard_resumes_beside_another_and_they_are_joined(tmp_path):
     assert joined is not None
     assert (joined.ravel() == np.arange(1200)).all()
     assert not (tmp_path / "key.shards").exists()
+
+
+@pytest.mark.parametrize("name", ["5-of-0.npy", "0-of-00.partial"])
+def test_files_of_no_division_are_passed_over(name, tmp_path):
+    (tmp_path / "key.shards").mkdir()
+    (tmp_path / "key.shards" / name).touch()
+    assert whole(tmp_path) == ALL

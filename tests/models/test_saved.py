@@ -112,6 +112,20 @@ def test_rows_are_predicted_in_parts_as_all_at_once(monkeypatch):
     assert model.predict(ROWS, "monte_carlo") == pytest.approx(whole, abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_rows_may_be_of_half_precision_or_a_matrix():
+    model, half = small_model(), torch.from_numpy(ROWS).bfloat16()
+    np.testing.assert_array_equal(model.predict(half), model.predict(half.float()))
+    np.testing.assert_array_equal(model.predict(np.asmatrix(ROWS)), model.predict(ROWS))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", 3.5])
+def test_a_device_that_is_not_there_is_one_line(device, tmp_path):
+    path = small_model().save(tmp_path / "model")
+    with pytest.raises(InputError, match=f"device={device}: there is no such device here"):
+        load_model(path, device)
+
+
 def test_a_temperature_divides_logits_and_standard_deviations():
     model = replace(small_model(), temperature=2.0)
     logits = np.log(model.predict(ROWS)) / 2
@@ -138,6 +152,8 @@ WRONG = {
     "x: is an array of float32 with shape": lambda m: m.predict(ROWS[0]),
     "x: is str; give an array of features": lambda m: m.predict("photo.png"),
     "x: row 2 has NaN or infinite": lambda m: m.predict([[0] * 4, [1] * 4, [np.nan] * 4]),
+    "x: has masked elements": lambda m: m.predict(np.ma.masked_less(ROWS, 0)),
+    "x: is a sparse tensor; give an array": lambda m: m.predict(torch.zeros(1, 4).to_sparse()),
     "x: has rows of different lengths": lambda m: m.predict([[1.0], [1.0, 2.0]]),
     "which 32-bit numbers cannot hold": lambda m: m.predict(np.full((1, 4), 1e300)),
     "instance 1: is too far from the pool": lambda m: m.predict([[0] * 4, [3e38] * 4]),

@@ -7,9 +7,9 @@ import torch
 
 from alupdate.data.arrays import mnist5k
 from alupdate.data.feature_cache import Features
+from alupdate.laplace.inputs import LARGEST_VALUE
 from alupdate.models.features import Parts
 from alupdate.models.plain import flatten
-from alupdate.laplace.inputs import LARGEST_VALUE
 from alupdate.models.scales import check_scales, standardise
 from alupdate.models.training import _whitened_optimum, optimal_linear, whitening
 from alupdate.utils.errors import InputError
