@@ -1,8 +1,8 @@
 """A cache of features on disk: extracted once, shared by all runs, mapped instead of loaded.
 
 All rows of a key, pool first, are one file of ``row_files``: ``KEY.npy``, beside ``KEY.log``, which
-says how long they took. Where several jobs share
-the extraction, each writes a file of its own (``feature_shards``), and these are joined to that.
+says how long they took. Where several jobs share the extraction, each writes a file of its own
+(``feature_shards``), and these are joined to that one.
 """
 
 import mmap

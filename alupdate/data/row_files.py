@@ -38,7 +38,7 @@ class Extraction:
     """How to compute the features of all instances, pool first.
 
     Attributes:
-        count: how many instances there are.
+        count: how many instances there are, at least one.
         rows: (start, stop) -> yields the features (n, D) of instances start..stop-1, n at a time.
         watched: given how many rows are done before, of how many, and which ones these are (empty
             for all), yields the function to report rows to.

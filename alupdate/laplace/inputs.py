@@ -5,8 +5,8 @@ package have checked their tensors once, and call none of this.
 """
 
 import math
-from numbers import Integral, Real
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -117,7 +117,7 @@ def check_positive(name: str, value: float) -> None:
     Raises:
         ValueError: as above.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
         raise ValueError(f"{name} is {value!r}: it must be a number greater than 0")
     if not 0 < value < math.inf:
         raise ValueError(f"{name} is {value}: it must be a finite number greater than 0")
@@ -129,7 +129,7 @@ def check_count(name: str, value: int) -> None:
     Raises:
         ValueError: as above.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} is {value!r}: it must be an integer of at least 1")
 
 

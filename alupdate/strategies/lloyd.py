@@ -41,7 +41,7 @@ class SeedDraws:
 
     @classmethod
     def of(cls, points: int, clusters: int, rng: np.random.Generator) -> "SeedDraws":
-        """Draw as ``diversity.seeds`` does while points differ from the seeds."""
+        """Draw as ``kmeans.seeds`` does while points differ from the seeds."""
         first = int(rng.integers(points))
         return cls(first, rng.random((clusters - 1, seed_trials(clusters))))
 

@@ -195,5 +195,5 @@ def test_names_say_what_was_done():
 
 def test_a_pool_grows_to_a_hundred_times_by_duplicates_at_most():
     assert len(parts(duplicates=0.99).pool) == 100 * len(parts().pool)
-    with pytest.raises(ValueError, match="less than or equal to 0.99"):
+    with pytest.raises(ValueError, match=r"less than or equal to 0\.99"):
         Disturbances(duplicates=0.9999)
