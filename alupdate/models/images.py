@@ -54,6 +54,8 @@ IMAGES_ON_GPU = 256
 BYTES_AT_ONCE = 2**26
 """Of images at full size that are decoded, and again of those that are resized, at a time: 64 of
 590 x 590 pixels as they are, or of 295 x 295 as floats."""
+LONGEST = 16
+"""Times its shorter side: of a longer strip only the middle is resized, which is all that is seen."""
 IMAGE_FEATURES = "image-network-v2"
 """Names how features are computed; part of the feature cache's key."""
 FROZEN_SEED = 0
@@ -210,6 +212,7 @@ def squares(images: Sequence[ByteArray], how: Preprocessing, device: torch.devic
         InputError: an image has another number of channels.
     """
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    images = [_without_ends(image, how) for image in images]
     for position, image in enumerate(images):
         if image.shape[2] not in (1, 3):
             raise InputError(
@@ -227,6 +230,15 @@ def squares(images: Sequence[ByteArray], how: Preprocessing, device: torch.devic
             planes = moved(stacked, device).permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1)
             cut[positions] = _middle(_resized(planes, how), how.size)
     return cut
+
+
+def _without_ends(image: ByteArray, how: Preprocessing) -> ByteArray:
+    """Cut what is LONGEST to its middle: resized as a whole, a row of pixels may take gigabytes."""
+    longest = LONGEST * min(image.shape[:2])
+    if how.squash or max(image.shape[:2]) <= longest:
+        return image
+    top, left = (max(0, side - longest) // 2 for side in image.shape[:2])
+    return image[top : top + longest, left : left + longest]
 
 
 def _parts(positions: list[int], pixels: int) -> list[list[int]]:

@@ -25,6 +25,9 @@ LARGE = 10_000
 SHARED = 20
 """Up to this many points per cluster, their distances to each other are computed at once."""
 
+SHARED_NUMBERS = 2**29
+"""Unless these are more: 2 GiB in 32 bits."""
+
 
 def kmeans(points: Tensor, n_clusters: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return the cluster (N,) of each point (N, D); some may stay empty if few points differ.
@@ -92,7 +95,8 @@ def seeds(
     the sum of these most becomes a seed ([Arthur2007], with the 2 + log k trials of their
     experiments, as in scikit-learn).
     """
-    distances_of = _squared_distances(points, len(points) <= SHARED * count)
+    at_once = len(points) <= SHARED * count and len(points) ** 2 <= SHARED_NUMBERS
+    distances_of = _squared_distances(points, at_once)
     chosen = [int(rng.integers(len(points)))]
     nearest = distances_of(np.array(chosen))[0]
     while len(chosen) < count:

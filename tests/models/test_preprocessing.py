@@ -140,3 +140,22 @@ def test_memory_does_not_grow_with_the_number_of_photos(tmp_path):
         peak_mebibytes(code.format(root=root, cache=cache, count=count)) for count in (3, 14)
     )
     assert many - few < 200  # 11 more are 94 MiB as they are, and 378 MiB as floats
+
+
+@pytest.mark.parametrize("model", ["resnet18", "vit_base_patch16_clip_224"])
+@pytest.mark.parametrize(("height", "width"), [(1, 300), (2, 200), (300, 1), (3, 48)])
+def test_of_a_long_strip_only_the_middle_is_resized(model, height, width, monkeypatch):
+    how = preprocessing_of(ImageBackbone(name="timm", model=model, image_size=32))
+    strip = smooth_image(height, width, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "LONGEST", 1000)
+        whole = squares([strip], how, CPU)
+    seen, resized = [], images._resized
+    monkeypatch.setattr(images, "_resized", lambda p, h: seen.append(p.shape) or resized(p, h))
+    torch.testing.assert_close(squares([strip], how, CPU), whole, atol=1e-3, rtol=0)
+    assert max(seen[0][2:]) == min(16 * min(height, width), max(height, width))
+
+
+def test_an_image_that_is_squashed_is_seen_to_its_ends():
+    how = Preprocessing(32, 32, True, "bilinear", (0.0,) * 3, (1.0,) * 3)
+    assert squares([np.eye(1, 300, dtype=np.uint8)[..., None] * 255], how, CPU).max() > 0

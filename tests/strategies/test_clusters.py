@@ -17,6 +17,22 @@ def spread(assignment, points):
     return sum(((group - group.mean(axis=0)) ** 2).sum() for group in groups)
 
 
+def test_distances_that_are_too_many_are_not_computed_at_once(monkeypatch):
+    points = np.random.default_rng(0).normal(size=(25, 3))
+    expected = seeds(points, 6, np.random.default_rng(0))
+    sizes, whole = [], clusters._squared_distances
+
+    def counted(rows, at_once):
+        sizes.append(at_once)
+        return whole(rows, at_once)
+
+    monkeypatch.setattr(clusters, "_squared_distances", counted)
+    for most in (25 * 25, 25 * 25 - 1):
+        monkeypatch.setattr(clusters, "SHARED_NUMBERS", most)
+        assert seeds(points, 6, np.random.default_rng(0)).tolist() == expected.tolist()
+    assert sizes == [True, False]
+
+
 @given(st.integers(0, 10**6), st.integers(2, 12), st.sampled_from([0, 100]))
 def test_each_seed_is_the_best_of_its_trials(seed, count, shared):
     """The rule followed one distance at a time; mutual neighbours can be equally good."""
