@@ -94,7 +94,9 @@ TENSORS = Functions(
     eye=lambda count, array: torch.eye(count, dtype=array.dtype, device=array.device),
     largest=lambda array, axis: array.amax(dim=axis, keepdim=True),
     total=lambda array, axis: array.sum(dim=axis, keepdim=True),
-    highest=lambda array: array.flatten(1).amax(dim=1),
+    highest=lambda array: (
+        array.flatten(1).amax(dim=1) if array.numel() else array.new_zeros(len(array))
+    ),
     places=lambda array: array.nonzero()[:, 0],
     diagonal=lambda array: array.diagonal(dim1=-2, dim2=-1),
     cholesky=_cholesky,

@@ -193,6 +193,14 @@ def test_names_say_what_was_done():
     assert both.display_name == "digits_noise0.2confusion_outliers0.25"
 
 
+def test_two_classes_leave_none_for_outliers():
+    labels = np.array([0, 1] * 10)
+    with pytest.raises(
+        InputError, match=r"^dataset\.outliers=0\.3: leaves a class out and needs two"
+    ):
+        disturbed_parts(Disturbances(outliers=0.3), labels, labels, ["a", "b"])
+
+
 def test_a_pool_grows_to_a_hundred_times_by_duplicates_at_most():
     assert len(parts(duplicates=0.99).pool) == 100 * len(parts().pool)
     with pytest.raises(ValueError, match=r"less than or equal to 0\.99"):

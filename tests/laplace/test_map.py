@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from alupdate.laplace import map as newton
-from alupdate.laplace.arrays import NUMPY
+from alupdate.laplace.arrays import NUMPY, TENSORS
 from alupdate.laplace.map import map_batches, map_update
 from alupdate.laplace.names import Likelihood
 from tests.support import references_updates as reference
@@ -146,3 +146,9 @@ def test_many_batches_at_once_equal_one_at_a_time(
             "bc,cbd->cd", coefficients[m], posterior.project(rows[m]).expand(3, -1, -1)
         )
         torch.testing.assert_close(posterior.mean + change, updated, atol=1e-6, rtol=0)
+
+
+def test_batches_without_labels_have_no_dual_solution_on_either_device():
+    shapes = (2, 1, 0, 0), (2, 0, 3), (2, 0, 3)
+    assert newton.solve_dual(NUMPY, *(np.zeros(shape) for shape in shapes)).shape == (2, 0, 3)
+    assert newton.solve_dual(TENSORS, *(torch.zeros(shape) for shape in shapes)).shape == (2, 0, 3)
