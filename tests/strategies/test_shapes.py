@@ -1,6 +1,7 @@
 """The sizes of a GPU change neither numbers nor choices, and leave nothing to wait for."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -155,11 +156,8 @@ def test_strategies_wait_no_more_often_for_larger_problems(strategy, monkeypatch
 def test_a_pool_that_is_not_copied_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(diversity, "_COPIED_NUMBERS", 0)
     for labelled in (0, 8):
-        few, many = (
-            waits(lambda size=size: CoreSet().select(query, size), monkeypatch)
-            for size in (2, 20)
-            for query in [make_query(candidates=30, labelled=labelled)]
-        )
+        query = make_query(candidates=30, labelled=labelled)
+        few, many = (waits(partial(CoreSet().select, query, size), monkeypatch) for size in (2, 20))
         assert few == many
 
 
