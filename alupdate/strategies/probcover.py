@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Literal
 
 import torch
@@ -170,6 +170,11 @@ class SampledCover:
     positions: Tensor
     square: float
 
+    @cached_property
+    def points(self) -> Tensor:
+        """(N, D), the sample at unit length."""
+        return unit_length(self.features[self.positions])
+
     @property
     def uncovered(self) -> Tensor:
         """(N,), True for points of the sample that are not covered at the start."""
@@ -181,7 +186,6 @@ class SampledCover:
         Of equal ones that comes first which is farthest from what is labelled or picked.
         ``assumed`` is told that few candidates can have the largest degree; None to ask.
         """
-        points = unit_length(self.features[self.positions])
         inside, picks = self.uncovered, list[Tensor]()
         bounds = _ranks(self.degrees(self.gaps, inside), self.gaps).index_fill_(0, self.taken, -1)
 
@@ -198,7 +202,7 @@ class SampledCover:
             yield pick[0]
             bounds.index_fill_(0, pick, -1)
             picks.append(pick)
-            distances = squared_distances(unit_length(self.features[pick]), points)[0]
+            distances = squared_distances(unit_length(self.features[pick]), self.points)[0]
             inside = inside & (distances > self.square)
 
     def degrees(self, gaps: Tensor, uncovered: Tensor, asked: Tensor | None = None) -> Tensor:
@@ -215,9 +219,7 @@ class SampledCover:
         size = max(1, numbers // max(len(points), points.shape[1]))
         # A comparison in place and a product count several times faster than a sum.
         counts = in_parts(
-            lambda part: squared_distances(unit_length(part), points).le_(self.square) @ counted,
-            rows,
-            size,
+            lambda part: _inside(unit_length(part), points, self.square) @ counted, rows, size
         )
         own = uncovered.new_zeros(len(self.features)).index_copy_(0, self.positions, uncovered)
         counts -= (own if asked is None else own[asked]).to(counts)
@@ -229,10 +231,18 @@ class SampledCover:
         On a CPU only those that are counted. A GPU would have to be asked how many these are.
         """
         if is_accelerator(self.features.device):
-            points = unit_length(self.features[self.positions])
-            return points, uncovered.to(points)
-        points = unit_length(self.features[self.positions[uncovered]])
+            return self.points, uncovered.to(self.points)
+        points = self.points[uncovered]
         return points, points.new_ones(len(points))
+
+
+def _inside(rows: Tensor, points: Tensor, square: float) -> Tensor:
+    """Return 1 where a row (R, D) is in the ball around a point (N, D), otherwise 0: (R, N).
+
+    As by ``squared_distances``, in place; those that rounding makes negative are inside, too.
+    """
+    lengths = rows.square().sum(dim=1)[:, None] + points.square().sum(dim=1)
+    return lengths.addmm_(rows, points.T, alpha=-2).le_(square)
 
 
 def _ranks(degrees: Tensor, gaps: Tensor) -> Tensor:

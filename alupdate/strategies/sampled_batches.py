@@ -54,7 +54,7 @@ def _draw(source: Positions, size: int, count: int, rng: np.random.Generator) ->
 
 def _one_per_cluster(query: Query, free: Positions, size: int, count: int) -> Positions:
     """One member of each cluster; empty clusters (few distinct points) are made up at random."""
-    assignment = kmeans(query.features[~query.taken], size, query.rng)
+    assignment = kmeans(query.features[~query.taken], size, query.rng, overwrite=True)
     members = [free[assignment == cluster] for cluster in range(size)]
     members = [cluster for cluster in members if len(cluster)]
     batches = []

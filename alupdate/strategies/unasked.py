@@ -20,6 +20,9 @@ from alupdate.strategies.base import GreedyStrategy, Positions, Query
 _FIRST_LOOK = 32
 """At how many of the largest bounds a pick looks first; then at twice as many, and so on."""
 
+_SORTED = 31 * _FIRST_LOOK
+"""How many of the largest bounds are sorted at a time: five looks take no longer than one."""
+
 _ONLY_LOOK = 2**12
 """At how many of the largest bounds a pick looks if it cannot ask whether these are enough."""
 
@@ -86,12 +89,27 @@ def refresh_largest(
             rest = front.values[-1]
             assumed.add((rest <= 0) | (rest < share * values.max()))
         return
-    stale, best, look = bounds.clone(), 0.0, _FIRST_LOOK
-    while True:
-        front = stale.topk(min(look, len(stale)))
-        asked = front.indices[(front.values >= share * best) & (front.values > 0)]
+    best = 0.0
+    for upper, places in _looks(bounds):
+        asked = places[(upper >= share * best) & (upper > 0)]
         if not len(asked):
             return
         values = exact(asked)
-        bounds[asked], stale[asked] = values, -1.0
-        best, look = max(best, float(values.max())), 2 * look
+        bounds[asked] = values
+        best = max(best, float(values.max()))
+
+
+def _looks(bounds: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield all bounds (P,) and their positions, the largest first, more each time.
+
+    They are those from before the first look.
+    """
+    stale, seen, look = bounds.clone(), 0, _FIRST_LOOK
+    while seen < len(stale):
+        front = stale.topk(min(max(look, _SORTED), len(stale) - seen))
+        stale[front.indices] = -torch.inf
+        start, seen = 0, seen + len(front.indices)
+        while start < len(front.indices):
+            part = slice(start, start + look)
+            yield front.values[part], front.indices[part]
+            start, look = start + look, 2 * look

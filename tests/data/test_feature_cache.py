@@ -318,7 +318,8 @@ def test_a_large_mapped_pool_gives_the_same_model(mapped, monkeypatch):
 @pytest.mark.parametrize("part", [1, 100, 2**26])
 def test_a_large_mapped_pool_is_standardised_where_it_is_read(mapped, part, tmp_path, monkeypatch):
     """To the last bit what all of it at once is, constant columns and notes included."""
-    rows = np.array(mapped) * np.float32([1, 1e3, 1e-3, 200, 0, 1]) + np.float32([0, 5, 0, 1e9, 7, 0])
+    rows = np.array(mapped) * np.float32([1, 1e3, 1e-3, 200, 0, 1])
+    rows += np.float32([0, 5, 0, 1e9, 7, 0])
     rows.tofile(tmp_path / "more")
     mapped = np.memmap(tmp_path / "more", np.float32, "r", shape=(50, 6))
     plain = standardise(Features(mapped, mapped[:9]), "abcdef")
