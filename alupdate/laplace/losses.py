@@ -292,21 +292,13 @@ def losses_for_labels(
     """
     transposed = logits.T.contiguous()
     size = max(1, at_once(logits, GROUP_NUMBERS) // max(1, logits.numel()))
-    starts = range(0, len(steps), size)
-    return torch.cat(
-        [
-            _losses(
-                _group(
-                    transposed,
-                    steps[start : start + size, None],
-                    predictions[start : start + size, :, None],
-                    labels[start : start + size, :, None],
-                ),
-                loss,
-            )
-            for start in starts
-        ]
-    )
+    # Written into one tensor: small ones between large ones that come and go leave holes in memory.
+    found = steps.new_empty(labels.shape)
+    for start in range(0, len(steps), size):
+        part = slice(start, start + size)
+        some = steps[part, None], predictions[part, :, None], labels[part, :, None]
+        found[part] = _losses(_group(transposed, *some), loss)
+    return found
 
 
 def _group(logits: Tensor, steps: Tensor, predictions: Tensor, labels: Tensor) -> _Group:
