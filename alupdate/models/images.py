@@ -55,7 +55,8 @@ BYTES_AT_ONCE = 2**26
 """Of images at full size that are decoded, and again of those that are resized, at a time: 64 of
 590 x 590 pixels as they are, or of 295 x 295 as floats."""
 LONGEST = 16
-"""Times its shorter side: of a longer strip only the middle is resized, which is all that is seen."""
+"""Times the shorter side: of a longer strip only the middle is resized, which is all that is seen.
+"""
 IMAGE_FEATURES = "image-network-v2"
 """Names how features are computed; part of the feature cache's key."""
 FROZEN_SEED = 0

@@ -195,9 +195,7 @@ def test_names_say_what_was_done():
 
 def test_two_classes_leave_none_for_outliers():
     labels = np.array([0, 1] * 10)
-    with pytest.raises(
-        InputError, match=r"^dataset\.outliers=0\.3: leaves a class out and needs two"
-    ):
+    with pytest.raises(InputError, match=r"outliers=0\.3: leaves a class out and needs two"):
         disturbed_parts(Disturbances(outliers=0.3), labels, labels, ["a", "b"])
 
 
