@@ -407,7 +407,7 @@ def _place(parts: Parts, extractor: Extractor, cache: Path) -> Iterator[tuple[Pa
         yield cache_folder(cache, "features"), key
     except OSError as error:
         reason = error.strerror or error
-        place = cache / "features"
+        place = error.filename or cache / "features"
         raise InputError(f"cache_dir: cannot use {place} ({reason})") from error
 
 

@@ -87,6 +87,16 @@ def test_a_log_that_cannot_be_written_is_blamed_on_the_cache(tmp_path, monkeypat
         images_of(network, Parts.of(few_images()), tmp_path)
 
 
+def test_what_stands_in_the_way_of_the_features_is_named(tmp_path):
+    network = small_network("test_resnet").extractor(CPU)
+    images_of(network, Parts.of(few_images()), tmp_path)
+    (file,) = (tmp_path / "features").glob("*.npy")
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(InputError, match=rf"cache_dir: cannot use .*{file.name} \("):
+        images_of(network, Parts.of(few_images()), tmp_path)
+
+
 def images_of(network, parts, cache):
     from alupdate.models.features import extracted
 
