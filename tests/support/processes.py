@@ -18,9 +18,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 HEAVY = [
-    "alupdate.run", "alupdate.experiment", "alupdate.data.arrays", "scipy.stats", "sklearn.cluster",
-    "sklearn.datasets", "sklearn.model_selection",
-    "alupdate.analysis.curves", "matplotlib.backends.backend_agg",
+    "alupdate.run", "alupdate.data.arrays", "alupdate.sweep.preload",
     "matplotlib.backends.backend_pdf",
 ]  # fmt: skip
 STREAMS = {"stdout": 1, "stderr": 2}
