@@ -126,18 +126,19 @@ def test_run_command(command, data, monkeypatch):
 
 
 @pytest.fixture
-def with_results(data, monkeypatch, tmp_path_factory):
+def with_results(data, monkeypatch, tmp_path_factory, worker_id):
     """Make the runs of which a command's folder is to have some, once for all commands."""
-    shared = tmp_path_factory.getbasetemp().parent / "docs-results"
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
 
     def made(name, sweep):
-        folder = shared / name
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(shared / f"{name}.lock"):
-            if not (folder / "results" / "default" / "done").exists():
-                assert run_command(monkeypatch, folder, *small(sweep)) == 0
-                (folder / "results" / "default" / "done").touch()
-        return folder / "results" / "default"
+        folder, done = shared / f"docs-{name}", shared / f"docs-{name}.done"
+        folder.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not done.exists():
+                assert run_command(monkeypatch, folder, *small(sweep), "experiment_name=made") == 0
+                done.touch()
+        return folder / "results" / "made"
 
     def make(folder):
         if folder == "results/paper-check":  # which needs pretrained weights and days
@@ -149,7 +150,7 @@ def with_results(data, monkeypatch, tmp_path_factory):
             (data / "results" / "reference").symlink_to(ROOT / "results" / "reference")
         elif folder.startswith("results/"):
             finished = made("study", STUDY) if "gap-closed" in folder else made("sweep", SWEEP)
-            shutil.copytree(finished, data / folder, ignore=shutil.ignore_patterns("done"))
+            shutil.copytree(finished, data / folder)
         return data
 
     return make
