@@ -37,17 +37,6 @@ def test_tables_of_a_real_sweep(areas):
     assert "lookahead (oracle)" in answer.stdout
 
 
-PAGES = {"strategy-areas": "strategy-tables", "strategy-areas-30": "strategy-tables-30"}
-
-
-@pytest.mark.parametrize("table", PAGES)
-def test_docs_show_the_tables_of_the_committed_runs(table):
-    root = SCRIPTS.parent
-    answer = run_script(SCRIPTS / "claims.py", root / "results" / "reference" / f"{table}.csv")
-    page = root / "docs" / "findings" / f"{PAGES[table]}.md"
-    assert answer.stdout.strip() in page.read_text()
-
-
 def test_sequential_batches_of_a_study_of_their_own(tmp_path):
     rows = [
         {"experiment": "a", "strategy": "margin", "batch": "top_b", "area": 0.5},

@@ -50,6 +50,8 @@ SMALL = [
     "n_cycles=1", "subset=30", "batch.size=2", "training.epochs=2", "progress=false",
     "results_dir=results",
 ]  # fmt: skip
+CLAIMS = {"strategy-areas": "strategy-tables", "strategy-areas-30": "strategy-tables-30"}
+"""Pages of findings that hold what ``scripts/claims.py`` prints, by its table."""
 PYTHON = "docs/reference/python.md"
 KEY = re.compile(r"(?<![\w\]])\[([A-Z][A-Za-z]+(?:19|20)\d\d[a-z]?)\](?![\[(])")
 
@@ -173,7 +175,23 @@ def test_script_command(command, with_results):
     folder = with_results(arguments[0] if arguments else "")
     answer = run_script(ROOT / script, *arguments, folder=folder)
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout or _written(folder / arguments[0])
+    if script == "scripts/claims.py":
+        page = CLAIMS[Path(arguments[0]).stem]
+        assert answer.stdout.strip() in TEXTS[f"docs/findings/{page}.md"]
+    elif script == "scripts/illustration.py":
+        panels = pd.read_csv(folder / arguments[0] / "illustration.csv")["panel"].unique().tolist()
+        assert panels == [
+            "before", "first-order", "Monte-Carlo", "second-order", "MAP", "retrained"
+        ]  # fmt: skip
+        assert (folder / arguments[0] / "illustration.png").stat().st_size > 50_000
+    else:
+        assert answer.stdout or _written(folder / arguments[0])
+
+
+def test_tables_of_the_committed_runs_are_compared_with_their_pages():
+    scripts = [shlex.split(command)[1:] for command in SCRIPTS]
+    assert {Path(c[1]).stem for c in scripts if c[0] == "scripts/claims.py"} == set(CLAIMS)
+    assert ["scripts/illustration.py", "docs/figures"] in scripts
 
 
 def _written(folder):
