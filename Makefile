@@ -29,6 +29,7 @@ figures: ## every picture of README and docs, from results/reference
 	$(PYTHON) scripts/figures.py results/reference/gap-closed.csv docs/figures --only '*-minilm' '*_lite0' '*-pixels' '*-gap' '*-speedup'
 	$(PYTHON) scripts/figures.py results/reference/robustness.csv docs/figures --only '*-gamma' '*-speedup'
 	$(PYTHON) scripts/figures.py results/reference/strategy-areas.csv docs/figures --only 'strategy-areas' '*-construction' '*-against-lookahead' '*-datasets'
+	$(PYTHON) scripts/figures.py results/reference/strategy-areas-30.csv docs/figures --only 'strategy-areas-30-areas'
 	$(PYTHON) scripts/figures.py results/reference/stopping.csv docs/figures --only '*-stops'
 	$(PYTHON) scripts/figures.py results/reference/realistic.csv docs/figures --only '*-disturbances-*'
 	$(PYTHON) scripts/figures.py results/reference/benchmark.csv docs/figures --only 'benchmark-*'

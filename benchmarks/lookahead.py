@@ -10,13 +10,8 @@ from torch import Tensor
 
 from alupdate.laplace.second_order import SecondOrder
 from alupdate.strategies.base import Positions, Query
-from alupdate.strategies.lookahead import (
-    BatchMix,
-    GreedyLookahead,
-    Lookahead,
-    require_oracle,
-    sample_batches,
-)
+from alupdate.strategies.lookahead import GreedyLookahead, Lookahead, require_oracle
+from alupdate.strategies.sampled_batches import BatchMix, sample_batches
 from benchmarks.arithmetic import lookahead_arithmetic
 from benchmarks.large_calls import lookahead_large_calls
 from benchmarks.measure import CPU, Row, Step, in_turn

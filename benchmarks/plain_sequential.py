@@ -95,10 +95,10 @@ def plain_bait(fisher: str, oversample: int, regularisation: float) -> Select:
             pick = free[int(_gains(pool, free, inverted, total, 1).argmax())]
             free.remove(pick)
             picked.append(pick)
-            inverted = _changed(inverted, pool.at(pick), 1)
+            inverted = _changed(inverted, pool.at(torch.tensor([pick])), 1)
         while len(picked) > size:
             dropped = picked.pop(int(_gains(pool, picked, inverted, total, -1).argmin()))
-            inverted = _changed(inverted, pool.at(dropped), -1)
+            inverted = _changed(inverted, pool.at(torch.tensor([dropped])), -1)
         return np.array(picked, dtype=np.int64)
 
     return select

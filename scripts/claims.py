@@ -1,8 +1,8 @@
 """Check the claims on sequential batches and on look-ahead: Markdown tables, paired by seed.
 
-usage: python scripts/claims.py AREAS.csv
+usage: python scripts/claims.py AREAS.csv ...
 
-AREAS.csv comes from scripts/areas.py. Differences are of AULCs, areas under the
+Each AREAS.csv comes from scripts/areas.py. Differences are of AULCs, areas under the
 learning curve of test accuracy, with standard errors and paired t-tests. An experiment
 without top-b batches, such as digits-map-acquired, is compared with those of the experiment
 that its name continues (digits): top-b batches do not depend on how sequential ones are built.
@@ -105,10 +105,10 @@ def _best(means: pd.Series, keys: list[tuple[str, str]]) -> tuple[str, str]:
 
 def main(arguments: list[str]) -> int:
     """Print the tables of every experiment and return the exit code."""
-    if len(arguments) != 1 or not Path(arguments[0]).is_file():
+    if not arguments or not all(Path(name).is_file() for name in arguments):
         print(__doc__, file=sys.stderr)
         return 2
-    areas = pd.read_csv(arguments[0])
+    areas = pd.concat([pd.read_csv(name) for name in arguments])
     for name in sorted(areas["experiment"].unique()):
         print(f"\n### {name}")
         print("\n".join(lines(with_top_b(name, areas))))

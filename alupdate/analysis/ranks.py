@@ -111,6 +111,11 @@ def _note(blocks: int, variants: int) -> str:
     return "; ".join(notes)
 
 
+def _sentence(note: str) -> str:
+    """Return a note as the sentence that follows others."""
+    return f" {note[0].upper()}{note[1:]}." if note else ""
+
+
 def rankings(aulc: pd.DataFrame, metric: str) -> Iterator[tuple[str, str, str, Ranking]]:
     """Yield name, title, what the blocks are, and the ranking.
 
@@ -230,7 +235,7 @@ def rank_tables(given: AnalysisInput) -> Iterator[ResultTable]:
             f"wilcoxon-{name}-{given.metric}",
             f"Pairwise tests, {title}",
             "p-values of Wilcoxon signed-rank tests over blocks, corrected by Holm for all pairs; "
-            f"the blocks are {blocks}." + (f" {ranking.note}." if ranking.note else ""),
+            f"the blocks are {blocks}." + _sentence(ranking.note),
             pairwise,
         )
 
@@ -250,7 +255,7 @@ def rank_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
             f"Average ranks, {title}",
             f"Average rank by AULC (area under the learning curve) of {given.label}, 1 the best; "
             f"blocks are {blocks}. Bars join variants of which no pair differs (Wilcoxon "
-            "signed-rank, Holm, .05)." + (f" {ranking.note}." if ranking.note else ""),
+            "signed-rank, Holm, .05)." + _sentence(ranking.note),
             ranking.ranks.rename_axis("variant").reset_index(name="mean_rank"),
             partial(critical_difference, ranking.of(drawn), title, colours, theme),
         )

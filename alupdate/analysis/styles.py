@@ -48,7 +48,7 @@ STRATEGIES: Mapping[str, Mark] = {
     "expected_lookahead": (BLUE, "*"),
     "lookahead": (VERMILLION, "o"),
     "greedy_lookahead": (PURPLE, "s"),
-    "ensemble_lookahead": (BLUE, "^"),
+    "ensemble_lookahead": (GREEN, "^"),
     "boss": (BLACK, "D"),
 }
 """Colour and marker. No two share a marker, but the oracles, whose lines are dashed, with others:

@@ -7,11 +7,12 @@ the extraction, each writes a file of its own (``feature_shards``), and these ar
 
 import mmap
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from platform import node
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,19 +30,78 @@ if TYPE_CHECKING:
 GATHERED_BYTES = 2**26
 """Bytes of mapped features that are read at a time."""
 
+LARGE_BYTES = 2**29
+"""Features of a mapped file above this size stay there until they are asked for."""
+
+
+@dataclass(frozen=True)
+class ScaledRows:
+    """Features of a large mapped file, scaled whenever some of them are read.
+
+    Attributes:
+        rows: (N, D), a ``np.memmap`` of the features as they are.
+        scale: shift and factor of each.
+    """
+
+    rows: FloatArray
+    scale: "Scale"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, D)."""
+        return self.rows.shape
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, positions: Any) -> FloatArray:
+        """Return the scaled features at positions, a slice, or a mask."""
+        return self.scale.apply(self.rows[positions])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> FloatArray:
+        """Return all of them, in memory."""
+        return self[:] if dtype is None else self[:].astype(dtype, copy=False)
+
+
+def is_large_file(rows: FloatArray) -> bool:
+    """Return whether features stay in the file that they are mapped from."""
+    return isinstance(rows, np.memmap) and rows.nbytes > LARGE_BYTES
+
+
+def rows_in_turn(rows: FloatArray) -> Iterator[FloatArray]:
+    """Yield features (N, D) as views (n, D): all at once, but those of a large file in parts.
+
+    What was read of a file is given back at once: mapped pages count as memory of the process, and
+    the system keeps them for the next read if it has room.
+    """
+    if not is_large_file(rows):
+        yield rows
+        return
+    size = max(1, GATHERED_BYTES // (8 * rows.shape[1]))
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+        _give_back(rows)
+
+
+def _give_back(features: FloatArray | ScaledRows) -> None:
+    rows = features.rows if isinstance(features, ScaledRows) else features
+    mapped = getattr(rows, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
 
 @dataclass(frozen=True)
 class Features:
     """Feature vectors of a data set.
 
     Attributes:
-        pool: (N, D).
+        pool: (N, D); of a large mapped file, scaled where it is read.
         test: (T, D).
         notes: what a user should know about them, a line each.
         scale: by which they were standardised; None where they are as the backbone gives them.
     """
 
-    pool: FloatArray
+    pool: FloatArray | ScaledRows
     test: FloatArray
     notes: tuple[str, ...] = ()
     scale: "Scale | None" = None
@@ -122,15 +182,14 @@ class MappedRows:
     """Feature vectors (N, D) of a mapped file, with a last column of ones where they are gathered.
 
     A pool of a million instances is then in memory once, as the candidates of a query, and not a
-    second time as the pool. What was read of the file is given back at once: mapped pages count as
-    memory of the process, and the system keeps them for the next read if it has room.
+    second time as the pool. What was read of the file is given back at once.
 
     Attributes:
-        features: (N, D), a ``np.memmap``.
+        features: (N, D), a ``np.memmap``, or one that is scaled.
         device: where gathered rows go.
     """
 
-    features: FloatArray
+    features: FloatArray | ScaledRows
     device: "torch.device"
 
     def __len__(self) -> int:
@@ -147,10 +206,5 @@ class MappedRows:
         for start in range(0, len(order), size):
             places = order[start : start + size]
             rows.numpy()[places, :-1] = self.features[wanted[places]]
-            self._give_back()
+            _give_back(self.features)
         return rows.to(self.device)
-
-    def _give_back(self) -> None:
-        mapped = getattr(self.features, "_mmap", None)
-        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-            mapped.madvise(mmap.MADV_DONTNEED)

@@ -63,10 +63,10 @@ class Information:
         columns = self.factors.transpose(0, 1)[:, None] * self.features.T[None, :, :, None]
         return columns.flatten(2)
 
-    def at(self, position: int) -> "Information":
-        """Return the information of one instance."""
-        one = slice(position, position + 1)
-        return Information(self.features[one], self.factors[one], self.curvatures[one])
+    def at(self, positions: Tensor) -> "Information":
+        """Return the information of the instances at positions (R,)."""
+        found = (part[positions] for part in (self.features, self.factors, self.curvatures))
+        return Information(*found)
 
 
 def multiclass(features: Tensor, logits: Tensor) -> Information:

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from alupdate.laplace.names import BRIER, ERROR, NLL, Loss
-from alupdate.laplace.tiles import at_once
+from alupdate.laplace.tiles import Assumptions, at_once
 
 TILE_NUMBERS = 2**21
 """How many numbers of the kernel are worked on together; a tile has ``MIN_POINTS`` at least."""
@@ -84,6 +84,7 @@ def losses_after_updates(
     batches: Tensor,
     coefficients: Tensor,
     loss_sum: LossSum,
+    assumed: Assumptions | None = None,
 ) -> Tensor:
     """Return the mean loss (M,) on T points after the update on each of M batches.
 
@@ -99,6 +100,7 @@ def losses_after_updates(
         batches: (M, b), rows of the kernel.
         coefficients: (M, b, C), from ``rules.UpdateRule.coefficients``.
         loss_sum: from ``true_loss`` or ``expected_loss``.
+        assumed: is told that the losses are finite as they come; None to ask.
     """
     weights = coefficients.mT
 
@@ -112,11 +114,15 @@ def losses_after_updates(
 
         return moved
 
-    return _means(logits, batches.shape, n_candidates, tile_of, loss_sum)
+    return _means(logits, batches.shape, n_candidates, tile_of, loss_sum, assumed)
 
 
 def losses_after_changes(
-    changes: Tensor, features: Tensor, logits: Tensor, loss_sum: LossSum
+    changes: Tensor,
+    features: Tensor,
+    logits: Tensor,
+    loss_sum: LossSum,
+    assumed: Assumptions | None = None,
 ) -> Tensor:
     """Return the mean loss (M,) on T points after each of M changes of the weights.
 
@@ -127,7 +133,7 @@ def losses_after_changes(
         changes: (M, C, D), from ``rules.mean_changes``.
         features: (T, D), of the evaluation points.
         logits: (T, C), before the change.
-        loss_sum: as above.
+        loss_sum, assumed: as above.
     """
 
     def tile_of(base: Tensor, part: slice) -> Moved:
@@ -139,7 +145,7 @@ def losses_after_changes(
 
         return moved
 
-    return _means(logits, (len(changes), 0), features.shape[1], tile_of, loss_sum)
+    return _means(logits, (len(changes), 0), features.shape[1], tile_of, loss_sum, assumed)
 
 
 def losses_of_logits(logits: Tensor, loss_sum: LossSum) -> Tensor:
@@ -161,6 +167,7 @@ def _means(
     rows: int,
     tile_of: Callable[[Tensor, slice], Moved],
     loss_sum: LossSum,
+    assumed: Assumptions | None,
 ) -> Tensor:
     """Return the mean losses (M,) on all points, a tile of them after the other.
 
@@ -172,7 +179,7 @@ def _means(
         shape: M, the number of updates, and b, how many rows of the tile each takes.
         rows: how many numbers a tile has for each of its points.
         tile_of: from a tile's logits (C, t), and its points, to those after updates.
-        loss_sum: as above.
+        loss_sum, assumed: as above.
 
     Raises:
         RuntimeError: a loss is not a number, since an update could not be computed.
@@ -188,12 +195,15 @@ def _means(
         for first in range(0, count, together):
             group = slice(first, first + together)
             sums[group] = loss_sum(moved(group), part)
-        wrong = (~torch.isfinite(sums)).nonzero()[:, 0]
-        for some in torch.split(wrong, together) if len(wrong) else ():
-            sums[some] = loss_sum(moved(some), part, exact=True).to(sums)
-        if len(wrong) and bool(sums.isnan().any()):
-            raise RuntimeError("the loss after a hypothetical update is not a number")
+        if assumed is None:
+            wrong = (~torch.isfinite(sums)).nonzero()[:, 0]
+            for some in torch.split(wrong, together) if len(wrong) else ():
+                sums[some] = loss_sum(moved(some), part, exact=True).to(sums)
+            if len(wrong) and bool(sums.isnan().any()):
+                raise RuntimeError("the loss after a hypothetical update is not a number")
         total += sums
+    if assumed is not None:
+        assumed.add(torch.isfinite(total).all())
     return (total / len(logits)).to(logits.dtype)
 
 
@@ -282,21 +292,13 @@ def losses_for_labels(
     """
     transposed = logits.T.contiguous()
     size = max(1, at_once(logits, GROUP_NUMBERS) // max(1, logits.numel()))
-    starts = range(0, len(steps), size)
-    return torch.cat(
-        [
-            _losses(
-                _group(
-                    transposed,
-                    steps[start : start + size, None],
-                    predictions[start : start + size, :, None],
-                    labels[start : start + size, :, None],
-                ),
-                loss,
-            )
-            for start in starts
-        ]
-    )
+    # Written into one tensor: small ones between large ones that come and go leave holes in memory.
+    found = steps.new_empty(labels.shape)
+    for start in range(0, len(steps), size):
+        part = slice(start, start + size)
+        some = steps[part, None], predictions[part, :, None], labels[part, :, None]
+        found[part] = _losses(_group(transposed, *some), loss)
+    return found
 
 
 def _group(logits: Tensor, steps: Tensor, predictions: Tensor, labels: Tensor) -> _Group:

@@ -26,6 +26,7 @@ from typing_extensions import override
 
 from alupdate.laplace.names import PER_CLASS, Likelihood
 from alupdate.laplace.posterior import LastLayerPosterior, reduction, remainder
+from alupdate.laplace.tiles import Assumptions, cholesky_factor
 
 DENSE_BYTES = 2**30
 """The largest dense covariances, all classes together, that are used below N = D."""
@@ -57,11 +58,13 @@ class DenseCovariances:
         columns = [((features @ matrix).mul_(features)).sum(dim=1) for matrix in self.matrices]
         return torch.stack(columns, dim=1)
 
-    def conditioned(self, features: Tensor, weights: Tensor) -> "DenseCovariances":
+    def conditioned(
+        self, features: Tensor, weights: Tensor, assumed: Assumptions | None = None
+    ) -> "DenseCovariances":
         """Return the covariances after observing instances (b, D) with curvatures (b, C)."""
         updated = torch.empty_like(self.matrices)
         for c, matrix in enumerate(self.matrices):
-            fall = reduction(features @ matrix, features, weights[:, c])
+            fall = reduction(features @ matrix, features, weights[:, c], assumed)
             updated[c] = torch.addmm(matrix, fall.T, fall, alpha=-1)
         return DenseCovariances(updated)
 
@@ -111,7 +114,7 @@ class LowRankCovariances:
         return DenseCovariances(self.project(identity))
 
     def conditioned(
-        self, features: Tensor, weights: Tensor
+        self, features: Tensor, weights: Tensor, assumed: Assumptions | None = None
     ) -> "DenseCovariances | LowRankCovariances":
         """Return the covariances after observing instances (b, D) with curvatures (b, C).
 
@@ -123,7 +126,7 @@ class LowRankCovariances:
         """
         known, count = len(self.observed), len(features)
         if known + count >= features.shape[1]:
-            return self.dense().conditioned(features, weights)
+            return self.dense().conditioned(features, weights, assumed)
         cross, own = features @ self.observed.T, features @ features.T
         inner = self.inner.new_zeros(len(self.inner), known + count, known + count)
         identity = torch.eye(count, dtype=features.dtype, device=features.device)
@@ -131,7 +134,7 @@ class LowRankCovariances:
             explained = cross @ old
             gram = (own - explained @ cross.T) / self.prior_precision
             root = weights[:, c].sqrt()
-            factor = torch.linalg.cholesky(identity + root[:, None] * gram * root)
+            factor = cholesky_factor(identity + root[:, None] * gram * root, assumed)
             basis = torch.cat([-explained, identity], dim=1)
             half = torch.linalg.solve_triangular(factor, root[:, None] * basis, upper=False)
             inner[c, :known, :known] = old
@@ -181,8 +184,14 @@ class PerClassPosterior(LastLayerPosterior):
         return class_curvature(logits)
 
     @override
-    def conditioned(self, mean: Tensor, features: Tensor, weights: Tensor) -> "PerClassPosterior":
-        return PerClassPosterior(mean, self.covariances.conditioned(features, weights))
+    def conditioned(
+        self,
+        mean: Tensor,
+        features: Tensor,
+        weights: Tensor,
+        assumed: Assumptions | None = None,
+    ) -> "PerClassPosterior":
+        return PerClassPosterior(mean, self.covariances.conditioned(features, weights, assumed))
 
     @override
     def downdated(self, mean: Tensor, features: Tensor, weights: Tensor) -> "PerClassPosterior":

@@ -19,6 +19,7 @@ from typing_extensions import override
 from alupdate.laplace.inputs import check_count, features_for
 from alupdate.laplace.names import GAUSSIAN, MAP, Likelihood, Predictive, SharedLikelihood
 from alupdate.laplace.predictive import predict
+from alupdate.laplace.tiles import Assumptions, cholesky_factor
 
 VARIANCE_NUMBERS = 2**27
 """How many numbers of features the variances are computed of at once."""
@@ -64,10 +65,17 @@ class LastLayerPosterior(ABC):
         """Return the precision weights (b, K) of observations with logits (b, C)."""
 
     @abstractmethod
-    def conditioned(self, mean: Tensor, features: Tensor, weights: Tensor) -> Self:
+    def conditioned(
+        self,
+        mean: Tensor,
+        features: Tensor,
+        weights: Tensor,
+        assumed: Assumptions | None = None,
+    ) -> Self:
         """Return the posterior with a new mean that has also observed instances (b, D).
 
         The precisions grow by ``weights`` (b, K) times the outer products of the instances.
+        ``assumed`` is told that they are positive definite; None to ask.
         """
 
     @abstractmethod
@@ -177,8 +185,15 @@ class Posterior(LastLayerPosterior):
         return curvature(logits, self.likelihood)[:, None]
 
     @override
-    def conditioned(self, mean: Tensor, features: Tensor, weights: Tensor) -> "Posterior":
-        return self.reduced(mean, reduction(self.project(features)[0], features, weights[:, 0]))
+    def conditioned(
+        self,
+        mean: Tensor,
+        features: Tensor,
+        weights: Tensor,
+        assumed: Assumptions | None = None,
+    ) -> "Posterior":
+        projected = self.project(features)[0]
+        return self.reduced(mean, reduction(projected, features, weights[:, 0], assumed))
 
     @override
     def downdated(self, mean: Tensor, features: Tensor, weights: Tensor) -> "Posterior":
@@ -214,7 +229,9 @@ def curvature(logits: Tensor, likelihood: SharedLikelihood) -> Tensor:
     return largest * (1 - largest)
 
 
-def reduction(projected: Tensor, features: Tensor, weights: Tensor) -> Tensor:
+def reduction(
+    projected: Tensor, features: Tensor, weights: Tensor, assumed: Assumptions | None = None
+) -> Tensor:
     """Return H (b, D) such that (Sigma^-1 + Phi^T diag(w) Phi)^-1 = Sigma - H^T H.
 
     By Woodbury's identity [Hager1989], with X = diag(sqrt(w)) Phi and the Cholesky factor
@@ -225,12 +242,14 @@ def reduction(projected: Tensor, features: Tensor, weights: Tensor) -> Tensor:
         projected: (b, D), Phi Sigma.
         features: (b, D), Phi.
         weights: (b,), w >= 0.
+        assumed: is told that the matrix is positive definite; None to ask.
     """
     roots = weights.sqrt()[:, None]
     scaled = roots * projected
     gram = scaled @ (roots * features).T
     gram.diagonal().add_(1)
-    rows: Tensor = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), scaled, upper=False)
+    factor = cholesky_factor(gram, assumed)
+    rows: Tensor = torch.linalg.solve_triangular(factor, scaled, upper=False)
     return rows
 
 

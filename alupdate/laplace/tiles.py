@@ -9,6 +9,7 @@ Sizes follow from the memory that a device has, not from what is free at the mom
 depend on what runs beside it.
 """
 
+from dataclasses import dataclass, field
 from functools import cache
 
 import torch
@@ -53,6 +54,50 @@ def is_for_host(like: Tensor, steps: int, numbers: int) -> bool:
         numbers: in all steps.
     """
     return not is_accelerator(like.device) or (steps != 1 and numbers <= FEW_NUMBERS * steps)
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What a result rests on, which a GPU has not been asked yet.
+
+    A computation that would wait for an answer in each of many steps goes on as if it was the usual
+    one, and says what it assumed. Who uses the result asks once, at the end: unless all holds, the
+    result means nothing, and the computation is repeated without assumptions.
+
+    Attributes:
+        claims: tensors of one truth value each.
+    """
+
+    claims: list[Tensor] = field(default_factory=list)
+
+    def add(self, claim: Tensor) -> None:
+        """Assume that a claim, one truth value, holds."""
+        self.claims.append(claim)
+
+    def hold(self, like: Tensor) -> Tensor:
+        """Return whether all claims hold, as one number 0 or 1 of a tensor's type and device."""
+        if not self.claims:
+            return like.new_ones(())
+        return torch.stack(self.claims).all().to(like)
+
+
+def cholesky_factor(matrix: Tensor, assumed: Assumptions | None) -> Tensor:
+    """Return the lower factor of a matrix (n, n).
+
+    Args:
+        matrix: is positive definite.
+        assumed: is told so; None to ask.
+
+    Raises:
+        RuntimeError: it is not, and there are no assumptions.
+    """
+    factor: Tensor
+    if assumed is None:
+        factor = torch.linalg.cholesky(matrix)
+        return factor
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    assumed.add(failed == 0)
+    return factor
 
 
 @cache

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol, TypeVar, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -13,7 +12,7 @@ from typing_extensions import override
 from alupdate.config import PosteriorConfig, StepSize, TrainingConfig
 from alupdate.config.values import NO_LABEL
 from alupdate.data.dataset import FloatArray, IntArray
-from alupdate.data.feature_cache import Features, MappedRows
+from alupdate.data.feature_cache import Features, MappedRows, ScaledRows, is_large_file
 from alupdate.data.pool import Pool
 from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.posterior import LastLayerPosterior
@@ -29,9 +28,6 @@ from alupdate.models.end_to_end import (
 from alupdate.models.many_trainings import Heads, train_heads
 from alupdate.models.training import Recipe, optimal_linear, seeded, train_linear
 from alupdate.utils.seeds import Stream, generator, sub_seed
-
-LARGE_BYTES = 2**29
-"""Features of a mapped file above this size stay there until they are asked for."""
 
 N_SETTLING = 512
 """Images of the pool that batch normalisation's statistics come from, at most."""
@@ -200,9 +196,9 @@ class FrozenLearner(Learner):
         return self.model(posterior_of(weights, rows, self._settings.posterior))
 
 
-def _pool_rows(features: FloatArray, device: torch.device) -> Tensor | MappedRows:
+def _pool_rows(features: FloatArray | ScaledRows, device: torch.device) -> Tensor | MappedRows:
     """Return features (N, D) with the bias column, from a large mapped file when asked for."""
-    if isinstance(features, np.memmap) and features.nbytes > LARGE_BYTES:
+    if isinstance(features, ScaledRows) or is_large_file(features):
         return MappedRows(features, device)
     return _with_bias_column(features, device)
 

@@ -1,13 +1,13 @@
 """Scales of features: standardising, and what a user should know where nothing is standardised."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alupdate.data.dataset import FloatArray
-from alupdate.data.feature_cache import Features
+from alupdate.data.feature_cache import Features, ScaledRows, is_large_file, rows_in_turn
 from alupdate.data.labels import NAMED
 from alupdate.utils.errors import InputError
 
@@ -52,7 +52,8 @@ def standardise(features: Features, columns: Sequence[str] = ()) -> Features:
     """Standardise features: shift and scale each to mean 0 and variance 1 on the pool.
 
     No label is used. Every column is judged by itself. One that (nearly) does not vary on the pool
-    is set to 0, so that a test instance in which it does vary is not blown up.
+    is set to 0, so that a test instance in which it does vary is not blown up. The pool of a large
+    mapped file is read in parts, and scaled where it is used: no copy of it is made.
 
     Args:
         features: of pool and test set.
@@ -66,18 +67,50 @@ def standardise(features: Features, columns: Sequence[str] = ()) -> Features:
         >>> standardise(Features(pool, test)).test.tolist()
         [[3.0]]
     """
-    mean = features.pool.mean(axis=0, dtype=np.float64)
-    deviation = features.pool.std(axis=0, dtype=np.float64)
+    raw = unscaled(features.pool)
+    mean = _mean(rows_in_turn(raw), len(raw))
+    deviation = np.sqrt(_mean(_squares(raw, mean), len(raw)))
     varies = deviation > CONSTANT * np.abs(mean)
     factor = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
     kind = np.float32 if _within(mean, deviation[varies]) else np.float64
     scale = Scale(mean.astype(kind), factor.astype(kind))
-    pool, test = scale.apply(features.pool), scale.apply(features.test)
+    pool = ScaledRows(raw, scale) if is_large_file(raw) else scale.apply(raw)
+    test = scale.apply(features.test)
     _refuse_infinite(test, columns)
     still = np.flatnonzero(~varies & (deviation > 0))  # of constants, too: their mean is rounded
-    lost = still[np.ptp(features.pool[:, still], axis=0) > 0]
+    ends = [(rows[:, still].min(axis=0), rows[:, still].max(axis=0)) for rows in rows_in_turn(raw)]
+    lost = still[np.ptp(np.concatenate(ends), axis=0) > 0]
     none = () if varies.any() else ("no feature varies on the pool: there is nothing to learn",)
     return Features(pool, test, (*features.notes, *_lost_notes(lost, columns), *none), scale)
+
+
+def unscaled(rows: FloatArray | ScaledRows) -> FloatArray:
+    """Return features as they are, which no one has scaled.
+
+    Raises:
+        ValueError: they are scaled.
+    """
+    if isinstance(rows, ScaledRows):
+        raise ValueError("features are standardised already")
+    return rows
+
+
+def _squares(rows: FloatArray, mean: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    for part in rows_in_turn(rows):
+        difference = part - mean
+        yield np.square(difference, out=difference)
+
+
+def _mean(parts: Iterator[NDArray[np.floating]], count: int) -> NDArray[np.float64]:
+    """Return the mean (D,) of ``count`` rows, which come in parts (n, D), in 64 bits.
+
+    Rows are added one after the other, as NumPy does, whatever the parts.
+    """
+    total = np.add.reduce(next(parts), axis=0, dtype=np.float64)
+    for rows in parts:
+        total = np.add.reduce(np.concatenate([total[None], rows]), axis=0, dtype=np.float64)
+    mean: NDArray[np.float64] = total / count
+    return mean
 
 
 def _within(mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> bool:
@@ -125,12 +158,13 @@ def check_scales(features: Features, columns: Sequence[str] = ()) -> Features:
         'features differ in size: price (4e+06) beside '
     """
     remedy = "use backbone.standardise=true"
-    for rows in (features.pool, features.test):
+    pool = unscaled(features.pool)
+    for rows in (pool, features.test):
         outside = np.abs(rows).max(axis=0, initial=0.0) > LARGEST
         if outside.any():
             name = _name(int(outside.argmax()), columns)
             raise InputError(f"feature {name}: has values beyond {LARGEST:.0e}; {remedy}")
-    sizes = _sizes(features.pool)
+    sizes = _sizes(pool)
     order = np.argsort(sizes, kind="stable")
     order = order[sizes[order] > 0]
     if not len(order):

@@ -1,6 +1,6 @@
 """BAIT: batches that leave as little as possible of the pool's Fisher information unseen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,8 +13,9 @@ from typing_extensions import override
 from alupdate.config.values import SETTINGS, Count, Positive
 from alupdate.laplace.binary_fisher import Unseen, binary_weights
 from alupdate.laplace.fisher import Information, inverse, inverse_bytes, multiclass
-from alupdate.laplace.tiles import at_once
-from alupdate.strategies.base import Positions, Query, ScoringStrategy, StrategyOption
+from alupdate.laplace.tiles import Assumptions, at_once, cholesky_factor
+from alupdate.strategies.base import Positions, Query, ScoringStrategy, StrategyOption, without
+from alupdate.strategies.unasked import picked
 from alupdate.utils.errors import InputError
 
 LARGEST_BYTES = 6 * 2**30
@@ -64,39 +65,45 @@ class Bait(StrategyOption, ScoringStrategy):
     def utilities(self, query: Query) -> Tensor:
         if self.fisher == "binary":
             return self._unseen(query).gains()
-        return self._start(query).gains(1, torch.arange(len(query.features)))
+        everyone = torch.arange(len(query.features), device=query.features.device)
+        return self._start(query).gains(1, everyone, None)
 
     @override
     def select(self, query: Query, size: int) -> Positions:
         if self.fisher == "binary":
             return self._binary_batch(query, size)
+        return picked(query, lambda assumed: self._multiclass_batch(query, size, assumed))
+
+    def _multiclass_batch(
+        self, query: Query, size: int, assumed: Assumptions | None
+    ) -> Iterable[Tensor]:
+        """Return ``size`` positions; ``assumed`` is told that no matrix was singular."""
         state = self._start(query)
-        free = ~query.taken.numpy(force=True)
-        picked: list[int] = []
-        for _ in range(min(self.oversample * size, int(free.sum()))):
-            gains = state.gains(1, torch.from_numpy(np.flatnonzero(free)))
-            pick = int(np.flatnonzero(free)[int(gains.argmax())])
-            picked.append(pick)
-            free[pick] = False
-            state = state.changed(pick, 1)
-        while len(picked) > size:
-            losses = state.gains(-1, torch.tensor(picked))
-            dropped = picked.pop(int(losses.argmin()))
-            if len(picked) > size:
-                state = state.changed(dropped, -1)
-        return np.array(picked, dtype=np.int64)
+        free = torch.from_numpy(query.free()).to(query.features.device)
+        batch = free[:0]
+        for _ in range(min(self.oversample * size, len(free))):
+            most = state.gains(1, free, assumed).argmax(dim=0, keepdim=True)
+            pick, free = free[most], without(free, most)
+            batch = torch.cat([batch, pick])
+            state = state.changed(pick, 1, assumed)
+        while len(batch) > size:
+            least = state.gains(-1, batch, assumed).argmin(dim=0, keepdim=True)
+            dropped, batch = batch[least], without(batch, least)
+            if len(batch) > size:
+                state = state.changed(dropped, -1, assumed)
+        return batch
 
     def _binary_batch(self, query: Query, size: int) -> Positions:
         """Return the batch of the binary approximation; those taken away are among few."""
         free = ~query.taken
         count = min(self.oversample * size, int(free.sum()))
-        picked, state = self._unseen(query).greedy(free, count)
-        few, left = state.few(torch.tensor(picked, device=free.device)), np.ones(count, dtype=bool)
+        picks, state = self._unseen(query).greedy(free, count)
+        few, left = state.few(torch.tensor(picks, device=free.device)), np.ones(count, dtype=bool)
         for _ in range(count - size):
             dropped = int(np.where(left, few.gains(-1), np.inf).argmin())
             left[dropped] = False
             few.change(dropped, -1)
-        kept: Positions = np.array(picked, dtype=np.int64)[left]
+        kept: Positions = np.array(picks, dtype=np.int64)[left]
         return kept
 
     def _unseen(self, query: Query) -> Unseen:
@@ -159,20 +166,24 @@ class _State:
     own: Tensor
     missing: Tensor
 
-    def gains(self, sign: int, positions: Tensor) -> Tensor:
+    def gains(self, sign: int, positions: Tensor, assumed: Assumptions | None) -> Tensor:
         """Return how much tr(M^-1 F) falls (1: added) or rises (-1: taken away) by each (R,).
 
-        tr((I +- B^T own B)^-1 B^T missing B).
+        tr((I +- B^T own B)^-1 B^T missing B). ``assumed`` is told that the inverses exist.
         """
         factors = self.pool.factors
         size = max(1, at_once(factors, _CHUNK_NUMBERS) // factors[0].numel())
         parts = []
-        for part in torch.split(positions.to(factors.device), size):
+        for part in torch.split(positions, size):
             sides = factors[part]
             inner = sign * (sides.mT @ self.own[part] @ sides)
             inner.diagonal(dim1=1, dim2=2).add_(1)
             right = sides.mT @ self.missing[part] @ sides
-            solved = torch.linalg.solve(inner, right)
+            if assumed is None:
+                solved = torch.linalg.solve(inner, right)
+            else:
+                solved, failed = torch.linalg.solve_ex(inner, right)
+                assumed.add((failed == 0).all())
             parts.append(solved.diagonal(dim1=1, dim2=2).sum(dim=1))
         return torch.cat(parts)
 
@@ -184,14 +195,14 @@ class _State:
             result -= sign * (flat @ (flat.T @ columns)).view_as(matrix)
         return result
 
-    def changed(self, position: int, sign: int) -> "_State":
-        """Return the state after a candidate was added (1) or taken away (-1)."""
+    def changed(self, position: Tensor, sign: int, assumed: Assumptions | None) -> "_State":
+        """Return the state after the candidate at a position (1,) was added (1) or removed (-1)."""
         one = self.pool.at(position)
         side = one.factors[0]
-        inner = sign * (side.T @ self.own[position] @ side)
+        inner = sign * (side.T @ self.own[position][0] @ side)
         inner.diagonal().add_(1)
         columns = self.apply(one.spread())
-        factor = torch.linalg.cholesky(inner)
+        factor = cholesky_factor(inner, assumed)
         flat = columns.flatten(0, 1)
         term = torch.linalg.solve_triangular(factor, flat.T, upper=False).T.view_as(columns)
         seen = self.pool.apply(term)

@@ -12,8 +12,9 @@ from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count
 from alupdate.laplace.predictive import sample_weights
-from alupdate.laplace.tiles import at_once
-from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption, scattered
+from alupdate.laplace.tiles import Assumptions, at_once
+from alupdate.strategies.base import Query, StrategyOption, scattered
+from alupdate.strategies.unasked import UnaskedGreedy
 from alupdate.strategies.uncertainty import minus_plogp
 
 _CHUNK_NUMBERS = 2**24
@@ -27,7 +28,7 @@ _GROUP = 128
 
 
 @option(frozen=True, config=SETTINGS, kw_only=True)
-class BatchBald(StrategyOption, GreedyStrategy):
+class BatchBald(StrategyOption, UnaskedGreedy):
     """BatchBALD: greedy mutual information of the batch's labels and the weights [Kirsch2019].
 
     With the batch's labels y so far, a candidate x adds
@@ -66,15 +67,19 @@ class BatchBald(StrategyOption, GreedyStrategy):
         return scattered(query, free, added)
 
     @override
-    def picks(self, query: Query) -> Iterator[int]:
+    def picks(self, query: Query, assumed: Assumptions | None = None) -> Iterator[Tensor]:
         free, probabilities, single = self._sampled(query)
         bounds = torch.full_like(single, torch.inf)
         labels = _JointLabels.none(probabilities)
-        for _ in range(len(free)):
-            pick, bounds = _best(probabilities, single, labels, bounds)
-            yield int(free[pick])
-            bounds[pick] = -torch.inf
-            labels = labels.extended(probabilities[pick], self.n_configurations, query.rng)
+        for count in range(len(free)):
+            if assumed is None:
+                pick = _best(probabilities, single, labels, bounds)
+            else:
+                few = _together(probabilities) if count else len(free)
+                pick = _best_of(few, probabilities, single, labels, bounds, assumed)
+            yield free[pick][0]
+            bounds.index_fill_(0, pick, -torch.inf)
+            labels = labels.extended(probabilities[pick][0], self.n_configurations, query.rng)
 
     def _sampled(self, query: Query) -> tuple[Tensor, Tensor, Tensor]:
         """Return the free positions (F,), their probabilities and their mean entropies (F,)."""
@@ -132,10 +137,10 @@ class _JointLabels:
 
 def _drawn(chances: Tensor, count: int, rng: np.random.Generator) -> Tensor:
     """Return indices (count,) drawn in proportion to ``chances`` by systematic sampling."""
-    edges = chances.double().cumsum(0).numpy(force=True)
-    points = (rng.random() + np.arange(count)) / count * edges[-1]
-    drawn = np.searchsorted(edges, points, side="right").clip(max=len(edges) - 1)
-    return torch.from_numpy(drawn).to(chances.device)
+    edges = chances.double().cumsum(0)
+    points = torch.arange(count, dtype=edges.dtype, device=edges.device).add_(rng.random())
+    points = points.div_(count).mul_(edges[-1])
+    return torch.searchsorted(edges, points, right=True).clamp_(max=len(edges) - 1)
 
 
 def _sampled(query: Query, free: Tensor, count: int) -> Tensor:
@@ -177,22 +182,43 @@ def _mean_entropies(probabilities: Tensor) -> Tensor:
     return torch.cat([minus_plogp(part).sum(dim=2).mean(dim=1) for part in parts])
 
 
-def _best(
-    probabilities: Tensor, single: Tensor, labels: _JointLabels, bounds: Tensor
-) -> tuple[int, Tensor]:
-    """Return the candidate that adds most, and the new upper bounds (F,) of all.
+def _together(probabilities: Tensor) -> int:
+    """Return how many candidates with probabilities (F, S, C) are scored together."""
+    return max(_GROUP, at_once(probabilities, 0) // probabilities[0].numel())
+
+
+def _best(probabilities: Tensor, single: Tensor, labels: _JointLabels, bounds: Tensor) -> Tensor:
+    """Return the candidate (1,) that adds most, and lower the upper bounds (F,) of those scored.
 
     A bound of minus infinity says that the candidate is in the batch.
     """
-    bounds = bounds.clone()
-    best, most = -1, -torch.inf
-    order = torch.argsort(bounds, descending=True, stable=True)
-    together = max(_GROUP, at_once(probabilities, 0) // probabilities[0].numel())
-    for group in torch.split(order[: int((~torch.isneginf(bounds)).sum())], together):
+    most, order = -torch.inf, torch.argsort(bounds, descending=True, stable=True)
+    best = order[:1]
+    order = order[: int((~torch.isneginf(bounds)).sum())]
+    for group in torch.split(order, _together(probabilities)):
         if float(bounds[group[0]]) <= most:
             break
         bounds[group] = labels.entropies(probabilities[group]) - single[group]
-        place = int(bounds[group].argmax())
+        place = bounds[group].argmax(dim=0, keepdim=True)
         if float(bounds[group[place]]) > most:
-            best, most = int(group[place]), float(bounds[group[place]])
-    return best, bounds
+            best, most = group[place], float(bounds[group[place]])
+    return best
+
+
+def _best_of(
+    few: int,
+    probabilities: Tensor,
+    single: Tensor,
+    labels: _JointLabels,
+    bounds: Tensor,
+    assumed: Assumptions,
+) -> Tensor:
+    """Return what ``_best`` does, without asking: it is among the ``few`` of the largest bounds."""
+    order = torch.argsort(bounds, descending=True, stable=True)
+    front, rest = order[:few], bounds[order[few:][:1]]
+    parts = torch.split(front, _together(probabilities))
+    added = torch.cat([labels.entropies(probabilities[part]) - single[part] for part in parts])
+    values = added.masked_fill_(torch.isneginf(bounds[front]), -torch.inf)
+    bounds.index_copy_(0, front, values)
+    assumed.add((rest <= values.max()).all())
+    return front[values.argmax(dim=0, keepdim=True)]

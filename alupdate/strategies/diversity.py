@@ -12,9 +12,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, CountOrAuto
-from alupdate.laplace.tiles import at_once
-from alupdate.strategies.base import GreedyStrategy, Positions, Query, StrategyOption
+from alupdate.laplace.tiles import Assumptions, at_once
+from alupdate.strategies.base import Positions, Query, StrategyOption
 from alupdate.strategies.kmeans import LARGE, SHARED, centres, kmeans
+from alupdate.strategies.unasked import UnaskedGreedy, refresh_largest
 from alupdate.strategies.uncertainty import Margin
 
 _CHUNK_NUMBERS = 2**24
@@ -22,9 +23,6 @@ _CHUNK_NUMBERS = 2**24
 
 _COPIED_NUMBERS = 2**26
 """Of a pool of up to so many numbers, a copy is made; of a larger one, of a few rows at a time."""
-
-_FIRST_LOOK = 32
-"""At how many of the largest bounds a pick looks first; then at twice as many, and so on."""
 
 
 def squared_distances(rows: Tensor, points: Tensor) -> Tensor:
@@ -78,30 +76,8 @@ def in_parts(function: Callable[[Tensor], Tensor], rows: Tensor, size: int | Non
     return found
 
 
-def refresh_largest(bounds: Tensor, exact: Callable[[Tensor], Tensor], share: float = 1.0) -> None:
-    """Replace upper bounds (P,) by exact values, in place, until no other can be the largest.
-
-    Only what may be at least ``share`` of the largest value is looked at: a few at first, and twice
-    as many each time that the rest may still hold it [Minoux1978]. A bound of 0 or less is exact.
-
-    Args:
-        bounds: none is below its exact value.
-        exact: from positions (R,) to the exact values (R,).
-        share: up to 1.
-    """
-    stale, best, look = bounds.clone(), 0.0, _FIRST_LOOK
-    while True:
-        front = stale.topk(min(look, len(stale)))
-        asked = front.indices[(front.values >= share * best) & (front.values > 0)]
-        if not len(asked):
-            return
-        values = exact(asked)
-        bounds[asked], stale[asked] = values, -1.0
-        best, look = max(best, float(values.max())), 2 * look
-
-
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
-class CoreSet(StrategyOption, GreedyStrategy):
+class CoreSet(StrategyOption, UnaskedGreedy):
     """Core-set selection: greedy k-center clustering in the feature space [Sener2018].
 
     Each pick is the candidate farthest from all labelled instances and earlier picks.
@@ -122,9 +98,9 @@ class CoreSet(StrategyOption, GreedyStrategy):
         return _gaps(*_centred(query))
 
     @override
-    def picks(self, query: Query) -> Iterator[int | Tensor]:
+    def picks(self, query: Query, assumed: Assumptions | None = None) -> Iterator[Tensor]:
         large = query.features.numel() > _COPIED_NUMBERS
-        return _LargeCover.of(query).farthest_first(query) if large else self._kept(query)
+        return _LargeCover.of(query).farthest_first(query, assumed) if large else self._kept(query)
 
     def _kept(self, query: Query) -> Iterator[Tensor]:
         """Yield all free candidates; those less their mean are kept in memory."""
@@ -175,27 +151,30 @@ class _LargeCover:
         labelled = query.asked_features if len(query.asked_features) else mean[None]
         return cls(features, mean, _gaps_to(labelled, features, mean))
 
-    def farthest_first(self, query: Query) -> Iterator[int]:
-        """Yield all free candidates, each the one of the largest gap; of equals the first."""
-        picks, bounds = list[int](), self.gaps.masked_fill(query.taken, -1)
-        free = ~query.taken
+    def farthest_first(self, query: Query, assumed: Assumptions | None) -> Iterator[Tensor]:
+        """Yield all free candidates, each the one of the largest gap; of equals the first.
+
+        ``assumed`` is told that few candidates can be the farthest; None to ask.
+        """
+        picks, bounds = list[Tensor](), self.gaps.masked_fill(query.taken, -1)
+        taken = query.taken.clone()
 
         def now(asked: Tensor) -> Tensor:
-            centres = self.features[picks] - self.mean
+            centres = self.features[torch.cat(picks)] - self.mean
             size = rows_at_once(self.features.shape[1])
             found = in_parts(lambda i: nearest(self.features[i] - self.mean, centres), asked, size)
             return torch.minimum(bounds[asked], found)
 
-        for _ in range(len(query.free())):
+        for _ in range(len(taken) - len(query.picked)):
             if picks:
-                refresh_largest(bounds, now)
-            pick = int(bounds.argmax())
-            yield pick
-            free[pick] = False
+                refresh_largest(bounds, now, assumed=assumed)
+            pick = bounds.argmax(dim=0, keepdim=True)
+            yield pick[0]
+            taken.index_fill_(0, pick, True)
             picks.append(pick)
             if len(picks) == 1 and not len(query.asked_features):
-                bounds = _gaps_to(self.features[[pick]], self.features, self.mean)
-            bounds[~free] = -1
+                bounds = _gaps_to(self.features[pick], self.features, self.mean)
+            bounds.masked_fill_(taken, -1)
 
 
 def _gaps_to(centres: Tensor, features: Tensor, mean: Tensor) -> Tensor:

@@ -34,15 +34,15 @@ from alupdate.laplace.map import map_update
 from alupdate.laplace.names import GAUSSIAN
 from alupdate.laplace.posterior import fit_posterior
 from alupdate.laplace.temperature import implied_precision, temperature_of_labels
-from alupdate.laplace.tiles import at_once
-from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
+from alupdate.laplace.tiles import Assumptions, at_once
+from alupdate.strategies.base import Query, StrategyOption
 from alupdate.strategies.diversity import (
     distance_chunks,
     in_parts,
     nearest,
-    refresh_largest,
     unit_length,
 )
+from alupdate.strategies.unasked import UnaskedGreedy, refresh_largest
 from alupdate.strategies.uncertainty import margin_uncertainty
 from alupdate.utils.metrics import Predictions, expected_calibration_error
 
@@ -98,35 +98,40 @@ class Coverage:
         """Return the gain (P,) of every candidate at the start."""
         return self._gains(self._rows(), self.covered[self.positions], [], self._everyone)
 
-    def greedy(self, taken: Tensor) -> Iterator[int]:
-        """Yield all candidates that are not taken (P,), each the one of the largest gain.
+    def greedy(self, taken: Tensor, assumed: Assumptions | None = None) -> Iterator[Tensor]:
+        """Yield all candidates but those that are taken, each the one of the largest gain.
 
         Of equals the first comes first. ``bounds`` holds the gains of this step or of earlier ones.
+
+        Args:
+            taken: (t,), positions.
+            assumed: is told that few candidates can have the largest gain; None to ask.
         """
-        rows, covered, picks = self._rows(), self.covered[self.positions], list[int]()
-        bounds = self._gains(rows, covered, picks, self._everyone).masked_fill(taken, -1.0)
-        for _ in range(int((~taken).sum())):
+        rows, covered, picks = self._rows(), self.covered[self.positions], list[Tensor]()
+        bounds = self._gains(rows, covered, picks, self._everyone).index_fill(0, taken, -1.0)
+        for _ in range(len(bounds) - len(taken)):
             if picks:
                 now = partial(self._gains, rows, covered, picks)
-                refresh_largest(bounds, now, _share(bounds))
-            pick = int((bounds >= bounds.max() * _share(bounds)).to(torch.uint8).argmax())
-            yield pick
-            bounds[pick] = -1.0
+                refresh_largest(bounds, now, _share(bounds), assumed)
+            largest = bounds >= bounds.max() * _share(bounds)
+            pick = largest.to(torch.uint8).argmax(dim=0, keepdim=True)
+            yield pick[0]
+            bounds.index_fill_(0, pick, -1.0)
             picks.append(pick)
-            near = rows(torch.full((1,), pick, device=taken.device))[0]
+            near = rows(pick)[0]
             covered = torch.maximum(covered, near).masked_fill_(self.positions == pick, 1.0)
 
     @property
     def _everyone(self) -> Tensor:
         return torch.arange(len(self.features), device=self.features.device)
 
-    def _gains(self, rows: _Rows, covered: Tensor, picks: list[int], asked: Tensor) -> Tensor:
+    def _gains(self, rows: _Rows, covered: Tensor, picks: list[Tensor], asked: Tensor) -> Tensor:
         """Return the gains (R,) of candidates at positions (R,).
 
         Args:
             rows: from ``_rows``.
             covered: (N,), s of the points now.
-            picks: since the start.
+            picks: since the start, each (1,).
             asked: (R,).
         """
         weights = self.weights[self.positions] / len(self.positions)
@@ -137,7 +142,7 @@ class Coverage:
         )
         own = self.covered[asked]
         if picks:
-            centres = unit_length(self.features[picks])
+            centres = unit_length(self.features[torch.cat(picks)])
             own = torch.maximum(own, self._near(unit_length(self.features[asked]), centres))
         return others.add_((1 - own).clamp_(min=0) * self.weights[asked] / len(self.features))
 
@@ -163,10 +168,9 @@ class Coverage:
             squares = part.square().sum(dim=1, keepdim=True)
             kernel = torch.cat([part, squares, torch.ones_like(squares)], dim=1) @ factors
             kernel.clamp_(max=0).exp_()
-            own = place[asked]
-            inside = (own >= 0).nonzero()[:, 0]
-            kernel[inside, own[inside]] = 0
-            return kernel
+            own = place[asked][:, None]
+            known = own.clamp(min=0)
+            return kernel.scatter_(1, known, kernel.gather(1, known).masked_fill_(own >= 0, 0))
 
         if len(self.features) * len(points) > at_once(points, KEPT_NUMBERS):
             return computed
@@ -206,7 +210,7 @@ def coverage_of(
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
-class MaxHerding(StrategyOption, GreedyStrategy):
+class MaxHerding(StrategyOption, UnaskedGreedy):
     """MaxHerding: greedy maximum coverage of the candidates by a Gaussian kernel [Bae2024].
 
     ProbCover without a radius: the nearer a labelled instance, the better a candidate is covered.
@@ -227,9 +231,9 @@ class MaxHerding(StrategyOption, GreedyStrategy):
         return coverage_of(query, self.length, None, self.n_points).gains()
 
     @override
-    def picks(self, query: Query) -> Iterator[int]:
+    def picks(self, query: Query, assumed: Assumptions | None = None) -> Iterator[Tensor]:
         coverage = coverage_of(query, self.length, None, self.n_points)
-        return coverage.greedy(query.taken)
+        return coverage.greedy(query.picked, assumed)
 
 
 def spacing(labelled: Tensor) -> Tensor:
@@ -295,7 +299,7 @@ def _precision(query: Query) -> float | None:
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
-class UHerding(StrategyOption, GreedyStrategy):
+class UHerding(StrategyOption, UnaskedGreedy):
     """UHerding: greedy maximum coverage of what the model is unsure about [Bae2025].
 
     Each point weighs 1 - (p_first - p_second), with probabilities softmax(f / T). Where that is 0
@@ -326,8 +330,8 @@ class UHerding(StrategyOption, GreedyStrategy):
         return self._coverage(query).gains()
 
     @override
-    def picks(self, query: Query) -> Iterator[int]:
-        return self._coverage(query).greedy(query.taken)
+    def picks(self, query: Query, assumed: Assumptions | None = None) -> Iterator[Tensor]:
+        return self._coverage(query).greedy(query.picked, assumed)
 
     def _coverage(self, query: Query) -> Coverage:
         temperature = self._temperature(query)

@@ -26,7 +26,9 @@ SHARED = 20
 """Up to this many points per cluster, their distances to each other are computed at once."""
 
 
-def kmeans(points: Tensor, n_clusters: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def kmeans(
+    points: Tensor, n_clusters: int, rng: np.random.Generator, overwrite: bool = False
+) -> NDArray[np.int64]:
     """Return the cluster (N,) of each point (N, D); some may stay empty if few points differ.
 
     On a GPU as tensors (``lloyd``), all points at a time. On a CPU by scikit-learn, in mini-batches
@@ -35,6 +37,12 @@ def kmeans(points: Tensor, n_clusters: int, rng: np.random.Generator) -> NDArray
     One OpenMP thread: scikit-learn adds up the threads' shares in the order in which they finish,
     and a result must not depend on that. One BLAS thread: k-means++ makes many small products, and
     more threads than idle cores make those several times slower.
+
+    Args:
+        points: to be clustered.
+        n_clusters: how many.
+        rng: draws the seeds.
+        overwrite: whether nobody needs the points any more: then no copy of them need be made.
     """
     seed = sub_seed(rng)
     if is_accelerator(points.device):
@@ -42,10 +50,11 @@ def kmeans(points: Tensor, n_clusters: int, rng: np.random.Generator) -> NDArray
     array = points.numpy(force=True)
     with _one_thread():
         init = seeds(array, n_clusters, rng) if n_clusters > MANY_CLUSTERS else "k-means++"
-        large = n_clusters > MANY_CLUSTERS and len(array) > LARGE
-        method = (MiniBatchKMeans if large else KMeans)(
-            n_clusters, init=init, n_init=1, random_state=seed
-        )
+        if n_clusters > MANY_CLUSTERS and len(array) > LARGE:
+            method = MiniBatchKMeans(n_clusters, init=init, n_init=1, random_state=seed)
+        else:
+            copy = not overwrite
+            method = KMeans(n_clusters, init=init, n_init=1, random_state=seed, copy_x=copy)
         clusters: NDArray[np.int64] = method.fit_predict(array).astype(np.int64)
     return clusters
 

@@ -13,8 +13,14 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, Positive, Share
-from alupdate.strategies.base import Positions, Query, Strategy, StrategyOption
-from alupdate.strategies.diversity import distance_chunks, unit_length
+from alupdate.strategies.base import (
+    LOGITS_AT_ONCE,
+    Positions,
+    Query,
+    Strategy,
+    StrategyOption,
+)
+from alupdate.strategies.diversity import distance_chunks, in_parts, rows_at_once, unit_length
 from alupdate.strategies.kmeans import kmeans
 
 _CHUNK_NUMBERS = 2**22
@@ -74,7 +80,9 @@ class DropQuery(StrategyOption):
 
     def _dropped(self, query: Query) -> Iterator[Tensor]:
         """Yield the features (p, D) of a few candidates after the other, with dropout."""
-        for part in torch.split(query.features, max(1, _CHUNK_NUMBERS // query.features.shape[1])):
+        width = query.features.shape[1]
+        size = max(1, min(_CHUNK_NUMBERS // width, LOGITS_AT_ONCE // query.n_classes))
+        for part in torch.split(query.features, size):
             drawn = query.rng.random(without_bias(part).shape, dtype=np.float32)
             kept = torch.from_numpy(drawn >= self.dropout).to(part)
             dropped = part.clone()
@@ -167,8 +175,8 @@ def representatives(query: Query, positions: Positions, size: int) -> Positions:
     """
     chosen = positions
     if len(positions) > size:
-        rows = without_bias(query.features[torch.from_numpy(positions).to(query.picked.device)])
-        chosen = positions[_nearest_to_centres(unit_length(rows), size, query.rng)]
+        places = torch.from_numpy(positions).to(query.picked.device)
+        chosen = positions[_nearest_to_centres(query.features, places, size, query.rng)]
     for source in (positions, query.free()):
         missing, others = size - len(chosen), np.setdiff1d(source, chosen)
         if missing and len(others):
@@ -177,15 +185,37 @@ def representatives(query: Query, positions: Positions, size: int) -> Positions:
     return chosen
 
 
-def _nearest_to_centres(points: Tensor, count: int, rng: np.random.Generator) -> Positions:
-    """Return the member nearest to the mean of each k-means cluster of points (R, D)."""
-    one = np.zeros(len(points), dtype=np.int64)
-    clusters = one if count == 1 else kmeans(points, count, rng)
-    groups = torch.from_numpy(clusters).to(points.device)
-    sums = points.new_zeros(count, points.shape[1]).index_add(0, groups, points)
+def _nearest_to_centres(
+    features: Tensor, positions: Tensor, count: int, rng: np.random.Generator
+) -> Positions:
+    """Return the member nearest to the mean of each k-means cluster of features at positions (R,).
+
+    Features less the bias, of unit length. They are copied once, for k-means.
+    """
+
+    def points(places: Tensor) -> Tensor:
+        return unit_length(without_bias(features[positions[places]]))
+
+    width, everyone = features.shape[1] - 1, torch.arange(len(positions), device=features.device)
+    parts = torch.split(everyone, rows_at_once(width))
+    clusters = np.zeros(len(positions), dtype=np.int64)
+    if count > 1:
+        copied = features.new_empty(len(positions), width)
+        for part in parts:
+            copied[part] = points(part)
+        clusters = kmeans(copied, count, rng, overwrite=True)
+        del copied
+    groups = torch.from_numpy(clusters).to(features.device)
+    sums = features.new_zeros(count, width)
+    for part in parts:
+        sums.index_add_(0, groups[part], points(part))
     means = sums / torch.bincount(groups, minlength=count)[:, None].clamp(min=1)
-    gaps = (points - means[groups]).square().sum(dim=1).numpy(force=True)
-    order = np.lexsort((gaps, clusters))
+
+    def gaps(part: Tensor) -> Tensor:
+        return (points(part) - means[groups[part]]).square().sum(dim=1)
+
+    found = in_parts(gaps, everyone, rows_at_once(width)).numpy(force=True)
+    order = np.lexsort((found, clusters))
     firsts = np.unique(clusters[order], return_index=True)[1]
     return order[firsts].astype(np.int64)
 

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic.dataclasses import dataclass as option
 from torch import Tensor
 from typing_extensions import override
 
-from alupdate.config.values import SETTINGS, Count, NonNegative, UpdateName
+from alupdate.config.values import SETTINGS, Count, UpdateName
 from alupdate.laplace.losses import (
     LARGEST_STEP,
     LossSum,
@@ -23,10 +22,9 @@ from alupdate.laplace.losses import (
 from alupdate.laplace.names import NLL, SECOND_ORDER, Loss
 from alupdate.laplace.posterior import reduction
 from alupdate.laplace.rules import LowRankUpdate, UpdateResult, UpdateRule, mean_changes
-from alupdate.laplace.tiles import at_once
+from alupdate.laplace.tiles import Assumptions, at_once
 from alupdate.strategies.base import (
     EvaluationSet,
-    GreedyStrategy,
     Oracle,
     Positions,
     Query,
@@ -36,7 +34,8 @@ from alupdate.strategies.base import (
     scattered,
     without,
 )
-from alupdate.strategies.kmeans import kmeans
+from alupdate.strategies.sampled_batches import BatchMix, sample_batches
+from alupdate.strategies.unasked import UnaskedGreedy
 from alupdate.strategies.uncertainty import margin_uncertainty
 from alupdate.utils.errors import InputError
 
@@ -103,7 +102,14 @@ class HypotheticalUpdates:
             return self.kernel[:, part]
         return self.directions[0] @ self.points[part].T
 
-    def losses(self, query: Query, batches: Tensor, labels: Tensor, loss_sum: LossSum) -> Tensor:
+    def losses(
+        self,
+        query: Query,
+        batches: Tensor,
+        labels: Tensor,
+        loss_sum: LossSum,
+        assumed: Assumptions | None = None,
+    ) -> Tensor:
         """Return the mean loss (M,) after the update on each of M batches.
 
         Args:
@@ -111,10 +117,11 @@ class HypotheticalUpdates:
             batches: (M, b), places in ``members``.
             labels: (M, b), with which to update.
             loss_sum: on the points.
+            assumed: is told that the losses are finite as they come; None to ask.
         """
         chunk = self._together(batches.shape[1])
         pieces = zip(torch.split(batches, chunk), torch.split(labels, chunk), strict=True)
-        return torch.cat([self._losses(query, *piece, loss_sum) for piece in pieces])
+        return torch.cat([self._losses(query, *piece, loss_sum, assumed) for piece in pieces])
 
     def _together(self, size: int) -> int:
         """Return how many batches of a size are updated together."""
@@ -122,7 +129,14 @@ class HypotheticalUpdates:
         gathered = at_once(self.features, _GATHERED_NUMBERS) // (size * self.features.shape[1])
         return max(1, min(numbers, gathered) // len(self.directions))
 
-    def _losses(self, query: Query, batches: Tensor, labels: Tensor, loss_sum: LossSum) -> Tensor:
+    def _losses(
+        self,
+        query: Query,
+        batches: Tensor,
+        labels: Tensor,
+        loss_sum: LossSum,
+        assumed: Assumptions | None,
+    ) -> Tensor:
         gram = self.directions[:, batches] @ self.features[batches].mT
         coefficients = self.rule.coefficients(
             query.posterior,
@@ -133,18 +147,27 @@ class HypotheticalUpdates:
         )
         if len(self.directions) == 1:
             return losses_after_updates(
-                self._kernel, len(self.members), self.logits, batches, coefficients, loss_sum
+                self._kernel,
+                len(self.members),
+                self.logits,
+                batches,
+                coefficients,
+                loss_sum,
+                assumed,
             )
         changes = mean_changes(self.directions[:, batches], coefficients)
-        return losses_after_changes(changes, self.points, self.logits, loss_sum)
+        return losses_after_changes(changes, self.points, self.logits, loss_sum, assumed)
 
-    def expected_losses(self, query: Query, labels: Tensor, loss: Loss) -> Tensor:
+    def expected_losses(
+        self, query: Query, labels: Tensor, loss: Loss, assumed: Assumptions | None = None
+    ) -> Tensor:
         """Return the loss (R, L) to expect on the points after each of L labels of every member.
 
         Args:
             query: the state of the model.
             labels: (R, L), with which to update.
             loss: that the updated model itself expects, see ``losses.expected_loss``.
+            assumed: is told that the losses are those of the usual way; None to ask.
         """
         logits = query.logits_at(self.members)
         if len(self.directions) == 1:
@@ -152,12 +175,17 @@ class HypotheticalUpdates:
             step = self.rule.step(query.posterior, lengths, logits, query.gamma)
             if step is not None:
                 steps = self._kernel(slice(None)).mul_(step[:, None])
-                if steps.abs().max() <= LARGEST_STEP:
+                in_range = steps.abs().max() <= LARGEST_STEP
+                if assumed is not None:
+                    assumed.add(in_range)
+                if assumed is not None or in_range:
                     predictions = torch.softmax(logits, dim=1)
                     return losses_for_labels(steps, self.logits, predictions, labels, loss)
         places = torch.arange(len(self.members), device=labels.device)[:, None]
         loss_sum = expected_loss(loss)
-        each = [self.losses(query, places, column[:, None], loss_sum) for column in labels.T]
+        each = [
+            self.losses(query, places, column[:, None], loss_sum, assumed) for column in labels.T
+        ]
         return torch.stack(each, dim=1)
 
     def after(self, query: Query, place: Tensor, update: UpdateResult) -> "HypotheticalUpdates":
@@ -206,73 +234,6 @@ class HypotheticalUpdates:
                 kernel = torch.addmm(kernel, shares, rows @ self.points.T, alpha=-1)
         logits = update.new_logits(self.logits, self.points)
         return replace(self, directions=directions, logits=logits, kernel=kernel)
-
-
-@option(frozen=True, config=SETTINGS)
-class BatchMix:
-    """Relative shares of the three kinds of candidate batches; only their ratios matter."""
-
-    random: NonNegative = 1.0
-    diverse: NonNegative = 1.0
-    informative: NonNegative = 1.0
-
-
-def sample_batches(query: Query, size: int, count: int, mix: BatchMix) -> Positions:
-    """Return ``count`` candidate batches (count, size) of distinct free positions.
-
-    [Huseljic2025], section on look-ahead selection, takes a third of each kind:
-
-    - random: any free candidates;
-    - diverse: one random member of each of ``size`` k-means clusters;
-    - informative: random among those whose margin uncertainty is above the mean.
-    """
-    random, diverse, informative = _shares(count, mix)
-    free = query.free()
-    parts = [_draw(free, size, random, query.rng)]
-    if diverse:
-        parts.append(_one_per_cluster(query, free, size, diverse))
-    if informative:
-        parts.append(_above_mean_margin(query, free, size, informative))
-    return np.concatenate(parts)
-
-
-def _shares(count: int, mix: BatchMix) -> tuple[int, int, int]:
-    """Split ``count`` by the mix; what does not divide goes to the largest remainders."""
-    weights = np.array([mix.random, mix.diverse, mix.informative])
-    exact = count * weights / weights.sum()
-    shares = np.floor(exact).astype(int)
-    for position in np.argsort(shares - exact, kind="stable")[: count - shares.sum()]:
-        shares[position] += 1
-    return int(shares[0]), int(shares[1]), int(shares[2])
-
-
-def _draw(source: Positions, size: int, count: int, rng: np.random.Generator) -> Positions:
-    draws = [rng.choice(source, size=size, replace=False) for _ in range(count)]
-    return np.array(draws, dtype=np.int64).reshape(count, size)
-
-
-def _one_per_cluster(query: Query, free: Positions, size: int, count: int) -> Positions:
-    """One member of each cluster; empty clusters (few distinct points) are made up at random."""
-    assignment = kmeans(query.features[~query.taken], size, query.rng)
-    members = [free[assignment == cluster] for cluster in range(size)]
-    members = [cluster for cluster in members if len(cluster)]
-    batches = []
-    for _ in range(count):
-        batch = np.array([query.rng.choice(cluster) for cluster in members])
-        if len(batch) < size:
-            rest = np.setdiff1d(free, batch)
-            extra = query.rng.choice(rest, size=size - len(batch), replace=False)
-            batch = np.concatenate([batch, extra])
-        batches.append(batch)
-    return np.array(batches, dtype=np.int64)
-
-
-def _above_mean_margin(query: Query, free: Positions, size: int, count: int) -> Positions:
-    uncertainty = query.map_logits(margin_uncertainty).numpy(force=True)[free]
-    informative = free[uncertainty > uncertainty.mean()]
-    if len(informative) < size:
-        informative = free[np.argsort(-uncertainty, kind="stable")[:size]]
-    return _draw(informative, size, count, query.rng)
 
 
 @option(frozen=True, config=SETTINGS, kw_only=True)
@@ -371,7 +332,7 @@ def require_oracle(query: Query) -> Oracle:
 
 
 @option(frozen=True, config=SETTINGS, kw_only=True)
-class GreedyLookahead(OracleOption, GreedyStrategy):
+class GreedyLookahead(OracleOption, UnaskedGreedy):
     """Greedy look-ahead with true labels: every candidate is tried at every step.
 
     An ORACLE like ``Lookahead``, and the stronger upper baseline. At each step the model is updated
@@ -399,11 +360,11 @@ class GreedyLookahead(OracleOption, GreedyStrategy):
         return scattered(query, free, -losses)
 
     @override
-    def picks(self, query: Query) -> Iterator[int | Tensor]:
+    def picks(self, query: Query, assumed: Assumptions | None = None) -> Iterator[Tensor]:
         free, labels, updates, loss_sum = self._start(query)
         places = torch.arange(len(free), device=free.device)[:, None]
         for _ in range(len(free)):
-            losses = updates.losses(query, places, labels[places], loss_sum)
+            losses = updates.losses(query, places, labels[places], loss_sum, assumed)
             least = losses.argmin(dim=0, keepdim=True)
             place = places[least, 0]
             yield free[place][0]
@@ -425,7 +386,7 @@ class GreedyLookahead(OracleOption, GreedyStrategy):
 
 
 @option(frozen=True, config=SETTINGS, kw_only=True)
-class ExpectedLookahead(LookaheadOption, GreedyStrategy):
+class ExpectedLookahead(LookaheadOption, UnaskedGreedy):
     """Expected error reduction by hypothetical updates, without an oracle [Roy2001].
 
     With an update in place of retraining, a candidate is worth the loss that is to be expected on a
@@ -459,17 +420,17 @@ class ExpectedLookahead(LookaheadOption, GreedyStrategy):
         return scattered(query, members, -losses)
 
     @override
-    def picks(self, query: Query) -> Iterator[int | Tensor]:
+    def picks(self, query: Query, assumed: Assumptions | None = None) -> Iterator[Tensor]:
         points = sample_of_candidates(query, self.n_points)
         unsure = query.map_logits(margin_uncertainty)  # stays, as the mean weights do
-        for _ in range(len(query.free())):
-            members, losses = self._expected_losses(query, unsure, points)
+        for _ in range(len(query.features) - len(query.picked)):
+            members, losses = self._expected_losses(query, unsure, points, assumed)
             pick = members[losses.argmin(dim=0, keepdim=True)]
             yield pick[0]
-            query = _after_unknown_label(query, pick)
+            query = _after_unknown_label(query, pick, assumed)
 
     def _expected_losses(
-        self, query: Query, unsure: Tensor, points: Tensor
+        self, query: Query, unsure: Tensor, points: Tensor, assumed: Assumptions | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return the free candidates (R,) of smallest margin, and the loss (R,) to expect.
 
@@ -477,22 +438,23 @@ class ExpectedLookahead(LookaheadOption, GreedyStrategy):
             query: the state of the model.
             unsure: (P,), the margin uncertainty of the candidates.
             points: (T, D).
+            assumed: is told that the losses are those of the usual way; None to ask.
         """
         count = min(self.n_candidates, len(query.features) - len(query.picked))
         members = best_places(unsure, query, count)
         updates = HypotheticalUpdates.of(query, members, points)
         probabilities = torch.softmax(query.logits_at(members), dim=1)
         likely = probabilities.topk(min(self.n_labels, probabilities.shape[1]), dim=1)
-        losses = updates.expected_losses(query, likely.indices, self.loss)
+        losses = updates.expected_losses(query, likely.indices, self.loss, assumed)
         return members, (losses * likely.values).sum(dim=1) / likely.values.sum(dim=1)
 
 
-def _after_unknown_label(query: Query, pick: Tensor) -> Query:
+def _after_unknown_label(query: Query, pick: Tensor, assumed: Assumptions | None) -> Query:
     """Return the state to expect once the label of ``pick`` (1,) is known, whatever it is."""
     posterior, rows, logits = query.posterior, query.features[pick], query.logits_at(pick)
     weights = posterior.curvatures(logits)
     update = LowRankUpdate(
-        posterior.conditioned(posterior.mean, rows, weights),
+        posterior.conditioned(posterior.mean, rows, weights, assumed),
         rows,
         torch.zeros_like(logits),
         weights,

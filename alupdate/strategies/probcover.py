@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Literal
 
 import torch
@@ -12,17 +12,17 @@ from torch import Tensor
 from typing_extensions import override
 
 from alupdate.config.values import SETTINGS, Count, PositiveOrAuto
-from alupdate.laplace.tiles import at_once
-from alupdate.strategies.base import GreedyStrategy, Query, StrategyOption
+from alupdate.laplace.tiles import Assumptions, at_once, is_accelerator
+from alupdate.strategies.base import Query, StrategyOption
 from alupdate.strategies.diversity import (
     distance_chunks,
     in_parts,
     nearest,
-    refresh_largest,
     squared_distances,
     unit_length,
 )
 from alupdate.strategies.kmeans import kmeans
+from alupdate.strategies.unasked import UnaskedGreedy, refresh_largest
 
 N_COUNTED = 5000
 """On how many candidates coverage is counted by default, at most."""
@@ -35,7 +35,7 @@ N_SAMPLED = 2000
 
 
 @dataclass(frozen=True, config=SETTINGS, kw_only=True)
-class ProbCover(StrategyOption, GreedyStrategy):
+class ProbCover(StrategyOption, UnaskedGreedy):
     """ProbCover: greedy maximal coverage with balls of one radius [Yehuda2022].
 
     Candidates within the radius of a labelled instance are covered. Each pick is the candidate
@@ -61,37 +61,40 @@ class ProbCover(StrategyOption, GreedyStrategy):
     def utilities(self, query: Query) -> Tensor:
         """Return how many uncovered candidates the ball around each covers (P,)."""
         if self._is_small(query):
-            points, square = self._balls(query)
-            uncovered = _gaps_on_sphere(query, points) > square
-            return _degrees(points, points[uncovered], square).to(points.dtype)
+            balls = self._balls(query)
+            uncovered = _gaps_on_sphere(query, balls.points) > balls.square
+            return balls.counts(uncovered).to(balls.points.dtype)
         cover = self._sampled(query)
         return cover.degrees(cover.gaps, cover.uncovered)
 
     @override
-    def picks(self, query: Query) -> Iterator[int]:
-        return self._exact(query) if self._is_small(query) else self._sampled(query).greedy()
+    def picks(self, query: Query, assumed: Assumptions | None = None) -> Iterator[Tensor]:
+        if self._is_small(query):
+            return self._exact(query)
+        return self._sampled(query).greedy(assumed)
 
     def _is_small(self, query: Query) -> bool:
         return self.n_counted is None or len(query.features) <= self.n_counted
 
-    def _exact(self, query: Query) -> Iterator[int]:
-        points, square = self._balls(query)
-        gaps, free = _gaps_on_sphere(query, points), ~query.taken
-        degrees = _degrees(points, points[gaps > square], square)
-        while free.any():
-            # Rounding at the rim of a ball can leave a degree below zero: compare free ones only.
-            tied = free & (degrees == degrees[free].max())
-            pick = int(torch.where(tied, gaps, -1.0).argmax())
-            yield pick
-            free[pick] = False
-            distances = squared_distances(points[[pick]], points)[0]
+    def _exact(self, query: Query) -> Iterator[Tensor]:
+        balls = self._balls(query)
+        points, square = balls.points, balls.square
+        gaps, taken = _gaps_on_sphere(query, points), query.taken.clone()
+        degrees = balls.counts(gaps > square)
+        for _ in range(len(taken) - len(query.picked)):
+            # Rounding at the rim of a ball can leave a degree below zero.
+            most = degrees.masked_fill(taken, -len(points) - 1).max()
+            tied = (degrees == most) & ~taken
+            pick = torch.where(tied, gaps, -1.0).argmax(dim=0, keepdim=True)
+            yield pick[0]
+            taken.index_fill_(0, pick, True)
+            distances = squared_distances(points[pick], points)[0]
             newly = (gaps > square) & (distances <= square)
             gaps = torch.minimum(gaps, distances)
-            degrees -= _degrees(points, points[newly], square)
+            degrees -= balls.counts(newly)
 
-    def _balls(self, query: Query) -> tuple[Tensor, float]:
-        """Return the candidates at unit length (P, D), and the squared radius."""
-        return unit_length(query.features), self._radius(query) ** 2
+    def _balls(self, query: Query) -> "_Balls":
+        return _Balls.of(unit_length(query.features), self._radius(query) ** 2)
 
     def _radius(self, query: Query) -> float:
         return pure_radius(query, self.purity) if self.radius == "auto" else self.radius
@@ -101,7 +104,40 @@ class ProbCover(StrategyOption, GreedyStrategy):
         drawn = query.rng.choice(len(query.features), size=self.n_counted, replace=False)
         positions = torch.from_numpy(drawn).sort().values.to(query.features.device)
         gaps = in_parts(lambda part: _gaps_on_sphere(query, unit_length(part)), query.features)
-        return SampledCover(query.features, query.taken, gaps, positions, square)
+        return SampledCover(query.features, query.picked, gaps, positions, square)
+
+
+@plain_dataclass(frozen=True)
+class _Balls:
+    """Balls around P points.
+
+    Attributes:
+        points: (P, D), of unit length.
+        square: of the radius.
+        inside: (P, P), 1 where a point is in the ball around another one. A GPU keeps it, if it
+            fits, since it would have to be asked how many are newly covered. On a CPU it takes
+            longer than to look at these.
+    """
+
+    points: Tensor
+    square: float
+    inside: Tensor | None
+
+    @classmethod
+    def of(cls, points: Tensor, square: float) -> "_Balls":
+        if not is_accelerator(points.device) or len(points) ** 2 > at_once(points, 0):
+            return cls(points, square, None)
+        return cls(points, square, (squared_distances(points, points) <= square).to(points))
+
+    def counts(self, some: Tensor) -> Tensor:
+        """Return how many of some points, a mask (P,), lie in each ball (P,)."""
+        if self.inside is not None:
+            return (self.inside @ some.to(self.inside)).long()
+        others = self.points[some]
+        if not len(others):
+            return torch.zeros(len(self.points), dtype=torch.int64, device=others.device)
+        parts = distance_chunks(self.points, others)
+        return torch.cat([(part <= self.square).sum(dim=1) for part in parts])
 
 
 _GAP_SHARE = 2.0**-24
@@ -122,7 +158,7 @@ class SampledCover:
 
     Attributes:
         features: (P, D), of the candidates.
-        taken: (P,), True for those that may not be picked.
+        taken: (t,), positions of those that may not be picked.
         gaps: (P,), squared distance of each to the nearest labelled instance, or inf.
         positions: (N,), of the sample.
         square: of the radius.
@@ -134,34 +170,39 @@ class SampledCover:
     positions: Tensor
     square: float
 
+    @cached_property
+    def points(self) -> Tensor:
+        """(N, D), the sample at unit length."""
+        return unit_length(self.features[self.positions])
+
     @property
     def uncovered(self) -> Tensor:
         """(N,), True for points of the sample that are not covered at the start."""
         return self.gaps[self.positions] > self.square
 
-    def greedy(self) -> Iterator[int]:
+    def greedy(self, assumed: Assumptions | None = None) -> Iterator[Tensor]:
         """Yield all candidates that are not taken, each the one of the largest degree.
 
         Of equal ones that comes first which is farthest from what is labelled or picked.
+        ``assumed`` is told that few candidates can have the largest degree; None to ask.
         """
-        points = unit_length(self.features[self.positions])
-        inside, picks = self.uncovered, list[int]()
-        bounds = _ranks(self.degrees(self.gaps, inside), self.gaps).masked_fill_(self.taken, -1)
+        inside, picks = self.uncovered, list[Tensor]()
+        bounds = _ranks(self.degrees(self.gaps, inside), self.gaps).index_fill_(0, self.taken, -1)
 
         def now(inside: Tensor, asked: Tensor) -> Tensor:
-            centres = unit_length(self.features[picks])
+            centres = unit_length(self.features[torch.cat(picks)])
             gaps = nearest(unit_length(self.features[asked]), centres)
             gaps = torch.minimum(self.gaps[asked], gaps)
             return _ranks(self.degrees(gaps, inside, asked), gaps)
 
-        for _ in range(int((~self.taken).sum())):
+        for _ in range(len(bounds) - len(self.taken)):
             if picks:
-                refresh_largest(bounds, partial(now, inside))
-            pick = int(bounds.argmax())
-            yield pick
-            bounds[pick] = -1
+                refresh_largest(bounds, partial(now, inside), assumed=assumed)
+            pick = bounds.argmax(dim=0, keepdim=True)
+            yield pick[0]
+            bounds.index_fill_(0, pick, -1)
             picks.append(pick)
-            distances = squared_distances(unit_length(self.features[[pick]]), points)[0]
+            distances = squared_distances(unit_length(self.features[pick]), self.points)[0]
             inside = inside & (distances > self.square)
 
     def degrees(self, gaps: Tensor, uncovered: Tensor, asked: Tensor | None = None) -> Tensor:
@@ -173,20 +214,35 @@ class SampledCover:
             asked: (R,), positions of the candidates; None for all.
         """
         rows = self.features if asked is None else self.features[asked]
-        points = unit_length(self.features[self.positions[uncovered]])
-        ones = points.new_ones(len(points))
+        points, counted = self._counted(uncovered)
         numbers = at_once(points, _TILE_NUMBERS)
         size = max(1, numbers // max(len(points), points.shape[1]))
-        # A comparison in place and a product with ones count several times faster than a sum.
+        # A comparison in place and a product count several times faster than a sum.
         counts = in_parts(
-            lambda part: squared_distances(unit_length(part), points).le_(self.square) @ ones,
-            rows,
-            size,
+            lambda part: _inside(unit_length(part), points, self.square) @ counted, rows, size
         )
-        own = torch.zeros_like(self.taken)
-        own[self.positions[uncovered]] = True
+        own = uncovered.new_zeros(len(self.features)).index_copy_(0, self.positions, uncovered)
         counts -= (own if asked is None else own[asked]).to(counts)
         return counts + (gaps > self.square) * (len(self.positions) / len(self.features))
+
+    def _counted(self, uncovered: Tensor) -> tuple[Tensor, Tensor]:
+        """Return points (n, D) of unit length, and 1 for each that is counted, otherwise 0.
+
+        On a CPU only those that are counted. A GPU would have to be asked how many these are.
+        """
+        if is_accelerator(self.features.device):
+            return self.points, uncovered.to(self.points)
+        points = self.points[uncovered]
+        return points, points.new_ones(len(points))
+
+
+def _inside(rows: Tensor, points: Tensor, square: float) -> Tensor:
+    """Return 1 where a row (R, D) is in the ball around a point (N, D), otherwise 0: (R, N).
+
+    As by ``squared_distances``, in place; those that rounding makes negative are inside, too.
+    """
+    lengths = rows.square().sum(dim=1)[:, None] + points.square().sum(dim=1)
+    return lengths.addmm_(rows, points.T, alpha=-2).le_(square)
 
 
 def _ranks(degrees: Tensor, gaps: Tensor) -> Tensor:
@@ -202,13 +258,6 @@ def _gaps_on_sphere(query: Query, points: Tensor) -> Tensor:
     if not len(query.asked_features):
         return points.new_full((len(points),), torch.inf)
     return nearest(points, unit_length(query.asked_features))
-
-
-def _degrees(points: Tensor, others: Tensor, square: float) -> Tensor:
-    """Return how many of the others (N, D) lie in the ball around each point (P, D)."""
-    if not len(others):
-        return torch.zeros(len(points), dtype=torch.int64, device=points.device)
-    return torch.cat([(part <= square).sum(dim=1) for part in distance_chunks(points, others)])
 
 
 def pure_radius(query: Query, purity: float) -> float:

@@ -13,14 +13,14 @@ import torch
 
 from alupdate.config import PosteriorConfig, TrainingConfig
 from alupdate.data import feature_cache, row_files
-from alupdate.data.feature_cache import Features, MappedRows, cached_rows
+from alupdate.data.feature_cache import Features, MappedRows, ScaledRows, cached_rows
 from alupdate.data.row_files import Extraction
-from alupdate.models import learner
 from alupdate.models.learner import FrozenLearner, LearnerSettings
+from alupdate.models.scales import standardise
 from alupdate.utils import paths
 from alupdate.utils.errors import InputError
 from alupdate.utils.paths import cache_folder
-from tests.support.memory import peak_mebibytes
+from tests.support.memory import allocated_mebibytes, peak_mebibytes
 from tests.support.processes import start_code
 from tests.support.slow_extraction import SLOW_EXTRACTION
 
@@ -306,13 +306,51 @@ def test_a_large_mapped_pool_gives_the_same_model(mapped, monkeypatch):
         return learner_.fit(np.arange(5, 25), labels[5:25], 0)
 
     plain = model()
-    monkeypatch.setattr(learner, "LARGE_BYTES", 0)
+    monkeypatch.setattr(feature_cache, "LARGE_BYTES", 0)
     large = model()
     assert isinstance(plain.pool, torch.Tensor)
     assert isinstance(large.pool, MappedRows)
     assert torch.equal(plain.posterior.mean, large.posterior.mean)
     everything = torch.arange(50)
     assert torch.equal(plain.pool[everything], large.pool[everything])
+
+
+@pytest.mark.parametrize("part", [1, 100, 2**26])
+def test_a_large_mapped_pool_is_standardised_where_it_is_read(mapped, part, tmp_path, monkeypatch):
+    """To the last bit what all of it at once is, constant columns and notes included."""
+    rows = np.array(mapped) * np.float32([1, 1e3, 1e-3, 200, 0, 1])
+    rows += np.float32([0, 5, 0, 1e9, 7, 0])
+    rows.tofile(tmp_path / "more")
+    mapped = np.memmap(tmp_path / "more", np.float32, "r", shape=(50, 6))
+    plain = standardise(Features(mapped, mapped[:9]), "abcdef")
+    monkeypatch.setattr(feature_cache, "LARGE_BYTES", 0)
+    monkeypatch.setattr(feature_cache, "GATHERED_BYTES", part)
+    large = standardise(Features(mapped, mapped[:9]), "abcdef")
+    assert isinstance(large.pool, ScaledRows)
+    assert (large.notes, large.pool.shape, len(large.pool)) == (plain.notes, (50, 6), 50)
+    assert plain.notes
+    for ours, theirs in (
+        (np.array(large.pool), plain.pool),
+        (large.pool[rows[:, 0] > 0], plain.pool[rows[:, 0] > 0]),
+        (large.test, plain.test),
+        (large.scale.shift, plain.scale.shift),
+        (large.scale.factor, plain.scale.factor),
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    order = torch.randperm(50)
+    expected = MappedRows(plain.pool, torch.device("cpu"))[order]
+    assert torch.equal(MappedRows(large.pool, torch.device("cpu"))[order], expected)
+
+
+def test_a_large_mapped_pool_is_never_standardised_as_a_whole(tmp_path, monkeypatch):
+    """80 MB, of which the sums of squares alone would take 160."""
+    rows = np.random.default_rng(0).normal(size=(80_000, 256)).astype(np.float32)
+    rows.tofile(tmp_path / "rows")
+    mapped = np.memmap(tmp_path / "rows", np.float32, "r", shape=rows.shape)
+    monkeypatch.setattr(feature_cache, "LARGE_BYTES", 0)
+    monkeypatch.setattr(feature_cache, "GATHERED_BYTES", 2**22)
+    added = allocated_mebibytes(lambda: standardise(Features(mapped, mapped[:9])), tmp_path)
+    assert added < 0.3 * rows.nbytes / 2**20
 
 
 def test_a_file_that_was_read_is_not_counted_twice(tmp_path):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from skactiveml.pool import CoreSet as LibraryCoreSet
 
 from alupdate.strategies import diversity as distances
+from alupdate.strategies import unasked
 from alupdate.strategies.diversity import CoreSet
 from tests.support.problems import make_query
 
@@ -70,7 +71,8 @@ def test_a_pool_that_is_not_copied_gives_the_same_choices(seed, size, labelled):
         query = replace(query, known_features=nothing[0], known_labels=nothing[1])
     picked, scores = CoreSet().select(query, size), CoreSet().utilities(query)
     with pytest.MonkeyPatch.context() as patch:
-        for name, number in (("_COPIED_NUMBERS", 0), ("_CHUNK_NUMBERS", 50), ("_FIRST_LOOK", 2)):
+        for name, number in (("_COPIED_NUMBERS", 0), ("_CHUNK_NUMBERS", 50)):
             patch.setattr(distances, name, number)
+        patch.setattr(unasked, "_FIRST_LOOK", 2)
         assert CoreSet().select(query, size).tolist() == picked.tolist()
         torch.testing.assert_close(CoreSet().utilities(query), scores)

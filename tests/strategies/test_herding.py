@@ -95,7 +95,7 @@ def test_utilities_are_the_gains_of_the_first_pick():
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("herding.KEPT_NUMBERS", 0), ("diversity._FIRST_LOOK", 1), ("herding._TILE_NUMBERS", 1)],
+    [("herding.KEPT_NUMBERS", 0), ("unasked._FIRST_LOOK", 1), ("herding._TILE_NUMBERS", 1)],
 )
 def test_neither_what_is_kept_nor_where_a_pick_looks_changes_a_pick(name, number, monkeypatch):
     def choose(strategy):

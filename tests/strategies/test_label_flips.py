@@ -9,12 +9,13 @@ from skactiveml.pool import DropQuery as LibraryDropQuery
 
 from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.posterior import fit_posterior
-from alupdate.strategies import label_flips
+from alupdate.strategies import diversity, label_flips
 from alupdate.strategies.base import Query
 from alupdate.strategies.diversity import unit_length
 from alupdate.strategies.kmeans import kmeans
 from alupdate.strategies.label_flips import AlfaMix, DropQuery, representatives
 from alupdate.strategies.scikit_activeml import linear_classifier
+from tests.support.memory import MIB, allocated_mebibytes
 from tests.support.problems import make_query
 
 
@@ -269,3 +270,22 @@ def test_picks_what_scikit_activeml_picks():
         ours = DropQuery(oversample=1).select(query, 4)
         theirs = library_picks(query, 4, np.random.default_rng(seed))
         assert ours.tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize("strategy", [DropQuery(), AlfaMix(epsilon=5.0)])
+@pytest.mark.parametrize("size", [1, 4])
+def test_features_in_parts_give_the_same_representatives(strategy, size, monkeypatch):
+    whole = strategy.select(make_query(candidates=60, dimension=7), size).tolist()
+    monkeypatch.setattr(diversity, "_CHUNK_NUMBERS", 40)
+    assert strategy.select(make_query(candidates=60, dimension=7), size).tolist() == whole
+
+
+def test_representatives_copy_their_features_once(tmp_path, monkeypatch):
+    """K-means takes as much again; there were five copies."""
+    monkeypatch.setattr(diversity, "_CHUNK_NUMBERS", 2**16)
+    rows = np.random.default_rng(0).normal(size=(10_000, 64))
+    rows[::2, 0] += 30  # two clusters that are found at once
+    query = make_query(features=torch.from_numpy(rows))
+    everyone = query.free()
+    added = allocated_mebibytes(lambda: representatives(query, everyone, 2), tmp_path)
+    assert added < 2.7 * query.features.nbytes / MIB

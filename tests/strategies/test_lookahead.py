@@ -6,7 +6,8 @@ import torch
 
 from alupdate.laplace.losses import true_loss
 from alupdate.laplace.updates import fit, update_rule
-from alupdate.strategies.lookahead import BatchMix, HypotheticalUpdates, Lookahead, sample_batches
+from alupdate.strategies.lookahead import HypotheticalUpdates, Lookahead
+from alupdate.strategies.sampled_batches import BatchMix, sample_batches
 from alupdate.strategies.uncertainty import margin_uncertainty
 from tests.support.problems import make_query
 from tests.support.references import mean_loss, sequential_update

@@ -88,7 +88,7 @@ def test_a_sample_of_everything_gives_the_same_choices(seed, size, radius):
     square, everyone = radius**2, torch.arange(20)
     known = torch.from_numpy(unit(query.labelled_features.numpy()))
     gaps = nearest(torch.from_numpy(unit(query.features.numpy())), known)
-    cover = SampledCover(query.features, query.taken, gaps, everyone, square)
+    cover = SampledCover(query.features, query.picked, gaps, everyone, square)
     assert list(islice(cover.greedy(), size)) == naive(query, size, radius)
     expected = ProbCover(radius=radius).utilities(query)
     torch.testing.assert_close(cover.degrees(gaps, cover.uncovered), expected)

@@ -33,7 +33,8 @@ from alupdate.models.plain import PlainBackbone
 from alupdate.strategies.bait import Bait
 from alupdate.strategies.base import ScoringStrategy
 from alupdate.strategies.batches import build_batch
-from alupdate.strategies.lookahead import BatchMix, Lookahead
+from alupdate.strategies.lookahead import Lookahead
+from alupdate.strategies.sampled_batches import BatchMix
 from alupdate.strategies.select import select, utilities
 from alupdate.utils.seeds import Stream, generator
 from tests.strategies.test_contract import ALL
