@@ -39,10 +39,9 @@ assert all(place.startswith(sys.path[0]) for place in imported), imported
 """
 
 
-def outputs(commands, folder, monkeypatch):
+def outputs(commands, folder):
     """Run commands, each a list of arguments, in turn in one process; return what each prints."""
-    monkeypatch.chdir(folder)
-    answer = start_code(COMMANDS_IN_TURN, folder, json.dumps(commands)).finish()
+    answer = start_code(COMMANDS_IN_TURN, folder, json.dumps(commands), folder=folder).finish()
     assert answer.returncode == 0, answer.stdout + answer.stderr
     place, *said = answer.stdout.split("next command")
     assert place.startswith(str(folder))
@@ -58,7 +57,7 @@ def copy(tmp_path):
 
 
 @pytest.mark.parametrize(("heading", "count"), KINDS, ids=[heading for heading, _ in KINDS])
-def test_example(heading, count, copy, monkeypatch):
+def test_example(heading, count, copy):
     example = blocks(section(TEXT, heading))
     files = [block for block in example if block.file]
     assert len(files) == COUNTS[count]
@@ -72,7 +71,7 @@ def test_example(heading, count, copy, monkeypatch):
     given = [shlex.split(re.sub(r"^(alupdate|python -m alupdate.run) ", "", c)) for c in commands]
     are_runs = ["=" in arguments[0] for arguments in given]
     sized = [a + [*SMALL] * is_run for a, is_run in zip(given, are_runs, strict=True)]
-    said = outputs(sized, copy, monkeypatch)
+    said = outputs(sized, copy)
     for is_run, text in zip(are_runs, said, strict=True):
         assert is_run or "| random |" in text or "top-2" in text
     assert len(list(copy.glob("results/default/*/curve.csv"))) >= 1
