@@ -88,7 +88,7 @@ PAPER = Theme(
 def grid(
     count: int, theme: Theme, columns: int = 3, height: float | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with ``count`` panels, at most ``columns`` beside each other.
+    """Return a figure with ``count`` panels in rows of equal length, if that is possible.
 
     Args:
         count: of panels, at least one.
@@ -96,8 +96,8 @@ def grid(
         columns: most panels in a row.
         height: of a panel, in inches; None: the theme's.
     """
-    beside = min(columns, count)
-    rows = -(-count // beside)
+    rows = -(-count // columns)
+    beside = -(-count // rows)
     width = theme.single if beside == 1 else min(theme.width, theme.single * beside)
     size = (width, rows * (height or theme.panel) + 2 * theme.line)
     figure = Figure(figsize=size, layout="constrained")
