@@ -37,21 +37,6 @@ def test_tables_of_a_real_sweep(areas):
     assert "lookahead (oracle)" in answer.stdout
 
 
-PAGES = {
-    "strategy-tables": ["strategy-areas.csv"],
-    "strategy-tables-30": ["strategy-areas-30.csv", "map-updates-areas.csv"],
-}
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_docs_show_the_tables_of_the_committed_runs(name):
-    root = SCRIPTS.parent
-    tables = [root / "results" / "reference" / table for table in PAGES[name]]
-    answer = run_script(SCRIPTS / "claims.py", *tables)
-    page = root / "docs" / "findings" / f"{name}.md"
-    assert answer.stdout.strip() in page.read_text()
-
-
 def test_sequential_batches_of_a_study_of_their_own(tmp_path):
     rows = [
         {"experiment": "a", "strategy": "margin", "batch": "top_b", "area": 0.5},

@@ -107,8 +107,7 @@ EXTRA = {
 }
 
 
-@pytest.fixture
-def archives(tmp_path):
+def make_archives(folder):
     rng = np.random.default_rng(0)
     labels = {"y_train": np.arange(90) % 3, "y_test": np.arange(30) % 3}
     for name, shape, kind in (("data", (5,), float), ("images", (8, 8, 3), np.uint8)):
@@ -116,35 +115,32 @@ def archives(tmp_path):
             f"X_{part}": (rng.random((count, *shape)) * 255).astype(kind)
             for part, count in (("train", 90), ("test", 30))
         }
-        np.savez(tmp_path / f"{name}.npz", **arrays, **labels)
+        np.savez(folder / f"{name}.npz", **arrays, **labels)
 
 
-@pytest.fixture
-def photographs(tmp_path):
-    write_folder(tmp_path / "photographs", small_files(per_class=40))
+def make_photographs(folder):
+    write_folder(folder / "photographs", small_files(per_class=40))
 
 
-@pytest.fixture
-def openml_tables(tmp_path):
-    build_openml(tmp_path / "tables", "letter", *letters())
+def make_openml_tables(folder):
+    build_openml(folder / "tables", "letter", *letters())
 
 
-@pytest.fixture
-def tables(tmp_path):
+def make_tables(folder):
     """Texts with every publisher's names of columns, features, and encoded images."""
-    (tmp_path / "texts").mkdir()
-    (tmp_path / "snacks").mkdir()
+    (folder / "texts").mkdir()
+    (folder / "snacks").mkdir()
     for part, count in (("train", 90), ("test", 30)):
         labels = np.arange(count) % 3
         texts = [f"{'abc'[i % 3] * 3} {i}" for i in range(count)]
         columns = {"text": texts, "content": texts}
         columns |= dict.fromkeys(("label", "intent", "coarse_label"), labels)
-        pd.DataFrame(columns).to_csv(tmp_path / "texts" / f"{part}.csv", index=False)
+        pd.DataFrame(columns).to_csv(folder / "texts" / f"{part}.csv", index=False)
         cells = [{"bytes": png((0, 50 * (i % 3), i))} for i in range(count)]
         table = pa.table({"image": cells, "label": labels})
-        pq.write_table(table, tmp_path / "snacks" / f"{part}.parquet")
+        pq.write_table(table, folder / "snacks" / f"{part}.parquet")
     features = {"a": np.arange(90.0), "b": np.ones(90), "label": np.arange(90) % 3}
-    pq.write_table(pa.table(features), tmp_path / "features.parquet")
+    pq.write_table(pa.table(features), folder / "features.parquet")
 
 
 def png(colour):
@@ -153,27 +149,27 @@ def png(colour):
     return content.getvalue()
 
 
-@pytest.fixture(scope="session")
-def saved_bert(tmp_path_factory):
-    return save_tiny_bert(tmp_path_factory.mktemp("models") / "tiny_bert")
-
-
-@pytest.fixture
-def tiny_bert(saved_bert, tmp_path):
-    (tmp_path / "tiny_bert").symlink_to(saved_bert)
-
-
-@pytest.fixture
-def own_strategy(tmp_path):
+@pytest.fixture(scope="module")
+def shared_data(tmp_path_factory):
+    """Small data of every kind, a model of texts, and a plug-in."""
+    folder = tmp_path_factory.mktemp("data")
+    for make in (make_archives, make_photographs, make_openml_tables, make_tables):
+        make(folder)
+    save_tiny_bert(folder / "tiny_bert")
     code = (
         "from alupdate.strategies.uncertainty import Margin\nmake_strategy = lambda _: Margin()\n"
     )
-    (tmp_path / "own_strategy.py").write_text(code)
+    (folder / "own_strategy.py").write_text(code)
+    return folder
 
 
-@pytest.mark.usefixtures(
-    "archives", "photographs", "openml_tables", "tables", "tiny_bert", "own_strategy"
-)
+@pytest.fixture
+def data(shared_data, tmp_path):
+    for path in shared_data.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+
+
+@pytest.mark.usefixtures("data")
 @pytest.mark.parametrize(
     ("group", "option"), [o for o in OPTIONS if o not in (*ABOUT_OTHER_RUNS, *LABELLING)]
 )

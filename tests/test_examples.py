@@ -1,15 +1,14 @@
 """Every file in examples/ is run as a reader would run it."""
 
-import os
-import subprocess
-import sys
+from functools import cache
 from pathlib import Path
 
 import nbclient
 import nbformat
 import pytest
 
-from tests.support.runs import SMALL
+from tests.support.processes import run_script
+from tests.support.runs import only_run, run_small
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
@@ -20,39 +19,40 @@ SAID = {
 }
 
 
-def run(arguments, folder):
-    answer = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, "MPLBACKEND": "agg"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stderr
-    return answer.stdout
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """What a script prints, each run once."""
+
+    @cache
+    def run(name):
+        answer = run_script(EXAMPLES / name, folder=tmp_path_factory.mktemp("example"))
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPLBACKEND", "agg")
+        yield run
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_script(name, tmp_path):
-    assert SAID[name] in run([EXAMPLES / name], tmp_path)
+def test_script(name, said):
+    assert SAID[name] in said(name)
 
 
-def test_the_updated_head_is_better_than_before_and_near_retraining(tmp_path):
+def test_the_updated_head_is_better_than_before_and_near_retraining(said):
     before, updated, retrained = (
         float(line.split("accuracy")[1].split(",")[0])
-        for line in run([EXAMPLES / "update_your_head.py"], tmp_path).splitlines()
+        for line in said("update_your_head.py").splitlines()
     )
     assert updated > before + 0.03
     assert abs(updated - retrained) < 0.04
 
 
-def test_own_strategy_is_a_plug_in_of_the_command(tmp_path):
+def test_own_strategy_is_a_plug_in_of_the_command(tmp_path, monkeypatch):
     (tmp_path / "own_strategy.py").write_text((EXAMPLES / "own_strategy.py").read_text())
     plugin = ["strategy=plugin", "strategy.module=own_strategy", "batch=sequential"]
-    data = ["dataset=digits", "backbone=pixels", "progress=false"]
-    run(["-m", "alupdate.run", *data, *plugin, *SMALL], tmp_path)
-    assert len(list(tmp_path.glob("results/default/*/curve.csv"))) == 1
+    assert run_small(monkeypatch, tmp_path, "progress=false", *plugin) == 0
+    assert (only_run(tmp_path) / "curve.csv").is_file()
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

@@ -1,16 +1,15 @@
 """CONTRIBUTING.md: each example works in a copy of the package, by exactly the files it shows."""
 
 import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 from tests.support.documents import ROOT, blocks, section
+from tests.support.processes import start_code
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 KINDS = re.findall(r"^(### An? .*: (one|two) files?)$", TEXT, re.M)
@@ -23,27 +22,26 @@ SMALL = (
 
 COMMANDS_IN_TURN = """
 import json, sys
+
+for name in [name for name in sys.modules if name.partition(".")[0] == "alupdate"]:
+    del sys.modules[name]  # the server of processes has imported it from elsewhere
+sys.path.insert(0, sys.argv[1])
 import alupdate
 from alupdate.run import exit_code
 
 print(alupdate.__file__)
-for arguments in json.loads(sys.argv[1]):
+for arguments in json.loads(sys.argv[2]):
     sys.argv = ["alupdate", *arguments]
     print("next command", flush=True)
     assert exit_code(arguments) == 0, arguments
+imported = [m.__file__ for n, m in sys.modules.items() if n.partition(".")[0] == "alupdate"]
+assert all(place.startswith(sys.path[0]) for place in imported), imported
 """
 
 
 def outputs(commands, folder):
     """Run commands, each a list of arguments, in turn in one process; return what each prints."""
-    answer = subprocess.run(
-        [sys.executable, "-c", COMMANDS_IN_TURN, json.dumps(commands)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    answer = start_code(COMMANDS_IN_TURN, folder, json.dumps(commands), folder=folder).finish()
     assert answer.returncode == 0, answer.stdout + answer.stderr
     place, *said = answer.stdout.split("next command")
     assert place.startswith(str(folder))
@@ -72,7 +70,8 @@ def test_example(heading, count, copy):
     commands = [c for block in example if block.language == "bash" for c in block.commands]
     given = [shlex.split(re.sub(r"^(alupdate|python -m alupdate.run) ", "", c)) for c in commands]
     are_runs = ["=" in arguments[0] for arguments in given]
-    said = outputs([a + [*SMALL] * is_run for a, is_run in zip(given, are_runs, strict=True)], copy)
+    sized = [a + [*SMALL] * is_run for a, is_run in zip(given, are_runs, strict=True)]
+    said = outputs(sized, copy)
     for is_run, text in zip(are_runs, said, strict=True):
         assert is_run or "| random |" in text or "top-2" in text
     assert len(list(copy.glob("results/default/*/curve.csv"))) >= 1

@@ -78,8 +78,6 @@ def test_wheel_in_another_directory(installed_wheel, tmp_path):
     for place in run([installed_wheel, "-c", code], tmp_path).splitlines():
         assert Path(place).is_relative_to(installed_wheel.parents[1])
         assert Path(place).exists()
-    run([installed_wheel, "-m", "alupdate.run", *RUN], tmp_path)
-    assert (only_run(tmp_path) / "curve.csv").is_file()
 
 
 def test_console_script(installed_wheel, run_of_wheel, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pictures import empty_picture
 from tests.support.processes import start
 from tests.support.runs import only_run
 
@@ -26,14 +27,17 @@ VARIANTS = {
 }
 
 
-def run_in(folder: Path, arguments: tuple[str, ...]) -> None:
-    """The whole command, in a process of its own."""
+def run_in(folder: Path, arguments: tuple[str, ...], pictures: bool) -> None:
+    """The whole command, in a process of its own; without pictures, that of the run is empty."""
     import sys
 
     import torch
 
+    from alupdate.experiment import job
     from alupdate.run import exit_code
 
+    if not pictures:
+        job._save_figure = empty_picture
     torch.set_num_threads(1)
     os.chdir(folder)
     command = [*COMMON, *arguments, "progress=false", "threads=1"]
@@ -42,13 +46,13 @@ def run_in(folder: Path, arguments: tuple[str, ...]) -> None:
     os._exit(exit_code(sys.argv[1:]))
 
 
-def run(folder, arguments):
+def run(folder, arguments, pictures=True):
     folder.mkdir(exist_ok=True)
-    return start(run_in, folder, arguments)
+    return start(run_in, folder, arguments, pictures)
 
 
-def finish(folder, arguments):
-    process = run(folder, arguments)
+def finish(folder, arguments, pictures=False):
+    process = run(folder, arguments, pictures)
     process.join(timeout=120)
     assert process.exitcode == 0
 
@@ -71,7 +75,7 @@ def warm_up(tmp_path_factory):
 def test_killed_runs_resume_to_the_identical_curve(variant, tmp_path):
     arguments = VARIANTS[variant]
     begin = time.monotonic()
-    finish(tmp_path / "whole", arguments)
+    finish(tmp_path / "whole", arguments, pictures=True)
     duration = time.monotonic() - begin
     expected = files_of(tmp_path / "whole")
     moments, landed, resumed, enough = random.Random(0), 0, 0, KILLS // len(VARIANTS)

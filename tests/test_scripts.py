@@ -41,15 +41,6 @@ def test_a_folder_without_runs_is_one_line_and_exit_code_2(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_illustration_draws_its_figure_and_writes_its_data(tmp_path):
-    assert run("illustration.py", tmp_path).returncode == 0
-    panels = pd.read_csv(tmp_path / "illustration.csv")["panel"].unique().tolist()
-    assert panels == [
-        "before", "first-order", "Monte-Carlo", "second-order", "MAP", "retrained"
-    ]  # fmt: skip
-    assert (tmp_path / "illustration.png").stat().st_size > 50_000
-
-
 def test_gap_table_of_the_reference_results(tmp_path):
     answer = run("tables.py", REFERENCE / "gap-closed.csv", tmp_path)
     assert answer.returncode == 0

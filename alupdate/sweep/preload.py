@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from alupdate.config.options import PACKAGES, options
 
 PRELOADED = (
+    "alupdate.experiment.active_learning",
     "alupdate.experiment.job",
     "alupdate.experiment.setup",
     "pandas",

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -55,8 +54,15 @@ def filled(batch, truth):
 
 
 @pytest.mark.parametrize(
-    ("strategy", "batch", "update"),
-    [*product(("margin", "badge", "bald"), ("top_b", "sequential"), ("retrain", "second_order"))],
+    ("strategy", "batch", "update"),  # each pair of two of them
+    [
+        ("margin", "top_b", "retrain"),
+        ("margin", "sequential", "second_order"),
+        ("badge", "top_b", "second_order"),
+        ("badge", "sequential", "retrain"),
+        ("bald", "top_b", "retrain"),
+        ("bald", "sequential", "second_order"),
+    ],
 )
 def test_a_run_is_replayed_byte_for_byte(strategy, batch, update, pool, monkeypatch):
     names = [f"strategy={strategy}", f"batch={batch}", f"update={update}"]

@@ -18,7 +18,10 @@ from alupdate.utils.display import Display
 from alupdate.utils.metrics import METRIC_NAMES
 
 QUIET = Display(enabled=False)
-SMALL = ["dataset=digits", "backbone=pixels", "n_cycles=3", "batch.size=4", "subset=200"]
+SMALL = [
+    "dataset=digits", "backbone=pixels", "n_cycles=3", "batch.size=4", "subset=200",
+    "training.epochs=20",
+]  # fmt: skip
 CASES = [
     *product(("margin", "badge", "bald"), ("top_b", "sequential"), ("retrain", "second_order")),
     ("typiclust", "top_b", "map"),

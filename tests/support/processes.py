@@ -4,6 +4,7 @@ Each has its own arguments, working directory, environment, standard streams and
 can be killed. Where the start itself is what a test is about, it uses ``subprocess`` instead.
 """
 
+import contextlib
 import multiprocessing
 import os
 import runpy
@@ -18,11 +19,10 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 HEAVY = [
-    "alupdate.run", "alupdate.experiment", "alupdate.data.arrays", "scipy.stats", "sklearn.cluster",
-    "sklearn.datasets", "sklearn.model_selection",
-    "alupdate.analysis.curves", "matplotlib.backends.backend_agg",
+    "alupdate.run", "alupdate.data.arrays", "alupdate.sweep.preload",
     "matplotlib.backends.backend_pdf",
 ]  # fmt: skip
+ROOT = Path(__file__).parents[2]
 STREAMS = {"stdout": 1, "stderr": 2}
 
 
@@ -31,7 +31,8 @@ def start(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(HEAVY)  # of the server that the first call starts
     process = server.Process(target=target, args=arguments)
-    process.start()
+    with contextlib.chdir(ROOT):  # where a new server looks first for what it imports
+        process.start()
     return process
 
 
@@ -69,12 +70,12 @@ def run_script(
     return start_script(script, *arguments, folder=folder).finish()
 
 
-def start_code(code: str, *arguments: object) -> RunningScript:
+def start_code(code: str, *arguments: object, folder: Path | None = None) -> RunningScript:
     """Start ``python -c CODE ARGUMENTS``; the code may be indented."""
     output = Path(tempfile.mkdtemp())
     script = output / "code.py"
     script.write_text(textwrap.dedent(code))
-    return _start([str(script), *map(str, arguments)], None, output)
+    return _start([str(script), *map(str, arguments)], folder, output)
 
 
 def _start(argv: list[str], folder: Path | None, output: Path) -> RunningScript:

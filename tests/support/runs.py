@@ -9,7 +9,8 @@ import pytest
 from alupdate.experiment import job
 from alupdate.results.store import RunStore
 from alupdate.run import exit_code
-from alupdate.utils.display import Display
+from alupdate.sweep import worker
+from tests.support.pictures import empty_picture, work_without_picture
 
 SMALL = ("n_initial=10", "n_cycles=2", "subset=60", "batch.size=3", "training.epochs=3")
 
@@ -19,19 +20,15 @@ def run_command(
 ) -> int:
     """Run ``python -m alupdate.run ARGUMENTS`` with ``folder`` as working directory.
 
-    Unless ``pictures`` is set, the picture of a run is an empty file: to draw it takes a third of
-    the time of a small run.
+    Unless ``pictures`` is set, the picture of a run is an empty file, in the jobs of a sweep, too.
     """
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["alupdate", *arguments])
     with monkeypatch.context() as patch:
         if not pictures:
-            patch.setattr(job, "_save_figure", _empty_picture)
+            patch.setattr(job, "_save_figure", empty_picture)
+            patch.setattr(worker, "_work", work_without_picture)
         return exit_code(list(arguments))
-
-
-def _empty_picture(draw: object, path: Path, display: Display) -> None:
-    path.touch()
 
 
 def run_small(

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from tests.sweep.fault_injection import FAULTS, Study, differences, run_with_faults
+from tests.support.runs import run_command
+from tests.sweep.fault_injection import FAULTS, SETTINGS, Study, differences, run_with_faults
 
 SWEEP = ("strategy=unlucky,random", "seed=0,1", "n_cycles=4", "training.epochs=50")
 
@@ -20,8 +21,9 @@ def study(tmp_path):
         subprocess.run(["umount", "--lazy", str(tmp_path / "results")], check=True)
 
 
-def test_a_sweep_under_faults_ends_as_one_without(study):
-    assert study.launch("results_dir=clean").wait() == 0
+def test_a_sweep_under_faults_ends_as_one_without(study, monkeypatch):
+    clean = ("-m", *SETTINGS, *SWEEP, "results_dir=clean")
+    assert run_command(monkeypatch, study.folder, *clean) == 0
     run_with_faults(study, len(FAULTS), pause=0.8)
     assert differences(study.folder / "clean" / "default", study.results) == []
     assert sum(study.injected.values()) == len(FAULTS)
