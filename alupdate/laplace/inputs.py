@@ -151,15 +151,19 @@ def _matrix(values: Tensor, name: str) -> Tensor:
 def check_size(matrix: Tensor, name: str) -> None:
     """Refuse values that are NaN, infinite or so large that arithmetic on them overflows.
 
+    A large matrix is not copied for it.
+
     Raises:
         ValueError: as above.
     """
-    if not (matrix.abs() <= LARGEST_VALUE).all():
-        finite = torch.isfinite(matrix)
-        is_right = matrix.abs() <= LARGEST_VALUE if finite.all() else finite
-        row = int((~is_right.all(dim=1)).nonzero()[0])
-        problem = f"values beyond {LARGEST_VALUE:g}" if finite.all() else "NaN or infinite values"
-        raise ValueError(f"{name} hold {problem}, first in row {row}")
+    low, high = torch.aminmax(matrix)  # NaN if any value is
+    if bool((low >= -LARGEST_VALUE) & (high <= LARGEST_VALUE)):
+        return
+    allowed, problem = torch.isfinite(matrix), "NaN or infinite values"
+    if allowed.all():
+        allowed, problem = matrix.abs() <= LARGEST_VALUE, f"values beyond {LARGEST_VALUE:g}"
+    row = int((~allowed.all(dim=1)).nonzero()[0])
+    raise ValueError(f"{name} hold {problem}, first in row {row}")
 
 
 def _name(kind: torch.dtype) -> str:
