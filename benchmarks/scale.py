@@ -4,7 +4,7 @@ Each is asked once per size, after a query of few candidates that warms up: seco
 that the query adds. The features are in memory, as those of a run's candidates are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,15 +16,32 @@ from alupdate.strategies.base import StrategyOption
 from benchmarks.measure import CPU, Row, once
 from benchmarks.problems import Problem, fitted, make_problem, query_of
 
-STRATEGIES = ("coreset", "typiclust", "probcover", "maxherding", "uherding", "tcm")
+STRATEGIES: Mapping[str, Mapping[str, str]] = {
+    "margin": {"name": "margin"},
+    "badge": {"name": "badge"},
+    "bait_binary": {"name": "bait", "fisher": "binary"},
+    "coreset": {"name": "coreset"},
+    "typiclust": {"name": "typiclust"},
+    "probcover": {"name": "probcover"},
+    "maxherding": {"name": "maxherding"},
+    "uherding": {"name": "uherding"},
+    "tcm": {"name": "tcm"},
+}
+"""Settings by the name that is printed."""
 POOLS, QUICK_POOLS = (12_500, 50_000, 200_000, 1_300_000), (2500, 10_000)
 DIMENSION, CLASSES, BATCH, LABELLED = 384, 1000, 100, 100
+WIDE, FEW_CLASSES = 1280, 10
+"""Features of an image network, and classes, with which one pool is tried in addition."""
+WIDE_POOL, QUICK_WIDE_POOL = 50_000, 2500
 VARIABLE = "candidates of one query"
 
 
 def rows(quick: bool, device: torch.device = CPU) -> Iterator[Row]:
     """Yield a row per size and strategy."""
     yield from rows_of(QUICK_POOLS if quick else POOLS, DIMENSION, CLASSES, BATCH, device)
+    wide = QUICK_WIDE_POOL if quick else WIDE_POOL
+    for row in rows_of([wide], WIDE, FEW_CLASSES, BATCH, device):
+        yield replace(row, variable="", value=None)
 
 
 def rows_of(
@@ -40,8 +57,8 @@ def rows_of(
     few = query_of(posterior, problem(2 * batch, 1), labelled)
     for count in pools:
         query = query_of(posterior, problem(count, 1), labelled)
-        for name in STRATEGIES:
-            strategy = make_option("strategy", {"name": name})
+        for name, settings in STRATEGIES.items():
+            strategy = make_option("strategy", dict(settings))
             assert isinstance(strategy, StrategyOption)
             strategy.select(few, batch)
             fresh = replace(query, rng=np.random.default_rng(0))
