@@ -14,6 +14,10 @@ from hypothesis import settings
 settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("steady")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So it is in a job of the background, and in all that it starts; but tests press Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 LONG = ("test_real.py", "test_kill.py", "test_install.py", "test_docs.py", "test_extending.py")
 
 

@@ -49,8 +49,9 @@ def test_the_updated_head_is_better_than_before_and_near_retraining(said):
 
 
 def test_own_strategy_is_a_plug_in_of_the_command(tmp_path, monkeypatch):
-    (tmp_path / "own_strategy.py").write_text((EXAMPLES / "own_strategy.py").read_text())
-    plugin = ["strategy=plugin", "strategy.module=own_strategy", "batch=sequential"]
+    code = (EXAMPLES / "own_strategy.py").read_text()
+    (tmp_path / "example_strategy.py").write_text(code)  # a module that no other test imports
+    plugin = ["strategy=plugin", "strategy.module=example_strategy", "batch=sequential"]
     assert run_small(monkeypatch, tmp_path, "progress=false", *plugin) == 0
     assert (only_run(tmp_path) / "curve.csv").is_file()
 
