@@ -33,6 +33,7 @@ figures: ## every picture of README and docs, from results/reference
 	$(PYTHON) scripts/figures.py results/reference/stopping.csv docs/figures --only '*-stops'
 	$(PYTHON) scripts/figures.py results/reference/realistic.csv docs/figures --only '*-disturbances-*'
 	$(PYTHON) scripts/figures.py results/reference/benchmark.csv docs/figures --only 'benchmark-*'
+	$(PYTHON) scripts/figures.py results/reference/benchmark-scale.csv docs/figures --only '*-growth'
 	$(PYTHON) scripts/figures.py results/reference/forecasts.csv docs/figures --only 'forecasts-expected'
 	$(PYTHON) scripts/illustration.py docs/figures
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import ArrayLike
 
 from alupdate.analysis.question import AnalysisInput, ResultFigure
-from alupdate.analysis.styles import BLACK, BLUE, PALETTE, VERMILLION, Style
+from alupdate.analysis.styles import BLACK, BLUE, MARKERS, PALETTE, VERMILLION, Style
 from alupdate.analysis.theme import SCREEN, Theme, legend_below
 
 OPERATION_STYLES = {
@@ -22,6 +22,8 @@ OPERATION_STYLES = {
 """By the start of an operation's name."""
 ROOM = 0.11
 """Share of a panel's height that a line with a slope takes."""
+FEW_LINES = 5
+"""In a panel with more, slopes would hide lines; the legend has them."""
 FEW = 2.0
 """Decades of an axis below which it also has ticks at 2 and 5."""
 WHOLE_PROCESS = "own process"
@@ -105,23 +107,25 @@ def draw_growth(table: pd.DataFrame, theme: Theme = SCREEN) -> Figure:
 
 
 def _panel(panel: Axes, here: pd.DataFrame, cost: str) -> None:
-    """Draw a line per operation; the panel of seconds also says their slopes."""
+    """Draw a line per operation; the panel of seconds, or the legend, also says their slopes."""
     panel.set_axis_on()
     panel.set(xscale="log", yscale="log")
     lines = list(here.groupby("operation", sort=False))
+    many = len(lines) > FEW_LINES
     for place, (operation, line) in enumerate(lines):
         style = style_of_operation(str(operation), place)
-        values = line[cost].where(line[cost] > 0)
-        panel.plot(line["value"], values, label=operation, **style.keywords())
-        if cost == "seconds":
+        values, exponent = line[cost].where(line[cost] > 0), f"slope {line['slope'].iloc[0]:.2f}"
+        label = f"{operation}, {exponent}" if many else str(operation)
+        panel.plot(line["value"], values, label=label, **style.keywords())
+        if cost == "seconds" and not many:
             panel.text(
-                0.04, 0.97 - ROOM * place, f"slope {line['slope'].iloc[0]:.2f}", color=style.colour,
+                0.04, 0.97 - ROOM * place, exponent, color=style.colour,
                 transform=panel.transAxes, va="top", size="small",
             )  # fmt: skip
     low, high = (np.log10(limit) for limit in panel.get_ylim())
-    if cost == "seconds":
+    if cost == "seconds" and not many:
         panel.set_ylim(10**low, 10 ** (high + (high - low) * ROOM * (len(lines) + 1)))
-    else:
+    elif cost == "mib":
         whole = here["operation"].str.contains(WHOLE_PROCESS).all()
         panel.set_title("of the whole process" if whole else "added at the peak", size="small")
     decades = np.ptp(np.log10(panel.get_ylim()))
@@ -140,7 +144,7 @@ def style_of_operation(operation: str, place: int) -> Style:
                 style.line,
                 WHOLE_PROCESS not in operation and style.hollow,
             )
-    return Style(PALETTE[place % len(PALETTE)], "D", "--")
+    return Style(PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)], "--")
 
 
 def growth_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
