@@ -273,6 +273,11 @@ def _split_classes(
     """
     if not settings.outliers:
         return order, order[:0]
+    if len(classes) < 3:
+        raise InputError(
+            f"dataset.outliers={settings.outliers:g}: leaves a class out and needs two more; there "
+            f"are {len(classes)}"
+        )
     asked = settings.outlier_classes
     if isinstance(asked, tuple):
         chosen = np.isin(order, [_number(name, classes) for name in asked])
@@ -280,11 +285,6 @@ def _split_classes(
     else:
         numbers = range(1, len(order) - 1) if asked is None else [asked]
         splits = [(order[:-number], order[-number:]) for number in numbers]
-    if len(classes) < 3:
-        raise InputError(
-            f"dataset.outliers={settings.outliers:g}: leaves a class out and needs two more; there "
-            f"are {len(classes)}"
-        )
     most = 0.0
     for kept, outside in splits:
         if np.count_nonzero(counts[kept]) < 2:

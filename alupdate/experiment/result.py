@@ -147,7 +147,7 @@ def _config_of(overrides: Overrides) -> RunConfig:
         return parse_config(overrides)
     if isinstance(overrides, Mapping):
         return parse_config(OmegaConf.create(dict(overrides)))
-    given = [overrides] if isinstance(overrides, str) else list(overrides)
+    given = list(overrides)
     if isinstance(overrides, str) or not all(isinstance(text, str) for text in given):
         raise InputError(f"{overrides}: give a list of overrides, as in ['strategy=margin']")
     return compose_config(given)

@@ -185,11 +185,7 @@ class PerClassPosterior(LastLayerPosterior):
 
     @override
     def conditioned(
-        self,
-        mean: Tensor,
-        features: Tensor,
-        weights: Tensor,
-        assumed: Assumptions | None = None,
+        self, mean: Tensor, features: Tensor, weights: Tensor, assumed: Assumptions | None = None
     ) -> "PerClassPosterior":
         return PerClassPosterior(mean, self.covariances.conditioned(features, weights, assumed))
 

@@ -66,11 +66,7 @@ class LastLayerPosterior(ABC):
 
     @abstractmethod
     def conditioned(
-        self,
-        mean: Tensor,
-        features: Tensor,
-        weights: Tensor,
-        assumed: Assumptions | None = None,
+        self, mean: Tensor, features: Tensor, weights: Tensor, assumed: Assumptions | None = None
     ) -> Self:
         """Return the posterior with a new mean that has also observed instances (b, D).
 
@@ -186,11 +182,7 @@ class Posterior(LastLayerPosterior):
 
     @override
     def conditioned(
-        self,
-        mean: Tensor,
-        features: Tensor,
-        weights: Tensor,
-        assumed: Assumptions | None = None,
+        self, mean: Tensor, features: Tensor, weights: Tensor, assumed: Assumptions | None = None
     ) -> "Posterior":
         projected = self.project(features)[0]
         return self.reduced(mean, reduction(projected, features, weights[:, 0], assumed))

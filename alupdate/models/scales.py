@@ -159,7 +159,9 @@ def check_scales(features: Features, columns: Sequence[str] = ()) -> Features:
     remedy = "use backbone.standardise=true"
     pool = unscaled(features.pool)
     for rows in (pool, features.test):
-        outside = np.abs(rows).max(axis=0, initial=0.0) > LARGEST_VALUE
+        outside = np.zeros(rows.shape[1], dtype=bool)
+        for part in rows_in_turn(rows):
+            outside |= np.abs(part).max(axis=0, initial=0.0) > LARGEST_VALUE
         if outside.any():
             name = _name(int(outside.argmax()), columns)
             raise InputError(f"feature {name}: has values beyond {LARGEST_VALUE:.0e}; {remedy}")
@@ -186,8 +188,9 @@ def check_scales(features: Features, columns: Sequence[str] = ()) -> Features:
 def _sizes(rows: FloatArray) -> NDArray[np.float64]:
     """Return the root mean square of each column, without a copy of all rows in 64 bits."""
     squares = np.zeros(rows.shape[1])
-    for start in range(0, len(rows), SQUARED_ROWS):
-        squares += np.square(rows[start : start + SQUARED_ROWS], dtype=np.float64).sum(axis=0)
+    for part in rows_in_turn(rows):
+        for start in range(0, len(part), SQUARED_ROWS):
+            squares += np.square(part[start : start + SQUARED_ROWS], dtype=np.float64).sum(axis=0)
     sizes: NDArray[np.float64] = np.sqrt(squares / len(rows))
     return sizes
 

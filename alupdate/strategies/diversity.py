@@ -43,11 +43,6 @@ def nearest(rows: Tensor, points: Tensor) -> Tensor:
     return torch.cat([part.amin(dim=1) for part in distance_chunks(rows, points)])
 
 
-def row_parts(rows: Tensor) -> tuple[Tensor, ...]:
-    """Return rows (N, D) in parts (R, D) that are worked on together, as views."""
-    return torch.split(rows, rows_at_once(rows.shape[1]))
-
-
 def rows_at_once(width: int) -> int:
     """Return how many rows of so many numbers are worked on together."""
     return max(1, _CHUNK_NUMBERS // max(1, width))
@@ -228,8 +223,11 @@ class _Points:
             return kmeans(points, count, rng)
         sample = self.at(rng.choice(len(self), size=most, replace=False))
         nearby = centres(sample, count, rng).to(sample)
-        parts = [part for rows in (self.labelled, self.candidates) for part in row_parts(rows)]
-        near = [squared_distances(unit_length(part), nearby).argmin(dim=1) for part in parts]
+
+        def nearest_centre(part: Tensor) -> Tensor:
+            return squared_distances(unit_length(part), nearby).argmin(dim=1)
+
+        near = [in_parts(nearest_centre, rows) for rows in (self.labelled, self.candidates)]
         return torch.cat(near).numpy(force=True)
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alupdate.analysis.benchmark_growth import growth_table, slope
+from alupdate.analysis.benchmark_growth import FEW_LINES, draw_growth, growth_table, slope
+from alupdate.analysis.theme import SCREEN, grid
 
 
 @pytest.mark.parametrize("exponent", [-1.0, 0.0, 0.5, 1.0, 2.0])
@@ -70,3 +71,34 @@ def test_without_variables_there_are_no_lines():
     table = growth_table(rows)
     assert table.empty
     assert list(table) == ["variable", "operation", "value", "seconds", "mib", "slope"]
+
+
+@pytest.mark.parametrize("count", [FEW_LINES, FEW_LINES + 1])
+def test_slopes_stand_in_the_panel_or_if_lines_are_many_in_the_legend(count):
+    rows = [
+        {
+            "variable": "size",
+            "operation": f"op {i}",
+            "value": v,
+            "seconds": v,
+            "mib": 1.0,
+            "slope": 1,
+        }
+        for i in range(count)
+        for v in (1.0, 10.0)
+    ]
+    figure = draw_growth(pd.DataFrame(rows))
+    inside = [text.get_text() for panel in figure.axes for text in panel.texts]
+    (legend,) = figure.legends
+    listed = [text.get_text() for text in legend.get_texts()]
+    many = count > FEW_LINES
+    assert inside == ([] if many else ["slope 1.00"] * count)
+    assert listed == [f"op {i}, slope 1.00" if many else f"op {i}" for i in range(count)]
+
+
+@pytest.mark.parametrize(("count", "rows"), [(1, 1), (3, 1), (4, 2), (5, 2), (7, 3)])
+def test_panels_are_divided_among_rows_evenly(count, rows):
+    panels = grid(count, SCREEN, columns=3)[1]
+    shape = panels[0].get_subplotspec().get_gridspec().get_geometry()
+    assert len(panels) == count
+    assert shape == (rows, -(-count // rows))

@@ -16,7 +16,7 @@ from alupdate.data import feature_cache, row_files
 from alupdate.data.feature_cache import Features, MappedRows, ScaledRows, cached_rows
 from alupdate.data.row_files import Extraction
 from alupdate.models.learner import FrozenLearner, LearnerSettings
-from alupdate.models.scales import standardise
+from alupdate.models.scales import check_scales, standardise
 from alupdate.utils import paths
 from alupdate.utils.errors import InputError
 from alupdate.utils.paths import cache_folder
@@ -342,14 +342,15 @@ def test_a_large_mapped_pool_is_standardised_where_it_is_read(mapped, part, tmp_
     assert torch.equal(MappedRows(large.pool, torch.device("cpu"))[order], expected)
 
 
-def test_a_large_mapped_pool_is_never_standardised_as_a_whole(tmp_path, monkeypatch):
+@pytest.mark.parametrize("look", [standardise, check_scales])
+def test_a_large_mapped_pool_is_never_looked_at_as_a_whole(look, tmp_path, monkeypatch):
     """80 MB, of which the sums of squares alone would take 160."""
     rows = np.random.default_rng(0).normal(size=(80_000, 256)).astype(np.float32)
     rows.tofile(tmp_path / "rows")
     mapped = np.memmap(tmp_path / "rows", np.float32, "r", shape=rows.shape)
     monkeypatch.setattr(feature_cache, "LARGE_BYTES", 0)
     monkeypatch.setattr(feature_cache, "GATHERED_BYTES", 2**22)
-    added = allocated_mebibytes(lambda: standardise(Features(mapped, mapped[:9])), tmp_path)
+    added = allocated_mebibytes(lambda: look(Features(mapped, mapped[:9])), tmp_path)
     assert added < 0.3 * rows.nbytes / 2**20
 
 

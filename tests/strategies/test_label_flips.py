@@ -15,7 +15,8 @@ from alupdate.strategies.diversity import unit_length
 from alupdate.strategies.kmeans import kmeans
 from alupdate.strategies.label_flips import AlfaMix, DropQuery, representatives
 from alupdate.strategies.scikit_activeml import linear_classifier
-from tests.support.memory import MIB, allocated_mebibytes
+from benchmarks.memory import MIB
+from tests.support.memory import allocated_mebibytes
 from tests.support.problems import make_query
 
 

@@ -8,7 +8,8 @@ from alupdate.strategies.base import Query
 from alupdate.strategies.diversity import CoreSet, TypiClust
 from alupdate.strategies.herding import MaxHerding, UHerding
 from alupdate.strategies.probcover import ProbCover
-from tests.support.memory import MIB, allocated_mebibytes
+from benchmarks.memory import MIB
+from tests.support.memory import allocated_mebibytes
 
 CANDIDATES, DIMENSION, CLASSES = 200_000, 64, 100
 STRATEGIES = (

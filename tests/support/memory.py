@@ -9,9 +9,8 @@ from pathlib import Path
 
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.memory import MIB
 from tests.support.processes import start_code
-
-MIB = 1024**2
 
 
 def peak_mebibytes(code: str) -> float:
