@@ -14,6 +14,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from alupdate.config import HOW_TO_RUN, PLACES, RunConfig
+from alupdate.config.compose import Composer, parse_overrides
 from alupdate.config.overrides import override_text, shell_command
 from alupdate.sweep.launch import (
     Launch,
@@ -23,11 +24,9 @@ from alupdate.sweep.launch import (
     make_launch,
 )
 from alupdate.sweep.plan import (
-    Composer,
     PlannedRun,
     check_jobs,
     expand,
-    parse_overrides,
     plan_runs,
     sharded,
 )

@@ -13,8 +13,9 @@ from hydra.types import HydraContext
 from joblib import cpu_count
 from omegaconf import DictConfig
 
+from alupdate.config.compose import Composer
 from alupdate.results.status import is_held, read_status
-from alupdate.sweep.plan import Composer, PlannedRun, extractions, shards_of
+from alupdate.sweep.plan import PlannedRun, extractions, shards_of
 from alupdate.sweep.worker import (
     LAUNCHER_PID,
     PARALLEL_JOBS,
