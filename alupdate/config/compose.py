@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from pathlib import Path
-from typing import Self
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -24,8 +22,10 @@ from alupdate.utils.paths import conf_dir
 
 CONFIG, JOB_NAME, VERSION_BASE = "config", "alupdate", "1.3"
 """The primary config, the name of the application, and the version of Hydra's behaviour."""
-_COMPOSERS: dict[frozenset[tuple[Path, int, int]], "Composer"] = {}
-"""The only one, by the path, time of change and size of each file that it composes from."""
+_COMPOSERS: dict[tuple[object, ...], "Composer"] = {}
+"""By path, time of change and size of the config files, overrides of Hydra's keys, and name."""
+_NOT_FILES = ("pkg://", "structured://")
+"""Beginnings of places that Hydra composes from besides folders."""
 
 
 def compose_config(overrides: Sequence[str]) -> RunConfig:
@@ -44,17 +44,33 @@ def compose_config(overrides: Sequence[str]) -> RunConfig:
     """
     check_arguments(overrides)
     with own_hydra():
-        return _composer().config(overrides)
+        return _kept_composer().config(overrides)
 
 
-def _composer() -> "Composer":
-    """Return what has composed configs in this process, or a new one where a file has changed."""
+def composer_of(master: DictConfig) -> "Composer":
+    """Return what composes configs that share Hydra's own keys with a composed config."""
+    common = OmegaConf.to_container(master.hydra.overrides.hydra, resolve=False)
+    assert isinstance(common, list)
+    return _kept_composer([str(override) for override in common], master.hydra.job.config_name)
+
+
+def _kept_composer(common: Sequence[str] = (), name: str = CONFIG) -> "Composer":
+    """Return the composer of this process.
+
+    It is a new one where a config file has changed, or where files in other folders may change.
+    """
+    places = GlobalHydra.instance().config_loader().get_search_path().get_path()
+    folders = [place.path for place in places if not place.path.startswith(_NOT_FILES)]
+    if folders != [str(conf_dir())] or any("searchpath" in given for given in common):
+        return Composer(common, name)
     stats = {path: path.stat() for path in conf_dir().rglob("*.yaml")}
     files = frozenset((path, stat.st_mtime_ns, stat.st_size) for path, stat in stats.items())
-    if files not in _COMPOSERS:
-        _COMPOSERS.clear()
-        _COMPOSERS[files] = Composer()
-    return _COMPOSERS[files]
+    key = (files, *common, name)
+    if key not in _COMPOSERS:
+        for outdated in [kept for kept in _COMPOSERS if kept[0] != files]:
+            del _COMPOSERS[outdated]
+        _COMPOSERS[key] = Composer(common, name)
+    return _COMPOSERS[key]
 
 
 @contextmanager
@@ -104,13 +120,6 @@ class Composer:
         loader = GlobalHydra.instance().config_loader()
         self._groups = loader.get_group_options("", ObjectType.GROUP, name, self._common)
         self._composed: dict[tuple[str, ...], DictConfig] = {}
-
-    @classmethod
-    def of(cls, master: DictConfig) -> Self:
-        """Return a composer of configs that share Hydra's own keys with a composed config."""
-        common = OmegaConf.to_container(master.hydra.overrides.hydra, resolve=False)
-        assert isinstance(common, list)
-        return cls([str(override) for override in common], master.hydra.job.config_name)
 
     def config(self, overrides: Sequence[str]) -> RunConfig:
         """Return the checked config of one run.

@@ -12,6 +12,7 @@ from alupdate.config.check import parse_config
 from alupdate.config.compose import Composer, compose_config
 from alupdate.utils.errors import InputError
 from alupdate.utils.paths import conf_dir
+from tests.support.runs import run_small
 
 DIGITS = ["dataset=digits", "backbone=pixels"]
 
@@ -103,6 +104,25 @@ def test_what_belongs_to_hydra_is_composed_anew(composed, tmp_path):
         option.write_text(f"name: margin\nlabel: {label}\n")
         assert compose_config(arguments).strategy.label == label
     assert composed == [arguments] * 2
+
+
+def test_a_sweep_asks_hydra_once_for_each_combination_of_groups(composed, monkeypatch, tmp_path):
+    """In its plan, and not again where its jobs start, or in another sweep."""
+    quick = ("-m", "seed=0,1", "n_cycles=0", "progress=false")
+    assert run_small(monkeypatch, tmp_path, *quick, "strategy=random,margin") == 0
+    small = ["dataset=digits", "backbone=pixels"]
+    groups = [asked[1:] for asked in composed]  # after the mode
+    assert groups == [[*small, "strategy=random"], [*small, "strategy=margin"]]
+    mine = tmp_path / "mine" / "strategy" / "margin.yaml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("name: margin\nlabel: mine\n")
+    assert run_small(monkeypatch, tmp_path, *quick, "strategy=margin") == 0
+    assert len(composed) == 2
+    with_mine = ("--config-dir", "mine", "experiment_name=mine", "strategy=margin")
+    assert run_small(monkeypatch, tmp_path, *quick, *with_mine) == 0
+    assert len(composed) == 4
+    (saved, _) = (tmp_path / "results" / "mine").glob("*/config.yaml")
+    assert "label: mine" in saved.read_text()
 
 
 def change(path: Path, old: str, new: str) -> None:
