@@ -113,16 +113,15 @@ def test_a_sweep_asks_hydra_once_for_each_combination_of_groups(composed, monkey
     small = ["dataset=digits", "backbone=pixels"]
     groups = [asked[1:] for asked in composed]  # after the mode
     assert groups == [[*small, "strategy=random"], [*small, "strategy=margin"]]
-    mine = tmp_path / "mine" / "strategy" / "margin.yaml"
-    mine.parent.mkdir(parents=True)
-    mine.write_text("name: margin\nlabel: mine\n")
-    assert run_small(monkeypatch, tmp_path, *quick, "strategy=margin") == 0
+    assert run_small(monkeypatch, tmp_path, *quick, "strategy=margin", "seed=2") == 0
     assert len(composed) == 2
-    with_mine = ("--config-dir", "mine", "experiment_name=mine", "strategy=margin")
-    assert run_small(monkeypatch, tmp_path, *quick, *with_mine) == 0
-    assert len(composed) == 4
-    (saved, _) = (tmp_path / "results" / "mine").glob("*/config.yaml")
-    assert "label: mine" in saved.read_text()
+    option = tmp_path / "mine" / "strategy" / "my_margin.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_text("name: margin\nlabel: mine\n")
+    elsewhere = ("--config-dir", "mine", "experiment_name=mine", "strategy=my_margin")
+    assert run_small(monkeypatch, tmp_path, *quick, *elsewhere) == 0
+    assert len(composed) == 4  # in its plan, and where its jobs start: the file may have changed
+    assert all("label: mine" in path.read_text() for path in tmp_path.glob("results/mine/*/*.yaml"))
 
 
 def change(path: Path, old: str, new: str) -> None:
