@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.pictures import leave_pictures_out
+from tests.support.processes import PRELOADED
 
 # Property tests run the same examples every time, and no wall-clock deadline fails them.
 settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)
@@ -46,10 +47,14 @@ def shared_cache(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_pictures():
-    """Runs in this process draw no pictures, unless a test asks ``run_command`` for them."""
+def quick_runs():
+    """Runs in this process draw no pictures, unless a test asks ``run_command`` for them.
+
+    Their jobs are forked from one server, whichever test starts it.
+    """
     with pytest.MonkeyPatch.context() as patch:
         leave_pictures_out(patch)
+        patch.setattr("alupdate.sweep.worker._PRELOADED", PRELOADED)
         yield
 
 
