@@ -108,7 +108,7 @@ class Composer:
 
     Hydra takes a tenth of a second per config, nearly all of it for groups. So Hydra composes one
     config for each combination of groups, and plain values are put into copies of it.
-    Where an override is Hydra's own, or has several values, Hydra composes anew.
+    Where an override is Hydra's own, Hydra composes anew.
 
     Args:
         common: overrides of Hydra's own keys, for all runs.
@@ -134,7 +134,7 @@ class Composer:
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
         parsed = parse_overrides(overrides)
-        if any(o.is_hydra_override() or o.is_sweep_override() for o in parsed):
+        if any(override.is_hydra_override() for override in parsed):
             return self._by_hydra(overrides)
         values = [override for override in parsed if self._is_plain_value(override)]
         groups = tuple(o.input_line or "" for o in parsed if not self._is_plain_value(o))
