@@ -8,10 +8,16 @@ import signal
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# Property tests run the same examples every time, and no wall-clock deadline fails them.
-settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)
+# Property tests run the same examples every time, and no busy machine fails them.
+settings.register_profile(
+    "steady",
+    derandomize=True,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("steady")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

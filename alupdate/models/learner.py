@@ -412,12 +412,15 @@ def step_size(
     rows, targets = labelled(model, pool.indices, pool.labels)
     classes = model.posterior.mean.shape[0]
 
-    def fit_part(features: Tensor, given: Tensor) -> LastLayerPosterior:
-        weights = train_last_layer(features, given, classes, settings, cycle)
-        return posterior_of(weights, features, settings.posterior)
+    retrain = Retraining(classes, settings, cycle)
+
+    def fits(positions: Tensor) -> Iterator[LastLayerPosterior]:
+        trained = retrain.each(rows, targets, positions)
+        for places, weights in zip(positions, trained, strict=True):
+            yield posterior_of(weights, rows[places], settings.posterior)
 
     rng = generator(settings.seed, Stream.STEP_SIZE, cycle)
-    return choose_gamma(rule, fit_part, rows, targets, n_new, rng)
+    return choose_gamma(rule, fits, rows, targets, n_new, rng)
 
 
 def labelled(model: Model, indices: IntArray, labels: IntArray) -> tuple[Tensor, Tensor]:
