@@ -9,13 +9,19 @@ import signal
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.pictures import leave_pictures_out
 from tests.support.processes import PRELOADED
 
-# Property tests run the same examples every time, and no wall-clock deadline fails them.
-settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)
+# Property tests run the same examples every time, and no busy machine fails them.
+settings.register_profile(
+    "steady",
+    derandomize=True,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("steady")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
