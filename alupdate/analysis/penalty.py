@@ -152,7 +152,7 @@ def penalty_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure
             f"How often the row beats the column in {given.label}, over checkpoints, summed over "
             f"{count} data sets and backbones (Ash et al. 2020); below, the mean of each column.",
             matrix.reset_index(names="variant"),
-            partial(penalty_map, matrix, count, theme, given.drawn_names()),
+            partial(penalty_map, matrix, count, theme, given.drawn_names(curves)),
         )
 
 

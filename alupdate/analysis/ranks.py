@@ -246,7 +246,7 @@ def rank_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
         return
     firsts = named(given.aulc).drop_duplicates("variant")
     colours = {row["variant"]: given.variants.style(row).colour for _, row in firsts.iterrows()}
-    drawn = given.drawn_names()
+    drawn = given.drawn_names(given.aulc)
     for name, title, blocks, ranking in rankings(given.aulc, given.metric):
         if len(ranking.ranks) < 3:
             continue

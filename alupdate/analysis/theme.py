@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
+from numpy.typing import ArrayLike, NDArray
 
 from alupdate.analysis.styles import VariantStyles
 from alupdate.analysis.variants import SETTING
@@ -191,14 +192,23 @@ def dot_panels(
     return figure
 
 
+def interval_lines(value: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
+    """Return how far intervals reach below and above N values, (2, N); 0 where there are none.
+
+    Rounding may put a value outside of its interval, and matplotlib takes no negative lengths.
+    """
+    ends = np.stack([np.subtract(value, low), np.subtract(high, value)]).reshape(2, -1)
+    lengths: NDArray[np.float64] = np.maximum(np.nan_to_num(ends), 0.0)
+    return lengths
+
+
 def _dots(panel: Axes, group: pd.DataFrame, styles: VariantStyles) -> None:
     for place, (_, row) in enumerate(group.iterrows()):
         style = styles.style(row)
-        low, high = row["value"] - row["low"], row["high"] - row["value"]
         panel.errorbar(
             row["value"],
             place,
-            xerr=None if np.isnan(low) else [[low], [high]],
+            xerr=interval_lines(row["value"], row["low"], row["high"]),
             marker=style.marker,
             color=style.colour,
             markerfacecolor="white" if style.hollow else style.colour,
