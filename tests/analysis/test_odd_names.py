@@ -1,8 +1,11 @@
 """Labels that look like other names, and runs that lack a metric: no numbers are mixed."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from alupdate.analysis.aulc import aulc_with_seconds
 from alupdate.analysis.catalogue import analysis_input, result_figures, result_tables
@@ -102,3 +105,21 @@ def test_seeds_with_equal_areas_are_drawn():
     assert "x-areas" in drawn
     assert interval_lines(0.1 + 0.2, 0.3, 0.3).ravel().tolist() == pytest.approx([0, 0], abs=1e-15)
     assert (interval_lines(0.1 + 0.2, 0.3, 0.3) >= 0).all()
+
+
+@pytest.mark.parametrize("length", [60, 190])
+def test_long_names_are_inside_of_figures(length):
+    """The settings that tell runs apart stand behind a strategy's name, and may be many."""
+    name = ("margin (batch.size=10, n_cycles=3, subset=1000) " * 4)[:length].strip()
+    table = curves({"random": [[0.2, 0.3, 0.4]] * 3, name: [[0.2, 0.4, 0.6]] * 3})
+    for figure in result_figures(analysis_input(Results("x", table))):
+        drawn = figure.draw()
+        drawn.savefig(io.BytesIO(), dpi=30)
+        width, height = drawn.get_size_inches() * drawn.dpi
+        for text in drawn.findobj(Text):
+            if "margin" in text.get_text():
+                box = text.get_window_extent()
+                assert box.x0 > -1, (figure.name, text)
+                assert box.y0 > -1, (figure.name, text)
+                assert box.x1 < width + 1, (figure.name, text)
+                assert box.y1 < height + 1, (figure.name, text)
