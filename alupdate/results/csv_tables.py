@@ -166,7 +166,8 @@ def read_csv_table(path: Path, kind: TableKind) -> pd.DataFrame:
 
     Raises:
         InputError: the file cannot be read, lacks a column, breaks off, or has a value of the
-            wrong type or the same row twice; the message names file and line.
+            wrong type, the same row twice, or labels that do not grow; the message names file and
+            line.
     """
     header, rows = _parsed(path)
     for name in kind.columns:
@@ -184,7 +185,10 @@ def read_csv_table(path: Path, kind: TableKind) -> pd.DataFrame:
         cells = ((line, "" if place is None else row[place]) for line, row in rows)
         columns[name] = _typed(cells, name, path, may_miss=may_miss)
     table = pd.DataFrame(columns)
-    _refuse_repeated(table, kind.keys, [line for line, _ in rows], path)
+    lines = [line for line, _ in rows]
+    _refuse_repeated(table, kind.keys, lines, path)
+    if kind.keys == CYCLE:
+        _refuse_falling(table, lines, path)
     return table
 
 
@@ -202,6 +206,17 @@ def _refuse_repeated(
         f"{path}: line {lines[place]} is about the same as line {lines[int(same.argmax())]} "
         f"({what}); remove one"
     )
+
+
+def _refuse_falling(table: pd.DataFrame, lines: list[int], path: Path) -> None:
+    """Refuse a run whose labels do not grow from cycle to cycle: its curve has no area."""
+    steps = table.sort_values("cycle", kind="stable").groupby("run")["n_labelled"].diff()
+    wrong = steps.index[steps <= 0]
+    if len(wrong):
+        raise InputError(
+            f"{path}: line {lines[int(wrong.min())]}: n_labelled must be more than in the cycle "
+            "before"
+        )
 
 
 def _parsed(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -47,6 +47,13 @@ def test_a_run_with_a_row_twice_is_damaged(folder):
     assert "line 5 is about the same as line 4" in found.reason
 
 
+def test_a_curve_whose_labels_do_not_grow_is_damaged(folder):
+    path = next(folder.iterdir()) / "curve.csv"
+    path.write_text(path.read_text().replace(",1,20,", ",1,10,"))
+    (found,) = read_results(folder).missing
+    assert "line 3: n_labelled must be more than in the cycle before" in found.reason
+
+
 def test_areas_of_two_experiments_with_one_name_are_not_mixed(folder, tmp_path, capsys):
     target = tmp_path / "areas.csv"
     assert exit_code(["areas", str(target), str(folder), f"{folder}/../good"]) == 2
