@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from alupdate.analysis.question import AnalysisInput, ResultTable
 from alupdate.analysis.ranks import ALPHA, holm
-from alupdate.analysis.seeds import MIN_PAIRS, ROUNDING, paired_t
+from alupdate.analysis.seeds import MIN_PAIRS, EQUAL_WITHIN, paired_t
 from alupdate.analysis.seeds_needed import best_variant
 from alupdate.analysis.variants import SETTING, named, whole
 from alupdate.results.reader import Results
@@ -74,7 +74,7 @@ def p_of_gaps(gaps: NDArray[np.floating]) -> float:
         (1.0, 0.0)
     """
     found = paired_t(gaps)
-    return found if not np.isnan(found) else float(np.abs(gaps).max(initial=0.0) <= ROUNDING)
+    return found if not np.isnan(found) else float(np.abs(gaps).max(initial=0.0) <= EQUAL_WITHIN)
 
 
 def citation_table(given: AnalysisInput, results: Results) -> ResultTable:

@@ -10,7 +10,7 @@ CONFIDENCE = 0.95
 N_RESAMPLES = 4999
 MIN_PAIRS = 6
 """With fewer pairs the two-sided Wilcoxon signed-rank test, p >= 2 / 2^n, never falls below .05."""
-ROUNDING = 1e-12
+EQUAL_WITHIN = 1e-12
 """Of means of metrics and their differences, which a change of one prediction exceeds by far."""
 MOST_ENUMERATED = 13
 """Differences with ties whose assignments of signs are all tried; scipy takes the same number."""
@@ -92,7 +92,7 @@ def are_equal(values: NDArray[np.floating]) -> bool:
         >>> are_equal(np.array([0.3 - 0.1, 0.2])), are_equal(np.array([0.2, 0.2001]))
         (True, False)
     """
-    return bool(np.ptp(values) <= ROUNDING)
+    return bool(np.ptp(values) <= EQUAL_WITHIN)
 
 
 def difference_of(pairs: NDArray[np.floating]) -> Difference:

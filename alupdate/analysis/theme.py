@@ -117,8 +117,8 @@ def in_lines(name: str) -> str:
     """Return a name as it is, or in several lines where it would leave no room for a panel.
 
     Example:
-        >>> in_lines("margin"), in_lines("margin " * 12).count("\\n")
-        ('margin', 2)
+        >>> in_lines("margin"), len(in_lines("margin " * 12).splitlines())
+        ('margin', 3)
     """
     return name if len(name) <= LONGEST_LINE else textwrap.fill(name, LINE_OF_LONG)
 
