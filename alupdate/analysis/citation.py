@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from alupdate.analysis.question import AnalysisInput, ResultTable
 from alupdate.analysis.ranks import ALPHA, holm
-from alupdate.analysis.seeds import MIN_PAIRS, EQUAL_WITHIN, paired_t
+from alupdate.analysis.seeds import EQUAL_WITHIN, MIN_PAIRS, paired_t
 from alupdate.analysis.seeds_needed import best_variant
 from alupdate.analysis.variants import SETTING, named, whole
 from alupdate.results.reader import Results
