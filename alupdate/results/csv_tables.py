@@ -75,7 +75,7 @@ def _kind_with_metrics(
     return TableKind(mark, needed, UNDEFINED | gaps, LATER_METRICS, file, keys)
 
 
-RUN_CYCLE = ("run", "cycle")
+BY_CYCLE = ("run", "cycle")
 """Columns that tell the rows of tables by cycle apart."""
 
 KINDS: Mapping[str, TableKind] = {
@@ -103,28 +103,30 @@ KINDS: Mapping[str, TableKind] = {
             "against", "seconds", "other_seconds", "ratio", "mib", "variable", "value",
         }),
     ),
-    "timings": TableKind("phase", TIMING_COLUMNS, file="timings.csv", keys=(*RUN_CYCLE, "phase")),
+    "timings": TableKind("phase", TIMING_COLUMNS, file="timings.csv", keys=(*BY_CYCLE, "phase")),
     "queries": TableKind(
         "pool_index", QUERY_COLUMNS, file="queries.csv", keys=("run", "pool_index")
     ),
     "comparisons": TableKind(
-        "update_seconds", COMPARISON_COLUMNS, file="comparison.csv", keys=RUN_CYCLE
+        "update_seconds", COMPARISON_COLUMNS, file="comparison.csv", keys=BY_CYCLE
     ),
-    "costs": TableKind("cost", COST_COLUMNS, file="costs.csv", keys=RUN_CYCLE),
+    "costs": TableKind("cost", COST_COLUMNS, file="costs.csv", keys=BY_CYCLE),
     "stopping": TableKind(
-        "rule", STOPPING_COLUMNS, frozenset({"value"}), file="stopping.csv", keys=(*RUN_CYCLE, "rule")
+        "rule", STOPPING_COLUMNS, frozenset({"value"}), file="stopping.csv",
+        keys=(*BY_CYCLE, "rule"),
     ),
     "forecasts": TableKind(
-        "ahead", FORECAST_TABLE, frozenset({ACCURACY}), file="forecast.csv", keys=(*RUN_CYCLE, "ahead")
+        "ahead", FORECAST_TABLE, frozenset({ACCURACY}), file="forecast.csv",
+        keys=(*BY_CYCLE, "ahead"),
     ),
     "disturbances": TableKind(
         "disturbance",
         PICK_COLUMNS,
         optional=tuple(COUNTED.values()),
         file="disturbances.csv",
-        keys=RUN_CYCLE,
+        keys=BY_CYCLE,
     ),
-    "curves": _kind_with_metrics("curve.csv", "cycle", CURVE_COLUMNS, keys=RUN_CYCLE),
+    "curves": _kind_with_metrics("curve.csv", "cycle", CURVE_COLUMNS, keys=BY_CYCLE),
 }  # fmt: skip
 """By field of ``Results``, in an order in which the first mark that a file has tells its kind."""
 RUN_TABLES = {kind.file: kind for kind in KINDS.values() if kind.file}
@@ -187,7 +189,7 @@ def read_csv_table(path: Path, kind: TableKind) -> pd.DataFrame:
     table = pd.DataFrame(columns)
     lines = [line for line, _ in rows]
     _refuse_repeated(table, kind.keys, lines, path)
-    if kind.keys == RUN_CYCLE:
+    if kind.keys == BY_CYCLE:
         _refuse_falling(table, lines, path)
     return table
 
