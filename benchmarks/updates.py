@@ -132,10 +132,10 @@ def together_row(n_labels: int, recipe: Recipe, repeats: int, device: torch.devi
         return torch.cat([train_heads(part, recipe, np.random.default_rng(0)) for part in groups])
 
     def in_turns() -> Tensor:
-        data = problem.features, problem.labels
-        each = [[part[places] for part in data] for places in positions]
+        each = [(problem.features[places], problem.labels[places]) for places in positions]
+        rngs = [np.random.default_rng(0) for _ in each]
         return torch.stack(
-            [train_alone(start, *some, recipe, np.random.default_rng(0)) for some in each]
+            [train_alone(start, *some, recipe, rng) for some, rng in zip(each, rngs, strict=True)]
         )
 
     ours, other = in_turn([together, in_turns], repeats, device)
