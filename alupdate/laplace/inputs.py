@@ -19,6 +19,8 @@ LARGEST_VALUE = 1e15
 def with_bias(features: Tensor) -> Tensor:
     """Append the constant 1 to features (N, D), so that the bias is one more weight.
 
+    ``fit``, ``select``, ``predict`` and ``update`` do so by themselves; ``Query.of`` does not.
+
     Raises:
         ValueError: the features are no tensor of that shape.
 

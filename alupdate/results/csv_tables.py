@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from alupdate.results.annotations import ANNOTATION_COLUMNS
 from alupdate.results.costs import COST_COLUMNS
 from alupdate.results.picks import COUNTED, PICK_COLUMNS
 from alupdate.results.records import (
@@ -32,7 +33,7 @@ TEXT = frozenset({
 })  # fmt: skip
 WHOLE = frozenset({
     "seed", "cycle", "n_labelled", "n_initial", "n_new", "position", "pool_index", "label",
-    "labels", "ahead", *COUNTED.values(),
+    "labels", "ahead", "n_instances", "n_again", "n_changed", *COUNTED.values(),
 })  # fmt: skip
 BOOLEAN = frozenset({"oracle", "stop", "ended"})
 """Columns by type, in whatever file they are; all others hold real numbers."""
@@ -94,6 +95,9 @@ KINDS: Mapping[str, TableKind] = {
     "queries": TableKind("pool_index", QUERY_COLUMNS, file="queries.csv"),
     "comparisons": TableKind("update_seconds", COMPARISON_COLUMNS, file="comparison.csv"),
     "costs": TableKind("cost", COST_COLUMNS, file="costs.csv"),
+    "annotations": TableKind(
+        "n_again", ANNOTATION_COLUMNS, frozenset({"label_accuracy"}), file="annotations.csv"
+    ),
     "stopping": TableKind("rule", STOPPING_COLUMNS, frozenset({"value"}), file="stopping.csv"),
     "forecasts": TableKind(
         "ahead", FORECAST_TABLE, gaps=frozenset({ACCURACY}), file="forecast.csv"

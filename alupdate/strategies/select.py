@@ -71,23 +71,25 @@ def select(
     """Return the positions (size,) of the instances to label next, in the order of selection.
 
     Args:
-        strategy: a name, as in ``conf/strategy``, or an object with ``select``.
+        strategy: a name, as after ``strategy=`` on the command line, or a ``Strategy``.
         size: of the batch.
         features: (P, D), of the whole pool; a missing bias column is appended.
-        posterior: over the last layer's weights (C, D).
-        labelled, labels: (K,), positions that are labelled already, and their class indices.
+        posterior: over the last layer's weights (C, D), as ``fit`` returns it.
+        labelled, labels: (K,), positions that are labelled already, and their class indices, which
+            only some strategies need.
         unlabelable: (U,), positions that were asked about in vain: they are not asked about again,
             and count as covered where a strategy looks at coverage.
         batch: ``sequential`` updates the model after every few picks with their labels.
         annotate: for ``sequential``: returns the class indices of positions.
         every, rule: for ``sequential``: picks at a time, and the update after them.
-        gamma: step size of all updates.
+        gamma: step size of all updates; ``second_order`` mostly needs more than 1, such as 10.
         seed: of every random choice, or a generator.
         oracle: for oracles: true class indices (P,) of the pool; features (T, D) and class
             indices (T,) of an evaluation set.
         retrain: for oracles that retrain: from features (N, D) and class indices (N,) to the
             weights (C, D) of a last layer trained on them.
-        settings: of the strategy, as in ``conf/strategy/NAME.yaml``.
+        settings: of the strategy, as ``strategy.KEY=VALUE`` on the command line, such as
+            ``length=0.5`` of ``maxherding``.
 
     Raises:
         ValueError: an argument is missing or wrong.
@@ -123,7 +125,7 @@ def utilities(
 ) -> NDArray[np.floating]:
     """Return the utility (P,) of each instance of the pool for the first pick; higher is better.
 
-    NaN marks labelled instances, and those that the strategy does not score. What the numbers are
+    NaN marks labelled instances, and those that the strategy does not score. What the numbers mean
     is in the documentation of the strategy. The arguments are those of ``select``.
 
     Raises:
