@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -26,8 +26,10 @@ from alupdate.strategies.base import (
     Positions,
     Query,
     Retrain,
+    ScoringStrategy,
     Strategy,
     StrategyOption,
+    best,
     checked,
 )
 from alupdate.strategies.batches import build_batch
@@ -203,15 +205,9 @@ class _State:
 
     def utilities(self) -> NDArray[np.floating]:
         """Return the utilities (P,) of the pool; NaN where there are none."""
-        scores = getattr(self.strategy.strategy, "utilities", None)
-        if scores is None:
+        if not hasattr(self.strategy.strategy, "utilities"):
             raise ValueError(f"strategy={self.strategy.name}: does not score single instances")
-        values = scores(self.query).numpy(force=True)
-        if values.shape != self.candidates.shape:
-            raise ValueError(
-                f"strategy={self.strategy.name}: utilities returned shape {values.shape}, not "
-                f"{self.candidates.shape}"
-            )
+        values = self.strategy.scores(self.query).numpy(force=True)
         everywhere: NDArray[np.floating] = np.full(self.size, np.nan, dtype=values.dtype)
         everywhere[self.candidates] = values
         return everywhere
@@ -307,8 +303,9 @@ def _oracle(
 def _strategy(strategy: str | Strategy, settings: dict[str, Any]) -> Strategy:
     """Return the strategy of a name with its settings, or the object itself."""
     if not isinstance(strategy, str):
-        if not callable(getattr(strategy, "select", None)):
-            raise ValueError(f"strategy={strategy!r}: must be a name or an object with select")
+        usable = callable(getattr(strategy, "select", None)) and hasattr(strategy, "needs_oracle")
+        if isinstance(strategy, type) or not usable:
+            raise ValueError(f"strategy={strategy!r}: must be a name, or an object of a Strategy")
         if settings:
             raise ValueError(f"{min(settings)}: settings go with a strategy's name only")
         if isinstance(strategy, StrategyOption):
@@ -359,8 +356,26 @@ class _Checked(Strategy):
 
     @override
     def select(self, query: Query, size: int) -> Positions:
-        answer = self.strategy.select(query, size)
+        if type(self.strategy).select is ScoringStrategy.select:
+            answer = best(self.scores(query), query, size)
+        else:
+            answer = self.strategy.select(query, size)
         return checked(answer, query, size, f"strategy={self.name}")
+
+    def scores(self, query: Query) -> Tensor:
+        """Return the utilities (P,) of a strategy that has them.
+
+        Raises:
+            ValueError: they are no tensor of that shape.
+        """
+        scores: Any = cast(ScoringStrategy, self.strategy).utilities(query)
+        if not isinstance(scores, Tensor) or scores.shape != (len(query.features),):
+            found = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores)
+            raise ValueError(
+                f"strategy={self.name}: utilities returned {found}, not a tensor of shape "
+                f"({len(query.features)},)"
+            )
+        return scores
 
 
 def _features(key: str, values: Numbers, posterior: LastLayerPosterior) -> Tensor:
