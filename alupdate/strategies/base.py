@@ -53,8 +53,9 @@ class Query:
     """The state of the model and of P candidates when a strategy is asked.
 
     A strategy mostly reads ``features``, ``logits`` and ``variances`` of the candidates,
-    ``labelled_features`` and ``labelled_labels``, ``free()`` and ``rng``. ``known`` instances were labelled before the batch; ``picked`` candidates are in the batch, with
-    their labels; ``labelled`` are both.
+    ``labelled_features`` and ``labelled_labels``, ``free()`` and ``rng``. ``known`` instances were
+    labelled before the batch; ``picked`` candidates are in the batch, with their labels;
+    ``labelled`` are both.
 
     Attributes:
         features: (P, D), of the candidates, bias column included.
