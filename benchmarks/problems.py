@@ -9,7 +9,8 @@ from torch import Tensor
 
 from alupdate.laplace.posterior import Posterior, fit_posterior
 from alupdate.laplace.updates import update_rule
-from alupdate.models.training import Recipe, optimal_linear, train_linear
+from alupdate.models.many_trainings import train_alone
+from alupdate.models.training import Recipe, optimal_linear
 from alupdate.strategies.base import Oracle, Query
 from benchmarks.measure import CPU
 
@@ -67,4 +68,4 @@ def query_of(
 
 def _recipe(start: Tensor, features: Tensor, labels: Tensor) -> Tensor:
     """Return the weights (C, D) of a layer trained by the recipe with its default settings."""
-    return train_linear(start, features, labels, RECIPE, np.random.default_rng(0))
+    return train_alone(start, features, labels, RECIPE, np.random.default_rng(0))

@@ -26,6 +26,7 @@ STRATEGIES: Mapping[str, Mapping[str, str]] = {
     "maxherding": {"name": "maxherding"},
     "uherding": {"name": "uherding"},
     "tcm": {"name": "tcm"},
+    "expected_lookahead": {"name": "expected_lookahead"},
 }
 """Settings by the name that is printed."""
 POOLS, QUICK_POOLS = (12_500, 50_000, 200_000, 1_300_000), (2500, 10_000)

@@ -12,8 +12,10 @@ from torch.nn import functional
 
 from alupdate.laplace.names import Likelihood
 from alupdate.laplace.rules import UpdateResult
+from alupdate.laplace.step_size import N_SPLITS
 from alupdate.laplace.updates import laplace_posterior, update_rule
-from alupdate.models.training import Recipe, optimal_linear, train_linear
+from alupdate.models.many_trainings import Heads, train_alone, train_heads
+from alupdate.models.training import Recipe, optimal_linear
 from benchmarks.arithmetic import recipe_arithmetic
 from benchmarks.measure import CPU, Row, in_turn
 from benchmarks.problems import WEIGHT_DECAY, Problem, make_problem
@@ -63,21 +65,25 @@ class Case:
         return f"{labels}, D={self.dimension:,} C={self.classes}"
 
 
-SIZES = ((384, 10), (384, 77), (1280, 10), (1280, 77))
+PAPER_SIZE = (384, 10)
+SIZES = (PAPER_SIZE, (384, 77), (1280, 10), (1280, 77))
 QUICK = tuple(Case(initial, 10, 384, 10) for initial in (10, 100, 1000))
 FULL = tuple(
     Case(initial, new, *size)
     for size, initial, new in product(SIZES, (10, 100, 1000), (1, 10, 50))
-    if new == 10 or initial < 1000 or size == (384, 10)
+    if new == 10 or initial < 1000 or size == PAPER_SIZE
 )
 """All but 1 and 50 new labels after 1,000 in the larger layers. Retraining is what takes long
 there, and it hardly differs between 1,001 and 1,050 labels."""
 
 
 def rows(quick: bool, device: torch.device = CPU) -> Iterator[Row]:
-    """Yield every update against both solvers, and the solvers against each other, per case."""
+    """Yield every update against both solvers, the solvers against each other, and many at once."""
+    repeats = 5 if quick else 7
     for case in QUICK if quick else FULL:
-        yield from case_rows(case, PAPER_RECIPE, 5 if quick else 7, device)
+        yield from case_rows(case, PAPER_RECIPE, repeats, device)
+    for labels in (20, 100) if quick else (20, 100, 1000):
+        yield together_row(labels, PAPER_RECIPE, repeats, device)
 
 
 def case_rows(
@@ -111,6 +117,34 @@ def case_rows(
         yield Row(SECTION, f"retraining, {name}, {sizes}", ours, against, other, agreement)
 
 
+def together_row(n_labels: int, recipe: Recipe, repeats: int, device: torch.device = CPU) -> Row:
+    """Return the row of as many trainings as a step size is chosen by, at once and in turn."""
+    dimension, classes = PAPER_SIZE
+    problem = make_problem(2 * n_labels, dimension, classes, device=device)
+    rng = np.random.default_rng(0)
+    chosen = [rng.permutation(2 * n_labels)[:n_labels] for _ in range(N_SPLITS)]
+    positions = torch.from_numpy(np.stack(chosen)).to(device)
+    start = problem.features.new_zeros(classes, dimension + 1)
+    heads = Heads(start, problem.features, problem.labels, positions)
+
+    def together() -> Tensor:
+        groups = heads.groups(recipe.minibatch)
+        return torch.cat([train_heads(part, recipe, np.random.default_rng(0)) for part in groups])
+
+    def in_turns() -> Tensor:
+        data = problem.features, problem.labels
+        each = [[part[places] for part in data] for places in positions]
+        return torch.stack(
+            [train_alone(start, *some, recipe, np.random.default_rng(0)) for some in each]
+        )
+
+    ours, other = in_turn([together, in_turns], repeats, device)
+    difference = float((together() - in_turns()).abs().max())
+    what = f"{N_SPLITS} retrainings at once, {n_labels:,} labels each, D={dimension} C={classes}"
+    agreement = f"weights differ by at most {difference:.0e}"
+    return Row(SECTION, what, ours, "one after the other", other, agreement)
+
+
 def updates_of(problem: Problem, case: Case) -> list[Callable[[], UpdateResult]]:
     """Return each update of the model that is optimal on the first labels with the new ones."""
     features, labels = problem.features[: case.initial], problem.labels[: case.initial]
@@ -133,7 +167,7 @@ def solvers_of(problem: Problem, classes: int, recipe: Recipe) -> dict[str, Call
     start = features.new_zeros(classes, features.shape[1])
     targets = functional.one_hot(labels, classes).to(start)
     return {
-        RECIPE: lambda: train_linear(start, features, labels, recipe, np.random.default_rng(0)),
+        RECIPE: lambda: train_alone(start, features, labels, recipe, np.random.default_rng(0)),
         OPTIMUM: lambda: optimal_linear(features, labels, classes, recipe.weight_decay),
         ARITHMETIC: recipe_arithmetic(start, features, targets, recipe),
     }

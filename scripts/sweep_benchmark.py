@@ -18,9 +18,9 @@ from collections.abc import Callable
 from hydra import initialize_config_dir
 from joblib import cpu_count
 
+from alupdate.config.compose import Composer
 from alupdate.experiment.job import run_job
 from alupdate.run import exit_code
-from alupdate.sweep.plan import Composer
 from alupdate.utils.errors import DONE, WRONG_INPUT
 from alupdate.utils.paths import conf_dir
 

@@ -1,5 +1,6 @@
 """Settings shared by all tests."""
 
+import itertools
 import os
 import signal
 
@@ -8,16 +9,27 @@ import signal
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# Property tests run the same examples every time, and no wall-clock deadline fails them.
-settings.register_profile("steady", derandomize=True, deadline=None, max_examples=50)
+from tests.support.pictures import leave_pictures_out
+from tests.support.processes import PRELOADED
+
+# Property tests run the same examples every time, and no busy machine fails them.
+settings.register_profile(
+    "steady",
+    derandomize=True,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("steady")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # So it is in a job of the background, and in all that it starts; but tests press Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+NUMBERS = itertools.count()
+"""Of tests in this process."""
 LONG = ("test_real.py", "test_kill.py", "test_install.py", "test_docs.py", "test_extending.py")
 
 
@@ -40,10 +52,23 @@ def shared_cache(tmp_path_factory):
     os.environ["ALUPDATE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def quick_runs():
+    """Runs in this process draw no pictures, unless a test asks ``run_command`` for them.
+
+    Their jobs are forked from one server, whichever test starts it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        leave_pictures_out(patch)
+        patch.setattr("alupdate.sweep.worker._PRELOADED", PRELOADED)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
-    """No test reads or writes the user's feature cache."""
-    monkeypatch.setenv("ALUPDATE_CACHE", str(tmp_path / "cache"))
+def own_cache(monkeypatch, tmp_path_factory):
+    """No test reads or writes the user's feature cache, nor makes a folder that it does not use."""
+    place = tmp_path_factory.getbasetemp() / "caches" / str(next(NUMBERS))
+    monkeypatch.setenv("ALUPDATE_CACHE", str(place))
 
 
 @pytest.fixture

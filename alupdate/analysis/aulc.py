@@ -22,6 +22,7 @@ from alupdate.analysis.variants import (
     RANDOM,
     SETTING,
     VARIANT,
+    finished,
     matching,
     named,
     refuse_doubles,
@@ -69,7 +70,8 @@ def mean_height(labels: NDArray[np.number], heights: NDArray[np.float64]) -> flo
 def aulc_with_seconds(curves: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     """Return ``aulc_per_run`` of accuracy, with the last number of labels and seconds per query.
 
-    Runs that are not at the last cycle yet are left out; ``query_seconds`` is the median.
+    Runs with fewer cycles than others of their setting are left out; ``query_seconds`` is the
+    median.
 
     Args:
         curves: rows in the form of curve.csv.
@@ -78,8 +80,7 @@ def aulc_with_seconds(curves: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFra
     Raises:
         InputError: two runs differ only in settings that the table does not show.
     """
-    reached = curves.groupby("run")["cycle"].transform("max")
-    done = curves[reached == curves["cycle"].max()]
+    done = finished(curves)
     queries = timings[timings["phase"] == "select"].groupby("run")["seconds"].median()
     names = done.drop_duplicates("run").set_index("run")[[*VARIANT, "seed"]]
     seconds = names.join(queries.rename("query_seconds")).reset_index(drop=True)

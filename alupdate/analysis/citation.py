@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from alupdate.analysis.question import AnalysisInput, ResultTable
 from alupdate.analysis.ranks import ALPHA, holm
-from alupdate.analysis.seeds import MIN_PAIRS, paired_t
+from alupdate.analysis.seeds import EQUAL_WITHIN, MIN_PAIRS, paired_t
 from alupdate.analysis.seeds_needed import best_variant
 from alupdate.analysis.variants import SETTING, named, whole
 from alupdate.results.reader import Results
@@ -74,7 +74,7 @@ def p_of_gaps(gaps: NDArray[np.floating]) -> float:
         (1.0, 0.0)
     """
     found = paired_t(gaps)
-    return found if not np.isnan(found) else float(not gaps.any())
+    return found if not np.isnan(found) else float(np.abs(gaps).max(initial=0.0) <= EQUAL_WITHIN)
 
 
 def citation_table(given: AnalysisInput, results: Results) -> ResultTable:
@@ -128,7 +128,8 @@ def _last(given: AnalysisInput) -> pd.DataFrame:
 def _labels(given: AnalysisInput) -> pd.DataFrame | None:
     """Return the labels at the ends of the curves, as text; None where they are not known."""
     if given.curves is not None:
-        runs = named(given.curves).groupby([*SETTING, "variant"])["n_labelled"]
+        known = named(whole(given.curves, given.metric))
+        runs = known.groupby([*SETTING, "variant"])["n_labelled"]
         texts = runs.agg(["min", "max"]).astype(str).agg(" to ".join, axis=1)
         return texts.rename("labels").reset_index()
     assert given.aulc is not None

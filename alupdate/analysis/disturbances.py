@@ -19,7 +19,7 @@ from alupdate.analysis.question import (
 )
 from alupdate.analysis.seeds import mean_of
 from alupdate.analysis.styles import VariantStyles
-from alupdate.analysis.theme import SCREEN, Theme, grid, legend_below
+from alupdate.analysis.theme import SCREEN, Theme, grid, interval_lines, legend_below
 from alupdate.analysis.variants import METHOD, RANDOM, SETTING, VARIANT, named
 from alupdate.config.values import DISTURBANCES
 
@@ -148,11 +148,10 @@ def _draw_panel(panel: Axes, group: pd.DataFrame, column: str, styles: VariantSt
         rows = group[group["variant"] == name]
         style = styles.style(rows.iloc[0])
         value = rows[column].to_numpy()
-        reach = np.stack([value - rows[f"{column}_low"], rows[f"{column}_high"] - value])
         panel.errorbar(
             rows["disturbance"].map(places) + 0.7 * ((number + 0.5) / len(names) - 0.5),
             value,
-            yerr=np.nan_to_num(reach),
+            yerr=interval_lines(value, rows[f"{column}_low"], rows[f"{column}_high"]),
             ls="none",
             marker=style.marker,
             color=style.colour,

@@ -14,7 +14,7 @@ from scipy import stats
 from alupdate.analysis.question import AnalysisInput, ResultFigure, ResultTable
 from alupdate.analysis.seeds import CONFIDENCE, N_RESAMPLES, note, paired_t
 from alupdate.analysis.styles import MethodStyles
-from alupdate.analysis.theme import SCREEN, Theme, grid
+from alupdate.analysis.theme import SCREEN, Theme, grid, interval_lines
 from alupdate.analysis.updates import BASE, BEST, has_updates, in_series, with_references
 from alupdate.analysis.variants import SETTING
 
@@ -138,14 +138,12 @@ def _gap_dot(panel: Axes, place: int, row: "pd.Series[Any]", styles: MethodStyle
         panel.plot(LEAST, place, marker="<", color=style.colour, clip_on=False)
         panel.text(LEAST + 0.08, place, f"{row['gap']:.1f}, {text}", va="center", size="x-small")
         return
-    errors = (
-        None if np.isnan(row["low"]) else [[row["gap"] - row["low"]], [row["high"] - row["gap"]]]
-    )
+    errors = interval_lines(row["gap"], row["low"], row["high"])
     panel.errorbar(
         row["gap"], place, xerr=errors, marker=style.marker, linestyle="", color=style.colour
     )
     panel.annotate(
-        text, (row["low"] if errors else row["gap"], place), xytext=(-7, 0),
+        text, (row["gap"] - errors[0, 0], place), xytext=(-7, 0),
         textcoords="offset points", ha="right", va="center", size="x-small",
     )  # fmt: skip
 

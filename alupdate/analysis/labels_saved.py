@@ -151,7 +151,8 @@ def draw_labels_saved(
     figure, panels = grid(len(settings), theme, columns=2, height=theme.panel * 1.2)
     for panel, ((dataset, backbone), group) in zip(panels, settings, strict=True):
         finite = group["saved"][np.isfinite(group["saved"])]
-        bottom = min(finite.min(), 0.0) - 0.12 * (np.ptp(finite) or 1.0)
+        low, high = min(finite, default=0.0), max(finite, default=0.0)
+        bottom = min(low, 0.0) - 0.12 * ((high - low) or 1.0)
         for name, line in group.groupby("variant"):
             style = styles.style(line.iloc[0])
             reached = np.isfinite(line["saved"].to_numpy())

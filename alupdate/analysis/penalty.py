@@ -11,7 +11,7 @@ from scipy import stats
 
 from alupdate.analysis.question import AnalysisInput, ResultFigure, ResultTable
 from alupdate.analysis.seeds import note
-from alupdate.analysis.theme import SCREEN, Theme
+from alupdate.analysis.theme import SCREEN, Theme, in_lines
 from alupdate.analysis.variants import SETTING, named
 from alupdate.utils.metrics import PRIMARY, higher_is_better
 
@@ -103,10 +103,11 @@ def penalty_map(
                 column, row, f"{value:.2f}".removeprefix("0") if value else "0", ha="center",
                 va="center", size=max(letters, 4.0), color=colour,
             )  # fmt: skip
-    upper.set_yticks(range(count), order.tolist(), size="small")
+    names = list(map(in_lines, order))
+    upper.set_yticks(range(count), names, size="small")
     lower.set_yticks([0], ["mean"], size="small")
     upper.tick_params(labelbottom=False, bottom=False)
-    lower.set_xticks(range(count), order.tolist(), size="small", rotation=90)
+    lower.set_xticks(range(count), names, size="small", rotation=90)
     upper.set_title("how often the row beats the column (low columns are good)")
     figure.colorbar(image, ax=[upper, lower], shrink=0.5, label="penalty")
     return figure
@@ -152,7 +153,7 @@ def penalty_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure
             f"How often the row beats the column in {given.label}, over checkpoints, summed over "
             f"{count} data sets and backbones (Ash et al. 2020); below, the mean of each column.",
             matrix.reset_index(names="variant"),
-            partial(penalty_map, matrix, count, theme, given.drawn_names()),
+            partial(penalty_map, matrix, count, theme, given.drawn_names(curves)),
         )
 
 

@@ -85,10 +85,9 @@ class AnalysisInput:
         chosen = pd.MultiIndex.from_frame(self.chosen[columns])
         return table[pd.MultiIndex.from_frame(table[columns]).isin(chosen)]
 
-    def drawn_names(self) -> set[str]:
-        """Return the short names of the variants that figures show."""
-        table = self.curves if self.aulc is None else self.aulc
-        return set() if table is None else set(self.drawn(named(table))["variant"])
+    def drawn_names(self, table: pd.DataFrame) -> set[str]:
+        """Return the short names, within a table, of its variants that figures show."""
+        return set(self.drawn(named(table))["variant"])
 
 
 @dataclass(frozen=True)

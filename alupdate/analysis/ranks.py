@@ -13,7 +13,7 @@ from scipy import stats
 
 from alupdate.analysis.question import AnalysisInput, ResultFigure, ResultTable
 from alupdate.analysis.seeds import MIN_PAIRS, wilcoxon_tests
-from alupdate.analysis.theme import SCREEN, Theme
+from alupdate.analysis.theme import SCREEN, Theme, in_lines
 from alupdate.analysis.variants import SETTING, named
 from alupdate.utils.errors import InputError
 from alupdate.utils.metrics import higher_is_better
@@ -208,7 +208,7 @@ def _name_labels(axes: Axes, ranks: "pd.Series[float]") -> None:
     """Put names and average ranks in place of the labels, which are places in ``ranks``."""
     for text in axes.texts:
         place = int(text.get_text())
-        name, mean = ranks.index[place], f"({ranks.iloc[place]:.2f})"
+        name, mean = in_lines(str(ranks.index[place])), f"({ranks.iloc[place]:.2f})"
         text.set_text(
             f"{name} {mean}" if text.get_horizontalalignment() == "right" else f"{mean} {name}"
         )
@@ -246,7 +246,7 @@ def rank_figures(given: AnalysisInput, theme: Theme) -> Iterator[ResultFigure]:
         return
     firsts = named(given.aulc).drop_duplicates("variant")
     colours = {row["variant"]: given.variants.style(row).colour for _, row in firsts.iterrows()}
-    drawn = given.drawn_names()
+    drawn = given.drawn_names(given.aulc)
     for name, title, blocks, ranking in rankings(given.aulc, given.metric):
         if len(ranking.ranks) < 3:
             continue

@@ -91,7 +91,7 @@ def latex(table: ResultTable) -> str:
 def _with_best(frame: pd.DataFrame, rows: list[list[str]], style: str) -> list[list[str]]:
     """Return rows of escaped cells, with the values that are marked as the best ones in a style."""
     for place, name in enumerate(_shown(frame)):
-        if f"{name}_mark" in frame:
+        if f"{name}_mark" in _parts(frame):
             for row, mark in zip(rows, frame[f"{name}_mark"], strict=True):
                 row[place] = style.format(row[place]) if mark == BEST else row[place]
     return rows
@@ -112,24 +112,34 @@ def cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 def _shown(frame: pd.DataFrame) -> list[str]:
     """Return the columns that stand for themselves and are not empty."""
-    parts = {f"{c}_{part}" for c in frame.columns for part in PARTS}
     empty = {"note"} if "note" in frame and (frame["note"] == "").all() else set()
-    return [str(c) for c in frame.columns if c not in parts | empty]
+    return [str(c) for c in frame.columns if c not in _parts(frame) | empty]
+
+
+def _parts(frame: pd.DataFrame) -> set[str]:
+    """Return the columns that belong to the value of another one.
+
+    In a matrix of variants the columns are variants, whatever their names end in.
+    """
+    variants = set(frame["variant"]) if "variant" in frame else set()
+    values = set(frame.columns) - variants
+    return {f"{c}_{part}" for c in values for part in PARTS} & set(frame.columns)
 
 
 def _column(frame: pd.DataFrame, name: str) -> list[str]:
     """Return one column's cells, with ``± error`` and ``[low, high]`` where there are any."""
-    values = frame[name]
-    style = _style(name, values)
+    values, parts = frame[name], _parts(frame)
+    numbers = [frame[c] for c in (name, f"{name}_error") if c == name or c in parts]
+    style = _style(name, pd.concat(numbers))
     found = [_text(value, style) for value in values]
-    if f"{name}_error" in frame:
+    if f"{name}_error" in parts:
         errors = [_text(value, style) for value in frame[f"{name}_error"]]
         found = [f"{v} ± {e}" if e else v for v, e in zip(found, errors, strict=True)]
-    if f"{name}_low" in frame:
+    if f"{name}_low" in parts:
         pairs = zip(frame[f"{name}_low"], frame[f"{name}_high"], strict=True)
         ends = [(_text(low, style), _text(high, style)) for low, high in pairs]
         found = [f"{v} [{a}, {b}]" if a else v for v, (a, b) in zip(found, ends, strict=True)]
-    if f"{name}_mark" in frame:
+    if f"{name}_mark" in parts:
         found = [v + SIGNS.get(m, "") for v, m in zip(found, frame[f"{name}_mark"], strict=True)]
     return found
 

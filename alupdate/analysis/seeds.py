@@ -1,6 +1,5 @@
 """Means over seeds with bootstrap intervals, and differences that pair by seed."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,8 @@ CONFIDENCE = 0.95
 N_RESAMPLES = 4999
 MIN_PAIRS = 6
 """With fewer pairs the two-sided Wilcoxon signed-rank test, p >= 2 / 2^n, never falls below .05."""
+EQUAL_WITHIN = 1e-12
+"""Of means of metrics and their differences, which a change of one prediction exceeds by far."""
 MOST_ENUMERATED = 13
 """Differences with ties whose assignments of signs are all tried; scipy takes the same number."""
 
@@ -71,8 +72,8 @@ def bootstrap_interval(values: NDArray[np.floating]) -> tuple[float, float]:
     After [Efron1987]. The resamples are the same in every call, so that tables do not change. Equal
     values give an interval without width. Like every bootstrap it is too narrow for few seeds.
     """
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
+    if are_equal(values):
+        return float(values.mean()), float(values.mean())
     answer = stats.bootstrap(
         (values,),
         np.mean,
@@ -84,6 +85,16 @@ def bootstrap_interval(values: NDArray[np.floating]) -> tuple[float, float]:
     return float(answer.confidence_interval.low), float(answer.confidence_interval.high)
 
 
+def are_equal(values: NDArray[np.floating]) -> bool:
+    """Return whether values (N,) differ by no more than the rounding of means and differences.
+
+    Example:
+        >>> are_equal(np.array([0.3 - 0.1, 0.2])), are_equal(np.array([0.2, 0.2001]))
+        (True, False)
+    """
+    return bool(np.ptp(values) <= EQUAL_WITHIN)
+
+
 def difference_of(pairs: NDArray[np.floating]) -> Difference:
     """Return the first minus the second column of pairs (N, 2), with interval and tests."""
     gaps = pairs[:, 0] - pairs[:, 1]
@@ -92,11 +103,9 @@ def difference_of(pairs: NDArray[np.floating]) -> Difference:
 
 def paired_t(gaps: NDArray[np.floating]) -> float:
     """Return the p-value of the paired t-test of differences (N,); NaN where it is undefined."""
-    if len(gaps) < 2 or np.ptp(gaps) == 0:
+    if len(gaps) < 2 or are_equal(gaps):
         return np.nan
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # differences that are nearly equal
-        return float(stats.ttest_1samp(gaps, 0.0).pvalue)
+    return float(stats.ttest_1samp(gaps, 0.0).pvalue)
 
 
 def wilcoxon(gaps: NDArray[np.floating]) -> float:

@@ -1,5 +1,6 @@
 """Themes of figures, for the screen and for a paper's pages, and the layout of their panels."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
+from numpy.typing import ArrayLike, NDArray
 
 from alupdate.analysis.styles import VariantStyles
 from alupdate.analysis.variants import SETTING
@@ -27,6 +29,10 @@ COMMON: dict[str, Any] = {
     "svg.hashsalt": "alupdate",
 }
 """Matplotlib's settings in every theme."""
+LONGEST_TITLE = 100
+"""Characters of a line of a panel's title."""
+LONGEST_LINE, LINE_OF_LONG = 70, 40
+"""Characters of a name in one line, and those of a line of a longer one."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,16 @@ def grid(
     return figure, panels[:count]
 
 
+def in_lines(name: str) -> str:
+    """Return a name as it is, or in several lines where it would leave no room for a panel.
+
+    Example:
+        >>> in_lines("margin"), len(in_lines("margin " * 12).splitlines())
+        ('margin', 3)
+    """
+    return name if len(name) <= LONGEST_LINE else textwrap.fill(name, LINE_OF_LONG)
+
+
 def legend_below(figure: Figure, panels: Sequence[Axes], theme: Theme) -> None:
     """Put one legend for all panels below them, where it hides nothing, and make room for it."""
     entries: dict[str, Any] = {}
@@ -115,14 +131,16 @@ def legend_below(figure: Figure, panels: Sequence[Axes], theme: Theme) -> None:
             entries.setdefault(label, handle)
     if not entries:
         return
-    longest = max(map(len, entries))
+    names = [in_lines(name) for name in entries]
+    longest = max(len(line) for name in names for line in name.split("\n"))
     entry = theme.line * (0.39 * longest + 3.6)
     fits = int(figure.get_figwidth() / entry)
     columns = max(1, min(fits, len(entries)))
-    rows = -(-len(entries) // columns)
+    lines = [name.count("\n") + 1 for name in names]
+    rows = int(max(part.sum() for part in np.array_split(lines, columns)))
     figure.set_figheight(figure.get_figheight() + rows * theme.line)
     figure.legend(
-        list(entries.values()), list(entries), loc="outside lower center", ncols=columns,
+        list(entries.values()), names, loc="outside lower center", ncols=columns,
         handlelength=2.8, columnspacing=1.2,
     )  # fmt: skip
 
@@ -145,7 +163,12 @@ def plain_text(figure: Figure) -> Figure:
     """Let dollar signs in names stand as they are; matplotlib takes what is between for a formula.
 
     To be called when the figure is complete. Labels of logarithmic axes are matplotlib's formulas.
+    Long lines of the titles of panels are broken.
     """
+    for panel in figure.axes:
+        lines = panel.get_title().split("\n")
+        if max(map(len, lines)) > LONGEST_TITLE:
+            panel.title.set_text("\n".join(map(in_lines, lines)))
     formulas = set[Text]()
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         labels = {t for tick in axis.get_major_ticks() for t in (tick.label1, tick.label2)}
@@ -176,35 +199,48 @@ def dot_panels(
     settings = list(table.groupby(SETTING, sort=True))
     rows = max(len(group) for _, group in settings)
     columns = 3 if theme.name == "screen" else 2
-    figure, panels = grid(len(settings), theme, columns, height=theme.line * (1.05 * rows + 3.2))
+    lines = max(in_lines(name).count("\n") + 1 for name in table["variant"])
+    titles = [in_lines(f"{dataset}, {backbone}") for (dataset, backbone), _ in settings]
+    above = 1.2 * max(title.count("\n") for title in titles) + 3.2
+    height = theme.line * (1.05 * rows * max(1.0, 0.75 * lines) + above)
+    figure, panels = grid(len(settings), theme, columns, height)
     if len(settings) > 2 and theme.name == "screen":
         figure.set_figwidth(1.3 * theme.width)  # the names need their room
-    for panel, ((dataset, backbone), group) in zip(panels, settings, strict=True):
+    for panel, title, (_, group) in zip(panels, titles, settings, strict=True):
         _dots(panel, group.sort_values("value", kind="stable"), styles)
         panel.set_ylim(len(group) - rows - 0.6, len(group) - 0.4)
         if not level:
             panel.axvline(0, color="black", lw=0.8)
         for value in group.loc[group["variant"] == level, "value"]:
             panel.axvline(value, color="#666666", lw=0.8, ls=":")
-        panel.set_title(f"{dataset}, {backbone}\n{_seeds(group['seeds'])}")
+        panel.set_title(f"{title}\n{_seeds(group['seeds'])}")
     figure.supxlabel(label, size="medium")
     return figure
+
+
+def interval_lines(value: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
+    """Return how far intervals reach below and above N values, (2, N); 0 where there are none.
+
+    Rounding may put a value outside of its interval, and matplotlib takes no negative lengths.
+    """
+    ends = np.stack([np.subtract(value, low), np.subtract(high, value)]).reshape(2, -1)
+    lengths: NDArray[np.float64] = np.maximum(np.nan_to_num(ends), 0.0)
+    return lengths
 
 
 def _dots(panel: Axes, group: pd.DataFrame, styles: VariantStyles) -> None:
     for place, (_, row) in enumerate(group.iterrows()):
         style = styles.style(row)
-        low, high = row["value"] - row["low"], row["high"] - row["value"]
         panel.errorbar(
             row["value"],
             place,
-            xerr=None if np.isnan(low) else [[low], [high]],
+            xerr=interval_lines(row["value"], row["low"], row["high"]),
             marker=style.marker,
             color=style.colour,
             markerfacecolor="white" if style.hollow else style.colour,
             elinewidth=1.0,
         )
-    panel.set_yticks(range(len(group)), group["variant"].tolist(), size="small")
+    panel.set_yticks(range(len(group)), list(map(in_lines, group["variant"])), size="small")
     panel.grid(axis="y", visible=False)
     panel.locator_params(axis="x", nbins=4)
 

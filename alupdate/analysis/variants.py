@@ -21,7 +21,8 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with a column ``variant``, a short name that is unique in it.
 
     The strategy; then the batch construction, if sequential; then the update, if some rows of the
-    table have another one; and "(oracle)" for those that see labels not acquired yet.
+    table have another one; and "(oracle)" for those that see labels not acquired yet. Where a label
+    of one variant makes two names alike, these have strategy, batch and update.
 
     Example:
         >>> row = {"strategy": "margin", "batch": "sequential", "update": "retrain"}
@@ -34,7 +35,11 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
     if updates_differ:
         names = names + ", " + table["update"].astype(str)
     names = names + table["oracle"].map({True: " (oracle)", False: ""})
-    return table.assign(variant=names)
+    parts = [table[column].astype(str) for column in METHOD[:3]]
+    alike = pd.Series(list(zip(*parts, strict=True)), table.index, object)
+    several = alike.groupby(names).transform("nunique") > 1
+    in_full = "[" + parts[0] + "] [" + parts[1] + "] [" + parts[2] + "]"
+    return table.assign(variant=names.mask(several, in_full))
 
 
 def matching(table: pd.DataFrame, values: Mapping[str, str]) -> pd.DataFrame:

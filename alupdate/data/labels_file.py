@@ -205,7 +205,11 @@ def _whole_lines(lines: list[str], delimiter: str, is_ended: bool) -> int:
                 done = reader.line_num
     except csv.Error:
         swallowed = lines[done + 1 :]
-        if delimiter != "," or any(_is_whole_row(line, width) for line in swallowed):
+        if (
+            delimiter != ","
+            or reader.line_num < len(lines)
+            or any(_is_whole_row(line, width) for line in swallowed)
+        ):
             return len(lines)
     return done
 

@@ -261,10 +261,21 @@ def _recorded(store: RunStore) -> Iterator[None]:
         store.set_state("interrupted", "interrupted by the user; the same command resumes it")
         raise
     except (Exception, SystemExit) as error:  # a plug-in, too, may call sys.exit
-        line = first_line(error, typed=True)
+        line = _reason(error)
         _try(lambda: log.exception("the run failed"))
         _try(lambda: store.set_state("failed", line))
         raise RunError(store.path, line) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return in one line why a run has failed; of an arithmetic error, which settings to change."""
+    line = first_line(error, typed=True)
+    if "LinAlgError" not in type(error).__name__ and "did not converge" not in line:
+        return line
+    return (
+        "numbers became too large or too small: use a smaller training.learning_rate or "
+        f"update.gamma, or a posterior.prior_precision nearer to 1 ({line})"
+    )
 
 
 def _try(step: Callable[[], None]) -> None:

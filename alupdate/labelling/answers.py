@@ -46,7 +46,7 @@ def taken_in(
     for note in file.notes if file.is_export else ():
         display.say(f"note: {note}")
     known = _answers_of(labels_file, f"{labels_file}", data) if labels_file.is_file() else None
-    new = _not_known(_latest(file), () if known is None else _latest(known))
+    new = _not_known(_latest(file), [*_labels_of(data), *(() if known is None else _latest(known))])
     if not new:
         return data
     _check(data, file, config.dataset.on_conflict)
@@ -57,6 +57,12 @@ def taken_in(
 
 def _answers_of(path: Path, where: str, data: PartlyLabelled) -> LabelsFile:
     return with_instances(read_labels_file(str(path), where), data.names, data.pool)
+
+
+def _labels_of(data: PartlyLabelled) -> Iterable[Answer]:
+    """Yield the labels of a pool, those among them that its data hold and no labels file."""
+    for index, label in zip(data.indices.tolist(), data.labels.tolist(), strict=True):
+        yield Answer(data.names[index], data.classes[label])
 
 
 def _latest(file: LabelsFile) -> Iterable[Answer]:
@@ -85,10 +91,8 @@ def _check(data: PartlyLabelled, file: LabelsFile, on_conflict: Conflict) -> Non
     Raises:
         InputError: naming the file and the row.
     """
-    known: list[str | None] = [None] * len(data.names)
-    for index, label in zip(data.indices.tolist(), data.labels.tolist(), strict=True):
-        known[index] = data.classes[label]
-    merged = merge_labels(data.names, known, file, on_conflict)
+    known = {answer.instance: answer.label for answer in _labels_of(data)}
+    merged = merge_labels(data.names, [known.get(name) for name in data.names], file, on_conflict)
     for label, row in zip(merged.labels, merged.rows, strict=True):
         if data.declared and label not in data.classes:
             here = f"{file.where}: {file.unit} {row}"

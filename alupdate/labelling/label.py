@@ -163,27 +163,31 @@ class Dialogue:
         return name is not None
 
     def _typed(self) -> bool:
-        """Ask for a class by its name, or a beginning that no other class has."""
+        """Ask for a class by its name, or a beginning that no other class has.
+
+        Where classes are not declared, a beginning may be the name of a new class, too.
+        """
         typed = self.keys.line("class: ")
         if not typed:
             return False
-        known = self._data.classes
+        known, declared = self._data.classes, self._data.declared
         beginning = [name for name in known if name.startswith(typed)]
-        if typed in known or len(beginning) == 1:
-            self.session.label(typed if typed in known else beginning[0])
+        found = typed if typed in known else beginning[0] if len(beginning) == 1 else None
+        if found is not None and (found == typed or declared or self._agrees(f"{found}?")):
+            self.session.label(found)
             return True
-        if beginning:
+        hint = "" if beginning else suggestion(typed, known)
+        if len(beginning) > 1:
             self.keys.show(f"{len(beginning)} classes: {', '.join(map(printable, beginning))}")
-            return False
-        hint = suggestion(typed, known)
-        if self._data.declared:
+        elif declared:
             self.keys.show(f"no such class; {hint}a: all classes")
-            return False
-        answer = self.keys.line(f"{hint}a new class {printable(typed)}? (y/n) ")
-        if answer.lower() not in ("y", "yes"):
+        if declared or not self._agrees(f"{hint}a new class {typed}?"):
             return False
         self.session.label(typed)
         return True
+
+    def _agrees(self, question: str) -> bool:
+        return self.keys.line(f"{printable(question)} (y/n) ").lower() in ("y", "yes")
 
 
 def picture_file(images: Images, name: str, index: int, folder: Path) -> Path:

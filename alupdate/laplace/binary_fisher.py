@@ -41,8 +41,8 @@ _BLOCKS = 5
 LONGEST_BLOCK = 32
 """Picks that are made before all candidates are looked at again, at most."""
 
-LEADERS = 256
-"""Candidates of highest gain among which the picks of a block are made."""
+LEADERS, LEADERS_PER_PICK = 256, 16
+"""Candidates of highest gain among which the picks of a block are made, at most and for each."""
 
 _ROUNDING = 1e-10
 """By how much, relatively, a gain must be larger than another to count as larger."""
@@ -127,6 +127,8 @@ class Unseen:
             both = torch.cat([features, known]).double()
             coordinates = torch.linalg.qr(both.T, mode="r").R.T
             features, known = coordinates[: len(features)], coordinates[len(features) :]
+        elif features.numel() <= _numbers_at_once(features):
+            features = features.double()  # once, not in every pass
         scaled = known_weights.sqrt()[:, None] * known.double()
         inverse, own = _inverse(scaled, regularisation, features)
         product = inverse @ _weighted_gram(features, weights) @ inverse
@@ -147,11 +149,11 @@ class Unseen:
     def greedy(self, free: Tensor, count: int) -> tuple[list[int], "Unseen"]:
         """Return the ``count`` candidates that greedy addition picks, in order, and the state then.
 
-        The picks of a block are made among the ``LEADERS`` candidates of highest gain, in numbers
-        of size m x m. Then one pass over all candidates computes every gain after each of these
-        picks: those before the first one that another candidate exceeds stand, and the next block
-        starts from there. So the picks are those of a pass per pick, at a fraction of the passes.
-        The gains may differ by their rounding; then the first of the leaders is picked. A
+        The picks of a block are made among the m candidates of highest gain (``LEADERS``), in
+        numbers of size m x m. Then one pass over all candidates computes every gain after each of
+        these picks: those before the first one that another candidate exceeds stand, and the next
+        block starts from there. So the picks are those of a pass per pick, at a fraction of the
+        passes. The gains may differ by their rounding; then the first of the leaders is picked. A
         CPU begins with small blocks; a GPU, for which a pass over all is few calls, does not.
 
         Args:
@@ -174,7 +176,8 @@ class Unseen:
     def _block(self, free: Tensor, size: int) -> Tensor:
         """Return positions (size,) that greedy addition picks among the leaders."""
         gains = self.gains().masked_fill_(~free, -torch.inf)
-        count = min(max(LEADERS, size), int(free.sum()))
+        wanted = max(size, min(LEADERS, LEADERS_PER_PICK * size))
+        count = min(wanted, int(free.sum()))
         leaders = gains.topk(count).indices.sort().values
         few, left, places = self.few(leaders), np.ones(count, dtype=bool), list[int]()
         for _ in range(size):
@@ -261,11 +264,14 @@ def _gains(weights: Tensor, own: Tensor, missing: Tensor) -> Tensor:
 
 def _chunks(features: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Yield the rows of features (P, D) in 64 bits, part by part, and where they are."""
-    numbers = at_once(features.new_empty(0, dtype=torch.float64), _CHUNK_NUMBERS)
-    size = max(1, numbers // features.shape[1])
+    size = max(1, _numbers_at_once(features) // features.shape[1])
     for start in range(0, len(features), size):
         part = slice(start, start + size)
         yield part, features[part].double()
+
+
+def _numbers_at_once(features: Tensor) -> int:
+    return at_once(features.new_empty(0, dtype=torch.float64), _CHUNK_NUMBERS)
 
 
 def _upper_blocks(dimension: int) -> list[tuple[int, int]]:

@@ -283,6 +283,9 @@ def losses_for_labels(
 ) -> Tensor:
     """Return the mean loss (R, L) to expect on T points after each of L labels of R candidates.
 
+    A few points at a time, and a few candidates on them, so that what is worked on stays in the
+    processor's cache, however many classes there are.
+
     Args:
         steps: (R, T), a_t of every candidate; none above ``LARGEST_STEP``.
         logits: (T, C), of the points before the update.
@@ -290,15 +293,20 @@ def losses_for_labels(
         labels: (R, L), class indices.
         loss: as in ``losses.expected_loss``.
     """
-    transposed = logits.T.contiguous()
-    size = max(1, at_once(logits, GROUP_NUMBERS) // max(1, logits.numel()))
+    count, classes = logits.shape
+    numbers = at_once(logits, GROUP_NUMBERS)
+    points = max(1, min(count, numbers // classes))
+    size = max(1, numbers // (points * classes))
     # Written into one tensor: small ones between large ones that come and go leave holes in memory.
-    found = steps.new_empty(labels.shape)
-    for start in range(0, len(steps), size):
-        part = slice(start, start + size)
-        some = steps[part, None], predictions[part, :, None], labels[part, :, None]
-        found[part] = _losses(_group(transposed, *some), loss)
-    return found
+    sums = steps.new_zeros(labels.shape)
+    for first in range(0, count, points):
+        tile = slice(first, first + points)
+        transposed = logits[tile].T.contiguous()
+        for start in range(0, len(steps), size):
+            part = slice(start, start + size)
+            some = steps[part, None, tile], predictions[part, :, None], labels[part, :, None]
+            sums[part] += _losses(_group(transposed, *some), loss)
+    return sums / count
 
 
 def _group(logits: Tensor, steps: Tensor, predictions: Tensor, labels: Tensor) -> _Group:
@@ -328,4 +336,4 @@ def _losses(group: _Group, loss: Loss) -> Tensor:
         alone = (group.own == 1) & (group.ties == 1)
         rival = torch.where(alone, group.below.amax(dim=1, keepdim=True), 1.0)
         values = 1 - torch.maximum(grown, rival) / total
-    return values.mean(dim=2)
+    return values.sum(dim=2)

@@ -165,10 +165,9 @@ def _update_batches(
 ) -> tuple[Array, Array, Array]:
     """Return what ``BatchUpdates`` has."""
     if targets.shape[1] == 1:
-        steps = _single_step(xp, kernel, logits, targets, likelihood)
-    else:
-        run = _gaussian_steps if likelihood == GAUSSIAN else _categorical_steps
-        steps = run(xp, kernel, logits, targets, gamma)
+        return _single_step(xp, kernel, logits, targets, likelihood)
+    run = _gaussian_steps if likelihood == GAUSSIAN else _categorical_steps
+    steps = run(xp, kernel, logits, targets, gamma)
     coefficients = steps.inverse.swapaxes(1, 2) @ (steps.residuals / steps.pivots[:, :, None])
     reducers = xp.sqrt(steps.weights / steps.pivots)[:, :, None] * steps.inverse
     return coefficients, reducers, steps.weights
@@ -176,17 +175,17 @@ def _update_batches(
 
 def _single_step(
     xp: Functions, kernel: Array, logits: Array, targets: Array, likelihood: SharedLikelihood
-) -> _Steps:
-    """One label needs no elimination: this is every step of a sequential batch."""
+) -> tuple[Array, Array, Array]:
+    """Return the same for batches of one label, as in a sequential batch: V is 1."""
     probabilities = _softmax(xp, logits)
     if likelihood == GAUSSIAN:
         weights = xp.ones_like(kernel[:, 0])
     else:
         largest = xp.largest(probabilities, -1)[..., 0]
         weights = largest * (1 - largest)
-    return _Steps(
-        xp.ones_like(kernel), 1 + weights * kernel[:, 0], weights, targets - probabilities
-    )
+    pivots = 1 + weights * kernel[:, 0]
+    coefficients = (targets - probabilities) / pivots[:, :, None]
+    return coefficients, xp.sqrt(weights / pivots)[:, :, None], weights
 
 
 def _gaussian_steps(

@@ -3,14 +3,16 @@
 Repeated hold-out validation [Burman1989] on the labels that are there: the model is fitted on a
 random part of the labelled instances, updated with others at every step size of a grid, and
 evaluated on what remains. The step size with the smallest mean loss is chosen. Each split trains as
-the learner does, and costs one fit and as many updates as the grid has values.
+the learner does, and costs one fit and as many updates as the grid has values. The fits do not
+depend on each other and see equally many instances, so that they can be made together.
 
 The mean over splits decides, not the median: steps that are too large fail rarely but badly. For
 the same reason there are 16 splits rather than 8. ``docs/findings/updates.md`` has the study by
 which this was chosen, and what it costs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,8 +21,9 @@ from torch import Tensor
 from alupdate.laplace.posterior import LastLayerPosterior
 from alupdate.laplace.rules import UpdateRule, mean_changes
 
-Fit = Callable[[Tensor, Tensor], LastLayerPosterior]
-"""Trains a last layer on features (N, D) and labels (N,), and returns the posterior around it."""
+Fits = Callable[[Tensor], Iterable[LastLayerPosterior]]
+"""Positions (M, n) among the labelled instances -> the posteriors around M last layers, each
+trained on the instances of its row."""
 
 GRID = tuple(float(gamma) for gamma in 10.0 ** np.arange(-1, 2.25, 0.25))
 """0.1 to 100 in quarter decades."""
@@ -31,9 +34,35 @@ MIN_LABELS = 3
 """One to fit on, one to update with, one to evaluate on."""
 
 
+@dataclass(frozen=True)
+class Split:
+    """Positions of labelled instances, divided in three.
+
+    Attributes:
+        held_out: (h,), on which updated models are evaluated: a quarter, at least one.
+        new: (b,), with which they are updated: no more than half of the others.
+        old: (n,), on which the model is trained.
+    """
+
+    held_out: Tensor
+    new: Tensor
+    old: Tensor
+
+    @classmethod
+    def drawn(
+        cls, count: int, n_new: int, rng: np.random.Generator, device: torch.device | str = "cpu"
+    ) -> "Split":
+        """Return a random split of so many instances, with at most ``n_new`` new ones."""
+        order = torch.from_numpy(rng.permutation(count)).to(device)
+        n_held_out = max(1, count // 4)
+        n_update = min(n_new, (count - n_held_out) // 2)
+        sizes = [n_held_out, n_update, count - n_held_out - n_update]
+        return cls(*torch.split(order, sizes))
+
+
 def choose_gamma(
     rule: UpdateRule,
-    fit: Fit,
+    fits: Fits,
     features: Tensor,
     labels: Tensor,
     n_new: int,
@@ -46,7 +75,7 @@ def choose_gamma(
 
     Args:
         rule: the update whose step size is sought.
-        fit: trains the model that is updated, as the learner would.
+        fits: trains the models that are updated, as the learner would.
         features: (N, D), of all labelled instances, those of the coming update included.
         labels: (N,), their class indices.
         n_new: how many labels the real update brings.
@@ -62,9 +91,10 @@ def choose_gamma(
         >>> from alupdate.laplace.updates import fit, update_rule
         >>> features = torch.eye(4).repeat(5, 1)
         >>> labels = torch.arange(4).repeat(5)
-        >>> def train(rows, targets):
-        ...     weights = torch.zeros(4, 4).index_add_(0, targets, rows)
-        ...     return fit(weights, rows)
+        >>> def train(positions):
+        ...     for some in positions:
+        ...         rows = features[some]
+        ...         yield fit(torch.zeros(4, 4).index_add_(0, labels[some], rows), rows)
         >>> rng = np.random.default_rng(0)
         >>> choose_gamma(update_rule("second_order"), train, features, labels, n_new=4, rng=rng)
         100.0
@@ -75,44 +105,40 @@ def choose_gamma(
         raise ValueError(
             f"gamma: auto needs {MIN_LABELS} labelled instances, there are {len(labels)}"
         )
-    losses = torch.stack(
-        [holdout_losses(rule, fit, features, labels, n_new, rng) for _ in range(N_SPLITS)]
-    )
-    return GRID[int(losses.mean(dim=0).argmin())]
+    splits = [Split.drawn(len(labels), n_new, rng, features.device) for _ in range(N_SPLITS)]
+    posteriors = fits(torch.stack([split.old for split in splits]))
+    losses = [
+        holdout_losses(rule, posterior, features, labels, split)
+        for split, posterior in zip(splits, posteriors, strict=True)
+    ]
+    return GRID[int(torch.stack(losses).mean(dim=0).argmin())]
 
 
 def holdout_losses(
     rule: UpdateRule,
-    fit: Fit,
+    posterior: LastLayerPosterior,
     features: Tensor,
     labels: Tensor,
-    n_new: int,
-    rng: np.random.Generator,
+    split: Split,
 ) -> Tensor:
-    """Return the negative log-likelihood (len(GRID),) on one random hold-out set, in float64.
+    """Return the negative log-likelihood (len(GRID),) on the held-out set of a split, in float64.
 
-    A quarter of the instances, at least one, is held out; ``n_new`` of the others, but no more
-    than half of them, are the new labels; the rest is fitted. All gammas share the fitted model
-    and the kernel, so that a split costs one fit and len(GRID) updates of rank n_new.
+    All gammas share the fitted model and the kernel.
 
     Args:
-        rule, fit, features, labels, n_new: as in ``choose_gamma``.
-        rng: source of the split.
+        rule, features, labels: as in ``choose_gamma``.
+        posterior: around the model that was trained on the split's old instances.
+        split: of the labelled instances.
     """
-    order = torch.from_numpy(rng.permutation(len(labels))).to(features.device)
-    n_held_out = max(1, len(order) // 4)
-    n_update = min(n_new, (len(order) - n_held_out) // 2)
-    sizes = [n_held_out, n_update, len(order) - n_held_out - n_update]
-    held_out, new, old = torch.split(order, sizes)
-    posterior = fit(features[old], labels[old])
-    rows = features[new]
+    rows, kept = features[split.new], features[split.held_out]
+    new_labels, wanted = labels[split.new][None], labels[split.held_out]
     directions = rule.directions(posterior, rows)
     gram = (directions @ rows.T)[None]
-    logits, before = posterior.logits(rows)[None], posterior.logits(features[held_out])
+    logits, before = posterior.logits(rows)[None], posterior.logits(kept)
     losses = []
     for gamma in GRID:
-        coefficients = rule.coefficients(posterior, gram, logits, labels[new][None], gamma)
+        coefficients = rule.coefficients(posterior, gram, logits, new_labels, gamma)
         change = mean_changes(directions[:, None], coefficients)[0]
-        after = before + features[held_out] @ change.T
-        losses.append(torch.nn.functional.cross_entropy(after.double(), labels[held_out]))
+        after = before + kept @ change.T
+        losses.append(torch.nn.functional.cross_entropy(after.double(), wanted))
     return torch.stack(losses)

@@ -25,8 +25,8 @@ from alupdate.models.end_to_end import (
     recalibrate_batch_norm,
     train_network,
 )
-from alupdate.models.many_trainings import Heads, train_heads
-from alupdate.models.training import Recipe, optimal_linear, seeded, train_linear
+from alupdate.models.many_trainings import Heads, train_alone, train_heads
+from alupdate.models.training import Recipe, optimal_linear, seeded
 from alupdate.utils.seeds import Stream, generator, sub_seed
 
 N_SETTLING = 512
@@ -238,10 +238,7 @@ def train_last_layer(
         return optimal_linear(rows, labels, n_classes, training.weight_decay)
     start = _start(rows, n_classes, settings.seed)
     rng = generator(settings.seed, Stream.TRAINING, cycle)
-    if rows.device.type == "cuda":
-        everything = torch.arange(len(rows), device=rows.device)[None]
-        return train_heads(Heads(start, rows, labels, everything), recipe_of(training), rng)[0]
-    return train_linear(start, rows, labels, recipe_of(training), rng)
+    return train_alone(start, rows, labels, recipe_of(training), rng)
 
 
 def _start(rows: Tensor, n_classes: int, seed: int) -> Tensor:
@@ -412,12 +409,15 @@ def step_size(
     rows, targets = labelled(model, pool.indices, pool.labels)
     classes = model.posterior.mean.shape[0]
 
-    def fit_part(features: Tensor, given: Tensor) -> LastLayerPosterior:
-        weights = train_last_layer(features, given, classes, settings, cycle)
-        return posterior_of(weights, features, settings.posterior)
+    retrain = Retraining(classes, settings, cycle)
+
+    def fits(positions: Tensor) -> Iterator[LastLayerPosterior]:
+        trained = retrain.each(rows, targets, positions)
+        for places, weights in zip(positions, trained, strict=True):
+            yield posterior_of(weights, rows[places], settings.posterior)
 
     rng = generator(settings.seed, Stream.STEP_SIZE, cycle)
-    return choose_gamma(rule, fit_part, rows, targets, n_new, rng)
+    return choose_gamma(rule, fits, rows, targets, n_new, rng)
 
 
 def labelled(model: Model, indices: IntArray, labels: IntArray) -> tuple[Tensor, Tensor]:

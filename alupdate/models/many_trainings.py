@@ -25,6 +25,7 @@ from alupdate.models.training import (
     minibatches,
     optimise,
     rectified_step,
+    train_linear,
 )
 from alupdate.utils.threads import threads_for
 
@@ -61,6 +62,31 @@ class Heads:
         at_once = CPU_STEP_NUMBERS if self.features.device.type == "cpu" else GPU_STEP_NUMBERS
         for part in torch.split(self.positions, max(1, at_once // each)):
             yield Heads(self.start, self.features, self.labels, part)
+
+
+def train_alone(
+    start: Tensor, features: Tensor, labels: Tensor, recipe: Recipe, rng: np.random.Generator
+) -> Tensor:
+    """Return the weights (C, D) of one layer trained by the recipe: on a GPU by replays.
+
+    Args:
+        start: (C, D), the initial weights.
+        features: (N, D).
+        labels: (N,).
+        recipe: the settings.
+        rng: decides the order of the instances.
+
+    Example:
+        >>> recipe = Recipe(learning_rate=0.1, weight_decay=1e-4, epochs=20, minibatch=2)
+        >>> rng = np.random.default_rng(0)
+        >>> weights = train_alone(torch.zeros(3, 3), torch.eye(3), torch.arange(3), recipe, rng)
+        >>> (torch.eye(3) @ weights.T).argmax(dim=1).tolist()
+        [0, 1, 2]
+    """
+    if features.device.type != "cuda":
+        return train_linear(start, features, labels, recipe, rng)
+    everything = torch.arange(len(features), device=features.device)[None]
+    return train_heads(Heads(start, features, labels, everything), recipe, rng)[0]
 
 
 def train_heads(heads: Heads, recipe: Recipe, rng: np.random.Generator) -> Tensor:

@@ -159,14 +159,18 @@ def _areas(chosen: argparse.Namespace) -> None:
     from alupdate.analysis.aulc import aulc_with_seconds
     from alupdate.analysis.lengths import to_common_length
 
+    names = [folder.resolve().name for folder in chosen.sources]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(f"two of the experiments are called {twice[0]}; rename one")
     parts = []
-    for folder in chosen.sources:
+    for folder, name in zip(chosen.sources, names, strict=True):
         results = read_source(folder, PRIMARY)
         if results.curves is None or results.timings is None:
             raise InputError(f"{folder}: holds no runs of task=active_learning")
         curves = to_common_length(results.curves, results.stopping)
         part = aulc_with_seconds(curves, results.timings)
-        part.insert(0, "experiment", folder.name)
+        part.insert(0, "experiment", name)
         parts.append(part)
     table = pd.concat(parts)
     write_result(chosen.target, table.to_csv(index=False, lineterminator="\n", float_format="%.5g"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from alupdate.results.annotations import ANNOTATION_COLUMNS
@@ -49,6 +50,7 @@ class TableKind:
         gaps: those in which a value may be missing.
         optional: columns that may be missing as a whole, which is read as gaps in every row.
         file: the name in a run directory; empty if no run has such a table.
+        keys: no two rows have the same values in all of these; empty if rows may be alike.
     """
 
     mark: str
@@ -56,6 +58,7 @@ class TableKind:
     gaps: frozenset[str] = frozenset()
     optional: tuple[str, ...] = ()
     file: str = ""
+    keys: tuple[str, ...] = ()
 
 
 UNDEFINED = frozenset(METRIC_NAMES) - {ACCURACY}
@@ -63,17 +66,27 @@ UNDEFINED = frozenset(METRIC_NAMES) - {ACCURACY}
 
 
 def _kind_with_metrics(
-    file: str, mark: str, columns: Iterable[str], gaps: frozenset[str] = frozenset()
+    file: str,
+    mark: str,
+    columns: Iterable[str],
+    gaps: frozenset[str] = frozenset(),
+    keys: tuple[str, ...] = (),
 ) -> TableKind:
     needed = tuple(column for column in columns if column not in LATER_METRICS)
-    return TableKind(mark, needed, UNDEFINED | gaps, LATER_METRICS, file)
+    return TableKind(mark, needed, UNDEFINED | gaps, LATER_METRICS, file, keys)
 
+
+BY_CYCLE = ("run", "cycle")
+"""Columns that tell the rows of tables by cycle apart."""
 
 KINDS: Mapping[str, TableKind] = {
     "areas": TableKind(
         "area",
         ("dataset", "backbone", "strategy", "batch", "update", "oracle", "seed", "area"),
         optional=("experiment", "labels", "query_seconds"),
+        keys=(
+            "experiment", "dataset", "backbone", "strategy", "batch", "update", "oracle", "seed",
+        ),
     ),
     "updates": _kind_with_metrics(
         "updates.csv",
@@ -91,21 +104,34 @@ KINDS: Mapping[str, TableKind] = {
             "against", "seconds", "other_seconds", "ratio", "mib", "variable", "value",
         }),
     ),
-    "timings": TableKind("phase", TIMING_COLUMNS, file="timings.csv"),
-    "queries": TableKind("pool_index", QUERY_COLUMNS, file="queries.csv"),
-    "comparisons": TableKind("update_seconds", COMPARISON_COLUMNS, file="comparison.csv"),
-    "costs": TableKind("cost", COST_COLUMNS, file="costs.csv"),
-    "annotations": TableKind(
-        "n_again", ANNOTATION_COLUMNS, frozenset({"label_accuracy"}), file="annotations.csv"
+    "timings": TableKind("phase", TIMING_COLUMNS, file="timings.csv", keys=(*BY_CYCLE, "phase")),
+    "queries": TableKind(
+        "pool_index", QUERY_COLUMNS, file="queries.csv", keys=("run", "pool_index")
     ),
-    "stopping": TableKind("rule", STOPPING_COLUMNS, frozenset({"value"}), file="stopping.csv"),
+    "comparisons": TableKind(
+        "update_seconds", COMPARISON_COLUMNS, file="comparison.csv", keys=BY_CYCLE
+    ),
+    "costs": TableKind("cost", COST_COLUMNS, file="costs.csv", keys=BY_CYCLE),
+    "annotations": TableKind(
+        "n_again", ANNOTATION_COLUMNS, frozenset({"label_accuracy"}), file="annotations.csv",
+        keys=BY_CYCLE,
+    ),
+    "stopping": TableKind(
+        "rule", STOPPING_COLUMNS, frozenset({"value"}), file="stopping.csv",
+        keys=(*BY_CYCLE, "rule"),
+    ),
     "forecasts": TableKind(
-        "ahead", FORECAST_TABLE, gaps=frozenset({ACCURACY}), file="forecast.csv"
+        "ahead", FORECAST_TABLE, frozenset({ACCURACY}), file="forecast.csv",
+        keys=(*BY_CYCLE, "ahead"),
     ),
     "disturbances": TableKind(
-        "disturbance", PICK_COLUMNS, optional=tuple(COUNTED.values()), file="disturbances.csv"
+        "disturbance",
+        PICK_COLUMNS,
+        optional=tuple(COUNTED.values()),
+        file="disturbances.csv",
+        keys=BY_CYCLE,
     ),
-    "curves": _kind_with_metrics("curve.csv", "cycle", CURVE_COLUMNS),
+    "curves": _kind_with_metrics("curve.csv", "cycle", CURVE_COLUMNS, keys=BY_CYCLE),
 }  # fmt: skip
 """By field of ``Results``, in an order in which the first mark that a file has tells its kind."""
 RUN_TABLES = {kind.file: kind for kind in KINDS.values() if kind.file}
@@ -147,7 +173,8 @@ def read_csv_table(path: Path, kind: TableKind) -> pd.DataFrame:
 
     Raises:
         InputError: the file cannot be read, lacks a column, breaks off, or has a value of the
-            wrong type; the message names file and line.
+            wrong type, the same row twice, or labels that do not grow; the message names file and
+            line.
     """
     header, rows = _parsed(path)
     for name in kind.columns:
@@ -164,7 +191,39 @@ def read_csv_table(path: Path, kind: TableKind) -> pd.DataFrame:
         place = header.index(name) if name in header else None
         cells = ((line, "" if place is None else row[place]) for line, row in rows)
         columns[name] = _typed(cells, name, path, may_miss=may_miss)
-    return pd.DataFrame(columns)
+    table = pd.DataFrame(columns)
+    lines = [line for line, _ in rows]
+    _refuse_repeated(table, kind.keys, lines, path)
+    if kind.keys == BY_CYCLE:
+        _refuse_falling(table, lines, path)
+    return table
+
+
+def _refuse_repeated(
+    table: pd.DataFrame, keys: tuple[str, ...], lines: list[int], path: Path
+) -> None:
+    """Refuse a table in which a row is there twice: it would count as one more run or cycle."""
+    repeated = table.duplicated(list(keys)) if keys else np.zeros(len(table), bool)
+    if not repeated.any():
+        return
+    place = int(repeated.argmax())
+    same = (table[list(keys)] == table.loc[place, list(keys)]).all(axis=1)
+    what = ", ".join(f"{key} {value}" for key, value in table.loc[place, list(keys)].items())
+    raise InputError(
+        f"{path}: line {lines[place]} is about the same as line {lines[int(same.argmax())]} "
+        f"({what}); remove one"
+    )
+
+
+def _refuse_falling(table: pd.DataFrame, lines: list[int], path: Path) -> None:
+    """Refuse a run whose labels do not grow from cycle to cycle: its curve has no area."""
+    steps = table.sort_values("cycle", kind="stable").groupby("run")["n_labelled"].diff()
+    wrong = steps.index[steps <= 0]
+    if len(wrong):
+        raise InputError(
+            f"{path}: line {lines[int(wrong.min())]}: n_labelled must be more than in the cycle "
+            "before"
+        )
 
 
 def _parsed(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -44,11 +44,13 @@ def build_batch(
         chosen.append(places[picked])
         if missing > len(picked):
             labels = annotate(places[picked])
-            known = (labels != NO_LABEL).numpy(force=True)
+            known = labels.numpy(force=True) != NO_LABEL
+            if known.all():
+                query = after_labels(query, picked, labels, rule)
+                continue
             if known.any():
                 query = after_labels(query, picked[known], labels[labels != NO_LABEL], rule)
-            if not known.all():
-                query, places = _without(query, places, picked[~known])
+            query, places = _without(query, places, picked[~known])
     return np.concatenate(chosen)
 
 

@@ -30,6 +30,9 @@ N_COUNTED = 5000
 _TILE_NUMBERS = 2**22
 """How many distances are counted together. With fewer, products with the points take longer."""
 
+_RIM = 1e-4
+"""By how much, relatively, an automatic radius is below the distance of two candidates."""
+
 N_SAMPLED = 2000
 """Candidates on which an automatic radius is estimated, at most."""
 
@@ -263,9 +266,10 @@ def _gaps_on_sphere(query: Query, points: Tensor) -> Tensor:
 def pure_radius(query: Query, purity: float) -> float:
     """Return the largest radius whose balls around candidates are pure often enough.
 
-    A ball is pure if it reaches no point of another cluster, that is, up to the distance to the
-    nearest one. So the share of pure balls falls as the radius grows, and the radius sought is the
-    quantile of those distances that leaves ``purity`` of them above it.
+    A ball is pure if it reaches no point of another cluster, that is, below the distance to the
+    nearest one. So the share of pure balls falls as the radius grows, and the radius sought is just
+    below the quantile of those distances that leaves ``purity`` of them. By as much as rounding may
+    change a distance, or it would decide which points are in a ball.
     """
     sample = query.rng.permutation(len(query.features))[:N_SAMPLED]
     chosen = unit_length(query.features[torch.from_numpy(sample).to(query.features.device)])
@@ -281,4 +285,5 @@ def pure_radius(query: Query, purity: float) -> float:
     finite = distances[torch.isfinite(distances)]
     if not len(finite):
         return 1.0
-    return float(finite[min(int((1 - purity) * len(distances) + 1e-9), len(finite) - 1)])
+    quantile = finite[min(int((1 - purity) * len(distances) + 1e-9), len(finite) - 1)]
+    return (1 - _RIM) * float(quantile)

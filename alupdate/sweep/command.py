@@ -14,6 +14,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from alupdate.config import HOW_TO_RUN, PLACES, RunConfig
+from alupdate.config.compose import composer_of, parse_overrides
 from alupdate.config.overrides import override_text, shell_command
 from alupdate.sweep.launch import (
     Launch,
@@ -23,11 +24,9 @@ from alupdate.sweep.launch import (
     make_launch,
 )
 from alupdate.sweep.plan import (
-    Composer,
     PlannedRun,
     check_jobs,
     expand,
-    parse_overrides,
     plan_runs,
     sharded,
 )
@@ -83,7 +82,7 @@ def run_sweep(
         KeyboardInterrupt: from the user, after the summary.
     """
     jobs = _jobs(master, params, arguments)
-    configs = check_jobs(jobs, Composer.of(master))
+    configs = check_jobs(jobs, composer_of(master))
     if master.task.name == "rerun":
         _refuse_plugins(configs, arguments)
     display = Display(configs[0].progress)

@@ -13,8 +13,9 @@ from hydra.types import HydraContext
 from joblib import cpu_count
 from omegaconf import DictConfig
 
+from alupdate.config.compose import composer_of
 from alupdate.results.status import is_held, read_status
-from alupdate.sweep.plan import Composer, PlannedRun, extractions, shards_of
+from alupdate.sweep.plan import PlannedRun, extractions, shards_of
 from alupdate.sweep.worker import (
     LAUNCHER_PID,
     PARALLEL_JOBS,
@@ -167,7 +168,7 @@ def make_launch(master: DictConfig, context: HydraContext, folder: Path) -> Laun
 
 def _in_turn(master: DictConfig) -> Launch:
     """Run one job after the other; Hydra's launcher for this would compose each config anew."""
-    composer = Composer.of(master)
+    composer = composer_of(master)
     os.environ.update(master.hydra.job.env_set)
     return lambda jobs: [run_configured(composer.config(job)) for job in jobs]
 

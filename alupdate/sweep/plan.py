@@ -1,25 +1,16 @@
 """Plans a sweep: expands and checks the configs of all jobs before the first of them starts."""
 
-import copy
 import itertools
 import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep, Sweep
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from alupdate.config import FeaturesTask, RunConfig
-from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
-from alupdate.config.compose import CONFIG
+from alupdate.config.compose import Composer, parse_overrides
 from alupdate.experiment.job import digests
 from alupdate.results.status import RunStatus, read_status
 from alupdate.results.store import RunStore
@@ -71,7 +62,7 @@ class PlannedRun:
         return self.before.state == "failed" and enough and not self.config.force
 
 
-def check_jobs(jobs: Sequence[Sequence[str]], composer: "Composer") -> list[RunConfig]:
+def check_jobs(jobs: Sequence[Sequence[str]], composer: Composer) -> list[RunConfig]:
     """Return the configs of all jobs.
 
     Raises:
@@ -161,69 +152,6 @@ def check_sweep(override: Override) -> None:
         raise InputError(f"{override.input_line}: has no values")
     if count > MAX_JOBS:
         raise InputError(f"{override.input_line}: has {count} values; a sweep can take {MAX_JOBS}")
-
-
-def parse_overrides(arguments: Sequence[str]) -> list[Override]:
-    """Return overrides as Hydra parses them; Hydra must be initialised."""
-    loader = GlobalHydra.instance().config_loader()
-    return OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
-
-
-class Composer:
-    """Composes the configs of many jobs faster than Hydra does; Hydra must be initialised.
-
-    Hydra takes a tenth of a second per config, nearly all of it for groups. So Hydra composes one
-    config for each combination of groups, and plain values are put into copies of it.
-
-    Args:
-        common: overrides of Hydra's own keys, for all jobs.
-        name: of the primary config.
-    """
-
-    def __init__(self, common: Sequence[str] = (), name: str = CONFIG) -> None:
-        self._common, self._name = list(common), name
-        loader = GlobalHydra.instance().config_loader()
-        self._groups = loader.get_group_options("", ObjectType.GROUP, name, self._common)
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
-
-    @classmethod
-    def of(cls, master: DictConfig) -> Self:
-        """Return a composer of configs that share Hydra's own keys with a composed config."""
-        common = OmegaConf.to_container(master.hydra.overrides.hydra, resolve=False)
-        assert isinstance(common, list)
-        return cls([str(override) for override in common], master.hydra.job.config_name)
-
-    def config(self, overrides: Sequence[str]) -> RunConfig:
-        """Return the checked config of one job.
-
-        Raises:
-            InputError: the overrides or the config that they make are wrong.
-        """
-        try:
-            return parse_config(self._compose(overrides))
-        except HYDRA_ERRORS as error:
-            raise InputError(explain_hydra_error(error)) from error
-
-    def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        parsed = parse_overrides(overrides)
-        values = [override for override in parsed if self._is_plain_value(override)]
-        groups = tuple(o.input_line or "" for o in parsed if not self._is_plain_value(o))
-        if groups not in self._composed:
-            self._composed[groups] = compose(self._name, [*self._common, *groups])
-        config = copy.deepcopy(self._composed[groups])
-        try:
-            for override in values:
-                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
-        except OmegaConfBaseException:  # Hydra words what is wrong
-            return compose(self._name, [*self._common, *overrides])
-        return config
-
-    def _is_plain_value(self, override: Override) -> bool:
-        plain = not (override.is_add() or override.is_delete() or override.is_hydra_override())
-        return plain and override.package is None and not self._is_group(override.key_or_group)
-
-    def _is_group(self, key: str) -> bool:
-        return "/" in key or key in self._groups
 
 
 def sharded(jobs: Sequence[Sequence[str]], configs: Sequence[RunConfig]) -> list[list[str]]:

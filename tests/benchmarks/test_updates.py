@@ -9,7 +9,7 @@ from alupdate.models.training import Recipe, optimal_linear
 from benchmarks import updates
 from benchmarks.arithmetic import recipe_arithmetic
 from benchmarks.problems import make_problem
-from benchmarks.updates import Case, case_rows, objective, solvers_of, updates_of
+from benchmarks.updates import Case, case_rows, objective, solvers_of, together_row, updates_of
 from tests.support.references import sequential_update
 
 CASE = Case(initial=20, new=3, dimension=6, classes=3)
@@ -31,6 +31,13 @@ def test_every_update_meets_both_solvers_and_the_solvers_each_other(rows):
     assert {row.section for row in rows} == {"update"}
     for update in updates.UPDATES:
         assert sum(row.what == f"{update}, 3 labels after 20, D=6 C=3" for row in rows) == 2
+
+
+def test_trainings_at_once_are_those_one_after_the_other():
+    row = together_row(6, RECIPE, 1)
+    assert row.what == "16 retrainings at once, 6 labels each, D=384 C=10"
+    assert float(row.agreement.split()[-1]) < 1e-6
+    assert min(row.ours.seconds, row.other.seconds) > 0
 
 
 def test_a_solver_is_measured_once_for_all_pairs(rows):

@@ -289,3 +289,16 @@ def test_two_programs_that_append_take_turns(tmp_path):
         other.write(b"instance,label\n1,a\n")
     thread.join()
     assert path.read_text() == 'instance,label\n1,a\n"2","b"\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['"instance";"label"\n"1";"a"\n"2";"b"\n', 'instance,label\n1,"a"x\n2,"b\nb"\n'],
+    ids=["quoted and separated by semicolons", "text behind a quotation"],
+)
+def test_a_row_in_the_middle_that_cannot_be_read_is_not_one_that_was_cut(text, tmp_path):
+    """What was cut is at the end of a file; other rows must not be passed over with it."""
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"row \d cannot be read"):
+        read_labels_file(str(path), "labels.csv")

@@ -78,11 +78,25 @@ def test_keys_label_skip_and_undo(vectors):
 
 def test_classes_grow_as_they_are_typed(vectors):
     keys, session, rows = talk(
-        vectors, "/", "odd", "y", "/", "even", "n", "/", "even", "y", "/", "e", "2", "q"
+        vectors, "/", "odd", "y", "/", "even", "n", "/", "even", "y", "/", "e", "y", "2", "q"
     )
     assert [row["label"] for row in rows] == ["odd", "even", "even", "odd"]
     assert session.campaign.data.classes == ("even", "odd")
     assert "no class is known yet: / types one" in keys.shown
+
+
+def test_a_new_class_may_be_the_beginning_of_others(vectors):
+    """Class 1 can be added where there are 10 and 11, and is not taken for one of them."""
+    tens = ["/", "10", "y", "/", "1", "n", "y", "/", "11", "y", "/", "1"]
+    keys, session, rows = talk(vectors, *tens, "/", "1", "q")
+    assert [row["label"] for row in rows] == ["10", "1", "11", "1", "1"]
+    assert keys.lines[:4] == ["class: ", "a new class 10? (y/n) ", "class: ", "10? (y/n) "]
+    keys, session, rows = talk(
+        [*vectors, "experiment_name=b"], *tens[:3], "/", "12", "y", "/", "1", "y"
+    )
+    assert [row["label"] for row in rows] == ["10", "12", "1"]
+    assert session.campaign.data.classes == ("1", "10", "12")
+    assert "2 classes: 10, 12" in keys.shown
 
 
 def test_a_typed_class_that_was_not_declared_is_refused(vectors):

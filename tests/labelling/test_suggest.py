@@ -194,3 +194,24 @@ def test_wrong_labels_in_a_batch_change_nothing(pool, monkeypatch, capsys):
     assert "10" in capsys.readouterr().err
     assert batch.read_bytes() == before
     assert not (campaign_of(pool) / "labels.csv").exists()
+
+
+def test_answers_may_take_back_what_the_data_say(pool, monkeypatch, capsys):
+    """The remedy that the complaint names: a row with the status removed, and the other label."""
+    rows = np.load(pool / "all.npz")
+    labels = rows["y_train"].astype(str)
+    labels[12:] = ""
+    np.savez(pool / "hidden.npz", X_train=rows["X_train"], y_train=labels)
+    names = ["strategy=random", *SMALL]
+    other = str((int(labels[3]) + 1) % 10)
+    for n_removed, answers in enumerate([f"3,,removed\n3,{other},\n", "5,,removed\n"], start=1):
+        (pool / "answers.csv").write_text("instance,label,status\n" + answers)
+        assert run_command(monkeypatch, pool, *SUGGEST, *names, "task.answers=answers.csv") == 0
+        found = rows_of(campaign_of(pool) / "labels.csv")
+        assert sum(row["status"] == "removed" for row in found) == n_removed
+        assert run_command(monkeypatch, pool, *SUGGEST, *names) == 0
+    assert json.loads((campaign_of(pool) / "model.json").read_text())["facts"]["n_labelled"] == 11
+    kept = (campaign_of(pool) / "labels.csv").read_bytes()
+    (pool / "answers.csv").write_text(f"instance,label,status\n7,{other}x,\n")
+    assert run_command(monkeypatch, pool, *SUGGEST, *names, "task.answers=answers.csv") == 2
+    assert (campaign_of(pool) / "labels.csv").read_bytes() == kept

@@ -9,6 +9,7 @@ from alupdate.config.values import update_names
 from alupdate.laplace.inputs import with_bias
 from alupdate.laplace.monte_carlo import MonteCarlo
 from alupdate.laplace.names import LIKELIHOODS, UPDATES, Likelihood
+from alupdate.laplace.posterior import LastLayerPosterior
 from alupdate.laplace.rules import rule_classes
 from alupdate.laplace.step_size import choose_gamma
 from alupdate.laplace.updates import fit, laplace_posterior, update_rule
@@ -60,13 +61,13 @@ def test_a_rule_updates_the_posteriors_that_it_says_and_refuses_the_others(
 def test_a_step_size_without_a_scale_is_not_chosen(name: str) -> None:
     problem = make_problem()
 
-    def fit_split(features: Tensor, labels: Tensor) -> object:
+    def fits(positions: Tensor) -> list[LastLayerPosterior]:
         raise AssertionError("nothing is fitted")
 
     with pytest.raises(ValueError, match=f"update rule {name}"):
         choose_gamma(
             update_rule(name),
-            fit_split,  # type: ignore[arg-type]
+            fits,
             problem.features,
             problem.labels,
             1,

@@ -6,15 +6,20 @@ import torch
 
 from alupdate.config import PosteriorConfig, TrainingConfig
 from alupdate.data.pool import Pool
+from alupdate.laplace.step_size import N_SPLITS, choose_gamma
 from alupdate.laplace.updates import fit, update_rule
+from alupdate.models import learner
 from alupdate.models.learner import (
     LearnerSettings,
     Model,
     apply_rule,
     make_rule,
+    posterior_of,
     step_size,
+    train_last_layer,
     updated_model,
 )
+from alupdate.utils.seeds import Stream, generator
 
 
 @pytest.fixture
@@ -46,6 +51,35 @@ def test_the_automatic_step_size_depends_on_labels_and_seed_alone(name, model, p
     assert 0.1 <= first <= 100
     disguised = replace(model, test=torch.full((4, 5), torch.nan, dtype=torch.float64))
     assert step_size("auto", rule, disguised, pool, 5, SETTINGS, 1) == first
+
+
+@pytest.mark.parametrize("solver", ["recipe", "lbfgs"])
+def test_every_split_trains_as_the_learner_does(solver, model, pool):
+    settings = replace(SETTINGS, training=TrainingConfig(solver=solver))
+    rows, labels = model.pool[:12], torch.from_numpy(pool.labels)
+
+    def one_by_one(positions):
+        for some in positions:
+            weights = train_last_layer(rows[some], labels[some], 3, settings, 1)
+            yield posterior_of(weights, rows[some], settings.posterior)
+
+    rule, rng = update_rule("second_order"), generator(0, Stream.STEP_SIZE, 1)
+    expected = choose_gamma(rule, one_by_one, rows, labels, 5, rng)
+    assert step_size("auto", rule, model, pool, 5, settings, 1) == expected
+
+
+def test_all_splits_are_trained_together_by_the_recipe(model, pool, monkeypatch):
+    together = list[int]()
+
+    def watched(heads, *others):
+        together.append(len(heads.positions))
+        return train_heads(heads, *others)
+
+    train_heads = learner.train_heads
+    monkeypatch.setattr(learner, "train_heads", watched)
+    monkeypatch.setattr(learner, "train_last_layer", None)  # nothing trains one of them alone
+    step_size("auto", update_rule("map"), model, pool, 5, SETTINGS, 1)
+    assert together == [N_SPLITS]
 
 
 @pytest.mark.parametrize("name", ["first_order", "second_order", "map", "monte_carlo"])

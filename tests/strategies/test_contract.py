@@ -23,7 +23,7 @@ FEW: dict[str, dict[str, Any]] = {
     "skactiveml": {"query_strategy": "Falcun"},
     "plugin": {"module": "tests.support.own_strategy"},
     "refine": {"n_rounds": 2, "n_batches": 6},
-    "boss": {"n_batches": 10},
+    "boss": {"n_batches": 4},
     "ensemble_lookahead": {"n_candidates": 12, "n_tried": 3, "n_exchanges": 6},
 }
 """Settings that are required, or smaller than the defaults."""

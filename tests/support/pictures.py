@@ -4,11 +4,28 @@ The processes of a sweep's jobs import this module, so it imports nothing that t
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alupdate.experiment import job
 from alupdate.sweep import worker
 from alupdate.utils.display import Display
+
+if TYPE_CHECKING:
+    import pytest
+
+_SAVE, _WORK = job._save_figure, worker._work
+
+
+def leave_pictures_out(patch: "pytest.MonkeyPatch") -> None:
+    """Let runs and the jobs of sweeps save empty pictures."""
+    patch.setattr(job, "_save_figure", empty_picture)
+    patch.setattr(worker, "_work", work_without_picture)
+
+
+def draw_pictures(patch: "pytest.MonkeyPatch") -> None:
+    """Let runs and the jobs of sweeps draw their pictures, as they do outside tests."""
+    patch.setattr(job, "_save_figure", _SAVE)
+    patch.setattr(worker, "_work", _WORK)
 
 
 def empty_picture(draw: object, path: Path, display: Display) -> None:
@@ -19,4 +36,4 @@ def empty_picture(draw: object, path: Path, display: Display) -> None:
 def work_without_picture(*arguments: Any) -> None:
     """Takes the place of what the process of a sweep's job calls."""
     job._save_figure = empty_picture
-    worker._work(*arguments)
+    _WORK(*arguments)

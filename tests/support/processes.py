@@ -18,18 +18,16 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from subprocess import CompletedProcess
 
-HEAVY = [
-    "alupdate.run", "alupdate.data.arrays", "alupdate.sweep.preload",
-    "matplotlib.backends.backend_pdf",
-]  # fmt: skip
 ROOT = Path(__file__).parents[2]
 STREAMS = {"stdout": 1, "stderr": 2}
+PRELOADED = "tests.support.preload"
+"""What the server imports; tests/conftest.py sees to it that sweeps start the same server."""
 
 
 def start(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
     """Call a function of a test module in a new process."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(HEAVY)  # of the server that the first call starts
+    server.set_forkserver_preload([PRELOADED])  # of the server that the first call starts
     process = server.Process(target=target, args=arguments)
     with contextlib.chdir(ROOT):  # where a new server looks first for what it imports
         process.start()

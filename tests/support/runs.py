@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from alupdate.experiment import job
 from alupdate.results.store import RunStore
 from alupdate.run import exit_code
-from alupdate.sweep import worker
-from tests.support.pictures import empty_picture, work_without_picture
+from tests.support.pictures import draw_pictures
 
 SMALL = ("n_initial=10", "n_cycles=2", "subset=60", "batch.size=3", "training.epochs=3")
 
@@ -20,14 +18,13 @@ def run_command(
 ) -> int:
     """Run ``python -m alupdate.run ARGUMENTS`` with ``folder`` as working directory.
 
-    Unless ``pictures`` is set, the picture of a run is an empty file, in the jobs of a sweep, too.
+    With ``pictures`` a run draws its picture, in the jobs of a sweep, too.
     """
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["alupdate", *arguments])
     with monkeypatch.context() as patch:
-        if not pictures:
-            patch.setattr(job, "_save_figure", empty_picture)
-            patch.setattr(worker, "_work", work_without_picture)
+        if pictures:
+            draw_pictures(patch)
         return exit_code(list(arguments))
 
 

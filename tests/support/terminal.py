@@ -1,13 +1,20 @@
 """Driving a command through a pseudo-terminal."""
 
+import fcntl
+import multiprocessing
 import os
 import pty
 import select
 import signal
 import sys
+import termios
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
+
+from alupdate.run import main
+from tests.support.processes import start
 
 SECONDS = 120
 
@@ -21,10 +28,13 @@ class Conversation:
     """
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        self._pid, self._terminal = pty.fork()
-        if self._pid == 0:
-            os.chdir(folder)
-            os.execv(sys.executable, [sys.executable, "-m", "alupdate.run", *arguments])
+        self._terminal, other_end = pty.openpty()
+        begun, begin = multiprocessing.Pipe(duplex=False)
+        place = (os.ttyname(other_end), folder, arguments, dict(os.environ))
+        self._process = start(_run_in_terminal, begin, *place)
+        begin.close()
+        begun.poll(SECONDS)  # else there would be no other end between its two holders
+        os.close(other_end)
         self.shown = self.everything = ""
 
     def wait(self, until: Callable[[str], object]) -> bool:
@@ -56,7 +66,7 @@ class Conversation:
 
     def kill(self) -> None:
         """End the command as a crash does."""
-        os.kill(self._pid, signal.SIGKILL)
+        self._process.kill()
         self.end()
 
     def interrupt(self) -> None:
@@ -68,7 +78,34 @@ class Conversation:
         end = time.monotonic() + SECONDS
         while self._read():
             if time.monotonic() > end:
-                os.kill(self._pid, signal.SIGKILL)
+                self._process.kill()
                 raise TimeoutError(self.everything[-2000:])
         os.close(self._terminal)
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        self._process.join()
+        assert self._process.exitcode is not None
+        return self._process.exitcode
+
+
+def _run_in_terminal(
+    begin: Connection,
+    terminal: str,
+    folder: Path,
+    arguments: tuple[str, ...],
+    environment: dict[str, str],
+) -> None:
+    """Run the command as one that was started in this terminal, which Ctrl-C reaches."""
+    os.setsid()
+    opened = os.open(terminal, os.O_RDWR)
+    fcntl.ioctl(opened, termios.TIOCSCTTY, 0)
+    for descriptor in range(3):
+        os.dup2(opened, descriptor)
+    begin.close()
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.argv = ["alupdate", *arguments]
+    main()

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hydra import initialize_config_dir
 
+from alupdate.config.compose import Composer
 from alupdate.data.feature_shards import Shard
 from alupdate.results.status import RunStatus
 from alupdate.sweep.launch import extract_shared_features
-from alupdate.sweep.plan import Composer, PlannedRun, extractions, sharded
+from alupdate.sweep.plan import PlannedRun, extractions, sharded
 from alupdate.utils.display import Display
 from alupdate.utils.paths import conf_dir
 from tests.support.runs import run_command, run_small

@@ -1,4 +1,4 @@
-"""Jobs and their configs are those that Hydra's own sweeper would make."""
+"""Jobs are those that Hydra's own sweeper would make."""
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -7,8 +7,9 @@ from hydra.plugins.sweeper import Sweeper
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
-from alupdate.sweep.plan import Composer, expand, parse_overrides
+from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error
+from alupdate.config.compose import parse_overrides
+from alupdate.sweep.plan import expand
 from alupdate.utils.errors import InputError
 from alupdate.utils.paths import conf_dir
 
@@ -38,40 +39,6 @@ def test_jobs_are_those_of_hydras_sweeper(params, command):
     (basic,) = (s for s in Plugins.instance().discover(Sweeper) if s.__name__ == "BasicSweeper")
     (wanted,) = basic.split_arguments(parse_overrides(texts), None)
     assert expand(params, parse_overrides(arguments)) == wanted
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ["strategy=lookahead", "seed=3", "strategy.n_batches=7", "update.gamma=auto"],
-        ["experiment=compare_strategies", "dataset=digits", "backbone=pixels", "seed=2"],
-        ["experiment=updating/gap_closed", "dataset=digits", "task.new_sizes=[3,4]", "threads=2"],
-        ["task=updating", "task.methods=[{update: map, gammas: [1, 2]}]"],
-        ["strategy.fisher=binary", "strategy=bait", "~experiment"],
-        ["dataset=npz", "dataset.path='x y,z.npz'", "backbone=identity", "subset=null"],
-    ],
-)
-def test_configs_are_those_that_hydra_composes(overrides):
-    composer = Composer()
-    for seed in ("seed=0", "seed=1"):
-        job = [*overrides, seed]
-        assert composer.config(job) == parse_config(compose("config", job))
-
-
-@pytest.mark.parametrize(
-    ("override", "complaint"),
-    [
-        ("strategy=margn", "strategy=margn: no such strategy; did you mean margin"),
-        ("sed=1", "sed: no such key; did you mean seed"),
-        ("batch.sizes=1", "batch.sizes: no such key; did you mean batch.size"),
-        ("n_cycles=few", "n_cycles=few: must be a valid integer"),
-    ],
-)
-def test_a_wrong_job_is_one_line(override, complaint):
-    composer = Composer()
-    composer.config(["seed=1"])
-    with pytest.raises(InputError, match="^" + complaint):
-        composer.config([override])
 
 
 def test_an_interval_is_for_a_search():

@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 
+from alupdate.config.compose import Composer
 from alupdate.results.status import RunStatus, read_status
 from alupdate.sweep import launch as rounds
 from alupdate.sweep.launch import (
@@ -20,7 +21,7 @@ from alupdate.sweep.launch import (
     launch_until_done,
     make_launch,
 )
-from alupdate.sweep.plan import Composer, PlannedRun, extractions
+from alupdate.sweep.plan import PlannedRun, extractions
 from alupdate.sweep.worker import LAUNCHER_PID, PARALLEL_JOBS, JobResult
 from alupdate.utils.display import Display
 from alupdate.utils.errors import InputError

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from hydra import initialize_config_dir
 
+from alupdate.config.compose import Composer
 from alupdate.results.status import is_held, read_status
-from alupdate.sweep.plan import Composer
 from alupdate.sweep.worker import PARALLEL_JOBS, JobResult, run_isolated, run_path, threads_per_job
 from alupdate.utils.paths import conf_dir
 

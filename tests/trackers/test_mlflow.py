@@ -18,6 +18,7 @@ from alupdate.trackers import TRACKERS_DOWN, SweepTrackers, make_tracker, tracke
 from alupdate.trackers.tracker import Point
 from alupdate.utils.display import Display
 from tests.support import tracked_together, trackers
+from tests.support.processes import PRELOADED
 from tests.support.runs import only_run, run_command, run_small
 from tests.support.trackers import call_at, curve, mlflow_history, mlflow_run, set_patience
 
@@ -144,7 +145,7 @@ def test_processes_that_start_at_the_same_moment_share_a_new_store(tmp_path):
     from mlflow.tracking import MlflowClient
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.support.tracked_together"])
+    context.set_forkserver_preload([PRELOADED, "tests.support.tracked_together"])
     names = ["a-00000001", "a-00000001", "b-00000002"]
     barrier = context.Barrier(len(names))
     processes = [
