@@ -16,6 +16,7 @@ from PIL import Image
 
 from alupdate.config import RunConfig, run_prefix
 from alupdate.config.check import parse_config
+from alupdate.config.help import help_text
 from alupdate.config.options import PACKAGES, options
 from alupdate.data.disturbances import Disturbances
 from alupdate.results.reader import read_results
@@ -263,3 +264,14 @@ def test_main_config_names_every_top_level_key():
     text = yaml.safe_load(Path(conf_dir() / "config.yaml").read_text())
     groups = {*GROUPS, "defaults", "hydra"}
     assert set(text) - groups == {field.name for field in fields(RunConfig)} - set(GROUPS)
+
+
+def test_the_help_names_every_key_of_the_main_config():
+    shown = help_text().partition("\nkeys:\n")[2]
+    assert "# " not in shown
+    main = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
+    wanted = set()
+    for key, value in main.items():
+        wanted |= {f"{key}.{name}" for name in value} if isinstance(value, dict) else {key}
+    wanted = {key for key in wanted if not key.startswith(("hydra", "defaults"))}
+    assert {key for key in wanted if f"  {key}=" not in shown} == set()

@@ -38,6 +38,16 @@ def test_a_run_gives_its_tables_its_path_and_its_model(tmp_path):
     assert accuracy == pytest.approx(result.curve["accuracy"].iloc[-1], abs=1e-9)
 
 
+def test_annotators_who_err_and_forecasts_have_tables(tmp_path):
+    more = ("annotator=noisy", "annotator.error=0.5", "forecast=expected")
+    result = alupdate.run(overrides(tmp_path, *more))
+    assert result.annotations["n_instances"].tolist() == [10, 13, 16]
+    assert result.annotations["n_wrong"].iloc[-1] > 0
+    found = alupdate.load_results(tmp_path / "results")
+    assert found.annotations.equals(result.annotations)
+    assert found.forecasts.equals(result.forecast)
+
+
 def test_a_study_of_updates_gives_its_table_and_has_no_model(tmp_path):
     sizes = ("task.initial_sizes=[10]", "task.new_sizes=[2]", "update.n_hypotheses=50")
     result = alupdate.run(overrides(tmp_path, "task=updating", *sizes))

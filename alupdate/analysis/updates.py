@@ -36,7 +36,7 @@ def in_series(updates: pd.DataFrame) -> pd.DataFrame:
     posteriors = table[ours].groupby("method")[["likelihood", "prior_precision"]]
     several = posteriors.nunique().max(axis=1) > 1
     names = table["method"].astype(str)
-    named = table["method"].map(several).fillna(False).astype(bool)
+    named = table["method"].isin(several[several].index)
     precision = table["prior_precision"].map("{:g}".format)
     full = names + " (" + table["likelihood"] + ", " + precision + ")"
     automatic = table["step_size"] == "auto"

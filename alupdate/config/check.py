@@ -135,7 +135,7 @@ def explain_hydra_error(error: Exception) -> str:
 
 def _explain_override(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
-        line = f"{error.override}: cannot be read as KEY=VALUE ({first_line(error)})"
+        line = f"{error.override}: cannot be read as KEY=VALUE ({first_line(error)}); see --help"
         return line + how_to_quote(str(error.override))
     several = re.match(r"Ambiguous value for argument '(.+)'\n", str(error))
     if several is not None:

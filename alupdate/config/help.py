@@ -13,7 +13,7 @@ alupdate: deep active learning with efficient Bayesian updates
 
 usage: python -m alupdate.run [KEY=VALUE ...]          one run
        python -m alupdate.run -m [KEY=V1,V2,... ...]   one run per combination
-       python -m alupdate.run tables|figures|report results/NAME [--help]   what came out
+       python -m alupdate.run tables|figures|report results/NAME [--help]   the results
 
 examples:
   python -m alupdate.run strategy=lookahead
@@ -58,11 +58,18 @@ def _first_comment(path: Path) -> str:
 
 
 def _keys(path: Path) -> list[str]:
-    """Return the top-level ``key: value # comment`` lines of the main config."""
-    keys = []
+    """Return the ``key: value # comment`` lines of the main config, with those of its groups.
+
+    A group is a top-level key with nothing but a comment.
+    """
+    keys, group = [], ""
     for line in path.read_text(encoding="utf-8").splitlines():
-        key, separator, rest = line.partition(": ")
-        if separator and key.isidentifier():
+        name, separator, rest = line.partition(": ")
+        is_group = rest.startswith("# ")
+        if not line.startswith(" "):
+            group = f"{name}." if is_group else ""
+        key = f"{group}{name.removeprefix('  ')}" if group else name
+        if separator and not is_group and key.replace(".", "").isidentifier():
             value, _, comment = rest.partition(" # ")
-            keys.append(f"  {key + '=' + value:<24} {comment}".rstrip())
+            keys.append(f"  {key + '=' + value:<24}  {comment}".rstrip())
     return keys

@@ -31,6 +31,9 @@ Overrides = Sequence[str] | Mapping[str, Any] | DictConfig | RunConfig
 class RunResult:
     """What a completed run has written, and the model that it ended with.
 
+    Each table is read from the file of its name in ``path``; where the run has no such file, an
+    ``InputError`` says so.
+
     Attributes:
         config: of the run.
         path: its directory.
@@ -63,6 +66,16 @@ class RunResult:
     def costs(self) -> pd.DataFrame:
         """What the labels have cost after each cycle, of a run with ``dataset.cost``."""
         return self._table("costs.csv")
+
+    @property
+    def annotations(self) -> pd.DataFrame:
+        """How many labels are wrong after each cycle, of a run with an ``annotator`` that errs."""
+        return self._table("annotations.csv")
+
+    @property
+    def forecast(self) -> pd.DataFrame:
+        """The expected accuracy after each cycle, of a run with ``forecast=expected``."""
+        return self._table("forecast.csv")
 
     @property
     def stopping(self) -> pd.DataFrame:
@@ -115,6 +128,9 @@ def run(overrides: Overrides = (), /) -> RunResult:
     Args:
         overrides: strings such as ``"strategy=margin"``, as on the command line, or a whole config
             (a mapping or ``DictConfig`` composed from ``conf/``, or a ``RunConfig``).
+
+    Returns:
+        The run's tables as DataFrames, its directory, and its model.
 
     Raises:
         InputError: the config or the data are wrong; nothing was written.

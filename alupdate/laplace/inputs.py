@@ -19,6 +19,8 @@ LARGEST_VALUE = 1e15
 def with_bias(features: Tensor) -> Tensor:
     """Append the constant 1 to features (N, D), so that the bias is one more weight.
 
+    ``fit``, ``select``, ``predict`` and ``update`` do so by themselves; ``Query.of`` does not.
+
     Raises:
         ValueError: the features are no tensor of that shape.
 
@@ -57,6 +59,8 @@ def weights_of(layer: Tensor | nn.Linear) -> Tensor:
     Raises:
         ValueError: not a matrix of floats within LARGEST_VALUE with at least two rows.
     """
+    if isinstance(layer, nn.Module) and not isinstance(layer, nn.Linear):
+        raise ValueError(f"weights are {type(layer).__name__}: give the last layer, an nn.Linear")
     weights: Tensor = layer.weight if isinstance(layer, nn.Linear) else layer
     if isinstance(layer, nn.Linear) and layer.bias is not None:
         weights = torch.cat([weights, layer.bias[:, None]], dim=1)

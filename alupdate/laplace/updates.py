@@ -22,6 +22,8 @@ def fit(
 ) -> LastLayerPosterior:
     """Return the Laplace posterior around a trained last layer [Daxberger2021] [Huseljic2025].
 
+    The layer is not trained and not changed: its weights are the mean of the posterior.
+
     Args:
         weights: the layer, or its weights (C, D) in float32 or float64. The bias of a layer
             becomes the last column.
@@ -34,7 +36,8 @@ def fit(
         prior_precision: of the weights, greater than 0.
 
     Returns:
-        Independent Gaussians over the C weight vectors.
+        Independent Gaussians over the C weight vectors: ``predict(features)`` gives probabilities
+        (N, C), ``mean`` the weights; ``update_rule`` updates it, ``select`` chooses what to label.
 
     Raises:
         ValueError: an argument has the wrong type, shape or value.
@@ -74,7 +77,7 @@ def laplace_posterior(
 
 
 def update_rule(name: str, seed: int = 0, n_hypotheses: int = N_HYPOTHESES) -> UpdateRule:
-    """Return the update rule of that name.
+    """Return the update rule of that name, which learns new labels without training.
 
     Args:
         name: ``first_order``, ``second_order``, ``map``, ``monte_carlo``, or that of another rule
@@ -82,16 +85,25 @@ def update_rule(name: str, seed: int = 0, n_hypotheses: int = N_HYPOTHESES) -> U
         seed: of rules that draw random numbers: of the hypotheses of ``monte_carlo``.
         n_hypotheses: how many hypotheses ``monte_carlo`` weights.
 
+    Returns:
+        A rule, whose ``update(posterior, features, labels, gamma)`` returns a result with the new
+        ``posterior``; the old one stays as it is.
+
     Raises:
         ValueError: there is no rule of that name, or ``n_hypotheses`` is not a positive integer.
 
     Example:
-        >>> from alupdate.laplace.updates import update_rule
-        >>> update_rule("map")
-        Map()
+        >>> import torch
+        >>> from alupdate.laplace.updates import fit, update_rule
+        >>> posterior = fit(torch.eye(2), torch.eye(2))
+        >>> new_features, new_labels = torch.tensor([[1.0, 1.0]]), torch.tensor([0])
+        >>> rule = update_rule("second_order")
+        >>> result = rule.update(posterior, new_features, new_labels, gamma=10.0)
+        >>> result.posterior.predict(new_features)
+        tensor([[0.9933, 0.0067]])
         >>> update_rule("monte_carlo", n_hypotheses=100)
         MonteCarlo(seed=0, n_hypotheses=100)
-        >>> update_rule("second_order").likelihoods
+        >>> rule.likelihoods
         ('gaussian', 'categorical')
     """
     check_count("n_hypotheses", n_hypotheses)

@@ -73,7 +73,7 @@ def labels_digest(labelled: Iterable[tuple[str, str]], before: str = "") -> str:
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A model with all that it needs to predict.
+    """A model that was kept, as ``load_model`` returns it: ``predict``, ``update`` and ``save``.
 
     Attributes:
         posterior: over the last layer's weights, bias included.
@@ -157,9 +157,9 @@ class SavedModel:
 
         Args:
             x: the newly labelled instances, as ``predict`` takes them.
-            labels: the class of each.
+            labels: the class name of each, one of ``classes``.
             rule: the name of an update rule, or what ``alupdate.update_rule`` returns.
-            gamma: step size.
+            gamma: step size; 1 is the Bayesian answer for ``map``, others want tuning.
             names: of the instances, for the labels' digest.
 
         Raises:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from alupdate.results.annotations import ANNOTATION_COLUMNS
 from alupdate.results.costs import COST_COLUMNS
 from alupdate.results.picks import COUNTED, PICK_COLUMNS
 from alupdate.results.records import (
@@ -33,7 +34,7 @@ TEXT = frozenset({
 })  # fmt: skip
 WHOLE = frozenset({
     "seed", "cycle", "n_labelled", "n_initial", "n_new", "position", "pool_index", "label",
-    "labels", "ahead", *COUNTED.values(),
+    "labels", "ahead", "n_instances", "n_again", "n_changed", *COUNTED.values(),
 })  # fmt: skip
 BOOLEAN = frozenset({"oracle", "stop", "ended"})
 """Columns by type, in whatever file they are; all others hold real numbers."""
@@ -111,6 +112,10 @@ KINDS: Mapping[str, TableKind] = {
         "update_seconds", COMPARISON_COLUMNS, file="comparison.csv", keys=BY_CYCLE
     ),
     "costs": TableKind("cost", COST_COLUMNS, file="costs.csv", keys=BY_CYCLE),
+    "annotations": TableKind(
+        "n_again", ANNOTATION_COLUMNS, frozenset({"label_accuracy"}), file="annotations.csv",
+        keys=BY_CYCLE,
+    ),
     "stopping": TableKind(
         "rule", STOPPING_COLUMNS, frozenset({"value"}), file="stopping.csv",
         keys=(*BY_CYCLE, "rule"),

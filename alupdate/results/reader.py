@@ -94,6 +94,7 @@ class Results:
         queries: rows of queries.csv, one per acquired label.
         comparisons: rows of comparison.csv, updating against retraining in a cycle.
         costs: rows of costs.csv, what the labels have cost after each cycle.
+        annotations: rows of annotations.csv, how many labels are wrong after each cycle.
         stopping: rows of stopping.csv, one per cycle and stopping rule.
         forecasts: rows of forecast.csv, one per expected accuracy.
         disturbances: rows of disturbances.csv, how many picks are wrong, outliers or repeated.
@@ -111,6 +112,7 @@ class Results:
     queries: pd.DataFrame | None = None
     comparisons: pd.DataFrame | None = None
     costs: pd.DataFrame | None = None
+    annotations: pd.DataFrame | None = None
     stopping: pd.DataFrame | None = None
     forecasts: pd.DataFrame | None = None
     disturbances: pd.DataFrame | None = None
@@ -151,14 +153,14 @@ class Results:
 
 
 def read_results(source: str | Path) -> Results:
-    """Read all runs below a folder, or a CSV file of gathered rows.
+    """Read all runs below a folder, or a CSV file of gathered rows, into DataFrames.
 
-    Symbolic links to run directories and to folders of them are followed. The kind of a CSV file
-    is recognised by its columns.
+    Links to run directories and to folders of them are followed. What is left out is in
+    ``missing``. The kind of a CSV file is recognised by its columns.
 
     Args:
         source: an experiment (``results/NAME``), a single run directory, a folder of several
-            experiments, or a CSV file.
+            experiments, or a CSV file that ``alupdate gather`` wrote.
 
     Raises:
         InputError: there is no run, or the CSV file is damaged.
@@ -199,8 +201,7 @@ def read_results(source: str | Path) -> Results:
     )
 
 
-load_results = read_results
-"""The same, as ``import alupdate`` names it."""
+load_results = read_results  # as ``import alupdate`` names it
 
 
 def _by_experiment(table: pd.DataFrame) -> pd.DataFrame:
@@ -459,11 +460,9 @@ def _names_in(run: Run, column: str) -> set[str]:
 def _with_digest(run: Run, column: str, what: str, names: Iterable[str]) -> Run:
     if not _names_in(run, column) & set(names):
         return run
-    digest = _digest(run, column)
+    suffix = f" ({what} {_digest(run, column)})"
     tables = {
-        kind: table.assign(**{column: table[column] + f" ({what} {digest})"})
-        if column in table
-        else table
+        kind: table.assign(**{column: table[column] + suffix}) if column in table else table
         for kind, table in run.tables.items()
     }
     return replace(run, tables=tables)

@@ -52,8 +52,10 @@ class Oracle:
 class Query:
     """The state of the model and of P candidates when a strategy is asked.
 
-    ``known`` instances were labelled before the batch; ``picked`` candidates are in the batch, with
-    their labels; ``labelled`` are both.
+    A strategy mostly reads ``features``, ``logits`` and ``variances`` of the candidates,
+    ``labelled_features`` and ``labelled_labels``, ``free()`` and ``rng``. ``known`` instances were
+    labelled before the batch; ``picked`` candidates are in the batch, with their labels;
+    ``labelled`` are both.
 
     Attributes:
         features: (P, D), of the candidates, bias column included.
@@ -300,6 +302,17 @@ class Strategy(Protocol):
 
     A strategy keeps no state between queries, changes nothing that it is given, and draws all its
     randomness from ``query.rng``. The same query then gives the same answer in any process.
+
+    Example:
+        >>> import torch
+        >>> from alupdate.laplace.updates import fit
+        >>> class Anything(Strategy):
+        ...     def select(self, query, size):
+        ...         return query.rng.permutation(query.free())[:size]
+        >>> features = torch.tensor([[2.0, 1.0], [-3.0, 1.0], [0.1, 1.0]])
+        >>> query = Query.of(fit(torch.zeros(2, 2), features[:1]), features)
+        >>> len(Anything().select(query, 2))
+        2
     """
 
     @property

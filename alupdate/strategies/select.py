@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -26,8 +26,10 @@ from alupdate.strategies.base import (
     Positions,
     Query,
     Retrain,
+    ScoringStrategy,
     Strategy,
     StrategyOption,
+    best,
     checked,
 )
 from alupdate.strategies.batches import build_batch
@@ -71,23 +73,25 @@ def select(
     """Return the positions (size,) of the instances to label next, in the order of selection.
 
     Args:
-        strategy: a name, as in ``conf/strategy``, or an object with ``select``.
+        strategy: a name, as after ``strategy=`` on the command line, or a ``Strategy``.
         size: of the batch.
         features: (P, D), of the whole pool; a missing bias column is appended.
-        posterior: over the last layer's weights (C, D).
-        labelled, labels: (K,), positions that are labelled already, and their class indices.
+        posterior: over the last layer's weights (C, D), as ``fit`` returns it.
+        labelled, labels: (K,), positions that are labelled already, and their class indices, which
+            only some strategies need.
         unlabelable: (U,), positions that were asked about in vain: they are not asked about again,
             and count as covered where a strategy looks at coverage.
         batch: ``sequential`` updates the model after every few picks with their labels.
         annotate: for ``sequential``: returns the class indices of positions.
         every, rule: for ``sequential``: picks at a time, and the update after them.
-        gamma: step size of all updates.
+        gamma: step size of all updates; ``second_order`` mostly needs more than 1, such as 10.
         seed: of every random choice, or a generator.
         oracle: for oracles: true class indices (P,) of the pool; features (T, D) and class
             indices (T,) of an evaluation set.
         retrain: for oracles that retrain: from features (N, D) and class indices (N,) to the
             weights (C, D) of a last layer trained on them.
-        settings: of the strategy, as in ``conf/strategy/NAME.yaml``.
+        settings: of the strategy, as ``strategy.KEY=VALUE`` on the command line, such as
+            ``length=0.5`` of ``maxherding``.
 
     Raises:
         ValueError: an argument is missing or wrong.
@@ -123,7 +127,7 @@ def utilities(
 ) -> NDArray[np.floating]:
     """Return the utility (P,) of each instance of the pool for the first pick; higher is better.
 
-    NaN marks labelled instances, and those that the strategy does not score. What the numbers are
+    NaN marks labelled instances, and those that the strategy does not score. What the numbers mean
     is in the documentation of the strategy. The arguments are those of ``select``.
 
     Raises:
@@ -201,15 +205,9 @@ class _State:
 
     def utilities(self) -> NDArray[np.floating]:
         """Return the utilities (P,) of the pool; NaN where there are none."""
-        scores = getattr(self.strategy.strategy, "utilities", None)
-        if scores is None:
+        if not hasattr(self.strategy.strategy, "utilities"):
             raise ValueError(f"strategy={self.strategy.name}: does not score single instances")
-        values = scores(self.query).numpy(force=True)
-        if values.shape != self.candidates.shape:
-            raise ValueError(
-                f"strategy={self.strategy.name}: utilities returned shape {values.shape}, not "
-                f"{self.candidates.shape}"
-            )
+        values = self.strategy.scores(self.query).numpy(force=True)
         everywhere: NDArray[np.floating] = np.full(self.size, np.nan, dtype=values.dtype)
         everywhere[self.candidates] = values
         return everywhere
@@ -305,8 +303,9 @@ def _oracle(
 def _strategy(strategy: str | Strategy, settings: dict[str, Any]) -> Strategy:
     """Return the strategy of a name with its settings, or the object itself."""
     if not isinstance(strategy, str):
-        if not callable(getattr(strategy, "select", None)):
-            raise ValueError(f"strategy={strategy!r}: must be a name or an object with select")
+        usable = callable(getattr(strategy, "select", None)) and hasattr(strategy, "needs_oracle")
+        if isinstance(strategy, type) or not usable:
+            raise ValueError(f"strategy={strategy!r}: must be a name, or an object of a Strategy")
         if settings:
             raise ValueError(f"{min(settings)}: settings go with a strategy's name only")
         if isinstance(strategy, StrategyOption):
@@ -357,8 +356,26 @@ class _Checked(Strategy):
 
     @override
     def select(self, query: Query, size: int) -> Positions:
-        answer = self.strategy.select(query, size)
+        if type(self.strategy).select is ScoringStrategy.select:
+            answer = best(self.scores(query), query, size)
+        else:
+            answer = self.strategy.select(query, size)
         return checked(answer, query, size, f"strategy={self.name}")
+
+    def scores(self, query: Query) -> Tensor:
+        """Return the utilities (P,) of a strategy that has them.
+
+        Raises:
+            ValueError: they are no tensor of that shape.
+        """
+        scores: Any = cast(ScoringStrategy, self.strategy).utilities(query)
+        if not isinstance(scores, Tensor) or scores.shape != (len(query.features),):
+            found = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores)
+            raise ValueError(
+                f"strategy={self.name}: utilities returned {found}, not a tensor of shape "
+                f"({len(query.features)},)"
+            )
+        return scores
 
 
 def _features(key: str, values: Numbers, posterior: LastLayerPosterior) -> Tensor:

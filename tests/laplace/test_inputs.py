@@ -23,6 +23,7 @@ def spoilt(tensor, value):
 
 FITS = {
     "weights are list: they must be a tensor": ([[1.0, 2.0]], FEATURES),
+    "weights are Sequential: give the last layer": (torch.nn.Sequential(), FEATURES),
     "weights are float16: they must be float32 or float64": (WEIGHTS.half(), FEATURES),
     "weights are int64": (WEIGHTS.long(), FEATURES),
     "weights have shape (3,): they must be a matrix": (WEIGHTS[0], FEATURES),

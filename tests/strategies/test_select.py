@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -202,9 +203,17 @@ def test_objects_of_ones_own():
         select(Own([3, 3]), 2, **pool)
 
 
+class Arrays(ScoringStrategy):
+    def utilities(self, query):
+        return np.zeros(len(query.features))
+
+
 WRONG = {
     "strategy=bagde: no such strategy; did you mean badge": {"strategy": "bagde"},
-    "strategy=3: must be a name or an object with select": {"strategy": 3},
+    "strategy=3: must be a name, or an object of a Strategy": {"strategy": 3},
+    "Arrays'>: must be a name, or an object of a Strategy": {"strategy": Arrays},
+    "must be a name, or an object of a Strategy": {"strategy": SimpleNamespace(select=max)},
+    "strategy=Arrays: utilities returned .*ndarray.*, not a tensor": {"strategy": Arrays()},
     "oversampl: strategy=bait has no such setting; did you mean oversample": {
         "strategy": "bait",
         "oversampl": 3,
