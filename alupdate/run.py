@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from alupdate import __version__
 from alupdate.config import LabelTask, RunConfig, ServeTask, StatusTask, SuggestTask
 from alupdate.config.check import HYDRA_ERRORS, explain_hydra_error, parse_config
 from alupdate.config.compose import CONFIG, VERSION_BASE, compose_config
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 _MULTIRUN = {"-m", "--multirun"}
 _SHOWS = {
-    "-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help", "--version",
+    "-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve", "--hydra-help",
 }  # fmt: skip
 """Hydra's flags that show something instead of running."""
 _WHERE = {"-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
@@ -77,12 +78,18 @@ def exit_code(arguments: list[str]) -> int:
 
         print(help_text())
         return DONE
+    if "--version" in arguments:
+        print(f"alupdate {__version__}")
+        return DONE
     return _guarded(lambda: _run(arguments))
 
 
 def _run(arguments: list[str]) -> int:
     """Run one job, or let Hydra do what one of its flags asks for, such as a sweep."""
     check_arguments(arguments)
+    first = arguments[0] if arguments else ""
+    if first.isidentifier() and (hint := suggestion(first, COMMANDS)):
+        raise InputError(f"{first}: no such command; {hint}see --help")
     # Hydra prints its errors and exits with 1 unless it is told to raise them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     overrides, flags = _separated(arguments)

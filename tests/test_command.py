@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+import alupdate
 from alupdate.utils.files import WARNED
 from tests.support.locks import take_no_locks
 from tests.support.runs import only_run, run_command, run_small
@@ -23,6 +24,20 @@ def test_wrong_command_is_one_line_and_exit_code_2(argument, monkeypatch, tmp_pa
     assert captured.err.count("\n") == 1
     assert WRONG[argument] in captured.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_misspelt_command_is_not_taken_for_a_key(monkeypatch, tmp_path, capsys):
+    assert run_command(monkeypatch, tmp_path, "table", "results/digits") == 2
+    assert capsys.readouterr().err == (
+        "error: table: no such command; did you mean tables? see --help\n"
+    )
+    assert run_command(monkeypatch, tmp_path, "xyz") == 2
+    assert "xyz: cannot be read as KEY=VALUE" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, tmp_path, capsys):
+    assert run_command(monkeypatch, tmp_path, "strategy=margin", "--version") == 0
+    assert capsys.readouterr().out == f"alupdate {alupdate.__version__}\n"
 
 
 def test_contradictions_are_refused(monkeypatch, tmp_path, capsys):

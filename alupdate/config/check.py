@@ -137,7 +137,9 @@ def _explain_override(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         line = f"{error.override}: cannot be read as KEY=VALUE ({first_line(error)}); see --help"
         return line + how_to_quote(str(error.override))
-    several = re.match(r"Ambiguous value for argument '(.+)'\n", str(error))
+    several = re.match(
+        r"(?:Ambiguous value for argument|Sweep parameters) '(.+)'(?:\n| requires)", str(error)
+    )
     if several is not None:
         return f"{several.group(1)}: a single run takes one value; -m runs one job for each"
     cause = error.__cause__

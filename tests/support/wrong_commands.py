@@ -14,6 +14,8 @@ WRONG = {
     "task=training": "task=training: no such task; did you mean",
     "+unknown=1": "unknown: no such key",
     "unknown=1": "unknown: no such key",
+    "seed=1,2": "seed=1,2: a single run takes one value; -m runs one job for each",
+    "seed=range(3)": "seed=range(3): a single run takes one value; -m runs one job for each",
     "sed=1": "sed: no such key; did you mean seed",
     "batch.sizes=3": "batch.sizes: no such key; did you mean batch.size",
     "+strategy.colour=red": "strategy.colour: no such key",
