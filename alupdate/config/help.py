@@ -13,7 +13,7 @@ alupdate: deep active learning with efficient Bayesian updates
 
 usage: python -m alupdate.run [KEY=VALUE ...]          one run
        python -m alupdate.run -m [KEY=V1,V2,... ...]   one run per combination
-       python -m alupdate.run tables|figures|report results/NAME [--help]   the results
+       python -m alupdate.run tables|figures|report|areas|gather results/NAME   the results
 
 examples:
   python -m alupdate.run strategy=lookahead
