@@ -83,6 +83,8 @@ class ShardFolder:
         try:
             self._make()
             self._kept(shard, extraction)
+            if self._whole.is_file():  # joined before this job made the folder, perhaps once more
+                self.remove()
         except (FileNotFoundError, FileExistsError):
             if not self._whole.is_file():  # else another process joined them and removed the folder
                 raise
@@ -117,7 +119,8 @@ class ShardFolder:
         """Remove the shards once they are joined, unless another process works on one."""
         with ExitStack() as stack:
             try:
-                for path in self._folder.glob("*.lock"):
+                # In order: of two that come at once, one has all locks.
+                for path in sorted(self._folder.glob("*.lock")):
                     stack.enter_context(locked_file(path, timeout=0))
             except Timeout:
                 return

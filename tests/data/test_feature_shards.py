@@ -189,6 +189,14 @@ def test_a_job_that_comes_as_the_shards_are_joined_does_nothing(tmp_path, monkey
         ShardFolder(tmp_path / "key.npy").keep(Shard(0, 2), late.extraction())
 
 
+def test_a_job_that_comes_when_all_is_joined_leaves_no_folder(tmp_path):
+    cached_rows(tmp_path, "key", Recorder().extraction())
+    recorder = Recorder()
+    ShardFolder(tmp_path / "key.npy").keep(Shard(0, 2), recorder.extraction())
+    assert recorder.computed == []
+    assert not (tmp_path / "key.shards").exists()
+
+
 def test_shards_and_a_run_at_the_same_time_extract_every_row_once(tmp_path):
     recorders = [Recorder() for _ in range(8)]
     barrier = threading.Barrier(9)
