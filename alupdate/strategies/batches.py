@@ -256,6 +256,24 @@ def _ranked(values: Tensor, tiers: Tensor, query: Query, size: int) -> Positions
     return order[:size].numpy(force=True).astype(np.int64)
 
 
+def checked_utilities(answer: Any, query: Query, source: str) -> Tensor:
+    """Return the answer if it is one number for each of P candidates, a tensor (P,).
+
+    Args:
+        answer: what a strategy's ``utilities`` gave.
+        query: what it was asked.
+        source: the setting that chose the strategy, for the complaint.
+
+    Raises:
+        InputError: it is something else.
+    """
+    wanted = (len(query.features),)
+    if isinstance(answer, Tensor) and answer.shape == wanted:
+        return answer
+    found = f"shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
+    raise InputError(f"{source}: utilities must return a tensor of shape {wanted}, not {found}")
+
+
 def require_utilities(strategy: Strategy | type[Strategy], batch: BatchConfig, name: str) -> None:
     """Refuse batches that are built from scores where a strategy gives none, or wrong ones.
 

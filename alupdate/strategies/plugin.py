@@ -23,6 +23,7 @@ from alupdate.strategies.base import (
     best,
     checked,
 )
+from alupdate.strategies.batches import checked_utilities
 from alupdate.strategies.sources import module_sources
 from alupdate.utils.errors import InputError, cannot_read, first_line
 
@@ -112,10 +113,7 @@ class Plugin(StrategyOption):
         def utilities(query: Query) -> Tensor:
             with _current_directory_importable():
                 answer = scores(query)
-            wanted = (len(query.features),)
-            if not isinstance(answer, Tensor) or answer.shape != wanted:
-                raise InputError(f"{self._key}: utilities must return a tensor of shape {wanted}")
-            return answer
+            return checked_utilities(answer, query, self._key)
 
         return utilities
 

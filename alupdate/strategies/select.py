@@ -32,7 +32,7 @@ from alupdate.strategies.base import (
     best,
     checked,
 )
-from alupdate.strategies.batches import build_batch
+from alupdate.strategies.batches import build_batch, checked_utilities
 from alupdate.utils.errors import InputError, suggestion
 
 Numbers = Tensor | ArrayLike | Sequence[int]
@@ -366,16 +366,10 @@ class _Checked(Strategy):
         """Return the utilities (P,) of a strategy that has them.
 
         Raises:
-            ValueError: they are no tensor of that shape.
+            InputError: they are no tensor of that shape.
         """
-        scores: Any = cast(ScoringStrategy, self.strategy).utilities(query)
-        if not isinstance(scores, Tensor) or scores.shape != (len(query.features),):
-            found = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores)
-            raise ValueError(
-                f"strategy={self.name}: utilities returned {found}, not a tensor of shape "
-                f"({len(query.features)},)"
-            )
-        return scores
+        scores = cast(ScoringStrategy, self.strategy).utilities(query)
+        return checked_utilities(scores, query, f"strategy={self.name}")
 
 
 def _features(key: str, values: Numbers, posterior: LastLayerPosterior) -> Tensor:

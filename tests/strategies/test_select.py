@@ -213,7 +213,9 @@ WRONG = {
     "strategy=3: must be a name, or an object of a Strategy": {"strategy": 3},
     "Arrays'>: must be a name, or an object of a Strategy": {"strategy": Arrays},
     "must be a name, or an object of a Strategy": {"strategy": SimpleNamespace(select=max)},
-    "strategy=Arrays: utilities returned .*ndarray.*, not a tensor": {"strategy": Arrays()},
+    "strategy=Arrays: utilities must return a tensor of shape .*, not ndarray": {
+        "strategy": Arrays()
+    },
     "oversampl: strategy=bait has no such setting; did you mean oversample": {
         "strategy": "bait",
         "oversampl": 3,
